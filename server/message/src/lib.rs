@@ -1,1 +1,29 @@
-//! Placeholder.
+//! The message as the gateway keeps it: ids, envelope, recipients with their state, typed
+//! properties, header list, and edits as a patch on the content.
+//!
+//! No I/O and no clock here: bytes and times come in as arguments. Content is never copied to be
+//! edited; a [`Version`] says which ranges of the original and which inserted bytes make it up.
+
+pub mod draft;
+pub mod edit;
+pub mod encoding;
+pub mod envelope;
+pub mod field;
+pub mod header;
+pub mod id;
+pub mod message;
+pub mod property;
+pub mod recipient;
+pub mod version;
+
+pub use draft::Draft;
+pub use edit::{Edit, EditError, EditLimits, HeaderPlace, NewRecipient, PropertyScope};
+pub use encoding::DecodeError;
+pub use envelope::{BodyKind, Envelope, Return};
+pub use field::{FieldError, HeaderName, HeaderValue};
+pub use header::{HeaderError, HeaderField, HeaderId, HeaderLimits, HeaderParser, HeaderSection};
+pub use id::{AttemptId, MessageId, RecipientId, SessionId};
+pub use message::{ClientFacts, Message, Origin, TlsFacts};
+pub use property::{Properties, PropertyError, PropertyLimits, Value};
+pub use recipient::{Notify, Recipient, RecipientState, Status};
+pub use version::{Segment, Version};

@@ -1,0 +1,127 @@
+//! Names and values of header fields that are written by us or by a sink.
+//!
+//! What a sink sends is not trusted: a value has no CR, LF or NUL, folding is ours.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::header::is_ftext;
+
+/// Longest name of a field, in octets.
+pub const MAX_NAME: usize = 128;
+/// Where lines are folded when white space allows it (RFC 5322, section 2.1.1).
+const PREFERRED_LINE: usize = 78;
+/// Longest line without its CRLF (RFC 5322, section 2.1.1).
+const MAX_LINE: usize = 998;
+
+/// Why a name or a value cannot be a header field's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FieldError {
+    /// The name is empty, too long, or has an octet that no field name has.
+    #[error("not a header field name: 1 to 128 printable ASCII characters without colon or space")]
+    Name,
+    /// The value has CR, LF or NUL.
+    #[error("header value with a line break or NUL at octet {at}; the gateway does the folding")]
+    Forbidden {
+        /// Where.
+        at: usize,
+    },
+    /// The value has octets beyond US-ASCII in a message that was not sent with SMTPUTF8, or
+    /// octets that are not UTF-8. Encoded words (RFC 2047) are the sink's own affair.
+    #[error("header value with an octet beyond ASCII at {at}; it needs encoded words (RFC 2047)")]
+    NotAscii {
+        /// Where.
+        at: usize,
+    },
+    /// A line would be longer than 998 octets, with no white space to fold at.
+    #[error("header value that cannot be folded into lines of 998 octets")]
+    Unfoldable,
+}
+
+/// The name of a header field: 1 to 128 characters of ftext (RFC 5322, section 3.6.8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderName(Bytes);
+
+impl HeaderName {
+    /// Takes a name as it is.
+    ///
+    /// # Errors
+    /// [`FieldError::Name`]
+    pub fn parse(name: &[u8]) -> Result<Self, FieldError> {
+        if name.is_empty() || name.len() > MAX_NAME || !name.iter().all(|&octet| is_ftext(octet)) {
+            return Err(FieldError::Name);
+        }
+        Ok(Self(Bytes::copy_from_slice(name)))
+    }
+
+    /// The name's octets.
+    #[must_use]
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.0
+    }
+}
+
+/// The value of a header field, not folded yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderValue(Bytes);
+
+impl HeaderValue {
+    /// Takes a value without leading and trailing white space. `utf8`: the message was sent with
+    /// SMTPUTF8, so that its header may hold UTF-8 (RFC 6532).
+    ///
+    /// # Errors
+    /// When the value has CR, LF or NUL, or octets beyond ASCII that it may not have.
+    pub fn parse(value: &[u8], utf8: bool) -> Result<Self, FieldError> {
+        let value = value.trim_ascii();
+        if let Some(at) = value.iter().position(|o| matches!(o, b'\r' | b'\n' | 0)) {
+            return Err(FieldError::Forbidden { at });
+        }
+        if let Some(at) = value.iter().position(|octet| !octet.is_ascii())
+            && !(utf8 && std::str::from_utf8(value).is_ok())
+        {
+            return Err(FieldError::NotAscii { at });
+        }
+        Ok(Self(Bytes::copy_from_slice(value)))
+    }
+
+    /// The value's octets, in one line.
+    #[must_use]
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.0
+    }
+}
+
+/// Writes a field: `Name: value CRLF`, folded before white space where a line would be longer
+/// than 78 octets, in any case within 998.
+///
+/// # Errors
+/// [`FieldError::Unfoldable`]
+pub fn write_field(name: &HeaderName, value: &HeaderValue) -> Result<Bytes, FieldError> {
+    let mut out = BytesMut::with_capacity(name.0.len() + value.0.len() + 16);
+    out.put_slice(&name.0);
+    out.put_slice(b": ");
+    let mut line = out.len();
+    let mut rest: &[u8] = &value.0;
+    while !rest.is_empty() {
+        // A word with the white space before it: a fold may only come before white space.
+        let space = rest.iter().position(|o| !is_wsp(*o)).unwrap_or(rest.len());
+        let after = rest.get(space..).unwrap_or_default();
+        let end = space + after.iter().position(|o| is_wsp(*o)).unwrap_or(after.len());
+        let (word, next) = rest.split_at(end);
+        if space > 0 && line + word.len() > PREFERRED_LINE {
+            out.put_slice(b"\r\n");
+            line = 0;
+        }
+        out.put_slice(word);
+        line += word.len();
+        if line > MAX_LINE {
+            return Err(FieldError::Unfoldable);
+        }
+        rest = next;
+    }
+    out.put_slice(b"\r\n");
+    Ok(out.freeze())
+}
+
+fn is_wsp(octet: u8) -> bool {
+    matches!(octet, b' ' | b'\t')
+}

@@ -1,0 +1,126 @@
+//! Recipients, each with the state of its own delivery.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use postern_smtp::address::ForwardPath;
+
+use crate::{Properties, RecipientId};
+
+/// One recipient of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// Stays the same when the address is rewritten.
+    pub id: RecipientId,
+    /// The forward path as it is now.
+    pub address: ForwardPath,
+    /// The ORCPT parameter as it came, `addr-type;xtext` (RFC 3461, section 4.2).
+    pub orcpt: Option<Bytes>,
+    /// The NOTIFY parameter; `None` when it was absent.
+    pub notify: Option<Notify>,
+    /// How far its delivery has come.
+    pub state: RecipientState,
+    /// Properties that sinks keep on this recipient.
+    pub properties: Properties,
+}
+
+impl Recipient {
+    /// A recipient to whom nothing has been tried yet, due at once.
+    #[must_use]
+    pub fn new(address: ForwardPath) -> Self {
+        Self {
+            id: RecipientId::new(),
+            address,
+            orcpt: None,
+            notify: None,
+            state: RecipientState::pending(),
+            properties: Properties::new(),
+        }
+    }
+}
+
+/// When the sender wants a notification (RFC 3461, section 4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Notify {
+    /// `SUCCESS`
+    pub success: bool,
+    /// `FAILURE`
+    pub failure: bool,
+    /// `DELAY`
+    pub delay: bool,
+}
+
+impl Notify {
+    /// `NEVER`: no notification at all.
+    pub const NEVER: Self = Self {
+        success: false,
+        failure: false,
+        delay: false,
+    };
+}
+
+/// How far the delivery to one recipient has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecipientState {
+    /// Not done yet.
+    Pending {
+        /// Attempts made so far.
+        attempts: u32,
+        /// When the next attempt is due. `None`: as soon as the message is.
+        due: Option<SystemTime>,
+        /// What the last attempt came to.
+        last: Option<Status>,
+    },
+    /// Delivered to a store of ours (Maildir), or by LMTP.
+    Delivered(Status),
+    /// Handed to the next hop, which answers for it now.
+    Relayed(Status),
+    /// Refused for good.
+    Failed(Status),
+    /// Put off until its time was over; the last status.
+    Expired(Status),
+    /// Dropped by a verdict that is on record; the status says whose.
+    Discarded(Status),
+}
+
+impl RecipientState {
+    /// Nothing tried yet, due as soon as the message is.
+    #[must_use]
+    pub fn pending() -> Self {
+        Self::Pending {
+            attempts: 0,
+            due: None,
+            last: None,
+        }
+    }
+
+    /// Nothing more will be tried.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        !matches!(self, Self::Pending { .. })
+    }
+
+    /// When the next attempt is due, if one is to be made and has a time of its own.
+    #[must_use]
+    pub fn due(&self) -> Option<SystemTime> {
+        match self {
+            Self::Pending { due, .. } => *due,
+            _ => None,
+        }
+    }
+}
+
+/// What an attempt came to, in the words of whoever decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// When it was said. Kept to the millisecond.
+    pub at: SystemTime,
+    /// The SMTP reply code, if a reply was received or made.
+    pub code: Option<u16>,
+    /// The enhanced status code: class, subject, detail (RFC 3463).
+    pub enhanced: Option<(u8, u16, u16)>,
+    /// The text of the reply, or of our own error. May hold several lines.
+    pub text: String,
+    /// The host that said so; `None` when it was this gateway.
+    pub remote: Option<String>,
+}
