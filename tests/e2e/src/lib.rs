@@ -1,1 +1,10 @@
-//! Placeholder.
+//! The harness of the end-to-end tests: the real programs over real sockets.
+//!
+//! Nothing here links the gateway. A test writes a configuration, starts `postern serve`, talks
+//! SMTP to it as a client would, and looks at what the next hop received.
+
+pub mod client;
+pub mod gateway;
+pub mod next_hop;
+pub mod peer;
+pub mod programs;

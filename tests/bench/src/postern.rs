@@ -1,0 +1,138 @@
+//! Postern under measurement: `postern serve` with 0, 1 or 5 null sinks, everything else default.
+
+use std::fs::{self, File};
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use crate::gateway::{Filters, Gateway, free_port, wait_for_banner};
+
+/// A running gateway; killed when dropped.
+pub(crate) struct Postern {
+    _folder: tempfile::TempDir,
+    address: SocketAddr,
+    child: Child,
+    sinks: Filters,
+}
+
+/// The programs that are measured, built in release mode.
+pub(crate) struct Programs {
+    pub(crate) postern: PathBuf,
+    pub(crate) null_sink: PathBuf,
+}
+
+impl Programs {
+    /// Builds what is not built yet.
+    pub(crate) fn build() -> io::Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let status = Command::new(env!("CARGO"))
+            .current_dir(&root)
+            .args([
+                "build",
+                "--release",
+                "--locked",
+                "-p",
+                "postern",
+                "-p",
+                "postern-bench",
+            ])
+            .status()?;
+        if !status.success() {
+            return Err(io::Error::other("the gateway does not build"));
+        }
+        let target = std::env::current_exe()?
+            .parent()
+            .map(Path::to_path_buf)
+            .ok_or_else(|| io::Error::other("the benchmark has no folder"))?;
+        Ok(Self {
+            postern: target.join("postern"),
+            null_sink: target.join("null-sink"),
+        })
+    }
+}
+
+impl Postern {
+    /// Starts a gateway that relays `bench.test` to `next_hop`, asking `filters` sinks.
+    pub(crate) fn start(
+        programs: &Programs,
+        filters: usize,
+        next_hop: SocketAddr,
+    ) -> io::Result<Self> {
+        // The same file system as Postfix's queue.
+        let folder = tempfile::Builder::new()
+            .prefix("postern-bench-")
+            .tempdir_in("/var/tmp")?;
+        let mut sinks = Filters::default();
+        for _ in 0..filters {
+            let port = free_port()?;
+            let child = Command::new(&programs.null_sink)
+                .args(["--listen", &format!("127.0.0.1:{port}")])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .spawn()?;
+            sinks.push(child, port)?;
+        }
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        let file = folder.path().join("postern.toml");
+        fs::write(
+            &file,
+            configuration(folder.path(), address, next_hop, sinks.ports()),
+        )?;
+        let child = Command::new(&programs.postern)
+            .args(["serve", "--config"])
+            .arg(&file)
+            .env("POSTERN_LOG", "warn")
+            .stdin(Stdio::null())
+            .stderr(File::create("/var/tmp/postern-bench.log")?)
+            .spawn()?;
+        let postern = Self {
+            _folder: folder,
+            address,
+            child,
+            sinks,
+        };
+        wait_for_banner(address)?;
+        Ok(postern)
+    }
+}
+
+impl Gateway for Postern {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn processes(&self) -> Vec<u32> {
+        vec![self.child.id()]
+    }
+
+    fn filters(&self) -> &Filters {
+        &self.sinks
+    }
+}
+
+impl Drop for Postern {
+    fn drop(&mut self) {
+        if let Err(error) = self.child.kill().and_then(|()| self.child.wait().map(drop)) {
+            eprintln!("the gateway does not end: {error}");
+        }
+    }
+}
+
+fn configuration(state: &Path, listen: SocketAddr, next_hop: SocketAddr, sinks: &[u16]) -> String {
+    let mut text = format!(
+        "[spool]\npath = \"{}/state\"\n\n\
+         [[server]]\nname = \"inbound\"\nhostname = \"postern.test\"\nlisten = [\"{listen}\"]\n\
+         max_message_size = \"50 MiB\"\n\n\
+         [[domain]]\nname = \"bench.test\"\nrecipients = \"any\"\ndeliver = \"smtp://{next_hop}\"\n",
+        state.display()
+    );
+    for (n, port) in sinks.iter().enumerate() {
+        text.push_str(&format!(
+            "\n[[sink]]\nname = \"null-{n}\"\nendpoint = \"http://127.0.0.1:{port}\"\n\n\
+             [[binding]]\nname = \"null-{n}\"\nsink = \"null-{n}\"\nbody = \"full\"\nmay = []\n\
+             events = [\"inbound.connect\", \"inbound.helo\", \"inbound.mail\", \"inbound.rcpt\", \"inbound.message\"]\n"
+        ));
+    }
+    text
+}

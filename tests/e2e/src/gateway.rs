@@ -1,0 +1,263 @@
+//! A running `postern serve` with a configuration of its own in a temporary folder.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::programs::program;
+
+/// What a test configures. Text is appended to the file as it is; `{dir}` in it stands for the
+/// temporary folder.
+#[derive(Debug)]
+pub struct Setup {
+    folder: tempfile::TempDir,
+    server: String,
+    rest: String,
+    smtp: SocketAddr,
+    metrics: SocketAddr,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let folder = tempfile::tempdir().unwrap_or_else(|e| panic!("no temporary folder: {e}"));
+        Self {
+            folder,
+            server: String::new(),
+            rest: String::new(),
+            smtp: free_address(),
+            metrics: free_address(),
+        }
+    }
+}
+
+impl Setup {
+    /// Adds keys to the `[[server]]`; tables of the server may follow them.
+    pub fn server(mut self, keys: &str) -> Self {
+        self.server.push_str(keys);
+        self.server.push('\n');
+        self
+    }
+
+    /// Adds anything else: domains, sinks, bindings.
+    pub fn with(mut self, text: &str) -> Self {
+        self.rest.push_str(text);
+        self.rest.push('\n');
+        self
+    }
+
+    /// Accepts mail for `domain` and hands it to `target`, such as `smtp://127.0.0.1:2526`.
+    pub fn domain(self, domain: &str, target: &str) -> Self {
+        self.with(&format!(
+            "[[domain]]\nname = \"{domain}\"\nrecipients = \"any\"\ndeliver = \"{target}\""
+        ))
+    }
+
+    /// The temporary folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes the configuration without starting anything.
+    pub fn write(&self) -> PathBuf {
+        let file = self.folder.path().join("postern.toml");
+        let text = format!(
+            "[spool]\npath = \"{{dir}}/state\"\n\n[metrics]\nlisten = \"{}\"\n\n{}\n\
+             [[server]]\nname = \"inbound\"\nhostname = \"mx.example.test\"\nlisten = [\"{}\"]\n{}\n",
+            self.metrics, self.rest, self.smtp, self.server,
+        );
+        let text = text.replace("{dir}", &self.folder.path().display().to_string());
+        fs::write(&file, text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        file
+    }
+
+    /// Writes the configuration, starts the gateway, waits until it greets.
+    pub fn start(self) -> Gateway {
+        self.write();
+        let mut gateway = Gateway {
+            setup: self,
+            child: None,
+        };
+        gateway.start();
+        gateway
+    }
+}
+
+/// A running gateway; killed when dropped, its log shown if the test fails.
+#[derive(Debug)]
+pub struct Gateway {
+    setup: Setup,
+    child: Option<Child>,
+}
+
+impl Gateway {
+    /// Where it takes mail.
+    pub fn smtp(&self) -> SocketAddr {
+        self.setup.smtp
+    }
+
+    /// The temporary folder.
+    pub fn folder(&self) -> &Path {
+        self.setup.folder.path()
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child
+            .as_ref()
+            .map(Child::id)
+            .unwrap_or_else(|| panic!("it does not run"))
+    }
+
+    /// Starts it again after `kill` or `stop`, with the same state folder.
+    pub fn start(&mut self) {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_file())
+            .unwrap_or_else(|e| panic!("log: {e}"));
+        let child = Command::new(program("postern"))
+            .args(["serve", "--config"])
+            .arg(self.folder().join("postern.toml"))
+            .env("POSTERN_LOG", "info")
+            .stdin(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|e| panic!("postern does not start: {e}"));
+        self.child = Some(child);
+        self.wait_for_greeting();
+    }
+
+    /// SIGKILL, at once.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child
+                .kill()
+                .and_then(|()| child.wait())
+                .unwrap_or_else(|e| panic!("kill: {e}"));
+        }
+    }
+
+    /// SIGTERM, then waits for the end.
+    pub fn stop(&mut self, limit: Duration) -> ExitStatus {
+        let mut child = self
+            .child
+            .take()
+            .unwrap_or_else(|| panic!("it does not run"));
+        signal(child.id(), "TERM");
+        let until = Instant::now() + limit;
+        loop {
+            match child.try_wait() {
+                Ok(Some(status)) => return status,
+                Ok(None) if Instant::now() < until => thread::sleep(Duration::from_millis(10)),
+                other => {
+                    child.kill().ok();
+                    panic!("no end within {limit:?}: {other:?}\n{}", self.log());
+                }
+            }
+        }
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// The highest resident memory so far, in KiB.
+    pub fn peak_memory_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        status
+            .lines()
+            .find_map(|line| {
+                line.strip_prefix("VmHWM:")?
+                    .split_whitespace()
+                    .next()?
+                    .parse()
+                    .ok()
+            })
+            .unwrap_or_else(|| panic!("no VmHWM in {status}"))
+    }
+
+    /// The text that `path` of the metrics listener answers, with the status code before it.
+    pub fn http(&self, path: &str) -> (u16, String) {
+        let mut stream =
+            TcpStream::connect(self.setup.metrics).unwrap_or_else(|e| panic!("metrics: {e}"));
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let mut answer = String::new();
+        stream
+            .write_all(request.as_bytes())
+            .and_then(|()| stream.read_to_string(&mut answer))
+            .unwrap_or_else(|e| panic!("metrics: {e}"));
+        let code = answer.get(9..12).and_then(|c| c.parse().ok());
+        let body = answer
+            .split_once("\r\n\r\n")
+            .map(|(_, body)| body.to_owned());
+        (code.unwrap_or_default(), body.unwrap_or_default())
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder().join("postern.log")
+    }
+
+    fn wait_for_greeting(&mut self) {
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            if greets(self.setup.smtp) {
+                return;
+            }
+            let ended = self
+                .child
+                .as_mut()
+                .and_then(|child| child.try_wait().ok().flatten());
+            assert!(ended.is_none(), "postern ended: {ended:?}\n{}", self.log());
+            assert!(
+                Instant::now() < until,
+                "postern does not greet\n{}",
+                self.log()
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().and_then(|()| child.wait()).ok();
+        }
+        if thread::panicking() {
+            eprintln!("--- the gateway's log ---\n{}", self.log());
+        }
+    }
+}
+
+/// An address of the loopback network whose port nobody has just now.
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .unwrap_or_else(|e| panic!("no free port: {e}"))
+}
+
+/// Sends a signal by name.
+pub fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill")
+        .args(["-s", name, &pid.to_string()])
+        .status();
+    assert!(status.is_ok_and(|s| s.success()), "kill -s {name} {pid}");
+}
+
+fn greets(address: SocketAddr) -> bool {
+    let Ok(mut stream) = TcpStream::connect(address) else {
+        return false;
+    };
+    let mut first = [0; 3];
+    stream
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .is_ok()
+        && stream.read_exact(&mut first).is_ok()
+        && first == *b"220"
+}

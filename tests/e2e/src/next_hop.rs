@@ -1,0 +1,277 @@
+//! A next hop that keeps what it is given, and answers as the test says.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A message as it arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// The line after `MAIL FROM:`.
+    pub sender: String,
+    /// The lines after `RCPT TO:`.
+    pub recipients: Vec<String>,
+    /// The content, dots unstuffed, byte for byte.
+    pub content: Vec<u8>,
+    /// Which of the connections brought it, counted from 0.
+    pub connection: u64,
+}
+
+impl Received {
+    /// The content as text, for looking at headers.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.content).into_owned()
+    }
+
+    /// The content without what the gateway has put in front: everything from the line that starts
+    /// with `first` on.
+    pub fn from_line(&self, first: &str) -> Option<&[u8]> {
+        let needle = first.as_bytes();
+        let mut at = 0;
+        for line in self.content.split_inclusive(|b| *b == b'\n') {
+            if line.starts_with(needle) {
+                return self.content.get(at..);
+            }
+            at += line.len();
+        }
+        None
+    }
+}
+
+/// What the next hop answers; everything is welcome by default.
+#[derive(Clone, Debug)]
+pub struct Manners {
+    /// EHLO keywords after the greeting line.
+    pub keywords: Vec<&'static str>,
+    /// Replies to RCPT, by a part of the address; else 250.
+    pub recipients: Vec<(&'static str, &'static str)>,
+    /// The reply to the final dot.
+    pub final_reply: &'static str,
+    /// LMTP instead of SMTP: LHLO, and one final reply per recipient.
+    pub lmtp: bool,
+}
+
+impl Default for Manners {
+    fn default() -> Self {
+        Self {
+            keywords: vec!["PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 104857600"],
+            recipients: Vec::new(),
+            final_reply: "250 2.0.0 taken",
+            lmtp: false,
+        }
+    }
+}
+
+/// A listening next hop; lives as long as the test.
+#[derive(Clone, Debug)]
+pub struct NextHop {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    manners: Manners,
+    received: Vec<Received>,
+    connections: u64,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl NextHop {
+    /// Listens on a free port, welcoming everything.
+    pub fn start() -> Self {
+        Self::with(Manners::default())
+    }
+
+    /// Listens on a free port.
+    pub fn with(manners: Manners) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .unwrap_or_else(|e| panic!("no port for a next hop: {e}"));
+        let address = listener.local_addr().unwrap_or_else(|e| panic!("{e}"));
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                manners,
+                received: Vec::new(),
+                connections: 0,
+            }),
+            changed: Condvar::new(),
+        });
+        let served = Arc::clone(&shared);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let shared = Arc::clone(&served);
+                thread::spawn(move || {
+                    // A gateway that is killed breaks off in the middle: nothing to report.
+                    session(stream, &shared).ok();
+                });
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Changes the manners for what is still to come.
+    pub fn behave(&self, manners: Manners) {
+        self.shared.state().manners = manners;
+    }
+
+    /// Everything received so far.
+    pub fn received(&self) -> Vec<Received> {
+        self.shared.state().received.clone()
+    }
+
+    /// How many messages were received so far.
+    pub fn count(&self) -> usize {
+        self.shared.state().received.len()
+    }
+
+    /// How many connections were made so far.
+    pub fn connections(&self) -> u64 {
+        self.shared.state().connections
+    }
+
+    /// Waits until `count` messages are here.
+    pub fn wait_for(&self, count: usize, limit: Duration) -> Vec<Received> {
+        let until = Instant::now() + limit;
+        let mut state = self.shared.state();
+        while state.received.len() < count {
+            let left = until.saturating_duration_since(Instant::now());
+            assert!(
+                !left.is_zero(),
+                "{} of {count} messages came",
+                state.received.len()
+            );
+            state = self
+                .shared
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        state.received.clone()
+    }
+}
+
+fn session(stream: TcpStream, shared: &Shared) -> io::Result<()> {
+    let connection = {
+        let mut state = shared.state();
+        state.connections += 1;
+        state.connections - 1
+    };
+    stream.set_nodelay(true)?;
+    let mut input = BufReader::new(stream.try_clone()?);
+    let mut output = stream;
+    output.write_all(b"220 next.hop.test\r\n")?;
+    let mut message = Received {
+        sender: String::new(),
+        recipients: Vec::new(),
+        content: Vec::new(),
+        connection,
+    };
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if input.by_ref().take(70_000).read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        let manners = shared.state().manners.clone();
+        let verb = text.get(..4).unwrap_or_default().to_ascii_uppercase();
+        match verb.as_str() {
+            "EHLO" | "LHLO" if manners.lmtp == (verb == "LHLO") => {
+                let mut reply = String::from("250-next.hop.test\r\n");
+                for keyword in &manners.keywords {
+                    reply.push_str(&format!("250-{keyword}\r\n"));
+                }
+                reply.push_str("250 ENHANCEDSTATUSCODES\r\n");
+                output.write_all(reply.as_bytes())?;
+            }
+            "EHLO" | "LHLO" => output.write_all(b"500 5.5.1 not here\r\n")?,
+            "MAIL" => {
+                message.sender = text.get(10..).unwrap_or_default().to_owned();
+                message.recipients.clear();
+                output.write_all(b"250 2.1.0 fine\r\n")?;
+            }
+            "RCPT" => {
+                let reply = manners
+                    .recipients
+                    .iter()
+                    .find(|(part, _)| text.contains(part))
+                    .map(|(_, r)| *r);
+                let reply = reply.unwrap_or("250 2.1.5 fine");
+                if reply.starts_with('2') {
+                    message
+                        .recipients
+                        .push(text.get(8..).unwrap_or_default().to_owned());
+                }
+                output.write_all(format!("{reply}\r\n").as_bytes())?;
+            }
+            "DATA" if message.recipients.is_empty() => {
+                output.write_all(b"554 5.5.1 no recipients\r\n")?
+            }
+            "DATA" => {
+                output.write_all(b"354 go on\r\n")?;
+                message.content = content(&mut input)?;
+                finish(&mut output, &manners, &message, shared)?;
+            }
+            "QUIT" => return output.write_all(b"221 2.0.0 bye\r\n"),
+            _ => output.write_all(b"250 2.0.0 fine\r\n")?,
+        }
+    }
+}
+
+fn finish(
+    output: &mut TcpStream,
+    manners: &Manners,
+    message: &Received,
+    shared: &Shared,
+) -> io::Result<()> {
+    if manners.final_reply.starts_with('2') {
+        shared.state().received.push(message.clone());
+        shared.changed.notify_all();
+    }
+    let replies = if manners.lmtp {
+        message.recipients.len()
+    } else {
+        1
+    };
+    for _ in 0..replies {
+        output.write_all(format!("{}\r\n", manners.final_reply).as_bytes())?;
+    }
+    Ok(())
+}
+
+fn content(input: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    loop {
+        let start = content.len();
+        if input.read_until(b'\n', &mut content)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let line = content.get(start..).unwrap_or_default();
+        if line == b".\r\n" {
+            content.truncate(start);
+            return Ok(content);
+        }
+        if line.first() == Some(&b'.') {
+            content.remove(start);
+        }
+    }
+}
