@@ -8,3 +8,4 @@ pub mod gateway;
 pub mod next_hop;
 pub mod peer;
 pub mod programs;
+pub mod sink;

@@ -18,13 +18,22 @@ pub fn program(name: &str) -> PathBuf {
     FOLDER.get_or_init(build).join(name)
 }
 
-/// `cargo test` builds the programs of the tested package only, so the others are built here.
-fn build() -> PathBuf {
-    // target/PROFILE/deps/TEST
-    let folder = std::env::current_exe()
+/// The path of a program of this package, which cargo has built with the tests.
+pub fn program_of_tests(name: &str) -> PathBuf {
+    folder().join(name)
+}
+
+/// target/PROFILE, as the running test lies in target/PROFILE/deps.
+fn folder() -> PathBuf {
+    std::env::current_exe()
         .ok()
         .and_then(|test| Some(test.parent()?.parent()?.to_path_buf()))
-        .unwrap_or_else(|| panic!("a test has a path below the target folder"));
+        .unwrap_or_else(|| panic!("a test has a path below the target folder"))
+}
+
+/// `cargo test` builds the programs of the tested package only, so the others are built here.
+fn build() -> PathBuf {
+    let folder = folder();
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(root()).args(["build", "--locked"]);
     if folder.ends_with("release") {

@@ -1,0 +1,178 @@
+//! Sinks for tests: the misbehaving `test-sink` as a process of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::gateway::free_address;
+use crate::programs::program_of_tests;
+
+/// A running sink; killed when dropped.
+#[derive(Debug)]
+pub struct Sink {
+    address: SocketAddr,
+    child: Child,
+    log: Arc<Log>,
+}
+
+/// What the sink wrote to its standard output.
+#[derive(Debug, Default)]
+struct Log {
+    seen: Mutex<Vec<Seen>>,
+    changed: Condvar,
+}
+
+impl Log {
+    fn seen(&self) -> MutexGuard<'_, Vec<Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn follow(&self, output: impl Read) {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            self.seen().extend(seen(&line));
+            self.changed.notify_all();
+        }
+    }
+}
+
+/// A line of its log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Microseconds since 1970.
+    pub at_us: u64,
+    /// `asked` or `answered`.
+    pub what: String,
+    /// The instance's id.
+    pub instance: u64,
+    /// The event's id.
+    pub event: u64,
+    /// The event's name without its group.
+    pub name: String,
+}
+
+impl Sink {
+    /// Starts `test-sink` with `--on` rules such as `message=hang`.
+    pub fn start(rules: &[&str]) -> Self {
+        Self::with(rules, &[])
+    }
+
+    /// The same with further arguments.
+    pub fn with(rules: &[&str], arguments: &[&str]) -> Self {
+        let mut command = Command::new(program_of_tests("test-sink"));
+        for rule in rules {
+            command.args(["--on", rule]);
+        }
+        command.args(arguments);
+        Self::spawn(command, &["--listen"])
+    }
+
+    /// Starts any sink program; its address follows the arguments `listen`.
+    pub fn spawn(mut command: Command, listen: &[&str]) -> Self {
+        let address = free_address();
+        let mut child = command
+            .args(listen)
+            .arg(address.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        let log = Arc::new(Log::default());
+        if let Some(output) = child.stdout.take() {
+            let log = Arc::clone(&log);
+            thread::spawn(move || log.follow(output));
+        }
+        let sink = Self {
+            address,
+            child,
+            log,
+        };
+        sink.wait_for_listener();
+        sink
+    }
+
+    /// What to write as `endpoint`.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The `[[sink]]` of this name.
+    pub fn table(&self, name: &str) -> String {
+        format!(
+            "[[sink]]\nname = \"{name}\"\nendpoint = \"{}\"\n",
+            self.endpoint()
+        )
+    }
+
+    /// What it has seen so far, in order.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.log.seen().clone()
+    }
+
+    /// How often it was asked about `name`.
+    pub fn asked(&self, name: &str) -> usize {
+        count(&self.log.seen(), name)
+    }
+
+    /// Waits until it was asked about `name` so often.
+    pub fn wait_asked(&self, name: &str, times: usize, limit: Duration) {
+        let until = Instant::now() + limit;
+        let mut seen = self.log.seen();
+        while count(&seen, name) < times {
+            let left = until.saturating_duration_since(Instant::now());
+            assert!(
+                !left.is_zero(),
+                "{name}: asked {} times",
+                count(&seen, name)
+            );
+            seen = self
+                .log
+                .changed
+                .wait_timeout(seen, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().and_then(|()| self.child.wait()).ok();
+    }
+
+    fn wait_for_listener(&self) {
+        let until = Instant::now() + Duration::from_secs(30);
+        while TcpStream::connect(self.address).is_err() {
+            assert!(
+                Instant::now() < until,
+                "no sink listens at {}",
+                self.address
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn count(seen: &[Seen], name: &str) -> usize {
+    seen.iter()
+        .filter(|s| s.what == "asked" && s.name == name)
+        .count()
+}
+
+fn seen(line: &str) -> Option<Seen> {
+    let mut words = line.split(' ');
+    Some(Seen {
+        at_us: words.next()?.parse().ok()?,
+        what: words.next()?.to_owned(),
+        instance: words.next()?.parse().ok()?,
+        event: words.next()?.parse().ok()?,
+        name: words.next()?.to_owned(),
+    })
+}
