@@ -1,0 +1,49 @@
+//! The typed configuration: one module for each section of the file.
+//!
+//! Every table is declared with `section!`, which makes the struct, its reader and its
+//! documentation from one piece of text. The doc comment of a field is its reference page:
+//! `postern config explain`, the JSON Schema and `docs/configuration.md` are made from it.
+
+pub mod binding;
+pub mod delivery;
+pub mod server;
+pub mod service;
+pub mod sink;
+
+use binding::Binding;
+use delivery::{Domain, Outbound, Queue};
+use server::Server;
+use service::{Log, Metrics, Spool};
+use sink::Sink;
+
+use crate::kind::{Elements, Sub};
+use crate::section::section;
+
+section! {
+    /// The whole configuration of one gateway.
+    Config at "" {
+        /// Where messages persist.
+        spool: Spool as Sub<Spool>;
+        /// The metrics and health listener.
+        metrics: Metrics as Sub<Metrics>;
+        /// Virtual servers, in the order of the files.
+        servers named "server": Vec<Server> as Elements<Server>;
+        /// Sinks, in the order of the files.
+        sinks named "sink": Vec<Sink> as Elements<Sink>;
+        /// Bindings, in the order of the files. Bindings of one priority run in this order.
+        bindings named "binding": Vec<Binding> as Elements<Binding>;
+        /// Domains that are accepted from anybody.
+        domains named "domain": Vec<Domain> as Elements<Domain>;
+        /// Delivery of everything that is for no `[[domain]]`, and the times of every delivery.
+        outbound: Outbound as Sub<Outbound>;
+        /// How long and how often delivery is tried.
+        queue: Queue as Sub<Queue>;
+        /// What the log may hold.
+        log: Log as Sub<Log>;
+    }
+    later {
+        "admin" => 7;
+        "trace" => 7;
+        "route" => 3;
+    }
+}

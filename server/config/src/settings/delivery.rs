@@ -1,0 +1,49 @@
+//! Where accepted messages go: `[[domain]]`, `[outbound]`, `[queue]`.
+
+use std::time::Duration;
+
+use crate::kind::{Count, DomainName, List, Maybe, Span};
+use crate::section::section;
+pub use crate::kind::deliver::Deliver;
+pub use crate::kind::recipients::Recipients;
+
+section! {
+    /// A domain that is accepted from anybody.
+    Domain at "domain" {
+        /// The domain in its ASCII form, lower case; `*.example.test` for all its subdomains and not itself.
+        name: String as DomainName;
+        /// Which recipients exist. It has to be said: accepting what cannot be delivered makes bounces to strangers.
+        recipients: Recipients as Recipients => "550 5.1.1 after RCPT for one that is not in the file";
+        /// Where its mail goes: `smtp://host:port`, `lmtp://host:port`, `lmtp+unix:/path` or `maildir:/path/{user}`.
+        deliver: Deliver as Deliver;
+    }
+}
+
+section! {
+    /// Delivery of everything that is for no `[[domain]]`, and the times of every delivery.
+    Outbound at "outbound" {
+        /// The next hop. Left out: nothing leaves but what is for a `[[domain]]`.
+        deliver: Option<Deliver> as Maybe<Deliver>;
+        /// Time to connect to a next hop.
+        connect_timeout: Duration as Span = "30s";
+        /// Time for the next hop's reply to a command.
+        command_timeout: Duration as Span = "5m";
+        /// Time for the next hop's reply to the final dot.
+        data_timeout: Duration as Span = "10m";
+        /// Connections open to one destination at the same time.
+        connections_per_destination: u32 as Count = "20";
+    }
+}
+
+section! {
+    /// How long and how often delivery is tried.
+    Queue at "queue" {
+        /// Waits between attempts, each with some jitter. The last one repeats.
+        retry: Vec<Duration> as List<Span> = "[\"5m\", \"15m\", \"30m\", \"1h\", \"4h\"]";
+        /// Age at which a message that is still not delivered is given back with a delivery status notification.
+        expire: Duration as Span = "5d";
+    }
+    later {
+        "warn_after" => 3;
+    }
+}

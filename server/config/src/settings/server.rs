@@ -1,0 +1,134 @@
+//! `[[server]]`: a virtual server is listeners with one identity, one policy and their own bindings.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::kind::{Count, File, HostName, List, Name, Network, OneOrMany, Size, Span, Sub};
+pub use crate::kind::listen::{ListenAddress, Listener};
+use crate::section::{choice, section};
+
+section! {
+    /// A virtual server: listeners with one identity and one policy.
+    Server at "server" {
+        /// The name by which bindings, logs and metrics call it.
+        name: String as Name;
+        /// The name that the greeting, EHLO replies and Received headers give.
+        hostname: String as HostName;
+        /// What is spoken on the listeners.
+        protocol: Protocol as Protocol = "smtp";
+        /// Where it listens: `"address:port"`, `"unix:/path"`, or `{ address = "…", tls = "implicit" }`. Port 0 takes
+        /// a free port and logs it.
+        listen: Vec<Listener> as OneOrMany<Listener>;
+        /// The largest message that is taken, in octets as they arrive.
+        max_message_size: u64 as Size = "25 MiB" => "552 5.3.4 after MAIL when SIZE says so, else after the content";
+        /// Networks whose clients may send to any domain. Others reach only the `[[domain]]`s.
+        relay_from: Vec<IpNet> as List<Network> = "[]" => "550 5.7.1 after RCPT for a domain that is not ours";
+        /// What one client is told when verdicts differ between the recipients of a message.
+        mixed_verdicts: MixedVerdicts as MixedVerdicts = "reject";
+        /// What happens to the rest of an upload that was refused while it still arrives by DATA.
+        early_refusal: EarlyRefusal as EarlyRefusal = "drain";
+        /// Certificate and key for STARTTLS and implicit TLS. A list of them is chosen from by SNI; the first one serves
+        /// clients that name no host, or an unknown one. Left out: no TLS. The files are read again when they change.
+        tls: Vec<Certificate> as OneOrMany<Sub<Certificate>> = "[]";
+        /// What one client, one session and one message may use.
+        limits: Limits as Sub<Limits>;
+        /// The time in which a client gets its reply, whatever the sinks do.
+        budgets: Budgets as Sub<Budgets>;
+    }
+    later {
+        "proxy_from" => 3;
+        "xclient_from" => 3;
+    }
+}
+
+choice! {
+    /// What is spoken on a listener.
+    Protocol {
+        /// SMTP between mail servers (RFC 5321).
+        Smtp = "smtp";
+        /// LMTP (RFC 2033): one reply for each recipient after the content.
+        Lmtp = "lmtp";
+    }
+    later {
+        "submission" => 3;
+        "milter" => 6;
+    }
+}
+
+choice! {
+    /// What one client is told when verdicts differ between recipients.
+    MixedVerdicts {
+        /// The message is refused for all: 4xx if any verdict is temporary, else 5xx.
+        Reject = "reject";
+    }
+    later {
+        "split" => 2;
+        "bounce" => 2;
+        "drop" => 2;
+    }
+}
+
+choice! {
+    /// What happens to the rest of an upload that was refused early.
+    EarlyRefusal {
+        /// It is read and thrown away up to its real end, then the reply is sent and the session goes on.
+        Drain = "drain";
+        /// The connection is closed after the reply.
+        Close = "close";
+    }
+}
+
+section! {
+    /// A certificate chain with its private key, both in PEM.
+    Certificate at "server.tls" {
+        /// The certificate, followed by its intermediates.
+        cert: PathBuf as File;
+        /// The private key that belongs to the certificate.
+        key: PathBuf as File;
+    }
+}
+
+section! {
+    /// What one client, one session and one message may use.
+    Limits at "server.limits" {
+        /// Sessions at the same time on this virtual server.
+        connections: u32 as Count = "10000" => "421 4.3.2 in place of the greeting";
+        /// Sessions at the same time from one IPv4 address or one IPv6 /64.
+        connections_per_client: u32 as Count = "100" => "421 4.7.0 in place of the greeting";
+        /// Messages in one session.
+        messages_per_session: u32 as Count = "1000" => "421 4.7.0 after MAIL, then the connection ends";
+        /// Recipients of one message. Those already accepted stay.
+        recipients: u32 as Count = "1000" => "452 4.5.3 after RCPT";
+        /// Refused commands in one session.
+        errors: u32 as Count = "20" => "421 4.7.0, then the connection ends";
+        /// Commands that move no mail (NOOP, RSET, VRFY, HELP and EHLO again) since the last message.
+        junk_commands: u32 as Count = "100" => "421 4.7.0, then the connection ends";
+        /// Octets in one command line, and in one line of content. A longer command line is read to its end without
+        /// being kept.
+        line_length: u64 as Size = "64 KiB" => "500 5.5.6 for a command, 550 5.6.0 for content";
+        /// Octets in the header section of a message.
+        header_size: u64 as Size = "256 KiB" => "552 5.3.4 after the content";
+        /// Fields in the header section of a message.
+        header_count: u32 as Count = "1000" => "552 5.3.4 after the content";
+        /// Time in which the client has to send the next whole command.
+        command_timeout: Duration as Span = "5m" => "421 4.4.2, then the connection ends";
+        /// Time in which the client has to send the next piece of content.
+        data_timeout: Duration as Span = "3m" => "421 4.4.2, then the connection ends";
+        /// Octets of content for each second, taken over a minute.
+        body_rate_min: u64 as Size = "1 KiB" => "421 4.4.2, then the connection ends";
+        /// Time for a TLS handshake.
+        tls_handshake_timeout: Duration as Span = "30s" => "none: the connection ends";
+    }
+}
+
+section! {
+    /// The time in which a client gets its reply, all sinks of all chains together.
+    Budgets at "server.budgets" {
+        /// For the reply to a command.
+        command: Duration as Span = "90s" => "451 4.7.1 by the failure policy of the binding that used it up";
+        /// For the reply to the end of a message.
+        message: Duration as Span = "4m" => "451 4.7.1 by the failure policy of the binding that used it up";
+    }
+}
