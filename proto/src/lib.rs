@@ -11,4 +11,5 @@ pub mod v1 {
 }
 
 /// The compiled descriptors of `postern.v1` and what it imports, for gRPC reflection.
-pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/postern.v1.binpb"));
+pub const FILE_DESCRIPTOR_SET: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/postern.v1.binpb"));
