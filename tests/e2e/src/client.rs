@@ -74,6 +74,12 @@ impl Client {
         self.reply()
     }
 
+    /// Sends a line, reads the reply; nothing if the peer has closed.
+    pub fn try_command(&mut self, line: &str) -> Option<Reply> {
+        self.try_send(format!("{line}\r\n").as_bytes());
+        self.try_reply()
+    }
+
     /// Sends a line and fails unless the reply has this code.
     pub fn expect(&mut self, line: &str, code: u16) -> Reply {
         let reply = self.command(line);

@@ -143,11 +143,16 @@ impl Gateway {
 
     /// SIGTERM, then waits for the end.
     pub fn stop(&mut self, limit: Duration) -> ExitStatus {
+        signal(self.pid(), "TERM");
+        self.wait(limit)
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait(&mut self, limit: Duration) -> ExitStatus {
         let mut child = self
             .child
             .take()
             .unwrap_or_else(|| panic!("it does not run"));
-        signal(child.id(), "TERM");
         let until = Instant::now() + limit;
         loop {
             match child.try_wait() {

@@ -69,9 +69,23 @@ impl Sink {
         Self::spawn(command, &["--listen"])
     }
 
+    /// Starts `test-sink` where another one was: `endpoint` as that one gave it.
+    pub fn at(endpoint: &str, rules: &[&str]) -> Self {
+        let address = endpoint.trim_start_matches("http://").parse();
+        let address = address.unwrap_or_else(|e| panic!("{endpoint}: {e}"));
+        let mut command = Command::new(program_of_tests("test-sink"));
+        for rule in rules {
+            command.args(["--on", rule]);
+        }
+        Self::spawn_at(address, command, &["--listen"])
+    }
+
     /// Starts any sink program; its address follows the arguments `listen`.
-    pub fn spawn(mut command: Command, listen: &[&str]) -> Self {
-        let address = free_address();
+    pub fn spawn(command: Command, listen: &[&str]) -> Self {
+        Self::spawn_at(free_address(), command, listen)
+    }
+
+    fn spawn_at(address: SocketAddr, mut command: Command, listen: &[&str]) -> Self {
         let mut child = command
             .args(listen)
             .arg(address.to_string())
