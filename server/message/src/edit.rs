@@ -49,6 +49,11 @@ pub enum Edit {
         /// What comes in their place.
         insert: Bytes,
     },
+    /// Another body in place of the whole one. Not together with splices.
+    ReplaceBody {
+        /// The new body.
+        body: Bytes,
+    },
     /// Another reverse path.
     SetSender {
         /// The new one.
@@ -69,7 +74,8 @@ pub enum Edit {
         /// The new address.
         address: ForwardPath,
     },
-    /// All recipients that are not done replaced by these.
+    /// All recipients that are not done replaced by these. Not together with other edits of
+    /// recipients.
     ReplaceRecipients {
         /// The new list.
         recipients: Vec<NewRecipient>,
@@ -85,6 +91,21 @@ pub enum Edit {
     },
 }
 
+impl Edit {
+    /// The edit changes the header section or the body.
+    #[must_use]
+    pub fn is_of_content(&self) -> bool {
+        matches!(
+            self,
+            Self::InsertHeader { .. }
+                | Self::ReplaceHeader { .. }
+                | Self::RemoveHeader { .. }
+                | Self::SpliceBody { .. }
+                | Self::ReplaceBody { .. }
+        )
+    }
+}
+
 /// Where a new header field goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeaderPlace {
@@ -94,6 +115,8 @@ pub enum HeaderPlace {
     Last,
     /// Before this field.
     Before(HeaderId),
+    /// After this field.
+    After(HeaderId),
 }
 
 /// A recipient that a sink adds.
@@ -196,6 +219,9 @@ pub enum EditError {
         /// The body's size.
         size: u64,
     },
+    /// The body replaced twice, or replaced and spliced.
+    #[error("the body is replaced beside other edits of it")]
+    BodyTwice,
     /// The body is still arriving, and cannot be spliced before its end is known.
     #[error("the body cannot be edited before it is complete")]
     BodyOpen,
@@ -214,8 +240,11 @@ pub enum EditError {
         /// The id.
         id: RecipientId,
     },
-    /// The list replaced twice by one verdict.
-    #[error("the list of recipients is replaced twice")]
+    /// An address beyond ASCII in a message that was not sent with SMTPUTF8.
+    #[error("an address beyond ASCII in a message without SMTPUTF8")]
+    NotAscii,
+    /// The list replaced twice by one verdict, or beside other edits of recipients.
+    #[error("the list of recipients is replaced beside other edits of it")]
     ListTwice,
     /// The sender set twice by one verdict.
     #[error("the sender is set twice")]

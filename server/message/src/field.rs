@@ -7,7 +7,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::header::is_ftext;
 
 /// Longest name of a field, in octets.
-pub const MAX_NAME: usize = 128;
+pub const MAX_NAME: usize = 76;
+/// Longest value of a field before folding, in octets.
+pub const MAX_VALUE: usize = 64 * 1024;
 /// Where lines are folded when white space allows it (RFC 5322, section 2.1.1).
 const PREFERRED_LINE: usize = 78;
 /// Longest line without its CRLF (RFC 5322, section 2.1.1).
@@ -17,8 +19,14 @@ const MAX_LINE: usize = 998;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FieldError {
     /// The name is empty, too long, or has an octet that no field name has.
-    #[error("not a header field name: 1 to 128 printable ASCII characters without colon or space")]
+    #[error("not a header field name: 1 to 76 printable ASCII characters without colon or space")]
     Name,
+    /// The value is longer than [`MAX_VALUE`].
+    #[error("header value of {octets} octets, the limit is 65536")]
+    TooLong {
+        /// Its length.
+        octets: usize,
+    },
     /// The value has CR, LF or NUL.
     #[error("header value with a line break or NUL at octet {at}; the gateway does the folding")]
     Forbidden {
@@ -37,7 +45,7 @@ pub enum FieldError {
     Unfoldable,
 }
 
-/// The name of a header field: 1 to 128 characters of ftext (RFC 5322, section 3.6.8).
+/// The name of a header field: 1 to 76 characters of ftext (RFC 5322, section 3.6.8).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderName(Bytes);
 
@@ -71,7 +79,12 @@ impl HeaderValue {
     /// # Errors
     /// When the value has CR, LF or NUL, or octets beyond ASCII that it may not have.
     pub fn parse(value: &[u8], utf8: bool) -> Result<Self, FieldError> {
-        let value = value.trim_ascii();
+        let value = trim(value);
+        if value.len() > MAX_VALUE {
+            return Err(FieldError::TooLong {
+                octets: value.len(),
+            });
+        }
         if let Some(at) = value.iter().position(|o| matches!(o, b'\r' | b'\n' | 0)) {
             return Err(FieldError::Forbidden { at });
         }
@@ -95,9 +108,9 @@ impl HeaderValue {
 ///
 /// # Errors
 /// [`FieldError::Unfoldable`]
-pub fn write_field(name: &HeaderName, value: &HeaderValue) -> Result<Bytes, FieldError> {
-    let mut out = BytesMut::with_capacity(name.0.len() + value.0.len() + 16);
-    out.put_slice(&name.0);
+pub(crate) fn write_field(name: &[u8], value: &HeaderValue) -> Result<Bytes, FieldError> {
+    let mut out = BytesMut::with_capacity(name.len() + value.0.len() + 16);
+    out.put_slice(name);
     out.put_slice(b": ");
     let mut line = out.len();
     let mut rest: &[u8] = &value.0;
@@ -122,6 +135,20 @@ pub fn write_field(name: &HeaderName, value: &HeaderValue) -> Result<Bytes, Fiel
     Ok(out.freeze())
 }
 
+/// Without white space at the ends. CR and LF stay, to be refused.
+fn trim(mut value: &[u8]) -> &[u8] {
+    while let Some((b' ' | b'\t', rest)) = value.split_first() {
+        value = rest;
+    }
+    while let Some((b' ' | b'\t', rest)) = value.split_last() {
+        value = rest;
+    }
+    value
+}
+
 fn is_wsp(octet: u8) -> bool {
     matches!(octet, b' ' | b'\t')
 }
+
+#[cfg(test)]
+mod tests;

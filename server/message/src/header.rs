@@ -6,8 +6,8 @@
 
 use bytes::{Bytes, BytesMut};
 
-/// Names one header field of one message. Original fields are numbered from 0 in their order;
-/// the ids of inserted fields follow, and no id is used twice.
+/// Names one header field of one message. Original fields are numbered from 1 in their order; the
+/// ids of inserted fields follow, and no id is used twice. 0 names none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HeaderId(pub u32);
 
@@ -306,7 +306,7 @@ impl HeaderParser {
         let fields = starts
             .iter()
             .zip(ends)
-            .zip(0..)
+            .zip(1..)
             .filter_map(|((&from, to), id)| {
                 HeaderField::new(HeaderId(id), Some(from as u64), raw.slice(from..to))
             })
@@ -323,3 +323,6 @@ impl HeaderParser {
 pub(crate) fn is_ftext(octet: u8) -> bool {
     octet.is_ascii_graphic() && octet != b':'
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -110,6 +110,14 @@ mod tests {
     }
 
     #[test]
+    fn in_json_it_is_its_text() {
+        let id = SessionId::new();
+        let json = serde_json::to_string(&id).unwrap();
+        assert_eq!(json, format!("\"{id}\""));
+        assert_eq!(serde_json::from_str::<SessionId>(&json).unwrap(), id);
+    }
+
+    #[test]
     fn other_spellings_are_refused() {
         let id = MessageId::new().to_string();
         for text in ["", "x", &id.replace('-', ""), &format!("{{{id}}}")] {

@@ -1,5 +1,7 @@
 //! The message as it is kept from acceptance until its last recipient is done.
 
+mod codec;
+
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
@@ -78,3 +80,16 @@ pub struct Message {
     /// The content as edited so far.
     pub version: Version,
 }
+
+impl Message {
+    /// When the first of the recipients that are not done is due; those without a time of their
+    /// own at `otherwise`. `None` when all are done.
+    #[must_use]
+    pub fn next_due(&self, otherwise: SystemTime) -> Option<SystemTime> {
+        let pending = self.recipients.iter().filter(|r| !r.state.is_done());
+        pending.map(|r| r.state.due().unwrap_or(otherwise)).min()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -40,6 +40,8 @@ pub struct PropertyLimits {
     pub octets: usize,
     /// Octets of one key.
     pub key_octets: usize,
+    /// Octets of one value.
+    pub value_octets: usize,
 }
 
 impl Default for PropertyLimits {
@@ -47,7 +49,8 @@ impl Default for PropertyLimits {
         Self {
             count: 256,
             octets: 64 * 1024,
-            key_octets: 256,
+            key_octets: 63,
+            value_octets: 4096,
         }
     }
 }
@@ -55,12 +58,20 @@ impl Default for PropertyLimits {
 /// Why a property was not set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PropertyError {
-    /// The key has no characters.
-    #[error("a property needs a key")]
-    EmptyKey,
+    /// The key is not `[a-z0-9][a-z0-9._-]*`.
+    #[error("a property key is made of a-z, 0-9, '.', '_' and '-', a letter or digit first")]
+    Key,
     /// The key is longer than the limit.
     #[error("a property key of {octets} octets, the limit is {limit}")]
     KeyTooLong {
+        /// Its length.
+        octets: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The value is longer than the limit.
+    #[error("a property of {octets} octets, the limit is {limit}")]
+    ValueTooLong {
         /// Its length.
         octets: usize,
         /// The limit.
@@ -106,7 +117,7 @@ impl Properties {
     /// Sets a key.
     ///
     /// # Errors
-    /// When the key is empty or too long, or the bag would be over its limits. Nothing changes then.
+    /// When the key is malformed or too long, or the value or the bag would be over its limits. Nothing changes then.
     pub fn set(
         &mut self,
         namespace: &str,
@@ -114,13 +125,19 @@ impl Properties {
         value: Value,
         limits: &PropertyLimits,
     ) -> Result<(), PropertyError> {
-        if key.is_empty() {
-            return Err(PropertyError::EmptyKey);
+        if !is_key(key) {
+            return Err(PropertyError::Key);
         }
         if key.len() > limits.key_octets {
             return Err(PropertyError::KeyTooLong {
                 octets: key.len(),
                 limit: limits.key_octets,
+            });
+        }
+        if value.octets() > limits.value_octets {
+            return Err(PropertyError::ValueTooLong {
+                octets: value.octets(),
+                limit: limits.value_octets,
             });
         }
         let entry = (namespace.to_owned(), key.to_owned());
@@ -141,6 +158,15 @@ impl Properties {
         self.octets = octets;
         self.entries.insert(entry, value);
         Ok(())
+    }
+
+    /// Sets a key whatever the limits are: it comes from our own record.
+    pub(crate) fn put(&mut self, namespace: String, key: String, value: Value) {
+        let entry = (namespace, key);
+        self.octets += weight(&entry, &value);
+        if let Some(old) = self.entries.insert(entry.clone(), value) {
+            self.octets -= weight(&entry, &old);
+        }
     }
 
     /// Takes a key out of the bag. Nothing happens when it is not there.
@@ -171,6 +197,13 @@ impl Properties {
     }
 }
 
+fn is_key(key: &str) -> bool {
+    let plain = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit();
+    let mut octets = key.bytes();
+    octets.next().is_some_and(plain)
+        && octets.all(|octet| plain(octet) || matches!(octet, b'.' | b'_' | b'-'))
+}
+
 fn weight((namespace, key): &(String, String), value: &Value) -> usize {
     namespace.len() + key.len() + value.octets()
 }
@@ -184,6 +217,7 @@ mod tests {
         count: 2,
         octets: 32,
         key_octets: 4,
+        value_octets: 40,
     };
 
     #[test]
@@ -201,10 +235,17 @@ mod tests {
     fn limits_hold_and_leave_the_bag_as_it_was() {
         let mut bag = Properties::new();
         let text = |n: usize| Value::String("x".repeat(n));
-        assert_eq!(
-            bag.set("a", "", text(1), &LIMITS),
-            Err(PropertyError::EmptyKey)
-        );
+        for key in ["", "A", ".x", "a b", "é"] {
+            assert_eq!(
+                bag.set("a", key, text(1), &LIMITS),
+                Err(PropertyError::Key),
+                "{key}"
+            );
+        }
+        assert!(matches!(
+            bag.set("a", "k", text(41), &LIMITS),
+            Err(PropertyError::ValueTooLong { .. })
+        ));
         assert!(matches!(
             bag.set("a", "12345", text(1), &LIMITS),
             Err(PropertyError::KeyTooLong { .. })

@@ -1,0 +1,279 @@
+//! Edits of the content applied to a version: everything is checked before anything is built.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::rope::{self, Cursor};
+use super::{Segment, Version};
+use crate::field::write_field;
+use crate::{Edit, EditError, EditLimits, HeaderField, HeaderId, HeaderPlace};
+
+impl Version {
+    /// Applies the header and body edits of one verdict, all or none; other edits are passed over.
+    ///
+    /// # Errors
+    /// The first edit that cannot be applied, or the first limit that the result is over.
+    pub fn apply(&self, edits: &[Edit], limits: &EditLimits) -> Result<Self, EditError> {
+        if edits.len() > limits.edits {
+            return Err(EditError::TooManyEdits {
+                count: edits.len(),
+                limit: limits.edits,
+            });
+        }
+        if !edits.iter().any(Edit::is_of_content) {
+            return Ok(self.clone());
+        }
+        let mut inserted = 0;
+        let mut next = self.clone();
+        next.edited = true;
+        self.apply_headers(edits, &mut next, &mut inserted)?;
+        if let Some(body) = self.apply_body(edits, &mut inserted)? {
+            next.body = Arc::new(body);
+        }
+        within("octets brought in", inserted, limits.inserted)?;
+        next.check(limits)?;
+        Ok(next)
+    }
+
+    /// Puts one whole field with its line end before all others: our own `Received` or
+    /// `Return-Path`.
+    ///
+    /// # Errors
+    /// [`EditError::NotAField`] unless the bytes are one field, folded by CRLF and white space,
+    /// without another CR or LF, or NUL.
+    pub fn prepend_trace(&self, field: Bytes) -> Result<Self, EditError> {
+        if !is_one_field(&field) {
+            return Err(EditError::NotAField);
+        }
+        let field = HeaderField::new(HeaderId(self.next_id), None, field);
+        let mut next = self.clone();
+        let headers = Arc::make_mut(&mut next.headers);
+        headers.insert(0, field.ok_or(EditError::NotAField)?);
+        next.next_id = next_id(self.next_id)?;
+        next.edited = true;
+        Ok(next)
+    }
+
+    fn apply_headers(
+        &self,
+        edits: &[Edit],
+        next: &mut Self,
+        inserted: &mut u64,
+    ) -> Result<(), EditError> {
+        if !edits.iter().any(is_of_header) {
+            return Ok(());
+        }
+        let places = Places::of(self);
+        let mut kept: Vec<Option<HeaderField>> = self.headers.iter().cloned().map(Some).collect();
+        let mut touched = vec![false; kept.len()];
+        let mut added: Vec<(usize, HeaderField)> = Vec::new();
+        for edit in edits {
+            match edit {
+                Edit::InsertHeader { at, name, value } => {
+                    let raw = write_field(name.as_bytes(), value)?;
+                    *inserted += raw.len() as u64;
+                    let field = HeaderField::new(HeaderId(next.next_id), None, raw);
+                    added.push((places.slot(*at)?, field.ok_or(EditError::NotAField)?));
+                    next.next_id = next_id(next.next_id)?;
+                }
+                Edit::ReplaceHeader { id, name, value } => {
+                    let old = places.claim(*id, &mut touched)?;
+                    let place = kept.get_mut(old).and_then(Option::as_mut);
+                    let place = place.ok_or(EditError::UnknownHeader { id: *id })?;
+                    let name = name.as_ref().map_or(place.name(), |name| name.as_bytes());
+                    let raw = write_field(name, value)?;
+                    *inserted += raw.len() as u64;
+                    *place = HeaderField::new(*id, None, raw).ok_or(EditError::NotAField)?;
+                }
+                Edit::RemoveHeader { id } => {
+                    let old = places.claim(*id, &mut touched)?;
+                    if let Some(place) = kept.get_mut(old) {
+                        *place = None;
+                    }
+                }
+                _ => {}
+            }
+        }
+        next.headers = Arc::new(merge(kept, added));
+        Ok(())
+    }
+
+    /// The new body, if there are edits of it.
+    fn apply_body(
+        &self,
+        edits: &[Edit],
+        inserted: &mut u64,
+    ) -> Result<Option<Vec<Segment>>, EditError> {
+        let mut edits = edits.iter().filter(|edit| is_of_body(edit));
+        let Some(first) = edits.next() else {
+            return Ok(None);
+        };
+        let size = self.body_size().ok_or(EditError::BodyOpen)?;
+        let mut body = Vec::new();
+        if let Edit::ReplaceBody { body: new } = first {
+            if edits.next().is_some() {
+                return Err(EditError::BodyTwice);
+            }
+            *inserted += new.len() as u64;
+            rope::push(&mut body, Segment::Inserted(new.clone()));
+            return Ok(Some(body));
+        }
+        let mut cursor = Cursor::new(&self.body);
+        let mut after = 0;
+        for edit in std::iter::once(first).chain(edits) {
+            let Edit::SpliceBody {
+                offset,
+                remove,
+                insert,
+            } = edit
+            else {
+                return Err(EditError::BodyTwice);
+            };
+            if *offset < after {
+                return Err(EditError::SpliceOrder {
+                    offset: *offset,
+                    after,
+                });
+            }
+            let end = offset.saturating_add(*remove);
+            if end > size {
+                return Err(EditError::SpliceRange { end, size });
+            }
+            cursor.take(offset - after, &mut body);
+            cursor.skip(*remove);
+            *inserted += insert.len() as u64;
+            rope::push(&mut body, Segment::Inserted(insert.clone()));
+            after = end;
+        }
+        cursor.take(size - after, &mut body);
+        Ok(Some(body))
+    }
+
+    fn check(&self, limits: &EditLimits) -> Result<(), EditError> {
+        let count = |value: usize| value as u64;
+        within(
+            "header fields",
+            count(self.headers.len()),
+            count(limits.header_count),
+        )?;
+        within(
+            "octets of the header section",
+            self.header_size(),
+            limits.header_octets,
+        )?;
+        within(
+            "pieces of the body",
+            count(self.body.len()),
+            count(limits.body_pieces),
+        )?;
+        match self.size() {
+            Some(size) => within("octets of the message", size, limits.message),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Where the fields of a version stand, for the edits of one verdict.
+struct Places {
+    by_id: HashMap<HeaderId, usize>,
+    count: usize,
+}
+
+impl Places {
+    fn of(version: &Version) -> Self {
+        let fields = version.headers.iter().enumerate();
+        Self {
+            by_id: fields.map(|(place, field)| (field.id(), place)).collect(),
+            count: version.headers.len(),
+        }
+    }
+
+    fn index(&self, id: HeaderId) -> Result<usize, EditError> {
+        let found = self.by_id.get(&id).copied();
+        found.ok_or(EditError::UnknownHeader { id })
+    }
+
+    /// The index of a field that no other edit of the verdict may touch.
+    fn claim(&self, id: HeaderId, touched: &mut [bool]) -> Result<usize, EditError> {
+        let index = self.index(id)?;
+        match touched.get_mut(index) {
+            Some(touched) if !*touched => {
+                *touched = true;
+                Ok(index)
+            }
+            _ => Err(EditError::HeaderTwice { id }),
+        }
+    }
+
+    /// Slots are 0 before all, then for field `i` one before (`2i + 1`) and one after it.
+    fn slot(&self, place: HeaderPlace) -> Result<usize, EditError> {
+        Ok(match place {
+            HeaderPlace::First => 0,
+            HeaderPlace::Before(id) => 2 * self.index(id)? + 1,
+            HeaderPlace::After(id) => 2 * self.index(id)? + 2,
+            HeaderPlace::Last => 2 * self.count + 1,
+        })
+    }
+}
+
+/// Fields that stayed and fields that came, each in its slot.
+fn merge(kept: Vec<Option<HeaderField>>, mut added: Vec<(usize, HeaderField)>) -> Vec<HeaderField> {
+    // Stable: several in one slot keep the order of the edits.
+    added.sort_by_key(|(slot, _)| *slot);
+    let mut added = added.into_iter().peekable();
+    let mut merged = Vec::with_capacity(kept.len() + added.len());
+    for (index, field) in kept.into_iter().enumerate() {
+        while let Some((_, new)) = added.next_if(|(slot, _)| *slot <= 2 * index + 1) {
+            merged.push(new);
+        }
+        merged.extend(field);
+    }
+    merged.extend(added.map(|(_, new)| new));
+    merged
+}
+
+fn is_of_header(edit: &Edit) -> bool {
+    edit.is_of_content() && !is_of_body(edit)
+}
+
+fn is_of_body(edit: &Edit) -> bool {
+    matches!(edit, Edit::SpliceBody { .. } | Edit::ReplaceBody { .. })
+}
+
+fn within(what: &'static str, value: u64, limit: u64) -> Result<(), EditError> {
+    if value > limit {
+        return Err(EditError::OverLimit { what, value, limit });
+    }
+    Ok(())
+}
+
+fn next_id(id: u32) -> Result<u32, EditError> {
+    id.checked_add(1).ok_or(EditError::OverLimit {
+        what: "header ids",
+        value: u64::from(id),
+        limit: u64::from(u32::MAX),
+    })
+}
+
+/// One field that ends with CRLF, its folds being CRLF and white space, and no other line break.
+fn is_one_field(raw: &[u8]) -> bool {
+    let Some(inside) = raw.strip_suffix(b"\r\n") else {
+        return false;
+    };
+    let mut octets = inside.iter().copied();
+    while let Some(octet) = octets.next() {
+        match octet {
+            b'\n' | 0 => return false,
+            b'\r' if !is_fold(&mut octets) => return false,
+            _ => {}
+        }
+    }
+    true
+}
+
+/// What comes after a CR makes it a fold: LF and white space.
+fn is_fold(octets: &mut impl Iterator<Item = u8>) -> bool {
+    octets.next() == Some(b'\n') && matches!(octets.next(), Some(b' ' | b'\t'))
+}

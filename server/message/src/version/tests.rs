@@ -1,0 +1,470 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::encoding::{Reader, Writer};
+use crate::header::tests::content;
+use crate::{
+    Edit, EditError, EditLimits, HeaderLimits, HeaderName, HeaderParser, HeaderPlace, HeaderValue,
+};
+use proptest::prelude::*;
+
+fn original(content: &[u8]) -> Version {
+    let mut parser = HeaderParser::new(HeaderLimits::default());
+    let section = match parser.feed(content).unwrap() {
+        Some(section) => section,
+        None => parser.finish().unwrap(),
+    };
+    Version::original(&section, Some(content.len() as u64))
+}
+
+fn read(segments: &[Segment], content: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for segment in segments {
+        match segment {
+            Segment::Original(range) => {
+                out.extend_from_slice(&content[range.start as usize..range.end as usize]);
+            }
+            Segment::Inserted(bytes) => out.extend_from_slice(bytes),
+        }
+    }
+    out
+}
+
+fn render(version: &Version, content: &[u8]) -> String {
+    String::from_utf8_lossy(&read(&version.segments(), content)).into_owned()
+}
+
+fn apply(version: &Version, edits: &[Edit]) -> Result<Version, EditError> {
+    version.apply(edits, &EditLimits::default())
+}
+
+fn insert(at: HeaderPlace, name: &str, value: &str) -> Edit {
+    Edit::InsertHeader {
+        at,
+        name: HeaderName::parse(name.as_bytes()).unwrap(),
+        value: HeaderValue::parse(value.as_bytes(), true).unwrap(),
+    }
+}
+
+fn replace(id: u32, value: &str) -> Edit {
+    Edit::ReplaceHeader {
+        id: HeaderId(id),
+        name: None,
+        value: HeaderValue::parse(value.as_bytes(), true).unwrap(),
+    }
+}
+
+fn splice(offset: u64, remove: u64, insert: &'static str) -> Edit {
+    Edit::SpliceBody {
+        offset,
+        remove,
+        insert: Bytes::from_static(insert.as_bytes()),
+    }
+}
+
+const MAIL: &[u8] = b"A: 1\r\nB: 2\r\nA: 3\r\n\r\nHello world\r\n";
+
+#[test]
+fn an_unedited_version_is_one_range() {
+    let version = original(MAIL);
+    let all = Segment::Original(0..MAIL.len() as u64);
+    assert_eq!(version.segments(), [all]);
+    assert_eq!(version.size(), Some(MAIL.len() as u64));
+    assert!(!version.is_edited());
+}
+
+#[test]
+fn header_edits_refer_to_what_the_sink_saw() {
+    let version = apply(
+        &original(MAIL),
+        &[
+            insert(HeaderPlace::Last, "Z", "1"),
+            insert(HeaderPlace::First, "X", "1"),
+            insert(HeaderPlace::First, "X", "2"),
+            insert(HeaderPlace::Before(HeaderId(2)), "Y", "b"),
+            insert(HeaderPlace::After(HeaderId(2)), "Y", "a"),
+            Edit::RemoveHeader { id: HeaderId(2) },
+            replace(3, "three"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(
+        render(&version, MAIL),
+        "X: 1\r\nX: 2\r\nA: 1\r\nY: b\r\nY: a\r\nA: three\r\nZ: 1\r\n\r\nHello world\r\n"
+    );
+    // Ids stay, and new ones are not those of the removed.
+    let ids: Vec<_> = version.headers().iter().map(|field| field.id().0).collect();
+    assert_eq!(ids, [5, 6, 1, 7, 8, 3, 4]);
+}
+
+#[test]
+fn splices_are_offsets_in_the_body_that_the_sink_saw() {
+    let edits = [
+        splice(0, 0, "> "),
+        splice(0, 5, "Goodbye"),
+        splice(6, 0, "cruel "),
+        splice(13, 0, "-- \r\n"),
+    ];
+    let version = apply(&original(MAIL), &edits).unwrap();
+    let body = read(&version.body_segments(0..u64::MAX), MAIL);
+    assert_eq!(body, b"> Goodbye cruel world\r\n-- \r\n");
+    // A second sink sees the first one's version.
+    let version = apply(&version, &[splice(2, 8, "")]).unwrap();
+    let body = read(&version.body_segments(0..u64::MAX), MAIL);
+    assert_eq!(body, b"> cruel world\r\n-- \r\n");
+    let replaced = Edit::ReplaceBody {
+        body: Bytes::from_static(b"new"),
+    };
+    let version = apply(&version, &[replaced]).unwrap();
+    assert_eq!(read(&version.body_segments(1..9), MAIL), b"ew");
+}
+
+#[test]
+fn edits_that_are_refused() {
+    let cases: Vec<(Vec<Edit>, EditError)> = vec![
+        (
+            vec![Edit::RemoveHeader { id: HeaderId(4) }],
+            EditError::UnknownHeader { id: HeaderId(4) },
+        ),
+        (
+            vec![Edit::RemoveHeader { id: HeaderId(1) }, replace(1, "x")],
+            EditError::HeaderTwice { id: HeaderId(1) },
+        ),
+        (
+            vec![splice(4, 2, "x"), splice(5, 1, "y")],
+            EditError::SpliceOrder {
+                offset: 5,
+                after: 6,
+            },
+        ),
+        (
+            vec![splice(4, 10, "")],
+            EditError::SpliceRange { end: 14, size: 13 },
+        ),
+        (
+            vec![splice(u64::MAX, 1, "")],
+            EditError::SpliceRange {
+                end: u64::MAX,
+                size: 13,
+            },
+        ),
+        (
+            vec![Edit::ReplaceBody { body: Bytes::new() }, splice(0, 0, "x")],
+            EditError::BodyTwice,
+        ),
+    ];
+    for (edits, expected) in cases {
+        assert_eq!(apply(&original(MAIL), &edits), Err(expected));
+    }
+}
+
+#[test]
+fn limits_hold_for_what_comes_in_and_for_the_result() {
+    let version = original(MAIL);
+    let tight = EditLimits {
+        edits: 2,
+        inserted: 20,
+        message: MAIL.len() as u64 + 5,
+        header_count: 3,
+        header_octets: 22,
+        body_pieces: 3,
+        ..EditLimits::default()
+    };
+    let refused = |edits: &[Edit]| match version.apply(edits, &tight) {
+        Err(EditError::OverLimit { what, .. }) => what,
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(
+        version.apply(
+            &[splice(0, 0, ""), splice(0, 0, ""), splice(0, 0, "")],
+            &tight
+        ),
+        Err(EditError::TooManyEdits { count: 3, limit: 2 })
+    ));
+    assert_eq!(
+        refused(&[insert(HeaderPlace::Last, "X", "")]),
+        "header fields"
+    );
+    assert_eq!(
+        refused(&[replace(1, "xxxx")]),
+        "octets of the header section"
+    );
+    assert_eq!(
+        refused(&[splice(0, 13, "xxxxxxxxxxxxxxxxxxx")]),
+        "octets of the message"
+    );
+    assert_eq!(
+        refused(&[splice(0, 13, "xxxxxxxxxxxxxxxxxxxxx")]),
+        "octets brought in"
+    );
+    assert_eq!(
+        refused(&[splice(1, 0, "x"), splice(2, 0, "x")]),
+        "pieces of the body"
+    );
+    assert!(version.apply(&[splice(1, 0, "x")], &tight).is_ok());
+}
+
+#[test]
+fn a_body_that_still_arrives_is_not_spliced() {
+    let mut parser = HeaderParser::new(HeaderLimits::default());
+    let section = parser.feed(MAIL).unwrap().unwrap();
+    let version = Version::original(&section, None);
+    assert_eq!(version.size(), None);
+    assert_eq!(
+        apply(&version, &[splice(0, 0, "x")]),
+        Err(EditError::BodyOpen)
+    );
+    let version = apply(&version, &[insert(HeaderPlace::First, "X", "1")]).unwrap();
+    assert_eq!(
+        version.segments_in(8..26),
+        [Segment::Original(2..20)],
+        "what has arrived can be read"
+    );
+    let version = version.close(MAIL.len() as u64);
+    assert!(render(&version, MAIL).starts_with("X: 1\r\nA: 1\r\n"));
+    assert_eq!(version.size(), Some(MAIL.len() as u64 + 6));
+    assert_eq!(version.close(5), version);
+}
+
+#[test]
+fn header_and_body_stay_apart() {
+    let trace = Bytes::from_static(b"Received: by us;\r\n now\r\n");
+    let cases: [(&[u8], &str); 6] = [
+        (b"no header\r\n", "T\r\nno header\r\n"),
+        (b" indented\r\n", "T\r\n indented\r\n"),
+        (b"A: b\r\nno header\r\n", "TA: b\r\n\r\nno header\r\n"),
+        (b"A: b\r\n", "TA: b\r\n"),
+        (b"A: b", "TA: b"),
+        (b"", "T"),
+    ];
+    for (content, expected) in cases {
+        let version = original(content);
+        assert_eq!(render(&version, content).as_bytes(), content);
+        let traced = version.prepend_trace(trace.clone()).unwrap();
+        let expected = expected.replace('T', "Received: by us;\r\n now\r\n");
+        assert_eq!(render(&traced, content), expected);
+        assert_eq!(traced.size(), Some(expected.len() as u64));
+    }
+    // A header without its line end gets one when something comes after it.
+    let version = apply(&original(b"A: b"), &[splice(0, 0, "body")]).unwrap();
+    assert_eq!(render(&version, b"A: b"), "A: b\r\n\r\nbody");
+}
+
+#[test]
+fn a_trace_field_is_one_field() {
+    let version = original(MAIL);
+    for raw in [
+        "",
+        "\r\n",
+        "X",
+        "X: 1",
+        "X: 1\r\nY: 2\r\n",
+        "X: 1\n",
+        "X: 1\r\n\r\n",
+        "X: \0\r\n",
+        " X: 1\r\n",
+        "X: a\rb\r\n",
+        "X: 1\r\r\n",
+    ] {
+        assert_eq!(
+            version.prepend_trace(Bytes::from(raw)),
+            Err(EditError::NotAField),
+            "{raw:?}"
+        );
+    }
+}
+
+/// An edit in terms of places that exist in any version.
+#[derive(Debug, Clone)]
+enum Move {
+    Insert(prop::sample::Index, u8, String),
+    Replace(prop::sample::Index, String),
+    Remove(prop::sample::Index),
+    Splice(prop::sample::Index, u8, String),
+}
+
+fn moves() -> impl Strategy<Value = Vec<Move>> {
+    let place = any::<prop::sample::Index>;
+    let one = prop_oneof![
+        (place(), 0_u8..4, "[a-z ]{0,5}").prop_map(|(at, how, v)| Move::Insert(at, how, v)),
+        (place(), "[a-z ]{0,5}").prop_map(|(at, v)| Move::Replace(at, v)),
+        place().prop_map(Move::Remove),
+        (place(), 0_u8..5, "[a-z\r\n]{0,5}").prop_map(|(at, n, v)| Move::Splice(at, n, v)),
+    ];
+    proptest::collection::vec(one, 0..8)
+}
+
+/// The message as plain bytes: fields, empty line, body.
+#[derive(Debug, Clone)]
+struct Naive {
+    fields: Vec<(HeaderId, Vec<u8>)>,
+    separator: bool,
+    body: Vec<u8>,
+    edited: bool,
+}
+
+impl Naive {
+    fn of(version: &Version, content: &[u8]) -> Self {
+        let fields = version.headers().iter();
+        Self {
+            fields: fields.map(|f| (f.id(), f.raw().to_vec())).collect(),
+            separator: version.separator > 0,
+            body: content[version.body_offset as usize..].to_vec(),
+            edited: false,
+        }
+    }
+
+    fn render(&self) -> Vec<u8> {
+        let mut lines: Vec<Vec<u8>> = self.fields.iter().map(|(_, raw)| raw.clone()).collect();
+        if self.separator || (self.edited && !self.body.is_empty()) {
+            lines.push(b"\r\n".to_vec());
+        }
+        if !self.body.is_empty() {
+            lines.push(self.body.clone());
+        }
+        let last = lines.len().saturating_sub(1);
+        for line in lines.iter_mut().take(last) {
+            if !line.ends_with(b"\r\n") {
+                line.extend_from_slice(b"\r\n");
+            }
+        }
+        lines.concat()
+    }
+
+    /// Does one edit at a time on the bytes, and returns the edits as a sink would send them.
+    fn edit(&mut self, moves: &[Move], next_id: u32) -> Vec<Edit> {
+        let seen = self.clone();
+        let mut edits = Vec::new();
+        let mut touched = std::collections::HashSet::new();
+        let mut next_id = next_id;
+        let (mut seen_end, mut shift) = (0, 0_isize);
+        // Inserted fields by slot, to put those of one slot behind each other.
+        let mut slots: Vec<(usize, HeaderId, Vec<u8>)> = Vec::new();
+        for step in moves {
+            match step {
+                Move::Insert(at, how, value) => {
+                    let n = seen.fields.len();
+                    let (place, slot) = match (how, n) {
+                        (0, _) | (2 | 3, 0) => (HeaderPlace::First, 0),
+                        (1, _) => (HeaderPlace::Last, 2 * n + 1),
+                        (2, _) => (
+                            HeaderPlace::Before(seen.fields[at.index(n)].0),
+                            2 * at.index(n) + 1,
+                        ),
+                        _ => (
+                            HeaderPlace::After(seen.fields[at.index(n)].0),
+                            2 * at.index(n) + 2,
+                        ),
+                    };
+                    edits.push(insert(place, "X-New", value));
+                    let raw = format!("X-New: {}\r\n", value.trim_matches(' '));
+                    slots.push((slot, HeaderId(next_id), raw.into_bytes()));
+                    next_id += 1;
+                }
+                Move::Replace(at, value) if !seen.fields.is_empty() => {
+                    let (id, old) = &seen.fields[at.index(seen.fields.len())];
+                    if touched.insert(*id) {
+                        edits.push(replace(id.0, value));
+                        let name = String::from_utf8_lossy(old);
+                        let name = name.split(':').next().unwrap().trim_end();
+                        let raw = format!("{name}: {}\r\n", value.trim_matches(' '));
+                        let field = self.fields.iter_mut().find(|(other, _)| other == id);
+                        field.unwrap().1 = raw.into_bytes();
+                    }
+                }
+                Move::Remove(at) if !seen.fields.is_empty() => {
+                    let id = seen.fields[at.index(seen.fields.len())].0;
+                    if touched.insert(id) {
+                        edits.push(Edit::RemoveHeader { id });
+                        self.fields.retain(|(other, _)| *other != id);
+                    }
+                }
+                Move::Splice(at, remove, text) => {
+                    let from = seen_end + at.index(seen.body.len() - seen_end + 1);
+                    let to = (from + usize::from(*remove)).min(seen.body.len());
+                    edits.push(Edit::SpliceBody {
+                        offset: from as u64,
+                        remove: (to - from) as u64,
+                        insert: Bytes::from(text.clone()),
+                    });
+                    let now = from.strict_add_signed(shift);
+                    self.body.splice(now..now + (to - from), text.bytes());
+                    shift += text.len() as isize - (to - from) as isize;
+                    seen_end = to;
+                }
+                _ => {}
+            }
+        }
+        slots.sort_by_key(|(slot, ..)| *slot);
+        let slot_of = |id: HeaderId| seen.fields.iter().position(|(other, _)| *other == id);
+        let mut merged = Vec::new();
+        let mut slots = slots.into_iter().peekable();
+        for (id, raw) in std::mem::take(&mut self.fields) {
+            let own = 2 * slot_of(id).unwrap() + 1;
+            while let Some((_, id, raw)) = slots.next_if(|(slot, ..)| *slot <= own) {
+                merged.push((id, raw));
+            }
+            merged.push((id, raw));
+        }
+        merged.extend(slots.map(|(_, id, raw)| (id, raw)));
+        self.fields = merged;
+        self.edited |= !edits.is_empty();
+        edits
+    }
+}
+
+proptest! {
+    #[test]
+    fn edits_do_what_they_do_to_plain_bytes(
+        content in content(),
+        rounds in proptest::collection::vec(moves(), 1..4),
+        from: u8,
+        length: u8,
+    ) {
+        let mut version = original(&content);
+        let mut naive = Naive::of(&version, &content);
+        prop_assert_eq!(read(&version.segments(), &content), content.clone());
+        for moves in rounds {
+            let edits = naive.edit(&moves, version.next_id);
+            version = apply(&version, &edits).unwrap();
+            let expected = naive.render();
+            prop_assert_eq!(read(&version.segments(), &content), expected.clone());
+            prop_assert_eq!(version.size(), Some(expected.len() as u64));
+            let body = read(&version.body_segments(0..u64::MAX), &content);
+            prop_assert_eq!(&body, &naive.body);
+            let from = usize::from(from).min(expected.len());
+            let to = (from + usize::from(length)).min(expected.len());
+            prop_assert_eq!(
+                read(&version.segments_in(from as u64..to as u64), &content),
+                &expected[from..to]
+            );
+            let ids: Vec<_> = version.headers().iter().map(HeaderField::id).collect();
+            let expected: Vec<_> = naive.fields.iter().map(|(id, _)| *id).collect();
+            prop_assert_eq!(ids, expected);
+        }
+        let mut out = Writer::new();
+        version.encode(&mut out);
+        let mut reader = Reader::new(out.into_bytes().into());
+        let head = Bytes::copy_from_slice(&content[..version.head_octets() as usize]);
+        prop_assert_eq!(Version::decode(&mut reader, &head).unwrap(), version);
+        reader.end().unwrap();
+    }
+}
+
+#[test]
+fn fuzz_the_decoder() {
+    let head = Bytes::from_static(MAIL);
+    bolero::check!()
+        .with_type::<Vec<u8>>()
+        .with_iterations(20_000)
+        .for_each(|record| {
+            let mut reader = Reader::new(Bytes::copy_from_slice(record));
+            if let Ok(version) = Version::decode(&mut reader, &head) {
+                // Whatever was decoded can be worked with, and is itself again.
+                let _ = (version.segments(), version.size());
+                let mut out = Writer::new();
+                version.encode(&mut out);
+                let mut reader = Reader::new(out.into_bytes().into());
+                assert_eq!(Version::decode(&mut reader, &head).as_ref(), Ok(&version));
+            }
+        });
+}
