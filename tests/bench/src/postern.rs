@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::gateway::{Filters, Gateway, free_port, wait_for_banner};
+use postern_e2e::gateway::{free_address, wait_for_greeting};
+
+use crate::gateway::{Filters, Gateway};
 
 /// A running gateway; killed when dropped.
 pub(crate) struct Postern {
@@ -65,19 +67,19 @@ impl Postern {
             .tempdir_in("/var/tmp")?;
         let mut sinks = Filters::default();
         for _ in 0..filters {
-            let port = free_port()?;
+            let address = free_address();
             let child = Command::new(&programs.null_sink)
-                .args(["--listen", &format!("127.0.0.1:{port}")])
+                .args(["--listen", &address.to_string()])
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .spawn()?;
-            sinks.push(child, port)?;
+            sinks.push(child, address)?;
         }
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        let address = free_address();
         let file = folder.path().join("postern.toml");
         fs::write(
             &file,
-            configuration(folder.path(), address, next_hop, sinks.ports()),
+            configuration(folder.path(), address, next_hop, sinks.addresses()),
         )?;
         let child = Command::new(&programs.postern)
             .args(["serve", "--config"])
@@ -92,7 +94,7 @@ impl Postern {
             child,
             sinks,
         };
-        wait_for_banner(address)?;
+        wait_for_greeting(address)?;
         Ok(postern)
     }
 }
@@ -119,7 +121,12 @@ impl Drop for Postern {
     }
 }
 
-fn configuration(state: &Path, listen: SocketAddr, next_hop: SocketAddr, sinks: &[u16]) -> String {
+fn configuration(
+    state: &Path,
+    listen: SocketAddr,
+    next_hop: SocketAddr,
+    sinks: &[SocketAddr],
+) -> String {
     let mut text = format!(
         "[spool]\npath = \"{}/state\"\n\n\
          [[server]]\nname = \"inbound\"\nhostname = \"postern.test\"\nlisten = [\"{listen}\"]\n\
@@ -127,9 +134,9 @@ fn configuration(state: &Path, listen: SocketAddr, next_hop: SocketAddr, sinks: 
          [[domain]]\nname = \"bench.test\"\nrecipients = \"any\"\ndeliver = \"smtp://{next_hop}\"\n",
         state.display()
     );
-    for (n, port) in sinks.iter().enumerate() {
+    for (n, address) in sinks.iter().enumerate() {
         text.push_str(&format!(
-            "\n[[sink]]\nname = \"null-{n}\"\nendpoint = \"http://127.0.0.1:{port}\"\n\n\
+            "\n[[sink]]\nname = \"null-{n}\"\nendpoint = \"http://{address}\"\n\n\
              [[binding]]\nname = \"null-{n}\"\nsink = \"null-{n}\"\nbody = \"full\"\nmay = []\n\
              events = [\"inbound.connect\", \"inbound.helo\", \"inbound.mail\", \"inbound.rcpt\", \"inbound.message\"]\n"
         ));

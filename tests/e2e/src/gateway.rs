@@ -1,7 +1,7 @@
 //! A running `postern serve` with a configuration of its own in a temporary folder.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -245,6 +245,33 @@ pub fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .unwrap_or_else(|e| panic!("no free port: {e}"))
+}
+
+/// Waits until somebody listens at `address`.
+///
+/// # Errors
+/// When nobody does within half a minute.
+pub fn wait_for_listener(address: SocketAddr) -> io::Result<()> {
+    wait_until(address, || TcpStream::connect(address).is_ok())
+}
+
+/// Waits until an SMTP server greets at `address`.
+///
+/// # Errors
+/// When none does within half a minute.
+pub fn wait_for_greeting(address: SocketAddr) -> io::Result<()> {
+    wait_until(address, || greets(address))
+}
+
+fn wait_until(address: SocketAddr, serves: impl Fn() -> bool) -> io::Result<()> {
+    let until = Instant::now() + Duration::from_secs(30);
+    while !serves() {
+        if Instant::now() > until {
+            return Err(io::Error::other(format!("nobody serves at {address}")));
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
 }
 
 /// Sends a signal by name.

@@ -7,5 +7,6 @@ pub mod client;
 pub mod gateway;
 pub mod next_hop;
 pub mod peer;
+pub mod postfix;
 pub mod programs;
 pub mod sink;

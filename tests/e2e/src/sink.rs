@@ -1,13 +1,13 @@
 //! Sinks for tests: the misbehaving `test-sink` as a process of its own.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::gateway::free_address;
+use crate::gateway::{free_address, wait_for_listener};
 use crate::programs::program_of_tests;
 
 /// A running sink; killed when dropped.
@@ -103,7 +103,7 @@ impl Sink {
             child,
             log,
         };
-        sink.wait_for_listener();
+        wait_for_listener(address).unwrap_or_else(|e| panic!("{e}"));
         sink
     }
 
@@ -153,18 +153,6 @@ impl Sink {
     /// SIGKILL.
     pub fn kill(&mut self) {
         self.child.kill().and_then(|()| self.child.wait()).ok();
-    }
-
-    fn wait_for_listener(&self) {
-        let until = Instant::now() + Duration::from_secs(30);
-        while TcpStream::connect(self.address).is_err() {
-            assert!(
-                Instant::now() < until,
-                "no sink listens at {}",
-                self.address
-            );
-            thread::sleep(Duration::from_millis(10));
-        }
     }
 }
 
