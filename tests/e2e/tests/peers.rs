@@ -1,0 +1,297 @@
+//! Real peers: Postfix, its smtp-source and smtp-sink, swaks, Python's smtplib.
+//!
+//! A test whose peer is missing is listed as ignored, with the Debian package in its name; with
+//! `CI=true` it fails.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use postern_e2e::certificate;
+use postern_e2e::client::Client;
+use postern_e2e::gateway::{Gateway, Setup, free_address, wait_for_listener};
+use postern_e2e::next_hop::NextHop;
+use postern_e2e::peer::{OPENSSL, PYTHON, Peer, SMTP_SINK, SMTP_SOURCE, SWAKS, missing};
+use postern_e2e::postfix::Postfix;
+use postern_e2e::programs::root;
+
+const LIMIT: Duration = Duration::from_secs(60);
+const POSTFIX: Peer = Peer {
+    program: "postfix",
+    package: "postfix",
+};
+
+/// Dots, eight-bit text, a line of 998 octets, several parts.
+fn content() -> Vec<u8> {
+    let mut text = String::from(
+        "From: <a@example.org>\r\nTo: <b@example.test>\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\
+         MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"x\"\r\n\r\n\
+         --x\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\
+         .\r\n..\r\nDer Fluß fließt übers Gefälle.\r\n",
+    );
+    text.push_str(&"y".repeat(998));
+    text.push_str("\r\n--x--\r\n");
+    text.into_bytes()
+}
+
+/// Name, peers that it needs, test.
+type Case = (&'static str, &'static [Peer], fn() -> Result<(), Failed>);
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let tests: [Case; 10] = [
+        (
+            "smtp_source_in_smtp_sink_out",
+            &[SMTP_SOURCE, SMTP_SINK],
+            smtp_source_in_smtp_sink_out,
+        ),
+        ("swaks_plain", &[SWAKS], || swaks(&[])),
+        ("swaks_starttls", &[SWAKS, OPENSSL], || swaks(&["--tls"])),
+        ("swaks_pipelined", &[SWAKS], || swaks(&["--pipeline"])),
+        ("smtplib_plain", &[PYTHON], || {
+            smtplib(&[], "b@example.test")
+        }),
+        ("smtplib_starttls", &[PYTHON, OPENSSL], || {
+            smtplib(&["starttls"], "b@example.test")
+        }),
+        ("smtplib_smtputf8", &[PYTHON], || {
+            smtplib(&["smtputf8"], "bé@example.test")
+        }),
+        ("smtplib_bdat_over_tls", &[PYTHON, OPENSSL], || {
+            smtplib(&["starttls", "bdat"], "b@example.test")
+        }),
+        (
+            "postfix_takes_over_tls",
+            &[POSTFIX, OPENSSL],
+            postfix_takes_over_tls,
+        ),
+        (
+            "postfix_delivers_to_us_over_tls",
+            &[POSTFIX, OPENSSL],
+            postfix_delivers_to_us_over_tls,
+        ),
+    ];
+    let must = std::env::var_os("CI").is_some();
+    let trials = tests
+        .into_iter()
+        .map(|(name, peers, run)| match missing(peers) {
+            packages if packages.is_empty() => Trial::test(name, run),
+            packages if must => {
+                let message = format!("install {}", packages.join(" "));
+                Trial::test(name, move || Err(message.into()))
+            }
+            packages => {
+                let name = format!("{name} (skipped: install {})", packages.join(" "));
+                Trial::test(name, run).with_ignored_flag(true)
+            }
+        })
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn gateway(next_hop: &str) -> Gateway {
+    let setup = Setup::default();
+    let tls = if OPENSSL.path().is_some() {
+        certificate::make(setup.folder(), "mx");
+        "tls = { cert = \"mx.pem\", key = \"mx.key\" }"
+    } else {
+        ""
+    };
+    setup
+        .server(tls)
+        .domain("example.test", &format!("smtp://{next_hop}"))
+        .start()
+}
+
+fn smtp_source_in_smtp_sink_out() -> Result<(), Failed> {
+    let address = free_address();
+    let folder = tempfile::tempdir()?;
+    // It gives up root before it writes.
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777))?;
+    let mut sink = Command::new(SMTP_SINK.path().unwrap())
+        .current_dir(folder.path())
+        .args(["-u", "nobody", "-d", "%H%M."])
+        .args([&address.to_string(), "100"])
+        .spawn()?;
+    wait_for_listener(address)?;
+    let gateway = gateway(&address.to_string());
+    let count = 500;
+    let status = Command::new(SMTP_SOURCE.path().unwrap())
+        .args([
+            "-s",
+            "10",
+            "-m",
+            &count.to_string(),
+            "-l",
+            "4096",
+            "-r",
+            "3",
+        ])
+        .args(["-f", "a@example.org", "-t", "b@example.test"])
+        .arg(gateway.smtp().to_string())
+        .status()?;
+    assert!(status.success(), "{status}");
+    let until = Instant::now() + LIMIT;
+    let delivered = || std::fs::read_dir(folder.path()).unwrap().count();
+    while delivered() < count {
+        assert!(
+            Instant::now() < until,
+            "{} of {count} in smtp-sink\n{}",
+            delivered(),
+            gateway.log()
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    sink.kill()?;
+    sink.wait()?;
+    Ok(())
+}
+
+fn swaks(arguments: &[&str]) -> Result<(), Failed> {
+    let next_hop = NextHop::start();
+    let gateway = gateway(&next_hop.address().to_string());
+    let file = gateway.folder().join("message.eml");
+    std::fs::write(&file, content())?;
+    let output = Command::new(SWAKS.path().unwrap())
+        .args([
+            "--server",
+            &gateway.smtp().to_string(),
+            "--from",
+            "a@example.org",
+        ])
+        .args([
+            "--to",
+            "b@example.test",
+            "--helo",
+            "swaks.example.test",
+            "--data",
+        ])
+        .arg(format!("@{}", file.display()))
+        .args(arguments)
+        .output()?;
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    arrived(
+        &next_hop,
+        if arguments.contains(&"--tls") {
+            "ESMTPS"
+        } else {
+            "ESMTP"
+        },
+    );
+    Ok(())
+}
+
+fn smtplib(how: &[&str], recipient: &str) -> Result<(), Failed> {
+    let next_hop = NextHop::start();
+    let gateway = gateway(&next_hop.address().to_string());
+    let mut python = Command::new(PYTHON.path().unwrap())
+        .arg(root().join("tests/peers/python/send.py"))
+        .args([
+            "127.0.0.1",
+            &gateway.smtp().port().to_string(),
+            "a@example.org",
+            recipient,
+        ])
+        .args(how)
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    python.stdin.take().unwrap().write_all(&content())?;
+    let output = python.wait_with_output()?;
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let with = match (how.contains(&"smtputf8"), how.contains(&"starttls")) {
+        (true, _) => "UTF8SMTP",
+        (false, true) => "ESMTPS",
+        (false, false) => "ESMTP",
+    };
+    let message = arrived(&next_hop, with);
+    assert_eq!(message.recipients, [format!("<{recipient}>")]);
+    Ok(())
+}
+
+/// One message is at the next hop, byte for byte, and its trace field says how it came.
+fn arrived(next_hop: &NextHop, with: &str) -> postern_e2e::next_hop::Received {
+    let received = next_hop.wait_for(1, LIMIT);
+    let message = received.first().unwrap().clone();
+    assert_eq!(
+        String::from_utf8_lossy(message.from_line("From: <a@").unwrap()),
+        String::from_utf8_lossy(&content())
+    );
+    let trace = message.text().split("\r\nFrom:").next().unwrap().to_owned();
+    assert!(trace.contains(&format!(" with {with} ")), "{trace}");
+    message
+}
+
+/// Our delivery speaks STARTTLS to a real Postfix, which throws the mail away and says so.
+fn postfix_takes_over_tls() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let made = certificate::make(folder.path(), "postfix");
+    let postfix = Postfix::start(&format!(
+        "smtpd_tls_cert_file = {}\nsmtpd_tls_key_file = {}\nsmtpd_tls_security_level = encrypt\n\
+         smtpd_tls_loglevel = 1\nrelay_transport = discard\ndefault_transport = discard\n",
+        made.certificate.display(),
+        made.key.display()
+    ))?;
+    let gateway = gateway(&postfix.address().to_string());
+    let mut client = Client::ready(gateway.smtp());
+    assert_eq!(
+        client
+            .deliver("a@example.org", &["b@example.test"], &content())
+            .code,
+        250
+    );
+    let until = Instant::now() + LIMIT;
+    while !postfix.log().contains("status=sent (example.test)")
+        && !postfix.log().contains("status=sent")
+    {
+        assert!(
+            Instant::now() < until,
+            "{}\n{}",
+            postfix.log(),
+            gateway.log()
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(
+        postfix.log().contains("TLS connection established"),
+        "{}",
+        postfix.log()
+    );
+    Ok(())
+}
+
+/// Postfix in front of us: it relays over STARTTLS, and each message arrives once.
+fn postfix_delivers_to_us_over_tls() -> Result<(), Failed> {
+    let next_hop = NextHop::start();
+    let gateway = gateway(&next_hop.address().to_string());
+    let postfix = Postfix::start(&format!(
+        "relayhost = [127.0.0.1]:{}\nsmtp_tls_security_level = encrypt\nsmtp_tls_loglevel = 1\n",
+        gateway.smtp().port()
+    ))?;
+    let mut client = Client::ready(postfix.address());
+    for _ in 0..20 {
+        assert_eq!(
+            client
+                .deliver("a@example.org", &["b@example.test"], &content())
+                .code,
+            250
+        );
+    }
+    let received = next_hop.wait_for(20, LIMIT);
+    for message in &received {
+        assert_eq!(message.from_line("From: <a@").unwrap(), content());
+    }
+    Ok(())
+}
