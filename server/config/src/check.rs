@@ -6,7 +6,7 @@ use crate::nearest::nearest;
 use crate::origin::KeyPath;
 use crate::reader::Reader;
 use crate::settings::Config;
-use crate::settings::binding::{Binding, Policy};
+use crate::settings::binding::Binding;
 use crate::settings::server::{ListenAddress, Server};
 use crate::settings::sink::{Endpoint, Sink};
 use crate::tree::Node;
@@ -21,8 +21,15 @@ pub(crate) fn config(config: &Config, root: &Node, reader: &mut Reader) {
         check_sink(sink, reader);
     }
     let names = |section| {
-        let table = root.as_table().and_then(|table| table.get(section)).and_then(Node::as_table);
-        table.into_iter().flat_map(|table| &table.entries).map(|entry| entry.key.as_str()).collect::<Vec<_>>()
+        let table = root
+            .as_table()
+            .and_then(|table| table.get(section))
+            .and_then(Node::as_table);
+        table
+            .into_iter()
+            .flat_map(|table| &table.entries)
+            .map(|entry| entry.key.as_str())
+            .collect::<Vec<_>>()
     };
     for binding in &config.bindings {
         check_binding(binding, &names("sink"), &names("server"), reader);
@@ -38,7 +45,12 @@ fn fail(reader: &mut Reader, key: &[&str], what: impl Into<String>, advice: impl
 fn check_server(server: &Server, reader: &mut Reader) {
     let name = server.name.as_str();
     if server.listen.is_empty() {
-        fail(reader, &["server", name, "listen"], "is empty", "name at least one address");
+        fail(
+            reader,
+            &["server", name, "listen"],
+            "is empty",
+            "name at least one address",
+        );
     }
     if server.tls.is_empty() && server.listen.iter().any(|listener| listener.implicit_tls) {
         fail(
@@ -49,21 +61,41 @@ fn check_server(server: &Server, reader: &mut Reader) {
         );
     }
     if server.max_message_size == 0 {
-        fail(reader, &["server", name, "max_message_size"], "takes no message at all", "write more than 0");
+        fail(
+            reader,
+            &["server", name, "max_message_size"],
+            "takes no message at all",
+            "write more than 0",
+        );
     }
     let limits = &server.limits;
     // RFC 5321 section 4.5.3.1.6: text lines of 1000 octets have to be taken.
     if limits.line_length < 1000 {
         let advice = "write \"1000 B\" or more";
-        fail(reader, &["server", name, "limits", "line_length"], "is shorter than RFC 5321 allows", advice);
+        fail(
+            reader,
+            &["server", name, "limits", "line_length"],
+            "is shorter than RFC 5321 allows",
+            advice,
+        );
     }
     if limits.header_size < 1000 {
         let advice = "write \"1000 B\" or more";
-        fail(reader, &["server", name, "limits", "header_size"], "leaves no room for headers", advice);
+        fail(
+            reader,
+            &["server", name, "limits", "header_size"],
+            "leaves no room for headers",
+            advice,
+        );
     }
     if limits.recipients < 100 {
         let advice = "write 100 or more (RFC 5321 section 4.5.3.1.8)";
-        fail(reader, &["server", name, "limits", "recipients"], "is less than a server has to take", advice);
+        fail(
+            reader,
+            &["server", name, "limits", "recipients"],
+            "is less than a server has to take",
+            advice,
+        );
     }
 }
 
@@ -81,7 +113,12 @@ fn check_listeners(config: &Config, reader: &mut Reader) {
             let key = KeyPath::of(&["server", &server.name, "listen"]).to_string();
             if let Some(other) = taken.insert(listener.address.to_string(), key) {
                 let what = format!("{} is taken by {other}", listener.address);
-                fail(reader, &["server", &server.name, "listen"], what, "choose another address or port");
+                fail(
+                    reader,
+                    &["server", &server.name, "listen"],
+                    what,
+                    "choose another address or port",
+                );
             }
         }
     }
@@ -90,9 +127,19 @@ fn check_listeners(config: &Config, reader: &mut Reader) {
 fn check_sink(sink: &Sink, reader: &mut Reader) {
     let name = sink.name.as_str();
     if sink.endpoints.is_empty() {
-        fail(reader, &["sink", name, "endpoint"], "is empty", "name at least one endpoint");
+        fail(
+            reader,
+            &["sink", name, "endpoint"],
+            "is empty",
+            "name at least one endpoint",
+        );
     }
-    if let Some(open) = sink.endpoints.iter().find(|endpoint| !endpoint.is_private()).filter(|_| !sink.plaintext) {
+    if let Some(open) = sink
+        .endpoints
+        .iter()
+        .find(|endpoint| !endpoint.is_private())
+        .filter(|_| !sink.plaintext)
+    {
         fail(
             reader,
             &["sink", name, "endpoint"],
@@ -101,12 +148,31 @@ fn check_sink(sink: &Sink, reader: &mut Reader) {
         );
     }
     let Some(tls) = &sink.tls else { return };
-    if !sink.endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Tcp { tls: true, .. })) {
-        fail(reader, &["sink", name, "tls"], "is set, but no endpoint is https://", "write https:// or remove it");
+    if !sink
+        .endpoints
+        .iter()
+        .any(|endpoint| matches!(endpoint, Endpoint::Tcp { tls: true, .. }))
+    {
+        fail(
+            reader,
+            &["sink", name, "tls"],
+            "is set, but no endpoint is https://",
+            "write https:// or remove it",
+        );
     }
     match (&tls.cert, &tls.key) {
-        (Some(_), None) => fail(reader, &["sink", name, "tls", "cert"], "has no key", "set tls.key too"),
-        (None, Some(_)) => fail(reader, &["sink", name, "tls", "key"], "has no certificate", "set tls.cert too"),
+        (Some(_), None) => fail(
+            reader,
+            &["sink", name, "tls", "cert"],
+            "has no key",
+            "set tls.key too",
+        ),
+        (None, Some(_)) => fail(
+            reader,
+            &["sink", name, "tls", "key"],
+            "has no certificate",
+            "set tls.cert too",
+        ),
         _ => {}
     }
 }
@@ -115,47 +181,53 @@ fn check_binding(binding: &Binding, sinks: &[&str], servers: &[&str], reader: &m
     let name = binding.name.as_str();
     let missing = |kind: &str, wanted: &str, names: &[&str]| {
         let near = nearest(wanted, names.iter().copied());
-        let advice = near.map_or("add it, or name one that is there".to_owned(), |near| format!("did you mean \"{near}\"?"));
+        let advice = near.map_or("add it, or name one that is there".to_owned(), |near| {
+            format!("did you mean \"{near}\"?")
+        });
         (format!("there is no [[{kind}]] named \"{wanted}\""), advice)
     };
     if !sinks.contains(&binding.sink.as_str()) {
         let (what, advice) = missing("sink", &binding.sink, sinks);
         fail(reader, &["binding", name, "sink"], what, advice);
     }
-    for server in binding.servers.iter().filter(|server| !servers.contains(&server.as_str())) {
+    for server in binding
+        .servers
+        .iter()
+        .filter(|server| !servers.contains(&server.as_str()))
+    {
         let (what, advice) = missing("server", server, servers);
         fail(reader, &["binding", name, "servers"], what, advice);
     }
-    let Some(events) = &binding.events else { return };
-    if events.is_empty() {
-        fail(reader, &["binding", name, "events"], "is empty", "name an event, or set enabled = false");
-    }
-    check_policies(binding, events, reader);
-}
-
-/// A word for all groups holds only for the groups that the binding has events of.
-fn check_policies(binding: &Binding, events: &[String], reader: &mut Reader) {
-    let key = ["binding", binding.name.as_str(), "on_failure"];
-    let is_message = |event: &String| event == "inbound.message" || event == "inbound.headers";
-    let command = events.iter().find(|event| event.starts_with("inbound.") && !is_message(event));
-    let kept = binding.on_failure.command.policies().into_iter().find(|p| matches!(p, Policy::Hold | Policy::Quarantine));
-    if let (Some(event), Some(policy)) = (command, kept) {
-        let what = format!("\"{policy}\" is not possible for {event}");
-        fail(reader, &key, what, "write a table with another policy for command events, such as { command = \"tempfail\" }");
-    }
-    let transport = events.iter().find(|event| event.starts_with("transport."));
-    let ended = binding.on_failure.transport.policies().contains(&Policy::Disconnect);
-    if let (Some(event), true) = (transport, ended) {
-        let what = format!("\"disconnect\" is not possible for {event}");
-        fail(reader, &key, what, "write a table with another policy for transport events");
+    if binding.events.as_ref().is_some_and(Vec::is_empty) {
+        fail(
+            reader,
+            &["binding", name, "events"],
+            "is empty",
+            "name an event, or set enabled = false",
+        );
     }
 }
 
 fn check_delivery(config: &Config, reader: &mut Reader) {
     if config.queue.retry.is_empty() {
-        fail(reader, &["queue", "retry"], "is empty", "name at least one wait");
+        fail(
+            reader,
+            &["queue", "retry"],
+            "is empty",
+            "name at least one wait",
+        );
     }
-    if config.queue.retry.first().is_some_and(|first| *first > config.queue.expire) {
-        fail(reader, &["queue", "expire"], "is shorter than the first wait of retry", "write a longer time");
+    if config
+        .queue
+        .retry
+        .first()
+        .is_some_and(|first| *first > config.queue.expire)
+    {
+        fail(
+            reader,
+            &["queue", "expire"],
+            "is shorter than the first wait of retry",
+            "write a longer time",
+        );
     }
 }

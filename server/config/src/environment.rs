@@ -25,14 +25,18 @@ pub struct ProcessEnv;
 
 impl Env for ProcessEnv {
     fn variables(&self) -> Vec<(String, String)> {
-        std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))).collect()
+        std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
     }
 }
 
 /// Variables that are given, for tests and tools.
 impl Env for [(&str, &str)] {
     fn variables(&self) -> Vec<(String, String)> {
-        self.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        self.iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
     }
 }
 
@@ -47,22 +51,41 @@ pub(crate) fn layer(env: &dyn Env, below: &[Node], errors: &mut Vec<ConfigError>
     let mut variables = env.variables();
     variables.retain(|(name, _)| name.starts_with(PREFIX));
     variables.sort();
-    let mut root = Node { value: Value::Table(Table::default()), origin: Origin::Default };
+    let mut root = Node {
+        value: Value::Table(Table::default()),
+        origin: Origin::Default,
+    };
     for (name, text) in &variables {
         let origin = Origin::Environment(name.as_str().into());
-        let mut walk = Walk { below, origin: &origin, text, candidates: Vec::new() };
+        let mut walk = Walk {
+            below,
+            origin: &origin,
+            text,
+            candidates: Vec::new(),
+        };
         let rest = name.strip_prefix(PREFIX).unwrap_or_default();
         match walk.section(&Config::describe(), rest, PREFIX, &KeyPath::root()) {
             Found::Value(path, node) => insert(&mut root, &path, node, &origin),
             Found::Wrong(key, what, advice) => {
-                errors.push(ConfigError { origin: origin.clone(), key, what, advice });
+                errors.push(ConfigError {
+                    origin: origin.clone(),
+                    key,
+                    what,
+                    advice,
+                });
             }
             Found::Nothing => {
                 let near = nearest_variable(name, &walk.candidates);
-                let advice = near.map_or("remove it, or see \"postern config explain\"".to_owned(), |near| {
-                    format!("did you mean {near}?")
+                let advice = near.map_or(
+                    "remove it, or see \"postern config explain\"".to_owned(),
+                    |near| format!("did you mean {near}?"),
+                );
+                errors.push(ConfigError {
+                    origin,
+                    key: String::new(),
+                    what: "unknown key".to_owned(),
+                    advice,
                 });
-                errors.push(ConfigError { origin, key: String::new(), what: "unknown key".to_owned(), advice });
             }
         }
     }
@@ -71,7 +94,10 @@ pub(crate) fn layer(env: &dyn Env, below: &[Node], errors: &mut Vec<ConfigError>
 
 fn nearest_variable<'a>(name: &str, candidates: &'a [String]) -> Option<&'a str> {
     let name = name.to_ascii_lowercase();
-    let lower: Vec<_> = candidates.iter().map(|candidate| candidate.to_ascii_lowercase()).collect();
+    let lower: Vec<_> = candidates
+        .iter()
+        .map(|candidate| candidate.to_ascii_lowercase())
+        .collect();
     let near = nearest(&name, lower.iter().map(String::as_str))?;
     let at = lower.iter().position(|candidate| candidate == near)?;
     candidates.get(at).map(String::as_str)
@@ -103,7 +129,12 @@ impl Walk<'_> {
             if rest == written {
                 return self.value(&key.shape, &at);
             }
-            let Some(deeper) = rest.strip_prefix(&written).and_then(|rest| rest.strip_prefix("__")) else { continue };
+            let Some(deeper) = rest
+                .strip_prefix(&written)
+                .and_then(|rest| rest.strip_prefix("__"))
+            else {
+                continue;
+            };
             let so_far = format!("{so_far}{written}__");
             match self.deeper(&key.shape, deeper, &so_far, &at) {
                 Found::Nothing => {}
@@ -130,42 +161,61 @@ impl Walk<'_> {
             Shape::Elements(section) => self.element(&section(), rest, so_far, path),
             Shape::Free => {
                 // What a sink calls its properties is not known here: they are text, in lower case.
-                let node = Node { value: Value::Text(self.text.to_owned()), origin: self.origin.clone() };
+                let node = Node {
+                    value: Value::Text(self.text.to_owned()),
+                    origin: self.origin.clone(),
+                };
                 Found::Value(path.child(&rest.to_ascii_lowercase()).parts(), node)
             }
             Shape::Either(shapes) => {
                 let deeper = shapes.iter().find(|shape| matches!(shape, Shape::Table(_)));
-                deeper.map_or(Found::Nothing, |shape| self.deeper(shape, rest, so_far, path))
+                deeper.map_or(Found::Nothing, |shape| {
+                    self.deeper(shape, rest, so_far, path)
+                })
             }
             _ => Found::Nothing,
         }
     }
 
     fn element(&mut self, section: &SectionDoc, rest: &str, so_far: &str, path: &KeyPath) -> Found {
-        let tables = self.below.iter().filter_map(|layer| layer.as_table()?.get(section.path)?.as_table());
-        let names: Vec<String> = tables.flat_map(|table| &table.entries).map(|entry| entry.key.clone()).collect();
+        let tables = self
+            .below
+            .iter()
+            .filter_map(|layer| layer.as_table()?.get(section.path)?.as_table());
+        let names: Vec<String> = tables
+            .flat_map(|table| &table.entries)
+            .map(|entry| entry.key.clone())
+            .collect();
         let fits = |name: &&String| rest.starts_with(&format!("{}__", element_as_variable(name)));
         let mut fitting: Vec<_> = names.iter().filter(fits).collect();
         // The longest is meant: of `a` and `a--b` the latter, if it is there.
         fitting.sort_by_key(|name| std::cmp::Reverse(name.len()));
-        if let [first, second, ..] = fitting.as_slice() {
-            if element_as_variable(first) == element_as_variable(second) {
-                return Found::Wrong(
-                    path.to_string(),
-                    format!("stands for both \"{first}\" and \"{second}\""),
-                    "set the key in a file".to_owned(),
-                );
-            }
+        if let [first, second, ..] = fitting.as_slice()
+            && element_as_variable(first) == element_as_variable(second)
+        {
+            return Found::Wrong(
+                path.to_string(),
+                format!("stands for both \"{first}\" and \"{second}\""),
+                "set the key in a file".to_owned(),
+            );
         }
         if let Some(name) = fitting.first() {
             let written = format!("{}__", element_as_variable(name));
             let rest = rest.strip_prefix(&written).unwrap_or_default();
-            return self.section(section, rest, &format!("{so_far}{written}"), &path.child(name));
+            return self.section(
+                section,
+                rest,
+                &format!("{so_far}{written}"),
+                &path.child(name),
+            );
         }
         let wanted = rest.split("__").next().unwrap_or_default();
         Found::Wrong(
             path.to_string(),
-            format!("no [[{}]] has a name that is written {wanted}", section.path),
+            format!(
+                "no [[{}]] has a name that is written {wanted}",
+                section.path
+            ),
             "add the element to a file; variables only change what a file has".to_owned(),
         )
     }
@@ -180,7 +230,15 @@ impl Walk<'_> {
 
 /// The name of an element as variables write it.
 fn element_as_variable(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
+    name.chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_uppercase()
+            } else {
+                '_'
+            }
+        })
+        .collect()
 }
 
 fn insert(root: &mut Node, path: &[String], node: Node, origin: &Origin) {
@@ -189,13 +247,28 @@ fn insert(root: &mut Node, path: &[String], node: Node, origin: &Origin) {
         if !matches!(at.value, Value::Table(_)) {
             at.value = Value::Table(Table::default());
         }
-        let Value::Table(table) = &mut at.value else { return };
-        let index = table.entries.iter().position(|entry| entry.key == *part).unwrap_or_else(|| {
-            let node = Node { value: Value::Table(Table::default()), origin: origin.clone() };
-            table.entries.push(Entry { key: part.clone(), origin: origin.clone(), node });
-            table.entries.len() - 1
-        });
-        let Some(entry) = table.entries.get_mut(index) else { return };
+        let Value::Table(table) = &mut at.value else {
+            return;
+        };
+        let index = table
+            .entries
+            .iter()
+            .position(|entry| entry.key == *part)
+            .unwrap_or_else(|| {
+                let node = Node {
+                    value: Value::Table(Table::default()),
+                    origin: origin.clone(),
+                };
+                table.entries.push(Entry {
+                    key: part.clone(),
+                    origin: origin.clone(),
+                    node,
+                });
+                table.entries.len() - 1
+            });
+        let Some(entry) = table.entries.get_mut(index) else {
+            return;
+        };
         at = &mut entry.node;
     }
     *at = node;

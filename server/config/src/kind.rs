@@ -48,7 +48,10 @@ impl Kind for Text {
     type Out = String;
 
     fn shape() -> Shape {
-        Shape::Text { what: "text", pattern: None }
+        Shape::Text {
+            what: "text",
+            pattern: None,
+        }
     }
 
     fn read(field: Field<'_>, reader: &mut Reader) -> Option<String> {

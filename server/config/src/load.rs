@@ -47,7 +47,12 @@ impl Effective {
     }
 
     /// An error about a key, for those who find out later what is wrong with it.
-    pub fn error_at(&self, key: &[&str], what: impl Into<String>, advice: impl Into<String>) -> ConfigError {
+    pub fn error_at(
+        &self,
+        key: &[&str],
+        what: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> ConfigError {
         ConfigError {
             origin: self.origin(key),
             key: KeyPath::of(key).to_string(),
@@ -58,8 +63,14 @@ impl Effective {
 }
 
 pub(crate) fn origin_in(places: &BTreeMap<String, Origin>, key: &[&str]) -> Origin {
-    let known = (0..=key.len()).rev().filter_map(|end| places.get(&KeyPath::of(key.get(..end)?).to_string()));
-    known.into_iter().find(|origin| **origin != Origin::Default).cloned().unwrap_or(Origin::Default)
+    let known = (0..=key.len())
+        .rev()
+        .filter_map(|end| places.get(&KeyPath::of(key.get(..end)?).to_string()));
+    known
+        .into_iter()
+        .find(|origin| **origin != Origin::Default)
+        .cloned()
+        .unwrap_or(Origin::Default)
 }
 
 /// Reads `path`, then `conf.d/*.toml` beside it in byte order, then the environment.
@@ -107,8 +118,16 @@ pub(crate) fn load_texts(
         layers.push(environment);
     }
     let root = layer::merge(&layers);
-    let mut reader = Reader::new(path.parent().unwrap_or(Path::new("")));
-    let config = Config::read(Field { node: &root, key: &KeyPath::root() }, &mut reader);
+    // Paths stay right when the program changes its folder; a sink's socket has to be absolute anyway.
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut reader = Reader::new(path.parent().unwrap_or(Path::new("/")));
+    let config = Config::read(
+        Field {
+            node: &root,
+            key: &KeyPath::root(),
+        },
+        &mut reader,
+    );
     if let (Some(config), true) = (&config, complete) {
         check::config(config, &root, &mut reader);
     }
@@ -116,9 +135,12 @@ pub(crate) fn load_texts(
         errors.append(&mut reader.errors);
     }
     match config {
-        Some(config) if errors.is_empty() => {
-            Ok(Effective { config, files: Vec::new(), settings: reader.settings, places: reader.places })
-        }
+        Some(config) if errors.is_empty() => Ok(Effective {
+            config,
+            files: Vec::new(),
+            settings: reader.settings,
+            places: reader.places,
+        }),
         _ => {
             sort(&mut errors, texts);
             Err(errors)
@@ -129,9 +151,14 @@ pub(crate) fn load_texts(
 /// By file, line and column; what the environment says comes last.
 fn sort(errors: &mut [ConfigError], texts: &[(PathBuf, String)]) {
     errors.sort_by_key(|error| match &error.origin {
-        Origin::File { file, line, column } => {
-            (texts.iter().position(|(other, _)| other.as_path() == &**file).unwrap_or(0), *line, *column)
-        }
+        Origin::File { file, line, column } => (
+            texts
+                .iter()
+                .position(|(other, _)| other.as_path() == &**file)
+                .unwrap_or(0),
+            *line,
+            *column,
+        ),
         Origin::Environment(_) | Origin::Default => (usize::MAX, 0, 0),
     });
 }
@@ -148,8 +175,15 @@ fn files(path: &Path, errors: &mut Vec<ConfigError>) -> Vec<PathBuf> {
                     Err(error) => errors.push(unreadable(&folder, &error)),
                 }
             }
-            beside.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
-            beside.sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
+            beside.retain(|file| {
+                file.extension()
+                    .is_some_and(|extension| extension == "toml")
+            });
+            beside.sort_by(|a, b| {
+                a.as_os_str()
+                    .as_encoded_bytes()
+                    .cmp(b.as_os_str().as_encoded_bytes())
+            });
             files.extend(beside);
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -161,7 +195,11 @@ fn files(path: &Path, errors: &mut Vec<ConfigError>) -> Vec<PathBuf> {
 fn read(file: &Path) -> Result<String, ConfigError> {
     let size = std::fs::metadata(file).map_err(|error| unreadable(file, &error))?;
     if size.len() > MAX_FILE {
-        return Err(whole_file(file, "is larger than 16 MiB", "name the right file with --config"));
+        return Err(whole_file(
+            file,
+            "is larger than 16 MiB",
+            "name the right file with --config",
+        ));
     }
     let octets = std::fs::read(file).map_err(|error| unreadable(file, &error))?;
     String::from_utf8(octets).map_err(|_| whole_file(file, "is not UTF-8 text", "save it as UTF-8"))
@@ -177,5 +215,13 @@ fn unreadable(file: &Path, error: &std::io::Error) -> ConfigError {
 }
 
 fn whole_file(file: &Path, what: &str, advice: &str) -> ConfigError {
-    ConfigError { origin: Origin::start_of(file), key: String::new(), what: what.to_owned(), advice: advice.to_owned() }
+    ConfigError {
+        origin: Origin::start_of(file),
+        key: String::new(),
+        what: what.to_owned(),
+        advice: advice.to_owned(),
+    }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,7 +1,10 @@
 //! What somebody probably meant.
 
 /// The candidate nearest to `word`, if one is near enough to be a slip of the hand.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     // Distances are quadratic in the length: longer words than any key are not looked at.
     if word.len() > 64 {
         return None;

@@ -25,7 +25,11 @@ pub enum Origin {
 impl Origin {
     /// The beginning of a file: for what is wrong with the file as a whole.
     pub(crate) fn start_of(file: &Path) -> Self {
-        Self::File { file: file.into(), line: 1, column: 1 }
+        Self::File {
+            file: file.into(),
+            line: 1,
+            column: 1,
+        }
     }
 }
 
@@ -33,7 +37,11 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { file, line, column } => {
-                write!(f, "{}:{line}:{column}", one_line(&file.display().to_string()))
+                write!(
+                    f,
+                    "{}:{line}:{column}",
+                    one_line(&file.display().to_string())
+                )
             }
             Self::Environment(name) => write!(f, "environment {}", one_line(name)),
             Self::Default => f.write_str("default"),
@@ -53,7 +61,9 @@ impl KeyPath {
     }
 
     pub(crate) fn of(parts: &[&str]) -> Self {
-        Self { parts: parts.iter().map(|part| (*part).to_owned()).collect() }
+        Self {
+            parts: parts.iter().map(|part| (*part).to_owned()).collect(),
+        }
     }
 
     pub(crate) fn parts(&self) -> Vec<String> {
@@ -68,9 +78,17 @@ impl KeyPath {
 
     /// The key without the name of an element: `server.limits.recipients`.
     pub(crate) fn generic(&self) -> String {
-        let element = crate::tree::ELEMENTS.contains(&self.parts.first().map_or("", String::as_str));
-        let parts = self.parts.iter().enumerate().filter(|(i, _)| !(element && *i == 1));
-        parts.map(|(_, part)| written(part)).collect::<Vec<_>>().join(".")
+        let element =
+            crate::tree::ELEMENTS.contains(&self.parts.first().map_or("", String::as_str));
+        let parts = self
+            .parts
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| !(element && *i == 1));
+        parts
+            .map(|(_, part)| written(part))
+            .collect::<Vec<_>>()
+            .join(".")
     }
 }
 
@@ -83,11 +101,26 @@ impl fmt::Display for KeyPath {
 
 /// A part of a key as TOML writes it: bare where that is allowed, else quoted.
 fn written(part: &str) -> String {
-    let bare = !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    if bare { part.to_owned() } else { format!("\"{}\"", one_line(part).replace('"', "\\\"")) }
+    let bare = !part.is_empty()
+        && part
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    if bare {
+        part.to_owned()
+    } else {
+        format!("\"{}\"", one_line(part).replace('"', "\\\""))
+    }
 }
 
 /// Text from outside with control characters escaped, so that an error stays one line.
 pub(crate) fn one_line(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+    text.chars()
+        .flat_map(|c| {
+            if c.is_control() {
+                c.escape_default().collect::<Vec<_>>()
+            } else {
+                vec![c]
+            }
+        })
+        .collect()
 }

@@ -39,7 +39,10 @@ pub(crate) struct Reader {
 impl Reader {
     /// Relative paths are taken from `base`.
     pub(crate) fn new(base: &Path) -> Self {
-        Self { base: base.to_owned(), ..Self::default() }
+        Self {
+            base: base.to_owned(),
+            ..Self::default()
+        }
     }
 
     /// A path as the configuration means it.
@@ -47,19 +50,38 @@ impl Reader {
         self.base.join(path)
     }
 
-    pub(crate) fn fail(&mut self, origin: &Origin, key: &KeyPath, what: impl Into<String>, advice: impl Into<String>) {
-        let error =
-            ConfigError { origin: origin.clone(), key: key.to_string(), what: what.into(), advice: advice.into() };
+    pub(crate) fn fail(
+        &mut self,
+        origin: &Origin,
+        key: &KeyPath,
+        what: impl Into<String>,
+        advice: impl Into<String>,
+    ) {
+        let error = ConfigError {
+            origin: origin.clone(),
+            key: key.to_string(),
+            what: what.into(),
+            advice: advice.into(),
+        };
         self.errors.push(error);
     }
 
     /// Notes an error at a value.
-    pub(crate) fn refuse(&mut self, field: Field<'_>, what: impl Into<String>, advice: impl Into<String>) {
+    pub(crate) fn refuse(
+        &mut self,
+        field: Field<'_>,
+        what: impl Into<String>,
+        advice: impl Into<String>,
+    ) {
         self.fail(&field.node.origin, field.key, what, advice);
     }
 
     pub(crate) fn wrong_type(&mut self, field: Field<'_>, wanted: &str) {
-        self.refuse(field, format!("is {}", field.node.type_name()), format!("write {wanted}"));
+        self.refuse(
+            field,
+            format!("is {}", field.node.type_name()),
+            format!("write {wanted}"),
+        );
     }
 
     /// The text of a value; `wanted` says in words what the text has to be.
@@ -73,16 +95,24 @@ impl Reader {
 
     /// A value that has to be one of the words of `shape`.
     pub(crate) fn word(&mut self, field: Field<'_>, shape: &Shape) -> Option<String> {
-        let Shape::Choice(words) = shape else { return None };
+        let Shape::Choice(words) = shape else {
+            return None;
+        };
         let text = self.text(field, &words.to_string())?;
         if words.words.iter().any(|(word, _)| *word == text) {
             return Some(text.to_owned());
         }
         if words.later.iter().any(|(word, _)| *word == text) {
-            self.refuse(field, format!("\"{text}\" is not in this version"), format!("write {words}"));
+            self.refuse(
+                field,
+                format!("\"{text}\" is not in this version"),
+                format!("write {words}"),
+            );
         } else {
             let near = nearest(text, words.words.iter().map(|(word, _)| *word));
-            let advice = near.map_or(format!("write {words}"), |near| format!("did you mean \"{near}\"?"));
+            let advice = near.map_or(format!("write {words}"), |near| {
+                format!("did you mean \"{near}\"?")
+            });
             self.refuse(field, format!("\"{text}\" is unknown"), advice);
         }
         None
@@ -90,7 +120,12 @@ impl Reader {
 
     /// Notes an error for every key of a table that `section` does not have.
     pub(crate) fn refuse_unknown(&mut self, field: Field<'_>, section: &SectionDoc) {
-        for entry in field.node.as_table().into_iter().flat_map(|table| &table.entries) {
+        for entry in field
+            .node
+            .as_table()
+            .into_iter()
+            .flat_map(|table| &table.entries)
+        {
             if section.keys.iter().any(|key| key.name == entry.key) {
                 continue;
             }
@@ -98,7 +133,12 @@ impl Reader {
             if section.later.iter().any(|(later, _)| *later == entry.key) {
                 self.fail(&entry.origin, &key, "is not in this version", "remove it");
             } else {
-                self.fail(&entry.origin, &key, "unknown key", registry::advice_for_unknown(&entry.key, section));
+                self.fail(
+                    &entry.origin,
+                    &key,
+                    "unknown key",
+                    registry::advice_for_unknown(&entry.key, section),
+                );
             }
         }
     }
@@ -116,18 +156,41 @@ impl Reader {
             Shape::Free => hide_secrets(field.node.to_json()),
             _ => field.node.to_json(),
         };
-        self.settings.push(Setting { key: field.key.to_string(), value, origin: field.node.origin.clone() });
+        self.settings.push(Setting {
+            key: field.key.to_string(),
+            value,
+            origin: field.node.origin.clone(),
+        });
     }
 }
 
 /// Properties belong to a sink and only it knows which are secret: what is called like a secret is shown as one.
 fn hide_secrets(value: serde_json::Value) -> serde_json::Value {
-    let serde_json::Value::Object(map) = value else { return value };
+    let serde_json::Value::Object(map) = value else {
+        return value;
+    };
     let secret = |key: &str| {
         let key = key.to_ascii_lowercase();
-        ["secret", "password", "passwd", "token", "credential", "api_key", "private_key"].iter().any(|s| key.contains(s))
+        [
+            "secret",
+            "password",
+            "passwd",
+            "token",
+            "credential",
+            "api_key",
+            "private_key",
+        ]
+        .iter()
+        .any(|s| key.contains(s))
     };
     map.into_iter()
-        .map(|(key, value)| if secret(&key) { (key, "(set)".into()) } else { let value = hide_secrets(value); (key, value) })
+        .map(|(key, value)| {
+            if secret(&key) {
+                (key, "(set)".into())
+            } else {
+                let value = hide_secrets(value);
+                (key, value)
+            }
+        })
         .collect()
 }

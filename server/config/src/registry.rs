@@ -11,6 +11,9 @@ use crate::section::Section;
 use crate::settings::Config;
 use crate::tree::{Node, Value};
 
+/// The version that brought the keys there are.
+pub(crate) const SINCE: &str = "0.1";
+
 /// A table and its keys.
 pub(crate) struct SectionDoc {
     /// Where it stands, without names of elements: `server.limits`.
@@ -42,7 +45,10 @@ impl KeyDoc {
 /// What a value may be.
 pub(crate) enum Shape {
     /// Text: what it is in words, and the regular expression that the schema gives.
-    Text { what: &'static str, pattern: Option<&'static str> },
+    Text {
+        what: &'static str,
+        pattern: Option<&'static str>,
+    },
     /// A whole number.
     Integer { min: i64, max: i64 },
     /// True or false.
@@ -85,7 +91,9 @@ impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text { what, .. } => f.write_str(what),
-            Self::Integer { min, max } if *max == i64::from(u32::MAX) => write!(f, "a whole number, {min} or more"),
+            Self::Integer { min, max } if *max == i64::from(u32::MAX) => {
+                write!(f, "a whole number, {min} or more")
+            }
             Self::Integer { min, max } => write!(f, "a whole number, {min} to {max}"),
             Self::Flag => f.write_str("true or false"),
             Self::Choice(words) => words.fmt(f),
@@ -104,7 +112,11 @@ impl fmt::Display for Shape {
 }
 
 fn listed(section: &SectionDoc) -> String {
-    let names: Vec<_> = section.keys.iter().map(|key| format!("`{}`", key.name)).collect();
+    let names: Vec<_> = section
+        .keys
+        .iter()
+        .map(|key| format!("`{}`", key.name))
+        .collect();
     names.join(", ")
 }
 
@@ -131,7 +143,12 @@ impl Shape {
     /// A value from text alone: an environment variable, or a default. Lists may be written with commas; what has
     /// structure is written as TOML.
     pub(crate) fn parse_text(&self, text: &str, origin: &Origin) -> Result<Node, &'static str> {
-        let node = |value| Ok(Node { value, origin: origin.clone() });
+        let node = |value| {
+            Ok(Node {
+                value,
+                origin: origin.clone(),
+            })
+        };
         let structured = text.trim_start().starts_with(['[', '{']);
         match self {
             Self::Text { .. } | Self::Choice(_) => node(Value::Text(text.to_owned())),
@@ -146,11 +163,20 @@ impl Shape {
             },
             _ if structured => crate::document::parse_value(text, origin),
             Self::List(inner) => {
-                let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-                node(Value::List(parts.map(|part| inner.parse_text(part, origin)).collect::<Result<_, _>>()?))
+                let parts = text
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|part| !part.is_empty());
+                node(Value::List(
+                    parts
+                        .map(|part| inner.parse_text(part, origin))
+                        .collect::<Result<_, _>>()?,
+                ))
             }
             Self::Either(shapes) => {
-                let plain = shapes.iter().find(|shape| !matches!(shape, Self::Table(_) | Self::List(_) | Self::Free));
+                let plain = shapes
+                    .iter()
+                    .find(|shape| !matches!(shape, Self::Table(_) | Self::List(_) | Self::Free));
                 match plain.or(shapes.iter().find(|shape| matches!(shape, Self::List(_)))) {
                     Some(shape) => shape.parse_text(text, origin),
                     None => Err("is not a table"),
@@ -176,7 +202,13 @@ pub(crate) fn sections() -> Vec<SectionDoc> {
         if found.iter().any(|other| other.path == section.path) {
             continue;
         }
-        open.extend(section.keys.iter().rev().flat_map(|key| key.shape.sections()));
+        open.extend(
+            section
+                .keys
+                .iter()
+                .rev()
+                .flat_map(|key| key.shape.sections()),
+        );
         found.push(section);
     }
     found
@@ -185,13 +217,20 @@ pub(crate) fn sections() -> Vec<SectionDoc> {
 /// Every key that works, section by section.
 pub(crate) fn keys() -> Vec<Known> {
     let known = |section: SectionDoc| {
-        section.keys.into_iter().map(move |key| Known { path: join(section.path, key.name), key })
+        section.keys.into_iter().map(move |key| Known {
+            path: join(section.path, key.name),
+            key,
+        })
     };
     sections().into_iter().flat_map(known).collect()
 }
 
 pub(crate) fn join(section: &str, key: &str) -> String {
-    if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") }
+    if section.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{section}.{key}")
+    }
 }
 
 /// What to do about a key that `section` does not have.
@@ -204,7 +243,10 @@ pub(crate) fn advice_for_unknown(name: &str, section: &SectionDoc) -> String {
         return format!("did you mean \"{}\"?", known.path);
     }
     if let Some(near) = nearest(name, elsewhere.iter().map(|known| known.key.name)) {
-        let path = elsewhere.iter().find(|known| known.key.name == near).map_or(near, |known| &known.path);
+        let path = elsewhere
+            .iter()
+            .find(|known| known.key.name == near)
+            .map_or(near, |known| &known.path);
         return format!("did you mean \"{path}\"?");
     }
     "remove it, or see \"postern config explain\"".to_owned()
@@ -212,5 +254,9 @@ pub(crate) fn advice_for_unknown(name: &str, section: &SectionDoc) -> String {
 
 /// The lines of a doc comment as running text.
 pub(crate) fn prose(lines: &[&str]) -> String {
-    lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+    lines
+        .iter()
+        .map(|line| line.trim())
+        .collect::<Vec<_>>()
+        .join(" ")
 }

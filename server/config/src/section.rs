@@ -23,7 +23,11 @@ pub(crate) trait Section: Sized {
             reader.wrong_type(field, "a table");
             return None;
         }
-        let mut fields = Fields { node: Some(field.node), origin: &field.node.origin, key: field.key };
+        let mut fields = Fields {
+            node: Some(field.node),
+            origin: &field.node.origin,
+            key: field.key,
+        };
         reader.note_place(field.key, &field.node.origin);
         reader.refuse_unknown(field, &Self::describe());
         Self::read_from(&mut fields, reader)
@@ -31,7 +35,14 @@ pub(crate) trait Section: Sized {
 
     /// Reads the table as if it stood there empty.
     fn read_absent(key: &KeyPath, reader: &mut Reader) -> Option<Self> {
-        Self::read_from(&mut Fields { node: None, origin: &Origin::Default, key }, reader)
+        Self::read_from(
+            &mut Fields {
+                node: None,
+                origin: &Origin::Default,
+                key,
+            },
+            reader,
+        )
     }
 }
 
@@ -52,7 +63,11 @@ impl Fields<'_> {
     ) -> Option<K::Out> {
         let key = self.key.child(name);
         let shape = K::shape();
-        if let Some(node) = self.node.and_then(Node::as_table).and_then(|table| table.get(name)) {
+        if let Some(node) = self
+            .node
+            .and_then(Node::as_table)
+            .and_then(|table| table.get(name))
+        {
             let field = Field { node, key: &key };
             reader.note_value(field, &shape);
             return K::read(field, reader);
@@ -61,11 +76,19 @@ impl Fields<'_> {
             let node = match shape.parse_text(default, &Origin::Default) {
                 Ok(node) => node,
                 Err(error) => {
-                    reader.fail(&Origin::Default, &key, error.to_string(), "report this as a fault of the program");
+                    reader.fail(
+                        &Origin::Default,
+                        &key,
+                        error.to_string(),
+                        "report this as a fault of the program",
+                    );
                     return None;
                 }
             };
-            let field = Field { node: &node, key: &key };
+            let field = Field {
+                node: &node,
+                key: &key,
+            };
             reader.note_value(field, &shape);
             return K::read(field, reader);
         }
@@ -73,7 +96,12 @@ impl Fields<'_> {
             Some(value) => Some(value),
             None if K::OPTIONAL => None,
             None => {
-                reader.fail(self.origin, &key, "is missing", format!("set it, see \"postern config explain {}\"", key.generic()));
+                reader.fail(
+                    self.origin,
+                    &key,
+                    "is missing",
+                    format!("set it, see \"postern config explain {}\"", key.generic()),
+                );
                 None
             }
         }

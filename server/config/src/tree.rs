@@ -40,7 +40,10 @@ pub(crate) struct Entry {
 
 impl Table {
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
-        self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
+        self.entries
+            .iter()
+            .find(|entry| entry.key == key)
+            .map(|entry| &entry.node)
     }
 }
 
@@ -79,9 +82,13 @@ impl Node {
             Value::Float(number) => (*number).into(),
             Value::Flag(flag) => (*flag).into(),
             Value::List(nodes) => nodes.iter().map(Node::to_json).collect(),
-            Value::Table(table) => {
-                serde_json::Value::Object(table.entries.iter().map(|e| (e.key.clone(), e.node.to_json())).collect())
-            }
+            Value::Table(table) => serde_json::Value::Object(
+                table
+                    .entries
+                    .iter()
+                    .map(|e| (e.key.clone(), e.node.to_json()))
+                    .collect(),
+            ),
         }
     }
 }

@@ -73,7 +73,10 @@ impl<K: Kind> Kind for OneOrMany<K> {
 }
 
 fn read_all<K: Kind>(nodes: &[Node], key: &KeyPath, reader: &mut Reader) -> Option<Vec<K::Out>> {
-    let read: Vec<_> = nodes.iter().map(|node| K::read(Field { node, key }, reader)).collect();
+    let read: Vec<_> = nodes
+        .iter()
+        .map(|node| K::read(Field { node, key }, reader))
+        .collect();
     read.into_iter().collect()
 }
 
@@ -119,7 +122,13 @@ impl<S: Section> Kind for Elements<S> {
         };
         let read = |entry: &crate::tree::Entry| {
             let key = field.key.child(&entry.key);
-            S::read(Field { node: &entry.node, key: &key }, reader)
+            S::read(
+                Field {
+                    node: &entry.node,
+                    key: &key,
+                },
+                reader,
+            )
         };
         Some(table.entries.iter().filter_map(read).collect())
     }

@@ -39,7 +39,11 @@ impl fmt::Display for Deliver {
             Self::LmtpUnix(path) => return write!(f, "lmtp+unix:{}", path.display()),
             Self::Maildir(path) => return write!(f, "maildir:{}", path.display()),
         };
-        if host.contains(':') { write!(f, "{scheme}://[{host}]:{port}") } else { write!(f, "{scheme}://{host}:{port}") }
+        if host.contains(':') {
+            write!(f, "{scheme}://[{host}]:{port}")
+        } else {
+            write!(f, "{scheme}://{host}:{port}")
+        }
     }
 }
 
@@ -58,8 +62,16 @@ impl Kind for Deliver {
     fn read(field: Field<'_>, reader: &mut Reader) -> Option<Self> {
         let text = reader.text(field, "it in quotes, such as \"smtp://127.0.0.1:2526\"")?;
         if text == "mx" || text.starts_with("smtps://") {
-            let what = if text == "mx" { "\"mx\"" } else { "\"smtps://\"" };
-            reader.refuse(field, format!("{what} is not in this version"), "name the next hop as \"smtp://host:port\"");
+            let what = if text == "mx" {
+                "\"mx\""
+            } else {
+                "\"smtps://\""
+            };
+            reader.refuse(
+                field,
+                format!("{what} is not in this version"),
+                "name the next hop as \"smtp://host:port\"",
+            );
             return None;
         }
         if let Some(path) = text.strip_prefix("lmtp+unix:") {
@@ -77,17 +89,29 @@ impl Kind for Deliver {
             return None;
         };
         let Some((host, port)) = host_and_port(rest, if lmtp { 24 } else { 25 }) else {
-            reader.refuse(field, format!("\"{text}\" has no usable host and port"), ADVICE);
+            reader.refuse(
+                field,
+                format!("\"{text}\" has no usable host and port"),
+                ADVICE,
+            );
             return None;
         };
-        Some(if lmtp { Self::Lmtp { host, port } } else { Self::Smtp { host, port } })
+        Some(if lmtp {
+            Self::Lmtp { host, port }
+        } else {
+            Self::Smtp { host, port }
+        })
     }
 }
 
 fn maildir(path: &str, field: Field<'_>, reader: &mut Reader) -> Option<Deliver> {
     let rest = path.replace("{user}", "").replace("{domain}", "");
     if rest.contains(['{', '}']) {
-        reader.refuse(field, "has an unknown placeholder", "use {user} and {domain} only");
+        reader.refuse(
+            field,
+            "has an unknown placeholder",
+            "use {user} and {domain} only",
+        );
         return None;
     }
     paths::path(path, field, reader).map(Deliver::Maildir)

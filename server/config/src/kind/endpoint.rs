@@ -32,7 +32,10 @@ impl Endpoint {
             Self::Unix(_) => true,
             Self::Tcp { tls: true, .. } => true,
             Self::Tcp { host, .. } => {
-                host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+                host == "localhost"
+                    || host
+                        .parse::<IpAddr>()
+                        .is_ok_and(|address| address.is_loopback())
             }
         }
     }
@@ -43,7 +46,11 @@ impl fmt::Display for Endpoint {
         match self {
             Self::Tcp { tls, host, port } => {
                 let scheme = if *tls { "https" } else { "http" };
-                if host.contains(':') { write!(f, "{scheme}://[{host}]:{port}") } else { write!(f, "{scheme}://{host}:{port}") }
+                if host.contains(':') {
+                    write!(f, "{scheme}://[{host}]:{port}")
+                } else {
+                    write!(f, "{scheme}://{host}:{port}")
+                }
             }
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
@@ -56,7 +63,10 @@ impl Kind for Endpoint {
     type Out = Self;
 
     fn shape() -> Shape {
-        Shape::Text { what: "a URL (`http://`, `https://`) or \"unix:/path\"", pattern: None }
+        Shape::Text {
+            what: "a URL (`http://`, `https://`) or \"unix:/path\"",
+            pattern: None,
+        }
     }
 
     fn read(field: Field<'_>, reader: &mut Reader) -> Option<Self> {
@@ -72,7 +82,11 @@ impl Kind for Endpoint {
             "http" => false,
             "https" => true,
             "dns" | "dns+https" => {
-                reader.refuse(field, format!("\"{scheme}://\" is not in this version"), "list the replicas one by one");
+                reader.refuse(
+                    field,
+                    format!("\"{scheme}://\" is not in this version"),
+                    "list the replicas one by one",
+                );
                 return None;
             }
             _ => {
@@ -82,7 +96,11 @@ impl Kind for Endpoint {
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let Some((host, port)) = host_and_port(rest, if tls { 443 } else { 80 }) else {
-            reader.refuse(field, format!("\"{text}\" has no usable host and port"), ADVICE);
+            reader.refuse(
+                field,
+                format!("\"{text}\" has no usable host and port"),
+                ADVICE,
+            );
             return None;
         };
         Some(Self::Tcp { tls, host, port })

@@ -1,7 +1,6 @@
 //! What happens when a sink fails, by event group and kind of fault.
 
 use super::{Kind, Maybe};
-use crate::origin::KeyPath;
 use crate::reader::{Field, Reader};
 use crate::registry::Shape;
 use crate::section::{Section, choice, section};
@@ -67,13 +66,6 @@ pub struct ByFault {
     pub fault: Policy,
     /// The budget of the reply was used up before.
     pub budget: Policy,
-}
-
-impl ByFault {
-    /// The policies of all kinds of fault, in the order of [`FaultKind`].
-    pub fn policies(&self) -> [Policy; 6] {
-        [self.unreachable, self.timeout, self.overload, self.protocol, self.fault, self.budget]
-    }
 }
 
 impl From<Policy> for ByFault {
@@ -194,33 +186,18 @@ impl Kind for OnFailure {
     fn read(field: Field<'_>, reader: &mut Reader) -> Option<Self> {
         if field.node.as_table().is_none() {
             let policies = ByFault::from(<Policy as Kind>::read(field, reader)?);
-            return Some(Self { command: policies, message: policies, transport: policies });
+            return Some(Self {
+                command: policies,
+                message: policies,
+                transport: policies,
+            });
         }
         let table = GroupTable::read(field, reader)?;
         let otherwise = ByFault::from(table.otherwise);
-        let on_failure = Self {
+        Some(Self {
             command: table.command.unwrap_or(otherwise),
             message: table.message.unwrap_or(otherwise),
             transport: table.transport.unwrap_or(otherwise),
-        };
-        refuse_named(field, table.command, "command", &[Policy::Hold, Policy::Quarantine], reader);
-        refuse_named(field, table.transport, "transport", &[Policy::Disconnect], reader);
-        Some(on_failure)
-    }
-}
-
-/// Refuses policies that a group cannot have, where the group is named. For a word that stands for all groups it
-/// depends on the events of the binding.
-fn refuse_named(field: Field<'_>, group: Option<ByFault>, name: &str, refused: &[Policy], reader: &mut Reader) {
-    let found = group.and_then(|group| group.policies().into_iter().find(|policy| refused.contains(policy)));
-    if let Some(policy) = found {
-        let key: KeyPath = field.key.child(name);
-        let origin = field.node.as_table().and_then(|table| table.get(name)).map_or(&field.node.origin, |n| &n.origin);
-        reader.fail(
-            origin,
-            &key,
-            format!("\"{policy}\" is not possible for {name} events"),
-            "choose another policy for this group",
-        );
+        })
     }
 }

@@ -61,16 +61,25 @@ impl Kind for Listener {
     type Out = Self;
 
     fn shape() -> Shape {
-        Shape::Either(vec![ListenAddress::shape(), Shape::Table(ListenTable::describe)])
+        Shape::Either(vec![
+            ListenAddress::shape(),
+            Shape::Table(ListenTable::describe),
+        ])
     }
 
     fn read(field: Field<'_>, reader: &mut Reader) -> Option<Self> {
         if field.node.as_table().is_none() {
             let address = <ListenAddress as Kind>::read(field, reader)?;
-            return Some(Self { address, implicit_tls: false });
+            return Some(Self {
+                address,
+                implicit_tls: false,
+            });
         }
         let table = ListenTable::read(field, reader)?;
-        Some(Self { address: table.address, implicit_tls: table.tls.is_some() })
+        Some(Self {
+            address: table.address,
+            implicit_tls: table.tls.is_some(),
+        })
     }
 }
 
@@ -78,7 +87,10 @@ impl Kind for ListenAddress {
     type Out = Self;
 
     fn shape() -> Shape {
-        Shape::Text { what: "an IP address with a port, or \"unix:/path\"", pattern: None }
+        Shape::Text {
+            what: "an IP address with a port, or \"unix:/path\"",
+            pattern: None,
+        }
     }
 
     fn read(field: Field<'_>, reader: &mut Reader) -> Option<Self> {
@@ -87,7 +99,11 @@ impl Kind for ListenAddress {
             return paths::path(path, field, reader).map(Self::Unix);
         }
         if text.starts_with("fd:") {
-            reader.refuse(field, "\"fd:\" is not in this version", "write an address and a port");
+            reader.refuse(
+                field,
+                "\"fd:\" is not in this version",
+                "write an address and a port",
+            );
             return None;
         }
         let address = text.parse().ok().map(Self::Tcp);

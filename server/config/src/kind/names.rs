@@ -13,7 +13,10 @@ impl Kind for Name {
     type Out = String;
 
     fn shape() -> Shape {
-        Shape::Text { what: "a name of lower-case letters, digits, dots and hyphens", pattern: Some(NAME_PATTERN) }
+        Shape::Text {
+            what: "a name of lower-case letters, digits, dots and hyphens",
+            pattern: Some(NAME_PATTERN),
+        }
     }
 
     fn read(field: Field<'_>, reader: &mut Reader) -> Option<String> {
@@ -43,7 +46,10 @@ impl Kind for HostName {
     type Out = String;
 
     fn shape() -> Shape {
-        Shape::Text { what: "a host name", pattern: None }
+        Shape::Text {
+            what: "a host name",
+            pattern: None,
+        }
     }
 
     fn read(field: Field<'_>, reader: &mut Reader) -> Option<String> {
@@ -51,12 +57,17 @@ impl Kind for HostName {
         if is_host(text) {
             return Some(text.to_ascii_lowercase());
         }
-        reader.refuse(field, format!("\"{text}\" is not a host name"), ASCII_ADVICE);
+        reader.refuse(
+            field,
+            format!("\"{text}\" is not a host name"),
+            ASCII_ADVICE,
+        );
         None
     }
 }
 
-const ASCII_ADVICE: &str = "write letters, digits, hyphens and dots, other scripts in their xn-- form";
+const ASCII_ADVICE: &str =
+    "write letters, digits, hyphens and dots, other scripts in their xn-- form";
 
 /// A domain, or `*.` and a domain for its subdomains. It is made lower case.
 pub(crate) struct DomainName;
@@ -65,7 +76,10 @@ impl Kind for DomainName {
     type Out = String;
 
     fn shape() -> Shape {
-        Shape::Text { what: "a domain, or \"*.\" and a domain for its subdomains", pattern: None }
+        Shape::Text {
+            what: "a domain, or \"*.\" and a domain for its subdomains",
+            pattern: None,
+        }
     }
 
     fn read(field: Field<'_>, reader: &mut Reader) -> Option<String> {
@@ -82,7 +96,9 @@ impl Kind for DomainName {
 pub(crate) fn is_host(text: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };

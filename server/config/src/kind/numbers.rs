@@ -38,7 +38,10 @@ impl Kind for Count {
     type Out = u32;
 
     fn shape() -> Shape {
-        Shape::Integer { min: 1, max: u32::MAX.into() }
+        Shape::Integer {
+            min: 1,
+            max: u32::MAX.into(),
+        }
     }
 
     fn read(field: Field<'_>, reader: &mut Reader) -> Option<u32> {
@@ -65,7 +68,11 @@ fn integer(field: Field<'_>, reader: &mut Reader, min: i64, max: i64) -> Option<
     match field.node.value {
         Value::Integer(number) if (min..=max).contains(&number) => Some(number),
         Value::Integer(number) => {
-            reader.refuse(field, format!("{number} is out of range"), format!("write {min} to {max}"));
+            reader.refuse(
+                field,
+                format!("{number} is out of range"),
+                format!("write {min} to {max}"),
+            );
             None
         }
         _ => {
@@ -78,13 +85,21 @@ fn integer(field: Field<'_>, reader: &mut Reader, min: i64, max: i64) -> Option<
 /// A size in octets.
 pub(crate) struct Size;
 
-const SIZES: &[(&str, u64)] = &[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+const SIZES: &[(&str, u64)] = &[
+    ("B", 1),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+];
 
 impl Kind for Size {
     type Out = u64;
 
     fn shape() -> Shape {
-        Shape::Text { what: "a size such as \"25 MiB\" (B, KiB, MiB, GiB)", pattern: Some("^[0-9]+ ?(B|KiB|MiB|GiB)$") }
+        Shape::Text {
+            what: "a size such as \"25 MiB\" (B, KiB, MiB, GiB)",
+            pattern: Some("^[0-9]+ ?(B|KiB|MiB|GiB)$"),
+        }
     }
 
     fn read(field: Field<'_>, reader: &mut Reader) -> Option<u64> {
@@ -103,13 +118,22 @@ impl Kind for Size {
 /// A duration longer than nothing.
 pub(crate) struct Span;
 
-const SPANS: &[(&str, u64)] = &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+const SPANS: &[(&str, u64)] = &[
+    ("ms", 1),
+    ("s", 1000),
+    ("m", 60_000),
+    ("h", 3_600_000),
+    ("d", 86_400_000),
+];
 
 impl Kind for Span {
     type Out = Duration;
 
     fn shape() -> Shape {
-        Shape::Text { what: "a duration such as \"30s\" (ms, s, m, h, d)", pattern: Some("^[0-9]+ ?(ms|s|m|h|d)$") }
+        Shape::Text {
+            what: "a duration such as \"30s\" (ms, s, m, h, d)",
+            pattern: Some("^[0-9]+ ?(ms|s|m|h|d)$"),
+        }
     }
 
     fn read(field: Field<'_>, reader: &mut Reader) -> Option<Duration> {
@@ -119,7 +143,9 @@ impl Kind for Span {
             reader.refuse(field, format!("\"{text}\" is not a duration"), ADVICE);
             return None;
         };
-        let milliseconds = number.checked_mul(unit).filter(|ms| *ms <= LONGEST_DAYS * 86_400_000);
+        let milliseconds = number
+            .checked_mul(unit)
+            .filter(|ms| *ms <= LONGEST_DAYS * 86_400_000);
         match milliseconds {
             Some(0) => {
                 reader.refuse(field, "is no time at all", "write more than 0");
@@ -127,7 +153,11 @@ impl Kind for Span {
             }
             Some(milliseconds) => Some(Duration::from_millis(milliseconds)),
             None => {
-                reader.refuse(field, format!("\"{text}\" is too long"), format!("write {LONGEST_DAYS}d or less"));
+                reader.refuse(
+                    field,
+                    format!("\"{text}\" is too long"),
+                    format!("write {LONGEST_DAYS}d or less"),
+                );
                 None
             }
         }

@@ -16,7 +16,10 @@ impl Kind for File {
     type Out = PathBuf;
 
     fn shape() -> Shape {
-        Shape::Text { what: "a path", pattern: None }
+        Shape::Text {
+            what: "a path",
+            pattern: None,
+        }
     }
 
     fn read(field: Field<'_>, reader: &mut Reader) -> Option<PathBuf> {
@@ -28,7 +31,11 @@ impl Kind for File {
 /// Resolves a path that is part of a value.
 pub(crate) fn path(text: &str, field: Field<'_>, reader: &mut Reader) -> Option<PathBuf> {
     if text.is_empty() || text.contains('\0') {
-        reader.refuse(field, "has no usable path", "write the path of a file or folder");
+        reader.refuse(
+            field,
+            "has no usable path",
+            "write the path of a file or folder",
+        );
         return None;
     }
     Some(reader.resolve(text))
@@ -41,7 +48,10 @@ impl Kind for Socket {
     type Out = SocketAddr;
 
     fn shape() -> Shape {
-        Shape::Text { what: "an IP address with a port", pattern: None }
+        Shape::Text {
+            what: "an IP address with a port",
+            pattern: None,
+        }
     }
 
     fn read(field: Field<'_>, reader: &mut Reader) -> Option<SocketAddr> {
@@ -65,13 +75,22 @@ impl Kind for Network {
     type Out = IpNet;
 
     fn shape() -> Shape {
-        Shape::Text { what: "a network such as \"10.0.0.0/8\", or one address", pattern: None }
+        Shape::Text {
+            what: "a network such as \"10.0.0.0/8\", or one address",
+            pattern: None,
+        }
     }
 
     fn read(field: Field<'_>, reader: &mut Reader) -> Option<IpNet> {
         const ADVICE: &str = "write it as \"10.0.0.0/8\", \"2001:db8::/32\" or one address";
         let text = reader.text(field, "a network in quotes")?;
-        let network = text.parse::<IpNet>().or_else(|_| text.parse().map(|address: std::net::IpAddr| IpNet::from(address))).ok();
+        let network = text
+            .parse::<IpNet>()
+            .or_else(|_| {
+                text.parse()
+                    .map(|address: std::net::IpAddr| IpNet::from(address))
+            })
+            .ok();
         let Some(network) = network else {
             reader.refuse(field, format!("\"{text}\" is not a network"), ADVICE);
             return None;
@@ -81,7 +100,10 @@ impl Kind for Network {
             reader.refuse(
                 field,
                 format!("\"{text}\" has bits beyond its prefix"),
-                format!("write \"{meant}\" for the network or \"{}\" for the one address", network.addr()),
+                format!(
+                    "write \"{meant}\" for the network or \"{}\" for the one address",
+                    network.addr()
+                ),
             );
             return None;
         }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+pub use crate::kind::body::BodyDepth;
+pub use crate::kind::failure::{ByFault, EventGroup, FaultKind, OnFailure, Policy};
 use crate::kind::{Flag, Free, Kind, List, Maybe, Name, Place, Span, Text};
 use crate::reader::{Field, Reader};
 use crate::registry::Shape;
 use crate::section::{Section, choice, section};
-pub use crate::kind::body::BodyDepth;
-pub use crate::kind::failure::{ByFault, EventGroup, FaultKind, OnFailure, Policy};
 
 /// Properties that a binding hands to its sink, as the file has them.
 pub type Properties = serde_json::Map<String, serde_json::Value>;
@@ -87,7 +87,12 @@ impl Kind for Timeouts {
             return <Self as Section>::read(field, reader);
         }
         let each = Span::read(field, reader)?;
-        Some(Self { command: each, headers: each, message: each, transport: each })
+        Some(Self {
+            command: each,
+            headers: each,
+            message: each,
+            transport: each,
+        })
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::kind::{Count, DomainName, List, Maybe, Span};
-use crate::section::section;
 pub use crate::kind::deliver::Deliver;
 pub use crate::kind::recipients::Recipients;
+use crate::kind::{Count, DomainName, List, Maybe, Span};
+use crate::section::section;
 
 section! {
     /// A domain that is accepted from anybody.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::kind::{Count, File, HostName, List, Name, Network, OneOrMany, Size, Span, Sub};
 pub use crate::kind::listen::{ListenAddress, Listener};
+use crate::kind::{Count, File, HostName, List, Name, Network, OneOrMany, Size, Span, Sub};
 use crate::section::{choice, section};
 
 section! {
