@@ -1,1 +1,26 @@
-//! Placeholder.
+//! Bindings, rules, sink pools and the dispatch of events.
+//!
+//! The pure part decides: which bindings fire, in which order they are asked, what a verdict may do, what a chain
+//! comes to. It does no I/O and takes time as an argument. The other part carries questions to sinks: streams,
+//! instances, content. It knows nothing of the spool, of the configuration's format or of SMTP's sockets.
+
+pub mod budget;
+pub mod chain;
+pub mod condition;
+pub mod event;
+pub mod fault;
+pub mod grant;
+pub mod plan;
+pub mod rule;
+pub mod table;
+pub mod verdict;
+
+pub mod content;
+pub mod dispatcher;
+pub mod exchange;
+pub mod inbound;
+mod mailbox;
+pub mod observer;
+pub mod session;
+pub mod settings;
+pub mod transport;
