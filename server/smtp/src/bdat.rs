@@ -1,0 +1,1 @@
+//! BDAT: chunks.

@@ -1,0 +1,121 @@
+//! Commands of the client, parsed.
+
+use bytes::Bytes;
+
+use crate::address::{AddressLiteral, Domain, ForwardPath, ReversePath};
+use crate::parameters::{MailParameters, RcptParameters};
+
+/// The verb of a command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "each is the verb of its name")]
+pub enum Verb {
+    Helo,
+    Ehlo,
+    Lhlo,
+    Mail,
+    Rcpt,
+    Data,
+    Bdat,
+    Rset,
+    Noop,
+    Quit,
+    Vrfy,
+    Expn,
+    Help,
+    StartTls,
+    Auth,
+    /// Any other; its letters are in the raw line.
+    Other,
+}
+
+/// How a client greeted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HelloKind {
+    /// HELO: no extensions.
+    Helo,
+    /// EHLO.
+    Ehlo,
+    /// LHLO (RFC 2033).
+    Lhlo,
+}
+
+/// The name that a client gives itself. It proves nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum HelloName {
+    /// A domain.
+    Domain(Domain),
+    /// An address literal.
+    Literal(AddressLiteral),
+    /// Neither, but printable: underscores and the like, which real clients send.
+    Other(Box<str>),
+}
+
+impl std::fmt::Display for HelloName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Domain(domain) => domain.fmt(f),
+            Self::Literal(literal) => literal.fmt(f),
+            Self::Other(name) => f.write_str(name),
+        }
+    }
+}
+
+/// HELO, EHLO or LHLO.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// Which of them.
+    pub kind: HelloKind,
+    /// The name given.
+    pub name: HelloName,
+}
+
+/// MAIL FROM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// The reverse path.
+    pub sender: ReversePath,
+    /// Its parameters.
+    pub parameters: MailParameters,
+}
+
+/// RCPT TO.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rcpt {
+    /// The forward path.
+    pub recipient: ForwardPath,
+    /// Its parameters.
+    pub parameters: RcptParameters,
+}
+
+/// BDAT (RFC 3030).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chunk {
+    /// Octets that follow the command line.
+    pub size: u64,
+    /// Whether this chunk ends the message.
+    pub last: bool,
+}
+
+/// A command whose grammar is right. Whether it may come now is the session's matter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the command of its name")]
+pub enum Command {
+    Hello(Hello),
+    Mail(Mail),
+    Rcpt(Rcpt),
+    Data,
+    Bdat(Chunk),
+    Rset,
+    /// Its argument, which means nothing.
+    Noop(Bytes),
+    Quit,
+    /// The string to verify.
+    Vrfy(Bytes),
+    /// The list to expand.
+    Expn(Bytes),
+    /// The topic, or nothing.
+    Help(Bytes),
+    StartTls,
+    /// Mechanism and initial response, not looked at.
+    Auth(Bytes),
+}

@@ -1,0 +1,1 @@
+//! DATA: dot-unstuffing.

@@ -1,0 +1,24 @@
+//! What a session has counted.
+
+/// Counts of one session since its beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Command lines taken.
+    pub commands: u64,
+    /// Commands refused with 5xx.
+    pub errors: u32,
+    /// Commands that did nothing, since the last accepted message.
+    pub junk: u32,
+    /// Accepted MAIL commands.
+    pub transactions: u32,
+    /// Messages accepted with 2xx (LMTP: for one recipient at least).
+    pub messages: u32,
+    /// Messages refused after their content.
+    pub messages_refused: u32,
+    /// Octets of content taken, refused content included.
+    pub content_octets: u64,
+    /// Commands with more input behind them though they must end a group, or before pipelining was offered.
+    pub pipelining_violations: u32,
+    /// Bytes came before the greeting.
+    pub early_talker: bool,
+}
