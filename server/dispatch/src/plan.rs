@@ -11,6 +11,7 @@ mod spec;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use crate::condition::Condition;
@@ -34,6 +35,23 @@ pub struct Sink {
     pub endpoints: Vec<Endpoint>,
     /// TLS files.
     pub tls: SinkTls,
+    /// Questions that may be open at the same time, all replicas and threads together.
+    pub concurrency: Option<u32>,
+    open: AtomicI64,
+}
+
+impl Sink {
+    /// Questions were asked, or answered and given up where `change` is negative.
+    pub fn count_questions(&self, change: i64) {
+        self.open.fetch_add(change, Ordering::Relaxed);
+    }
+
+    /// As many questions are open as may be: a further one is shed as `overload`.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.concurrency
+            .is_some_and(|most| self.open.load(Ordering::Relaxed) >= i64::from(most))
+    }
 }
 
 /// One binding, checked.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use crate::condition::Condition;
 use crate::event::{EventGroup, EventKind};
@@ -148,6 +149,8 @@ fn build_sinks(specs: &[SinkSpec], findings: &mut Findings) -> Vec<Arc<Sink>> {
             name: spec.name.as_str().into(),
             endpoints,
             tls: spec.tls.clone(),
+            concurrency: spec.concurrency,
+            open: AtomicI64::new(0),
         }));
     }
     sinks

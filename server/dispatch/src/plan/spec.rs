@@ -35,6 +35,8 @@ pub struct SinkSpec {
     pub tls: SinkTls,
     /// Plain text is allowed beyond loopback.
     pub plaintext: bool,
+    /// Questions that may be open at the same time, all replicas together. Left out: as many as there are.
+    pub concurrency: Option<u32>,
 }
 
 /// TLS towards a sink: PEM files, read when a connection is made so that new ones are taken up.
