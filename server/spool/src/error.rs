@@ -40,6 +40,10 @@ pub enum SpoolError {
     /// A version whose content is still arriving cannot be committed: the caller's mistake.
     #[error("message {0} was committed before its content was complete")]
     Incomplete(MessageId),
+    /// The disk failed to take a commit. What it holds now is not known, so nothing is written any
+    /// more until the program starts anew. To a client: 451 4.3.0.
+    #[error("the spool's disk failed and the spool takes nothing more until a restart: {0}")]
+    Failed(String),
     /// The store has been closed, or its writer ended.
     #[error("the spool is closed")]
     Closed,
@@ -71,4 +75,29 @@ pub enum SpoolError {
         /// Its kind.
         kind: &'static str,
     },
+}
+
+impl SpoolError {
+    /// An input or output error; a full disk by its own name.
+    pub(crate) fn io(what: &'static str, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace,
+            _ => Self::Io { what, source },
+        }
+    }
+
+    /// Nothing more can be accepted for want of space.
+    #[must_use]
+    pub fn is_no_space(&self) -> bool {
+        matches!(self, Self::NoSpace)
+    }
+}
+
+impl From<rusqlite::Error> for SpoolError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => Self::NoSpace,
+            _ => Self::Database(error.to_string()),
+        }
+    }
 }

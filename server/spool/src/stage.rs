@@ -2,6 +2,10 @@
 
 use std::time::SystemTime;
 
+use bytes::Bytes;
+use postern_message::DecodeError;
+use postern_message::encoding::{Reader, Writer};
+
 /// The stage of a message. What of it concerns single recipients is in their state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stage {
@@ -30,4 +34,87 @@ pub enum Stage {
         /// Its explanation.
         why: String,
     },
+}
+
+/// The stage's number in the database. They are part of the format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Submit = 1,
+    Deliver = 2,
+    Held = 3,
+    Quarantined = 4,
+    /// Set aside because something of the message is damaged.
+    Damaged = 9,
+}
+
+impl Kind {
+    pub(crate) fn of(number: i64) -> Option<Self> {
+        Some(match number {
+            1 => Self::Submit,
+            2 => Self::Deliver,
+            3 => Self::Held,
+            4 => Self::Quarantined,
+            9 => Self::Damaged,
+            _ => return None,
+        })
+    }
+}
+
+impl Stage {
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Submit { .. } => Kind::Submit,
+            Self::Deliver => Kind::Deliver,
+            Self::Held { .. } => Kind::Held,
+            Self::Quarantined { .. } => Kind::Quarantined,
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::new();
+        out.octet(self.kind() as u8);
+        match self {
+            Self::Submit { from_binding } => out.option(from_binding.as_deref(), Writer::text),
+            Self::Deliver => {}
+            Self::Held {
+                event,
+                binding,
+                since,
+                attempts,
+            } => {
+                out.text(event);
+                out.text(binding);
+                out.time(*since);
+                out.number(u64::from(*attempts));
+            }
+            Self::Quarantined { by, why } => {
+                out.text(by);
+                out.text(why);
+            }
+        }
+        out.into_bytes()
+    }
+
+    pub(crate) fn decode(record: Bytes) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(record);
+        let stage = match Kind::of(i64::from(reader.octet()?)) {
+            Some(Kind::Submit) => Self::Submit {
+                from_binding: reader.option(Reader::text)?,
+            },
+            Some(Kind::Deliver) => Self::Deliver,
+            Some(Kind::Held) => Self::Held {
+                event: reader.text()?,
+                binding: reader.text()?,
+                since: reader.time()?,
+                attempts: reader.narrow("attempts")?,
+            },
+            Some(Kind::Quarantined) => Self::Quarantined {
+                by: reader.text()?,
+                why: reader.text()?,
+            },
+            Some(Kind::Damaged) | None => return Err(DecodeError::Value("stage")),
+        };
+        reader.end()?;
+        Ok(stage)
+    }
 }

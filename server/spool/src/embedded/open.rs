@@ -1,0 +1,217 @@
+//! Opening a spool: whatever may be wrong with it is found here, before anything is accepted.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use postern_message::encoding::to_millis;
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::mpsc;
+
+use super::housekeeper::Housekeeper;
+use super::place::{Lock, Space, refuse_network};
+use super::read::Readers;
+use super::schema::{self, FORMAT, Found, NEEDS};
+use super::writer::{QUEUE, Writer};
+use super::{Counts, Embedded, Options, SetAside};
+use crate::SpoolError;
+use crate::files::{Folder, make_folder, sync_folder};
+use crate::stage::Kind;
+
+pub(super) fn open(options: &Options, now: SystemTime) -> Result<Embedded, SpoolError> {
+    let path = &options.path;
+    make_folder(path).map_err(|error| SpoolError::io("making its folder", error))?;
+    refuse_network(path)?;
+    let lock = Lock::take(path)?;
+    check_format_file(path)?;
+    let database = path.join("spool.db");
+    let (connection, set_aside) = match open_database(path, &database) {
+        Ok(connection) => (connection, None),
+        Err(Trouble::Damaged(why)) => {
+            let aside = move_aside(path, now, why)?;
+            tracing::error!(
+                database = %aside.database.display(),
+                why = aside.why,
+                "the spool's database is damaged; it was set aside and a new one is begun"
+            );
+            let again = open_database(path, &database);
+            (again.map_err(Trouble::into_error)?, Some(aside))
+        }
+        Err(trouble) => return Err(trouble.into_error()),
+    };
+    write_format_file(path).map_err(|error| SpoolError::io("writing its format", error))?;
+    let folder = Folder::open(path.join("content"))
+        .map_err(|error| SpoolError::io("making its folder", error))?;
+    let folder = Arc::new(folder);
+    let swept = folder
+        .sweep(&known_files(&connection)?)
+        .map_err(|error| SpoolError::io("sweeping", error))?;
+    let counts = Arc::new(Counts::default());
+    count(&connection, &counts)?;
+    let mut spool = start(options, connection, folder, counts, lock)?;
+    spool.set_aside = set_aside;
+    spool.swept = swept;
+    Ok(spool)
+}
+
+fn start(
+    options: &Options,
+    connection: Connection,
+    folder: Arc<Folder>,
+    counts: Arc<Counts>,
+    lock: Lock,
+) -> Result<Embedded, SpoolError> {
+    let database = options.path.join("spool.db");
+    let (housekeeper, signals) = Housekeeper::start(&database, Arc::clone(&folder))?;
+    let readers = Readers::new(database);
+    let (requests, queue) = mpsc::channel(QUEUE);
+    let writer = Writer::start(connection, queue, signals, Arc::clone(&counts))?;
+    let space = Space::new(options.path.clone(), options.min_free);
+    Ok(Embedded {
+        requests: Some(requests),
+        writer: Some(writer),
+        housekeeper: Some(housekeeper),
+        readers,
+        folder,
+        space,
+        counts,
+        set_aside: None,
+        swept: 0,
+        _lock: lock,
+    })
+}
+
+/// Why a database was not opened.
+enum Trouble {
+    /// It is no database, or its structure is broken.
+    Damaged(String),
+    Other(SpoolError),
+}
+
+impl Trouble {
+    fn into_error(self) -> SpoolError {
+        match self {
+            Self::Damaged(why) => SpoolError::Database(why),
+            Self::Other(error) => error,
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Trouble {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Self::Damaged(error.to_string())
+            }
+            _ => Self::Other(error.into()),
+        }
+    }
+}
+
+fn open_database(folder: &Path, database: &Path) -> Result<Connection, Trouble> {
+    let mut connection = schema::connect_writer(database)?;
+    let size = fs::metadata(database).map_or(0, |found| found.len());
+    match schema::examine(&connection, size)? {
+        Found::Empty => schema::create(&mut connection)?,
+        Found::Format(FORMAT, _) => {}
+        Found::Format(found, needs) if found > FORMAT => {
+            return Err(Trouble::Other(newer(folder, found, needs)));
+        }
+        Found::Format(found, _) => {
+            return Err(Trouble::Damaged(format!("format {found} does not exist")));
+        }
+    }
+    sync_folder(folder).map_err(|error| Trouble::Other(SpoolError::io("syncing", error)))?;
+    Ok(connection)
+}
+
+fn newer(folder: &Path, found: u32, needs: String) -> SpoolError {
+    SpoolError::Format {
+        path: folder.to_owned(),
+        found,
+        known: FORMAT,
+        needs,
+    }
+}
+
+/// The format file is there so that a program need not open a database that it does not know.
+fn check_format_file(folder: &Path) -> Result<(), SpoolError> {
+    let text = match fs::read_to_string(folder.join("spool.format")) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(SpoolError::io("reading its format", error)),
+    };
+    let mut words = text.split_whitespace();
+    let found = words.next().and_then(|word| word.parse::<u32>().ok());
+    match found {
+        Some(found) if found > FORMAT => {
+            let needs = words.last().unwrap_or("a later version").to_owned();
+            Err(newer(folder, found, needs))
+        }
+        // A torn file says nothing; the database has the number too.
+        _ => Ok(()),
+    }
+}
+
+fn write_format_file(folder: &Path) -> io::Result<()> {
+    let path = folder.join("spool.format");
+    let text = format!("{FORMAT} read by postern {NEEDS}\n");
+    if fs::read_to_string(&path).is_ok_and(|there| there == text) {
+        return Ok(());
+    }
+    let mut file = fs::File::create(&path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    sync_folder(folder)
+}
+
+/// Renames the database and the contents that it names. Nothing is overwritten.
+fn move_aside(folder: &Path, now: SystemTime, why: String) -> Result<SetAside, SpoolError> {
+    let mut stamp = to_millis(now);
+    let name = |what: &str, stamp: i64| folder.join(format!("{what}.damaged-{stamp}"));
+    while name("spool.db", stamp).exists() || name("content", stamp).exists() {
+        stamp += 1;
+    }
+    let aside = SetAside {
+        database: name("spool.db", stamp),
+        content: name("content", stamp),
+        why,
+    };
+    let failed = |error| SpoolError::io("setting the damaged database aside", error);
+    // The WAL belongs to the database and goes with it, under the name that SQLite expects.
+    for ending in ["-wal", "-shm", ""] {
+        let mut to = aside.database.clone().into_os_string();
+        to.push(ending);
+        rename_if_there(&folder.join(format!("spool.db{ending}")), &to.into()).map_err(failed)?;
+    }
+    rename_if_there(&folder.join("content"), &aside.content).map_err(failed)?;
+    sync_folder(folder).map_err(failed)?;
+    Ok(aside)
+}
+
+fn rename_if_there(from: &Path, to: &PathBuf) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn known_files(connection: &Connection) -> Result<HashSet<String>, SpoolError> {
+    let mut statement = connection.prepare("SELECT file FROM body WHERE file IS NOT NULL")?;
+    let files = statement.query_map([], |row| row.get(0))?;
+    Ok(files.collect::<Result<_, _>>()?)
+}
+
+fn count(connection: &Connection, counts: &Counts) -> Result<(), SpoolError> {
+    let mut statement = connection.prepare("SELECT kind, count(*) FROM message GROUP BY kind")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Some(kind) = Kind::of(row.get(0)?) {
+            counts.add(kind, row.get(1)?);
+        }
+    }
+    Ok(())
+}

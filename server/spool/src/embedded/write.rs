@@ -1,0 +1,194 @@
+//! Changes as statements. Whoever calls has a transaction open.
+
+use postern_message::MessageId;
+use rusqlite::{Connection, ErrorCode, OptionalExtension};
+
+use super::Counts;
+use super::prepare::{Content, Damaged, Insert, Prepared, Update};
+use crate::SpoolError;
+use crate::stage::Kind;
+
+/// What follows from changes once they are committed.
+#[derive(Default)]
+pub(super) struct Effects {
+    /// Content files that no row names any more.
+    pub(super) files: Vec<String>,
+    /// Messages that came to or left a stage.
+    counts: Vec<(Kind, i64)>,
+}
+
+impl Effects {
+    pub(super) fn merge(&mut self, other: Self) {
+        self.files.extend(other.files);
+        self.counts.extend(other.counts);
+    }
+
+    pub(super) fn count(&mut self, counts: &Counts) {
+        for (kind, by) in self.counts.drain(..) {
+            counts.add(kind, by);
+        }
+    }
+}
+
+/// Makes all changes of one request.
+pub(super) fn apply(connection: &Connection, prepared: &Prepared) -> Result<Effects, SpoolError> {
+    let mut effects = Effects::default();
+    for new in &prepared.inserts {
+        insert(connection, new, &mut effects)?;
+    }
+    for change in &prepared.updates {
+        update(connection, change, &mut effects)?;
+    }
+    for id in &prepared.removes {
+        remove(connection, *id, &mut effects)?;
+    }
+    for damaged in &prepared.damages {
+        damage(connection, damaged, &mut effects)?;
+    }
+    Ok(effects)
+}
+
+fn insert(connection: &Connection, new: &Insert, effects: &mut Effects) -> Result<(), SpoolError> {
+    let (file, content) = match &new.content {
+        Content::Inline(bytes) => (None, Some(bytes.as_ref())),
+        Content::File(guard) => (Some(guard.name()), None),
+    };
+    let size = i64::try_from(new.size).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached("INSERT INTO body (size, sum, file, content) VALUES (?1, ?2, ?3, ?4)")?
+        .execute((size, new.sum, file, content))?;
+    let done = connection
+        .prepare_cached(
+            "INSERT INTO message (id, kind, due, body, stage, record)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute((
+            new.id.as_bytes(),
+            new.stage.kind as i64,
+            new.due,
+            connection.last_insert_rowid(),
+            &new.stage.record,
+            &new.record,
+        ));
+    match done {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            return Err(SpoolError::Duplicate(new.id));
+        }
+        other => other?,
+    };
+    effects.counts.push((new.stage.kind, 1));
+    Ok(())
+}
+
+fn update(
+    connection: &Connection,
+    change: &Update,
+    effects: &mut Effects,
+) -> Result<(), SpoolError> {
+    let id = change.id.as_bytes();
+    let before = kind(connection, change.id)?.ok_or(SpoolError::Unknown(change.id))?;
+    if let Some(stage) = &change.stage {
+        connection
+            .prepare_cached("UPDATE message SET kind = ?2, stage = ?3 WHERE id = ?1")?
+            .execute((id, stage.kind as i64, &stage.record))?;
+        if stage.kind != before {
+            effects.counts.push((before, -1));
+            effects.counts.push((stage.kind, 1));
+        }
+    }
+    if let Some(due) = change.due {
+        connection
+            .prepare_cached("UPDATE message SET due = ?2 WHERE id = ?1")?
+            .execute((id, due))?;
+    }
+    if let Some(record) = &change.record {
+        connection
+            .prepare_cached("UPDATE message SET record = ?2 WHERE id = ?1")?
+            .execute((id, record))?;
+        forget_progress(connection, change.id)?;
+    }
+    for progress in &change.recipients {
+        connection
+            .prepare_cached(
+                "INSERT INTO recipient (message, id, due, state) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (message, id) DO UPDATE SET due = ?3, state = ?4",
+            )?
+            .execute((id, progress.id.as_bytes(), progress.due, &progress.state))?;
+    }
+    Ok(())
+}
+
+fn remove(connection: &Connection, id: MessageId, effects: &mut Effects) -> Result<(), SpoolError> {
+    let gone: Option<(i64, i64)> = connection
+        .prepare_cached("DELETE FROM message WHERE id = ?1 RETURNING kind, body")?
+        .query_row([id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((kind, body)) = gone else {
+        return Ok(());
+    };
+    if let Some(kind) = Kind::of(kind) {
+        effects.counts.push((kind, -1));
+        if kind == Kind::Damaged {
+            connection
+                .prepare_cached("DELETE FROM damaged WHERE message = ?1")?
+                .execute([id.as_bytes()])?;
+        }
+    }
+    forget_progress(connection, id)?;
+    let file: Option<Option<String>> = connection
+        .prepare_cached("DELETE FROM body WHERE seq = ?1 RETURNING file")?
+        .query_row([body], |row| row.get(0))
+        .optional()?;
+    if let Some(file) = file.flatten() {
+        // Messages that were forked share one.
+        let shared = connection
+            .prepare_cached("SELECT 1 FROM body WHERE file = ?1")?
+            .exists([&file])?;
+        if !shared {
+            effects.files.push(file);
+        }
+    }
+    Ok(())
+}
+
+/// Takes a message out of the queue. Its rows and its content stay, for a person to look at.
+fn damage(
+    connection: &Connection,
+    damaged: &Damaged,
+    effects: &mut Effects,
+) -> Result<(), SpoolError> {
+    let Some(before) = kind(connection, damaged.id)? else {
+        return Ok(());
+    };
+    let id = damaged.id.as_bytes();
+    connection
+        .prepare_cached("UPDATE message SET kind = ?2, due = NULL WHERE id = ?1")?
+        .execute((id, Kind::Damaged as i64))?;
+    connection
+        .prepare_cached("UPDATE recipient SET due = NULL WHERE message = ?1")?
+        .execute([id])?;
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO damaged (message, why, found) VALUES (?1, ?2, ?3)")?
+        .execute((id, &damaged.why, damaged.found))?;
+    if before != Kind::Damaged {
+        effects.counts.push((before, -1));
+        effects.counts.push((Kind::Damaged, 1));
+    }
+    Ok(())
+}
+
+fn forget_progress(connection: &Connection, id: MessageId) -> Result<(), SpoolError> {
+    connection
+        .prepare_cached("DELETE FROM recipient WHERE message = ?1")?
+        .execute([id.as_bytes()])?;
+    Ok(())
+}
+
+/// The stage of a message, if it is there. A number that does not exist counts as damaged.
+fn kind(connection: &Connection, id: MessageId) -> Result<Option<Kind>, SpoolError> {
+    let number: Option<i64> = connection
+        .prepare_cached("SELECT kind FROM message WHERE id = ?1")?
+        .query_row([id.as_bytes()], |row| row.get(0))
+        .optional()?;
+    Ok(number.map(|number| Kind::of(number).unwrap_or(Kind::Damaged)))
+}

@@ -1,0 +1,164 @@
+//! Content in files: `content/XX/ID`, written under the final name from the first octet on.
+//!
+//! A file without a row that names it is an orphan and is swept at the next start, so a file is
+//! only ever made known by a row that is committed after file and folder are synced.
+
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use uuid::Uuid;
+
+/// The folder of content files.
+pub(crate) struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    /// Opens the folder, and makes it if there is none.
+    pub(crate) fn open(root: PathBuf) -> io::Result<Self> {
+        make_folder(&root)?;
+        Ok(Self { root })
+    }
+
+    /// A name for a new file. The file is made by [`FileGuard::create`].
+    pub(crate) fn reserve(self: &Arc<Self>) -> Arc<FileGuard> {
+        Arc::new(FileGuard {
+            folder: Arc::clone(self),
+            name: Uuid::now_v7().simple().to_string(),
+            kept: AtomicBool::new(false),
+            made: AtomicBool::new(false),
+        })
+    }
+
+    /// Opens a file that a row names.
+    pub(crate) fn read(&self, name: &str) -> io::Result<File> {
+        File::open(self.path(name)?)
+    }
+
+    /// Removes a file that no row names any more. One that is not there is no error.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        match fs::remove_file(self.path(name)?) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes files that are not in `known`; how many.
+    pub(crate) fn sweep(&self, known: &HashSet<String>) -> io::Result<u64> {
+        let mut removed = 0;
+        for shard in fs::read_dir(&self.root)? {
+            let shard = shard?.path();
+            if !shard.is_dir() {
+                continue;
+            }
+            for entry in fs::read_dir(&shard)? {
+                let entry = entry?;
+                let name = entry.file_name();
+                // Only what we have named ourselves is ours to remove.
+                let ours = name.to_str().filter(|name| is_name(name));
+                if ours.is_some_and(|name| !known.contains(name)) {
+                    fs::remove_file(entry.path())?;
+                    removed += 1;
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    fn path(&self, name: &str) -> io::Result<PathBuf> {
+        Ok(self.shard(name)?.join(name))
+    }
+
+    /// The last two digits: those of a UUIDv7 are random.
+    fn shard(&self, name: &str) -> io::Result<PathBuf> {
+        let last = name.get(name.len().saturating_sub(2)..);
+        match last {
+            Some(last) if is_name(name) => Ok(self.root.join(last)),
+            _ => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "not the name of a content file",
+            )),
+        }
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    name.len() == 32 && name.bytes().all(|octet| octet.is_ascii_hexdigit())
+}
+
+/// A file that is being written, or is not committed yet: it goes away with the last holder,
+/// unless it was kept.
+pub(crate) struct FileGuard {
+    folder: Arc<Folder>,
+    name: String,
+    made: AtomicBool,
+    kept: AtomicBool,
+}
+
+impl FileGuard {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Makes the file, for writing and for reading back.
+    pub(crate) fn create(&self) -> io::Result<File> {
+        let shard = self.folder.shard(&self.name)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).mode(0o600);
+        let path = shard.join(&self.name);
+        self.made.store(true, Ordering::Release);
+        match options.open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make_folder(&shard)?;
+                options.open(&path)
+            }
+            other => other,
+        }
+    }
+
+    /// Syncs the folder that names the file.
+    pub(crate) fn sync_folder(&self) -> io::Result<()> {
+        sync_folder(&self.folder.shard(&self.name)?)
+    }
+
+    /// A row names the file now, or may do so: it stays.
+    pub(crate) fn keep(&self) {
+        self.kept.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for FileGuard {
+    fn drop(&mut self) {
+        if self.made.load(Ordering::Acquire)
+            && !self.kept.load(Ordering::Acquire)
+            && let Err(error) = self.folder.remove(&self.name)
+        {
+            // The next start sweeps it.
+            tracing::warn!(name = self.name, %error, "a content file could not be removed");
+        }
+    }
+}
+
+/// Makes a folder for its owner alone, and syncs the one that it is in.
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)?;
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
