@@ -87,6 +87,12 @@ impl HeaderSet {
         self.all || self.patterns.iter().any(|pattern| pattern.matches(name))
     }
 
+    /// Holds the field by its full name, not only by a prefix or because it holds every field.
+    #[must_use]
+    pub fn names(&self, name: &[u8]) -> bool {
+        self.patterns.iter().any(|pattern| !pattern.prefix && pattern.matches(name))
+    }
+
     /// Some name may be in both.
     #[must_use]
     pub fn meets(&self, other: &Self) -> bool {

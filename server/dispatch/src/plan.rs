@@ -202,3 +202,6 @@ impl Plan {
         &self.warnings
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,7 +31,7 @@ pub trait RuleFacts {
     /// at `inbound.rcpt` the one that is asked about, later all that are left. True if `visit` did.
     fn any_recipient(&self, visit: &mut dyn FnMut(&str) -> bool) -> bool;
     /// At `inbound.command` and `inbound.response`: the verb of the command, in any case. Elsewhere `None`.
-    /// The end of the message's data is the verb `EOD`.
+    /// The end of the content is the verb `.` or `EOD`.
     fn verb(&self) -> Option<&str>;
 }
 
@@ -436,7 +436,7 @@ impl Keyword {
             Self::Mail => is(&["MAIL"]),
             Self::Rcpt => is(&["RCPT"]),
             Self::Data => is(&["DATA", "BDAT"]),
-            Self::EndOfData => is(&["EOD"]),
+            Self::EndOfData => is(&["EOD", "."]),
             Self::Other(name) => name.eq_ignore_ascii_case(verb),
         }
     }

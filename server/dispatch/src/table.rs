@@ -1,26 +1,133 @@
 //! The one table of event, decision, edit and failure policy.
 //!
 //! The validator, the check of a plan and `docs/decisions-table.md` are made from it. What is not in it is the
-//! sink's failure.
+//! sink's failure. No event that this version publishes asks for a typed answer, so an answer is one too.
+
+mod docs;
 
 use crate::event::{EventGroup, EventKind};
 use crate::fault::Policy;
+use crate::verdict::FinishScope;
+
+pub use docs::render;
 
 /// Words that `may` takes in this version; header grants may name a field or a prefix.
-pub const GRANT_WORDS: &[&str] = &[
-    "headers",
-    "body",
-    "sender",
-    "recipients",
-    "finish",
-    "discard",
-    "reject",
-    "tempfail",
-    "quarantine",
-];
+pub const GRANT_WORDS: &[&str] =
+    &["headers", "body", "sender", "recipients", "finish", "discard", "reject", "tempfail", "quarantine"];
 
 /// Words that `reads` takes; headers and properties may be narrowed.
 pub const READ_WORDS: &[&str] = &["headers", "body", "sender", "recipients", "properties"];
+
+/// The decisions of the protocol, without what they carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DecisionKind {
+    /// No objection.
+    Proceed,
+    /// The chain ends, the service goes on.
+    Finish,
+    /// The sink answered the command.
+    Respond,
+    /// Refused for good.
+    Reject,
+    /// Refused for now.
+    Tempfail,
+    /// Accepted and dropped.
+    Discard,
+    /// Kept until a person acts.
+    Quarantine,
+    /// Kept, judged again on the retry schedule.
+    Hold,
+    /// Judged again at a time.
+    Defer,
+    /// The connection ends.
+    Disconnect,
+}
+
+impl DecisionKind {
+    /// All decisions, in the order of the documentation.
+    pub const ALL: [Self; 10] = [
+        Self::Proceed,
+        Self::Finish,
+        Self::Respond,
+        Self::Reject,
+        Self::Tempfail,
+        Self::Discard,
+        Self::Quarantine,
+        Self::Hold,
+        Self::Defer,
+        Self::Disconnect,
+    ];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Proceed => "proceed",
+            Self::Finish => "finish",
+            Self::Respond => "respond",
+            Self::Reject => "reject",
+            Self::Tempfail => "tempfail",
+            Self::Discard => "discard",
+            Self::Quarantine => "quarantine",
+            Self::Hold => "hold",
+            Self::Defer => "defer",
+            Self::Disconnect => "disconnect",
+        }
+    }
+
+    /// It needs the grant of the same name.
+    #[must_use]
+    pub const fn needs_grant(self) -> bool {
+        matches!(self, Self::Finish | Self::Discard)
+    }
+}
+
+/// Whether a verdict at this event may decide this, given the grant where one is needed.
+#[must_use]
+pub const fn decision_allowed(event: EventKind, decision: DecisionKind) -> bool {
+    use EventKind as E;
+    if event.is_one_way() || !event.is_published() {
+        return false;
+    }
+    let content = matches!(event.group(), EventGroup::Headers | EventGroup::Message);
+    let transport = matches!(event.group(), EventGroup::Transport);
+    match decision {
+        DecisionKind::Proceed | DecisionKind::Finish => true,
+        DecisionKind::Respond => {
+            matches!(event.group(), EventGroup::Command) && !matches!(event, E::InboundTls)
+        }
+        DecisionKind::Reject | DecisionKind::Tempfail => !matches!(event, E::InboundResponse),
+        DecisionKind::Discard | DecisionKind::Quarantine | DecisionKind::Hold => content || transport,
+        DecisionKind::Defer => transport,
+        DecisionKind::Disconnect => !transport,
+    }
+}
+
+/// Whether `finish` may reach so far at this event.
+#[must_use]
+pub const fn finish_allowed(event: EventKind, scope: FinishScope) -> bool {
+    use EventKind as E;
+    match scope {
+        FinishScope::Event => true,
+        FinishScope::Message => matches!(
+            event,
+            E::InboundMail | E::InboundRcpt | E::InboundData | E::InboundHeaders | E::InboundMessage
+        ),
+    }
+}
+
+/// Whether a sink that answers this command may only refuse it.
+#[must_use]
+pub fn refusal_only(event: EventKind, verb: Option<&str>) -> bool {
+    const VERBS: [&str; 5] = ["STARTTLS", "DATA", "BDAT", "RSET", "QUIT"];
+    match event {
+        EventKind::InboundData => true,
+        EventKind::InboundCommand => {
+            verb.is_some_and(|verb| VERBS.iter().any(|own| own.eq_ignore_ascii_case(verb)))
+        }
+        _ => false,
+    }
+}
 
 /// The kinds of edit that are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,6 +148,47 @@ pub enum EditKind {
     MessageProperties,
     /// Properties of a recipient.
     RecipientProperties,
+}
+
+impl EditKind {
+    /// All kinds, in the order of the documentation.
+    pub const ALL: [Self; 8] = [
+        Self::Headers,
+        Self::Body,
+        Self::Sender,
+        Self::Recipients,
+        Self::RewriteRecipient,
+        Self::SessionProperties,
+        Self::MessageProperties,
+        Self::RecipientProperties,
+    ];
+
+    /// What it is called in the documentation and in faults.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Headers => "header fields",
+            Self::Body => "splices on the body",
+            Self::Sender => "another sender",
+            Self::Recipients => "recipients added, removed, replaced",
+            Self::RewriteRecipient => "a recipient rewritten",
+            Self::SessionProperties => "properties of the session",
+            Self::MessageProperties => "properties of the message",
+            Self::RecipientProperties => "properties of a recipient",
+        }
+    }
+
+    /// The grant that it needs; properties need none.
+    #[must_use]
+    pub const fn grant(self) -> Option<&'static str> {
+        match self {
+            Self::Headers => Some("headers"),
+            Self::Body => Some("body"),
+            Self::Sender => Some("sender"),
+            Self::Recipients | Self::RewriteRecipient => Some("recipients"),
+            Self::SessionProperties | Self::MessageProperties | Self::RecipientProperties => None,
+        }
+    }
 }
 
 /// Whether a verdict at this event may hold edits of this kind, given the grant.
@@ -121,3 +269,6 @@ pub fn policies(event: EventKind) -> impl Iterator<Item = Policy> {
         .into_iter()
         .filter(move |policy| policy_allowed(event, *policy))
 }
+
+#[cfg(test)]
+mod tests;

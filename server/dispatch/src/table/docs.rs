@@ -1,0 +1,161 @@
+//! The table as a page of the documentation.
+
+use std::fmt::Write as _;
+
+use crate::event::EventKind;
+use crate::fault::{FaultKind, Policy};
+use crate::verdict::FinishScope;
+
+use super::{DecisionKind, EditKind, decision_allowed, edit_allowed, finish_allowed, policy_allowed};
+
+/// The text of `docs/decisions-table.md`.
+#[must_use]
+pub fn render() -> String {
+    let mut page = String::from(INTRODUCTION);
+    decisions(&mut page);
+    edits(&mut page);
+    policies(&mut page);
+    later(&mut page);
+    page
+}
+
+fn questions() -> impl Iterator<Item = EventKind> {
+    EventKind::published().filter(|event| !event.is_one_way())
+}
+
+/// A table with an event in each row and `columns` across. Writing to a String cannot fail.
+fn grid(page: &mut String, columns: &[String], cell: impl Fn(EventKind, usize) -> &'static str) {
+    let _ = writeln!(page, "| event | {} |", columns.join(" | "));
+    let _ = writeln!(page, "| --- |{}", " --- |".repeat(columns.len()));
+    for event in questions() {
+        let cells: Vec<&str> = (0..columns.len()).map(|column| cell(event, column)).collect();
+        let _ = writeln!(page, "| `{event}` | {} |", cells.join(" | "));
+    }
+    page.push('\n');
+}
+
+fn decisions(page: &mut String) {
+    page.push_str("## Decisions\n\n");
+    page.push_str(DECISIONS);
+    let columns: Vec<String> = DecisionKind::ALL.iter().map(|kind| format!("`{}`", kind.name())).collect();
+    grid(page, &columns, |event, column| {
+        match DecisionKind::ALL.get(column) {
+            Some(kind) if !decision_allowed(event, *kind) => "",
+            Some(DecisionKind::Finish) if finish_allowed(event, FinishScope::Message) => "grant; event or message",
+            Some(DecisionKind::Finish) => "grant; event",
+            Some(DecisionKind::Respond) => respond(event),
+            Some(kind) if kind.needs_grant() => "grant",
+            _ => "yes",
+        }
+    });
+}
+
+fn respond(event: EventKind) -> &'static str {
+    match event {
+        EventKind::InboundData => "4xx, 5xx",
+        EventKind::InboundResponse => "same class",
+        EventKind::InboundCommand => "2xx, 4xx, 5xx; STARTTLS, DATA, BDAT, RSET, QUIT: 4xx, 5xx",
+        _ => "2xx, 4xx, 5xx",
+    }
+}
+
+fn edits(page: &mut String) {
+    page.push_str("## Edits\n\n");
+    page.push_str(EDITS);
+    let columns: Vec<String> = EditKind::ALL
+        .iter()
+        .map(|kind| match kind.grant() {
+            Some(grant) => format!("{} (`{grant}`)", kind.name()),
+            None => kind.name().to_owned(),
+        })
+        .collect();
+    grid(page, &columns, |event, column| match EditKind::ALL.get(column) {
+        Some(kind) if edit_allowed(event, *kind) => "yes",
+        _ => "",
+    });
+}
+
+fn policies(page: &mut String) {
+    page.push_str("## When a sink fails\n\n");
+    let kinds: Vec<String> = FaultKind::ALL.iter().map(|kind| format!("`{kind}`")).collect();
+    let _ = writeln!(page, "The kinds of failure are {}.\n", kinds.join(", "));
+    page.push_str(POLICIES);
+    let columns: Vec<String> = Policy::ALL.iter().map(|policy| format!("`{policy}`")).collect();
+    grid(page, &columns, |event, column| match Policy::ALL.get(column) {
+        Some(policy) if policy_allowed(event, *policy) => outcome(event, *policy),
+        _ => "refused by `check`",
+    });
+}
+
+fn outcome(event: EventKind, policy: Policy) -> &'static str {
+    let transport = event == EventKind::TransportSubmit;
+    match policy {
+        Policy::Continue => "as if not bound",
+        Policy::Tempfail if transport => "stays queued",
+        Policy::Tempfail if matches!(event, EventKind::InboundConnect | EventKind::InboundTls) => "421",
+        Policy::Tempfail => "451",
+        Policy::Reject if transport => "DSN",
+        Policy::Reject => "550",
+        Policy::Hold => "250, kept, asked again",
+        Policy::Quarantine => "250, kept for a person",
+        Policy::Disconnect => "421, connection ends",
+    }
+}
+
+fn later(page: &mut String) {
+    page.push_str("## One-way events\n\nNobody waits for an answer; a verdict is the sink's failure: ");
+    let names: Vec<String> =
+        EventKind::published().filter(|event| event.is_one_way()).map(|event| format!("`{event}`")).collect();
+    let _ = writeln!(page, "{}.\n", names.join(", "));
+    page.push_str(LATER);
+    let names: Vec<String> = EventKind::ALL
+        .iter()
+        .filter(|event| !event.is_published())
+        .map(|event| format!("`{event}`"))
+        .collect();
+    let _ = writeln!(page, "Events: {}.", names.join(", "));
+}
+
+const INTRODUCTION: &str = "\
+<!-- Made from server/dispatch/src/table.rs; do not edit. -->
+# What a verdict may do
+
+One table in the gateway says which decision, which edit and which failure policy an event can have. The gateway
+checks every verdict against it, and `postern check` every binding. What is not in it is the sink's failure, and the
+binding's failure policy speaks. An unset or unknown decision is a failure too, never consent.
+
+";
+
+const DECISIONS: &str = "\
+Where the table says *grant*, the binding's `may` must hold the word. The first digit of a reply must fit the
+decision: 4 for `tempfail`, 5 for `reject`, 4 or 5 for `disconnect`. `tempfail` with 421 is for `inbound.connect` and
+`inbound.tls`; elsewhere `disconnect` closes the connection. At `inbound.response` a sink may only change the text, or
+the code within its class.
+
+";
+
+const EDITS: &str = "\
+Header grants may name a field or a prefix: `headers:X-*`. `Received` and `Return-Path` are changed only by a binding
+whose `may` names them in full. A field is replaced or removed by an id that the binding was shown. At `inbound.rcpt`
+only the recipient that is asked about can be rewritten or given properties. Properties need no grant; each sink
+writes in a namespace of its own name. All edits of a verdict are applied, or none; edits that cannot be applied, or
+whose result is over a limit, are the sink's failure.
+
+";
+
+const POLICIES: &str = "\
+The client reads that the service is unavailable, and an id; the operator finds under it what happened.
+`continue` leaves the property `postern.skipped`. At `inbound.response` the reply to a message that was accepted
+stands, whatever the policy says, unless it is `disconnect`.
+
+";
+
+const LATER: &str = "\
+## Not in this version
+
+The wire has them already; a verdict that holds them is refused, and the fault says so.
+
+Decisions for some recipients only, forks, typed answers, another body as a whole, ESMTP parameters, `redirect`,
+expiry, `inject`, `authenticated`, `relay`. The hint `cache_for` is accepted and not used: the sink is asked each time.
+
+";
