@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod bdat;
+pub mod client;
 pub mod command;
 pub mod content;
 pub mod data;

@@ -1,0 +1,6 @@
+//! Tests of the client machine: scripted peers, random peers, and the project's own server.
+#![allow(clippy::unwrap_used)]
+
+mod play;
+mod properties;
+mod scripts;

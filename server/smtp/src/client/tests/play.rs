@@ -1,0 +1,123 @@
+//! A session with its caller played: actions are done at once, content is given when wanted.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::client::{
+    Action, Body, ClientName, Config, Delivery, Failure, Protocol, Recipient, Report, Session,
+    Transaction, Wants,
+};
+
+pub(super) struct Play {
+    pub(super) session: Session,
+    pub(super) now: Instant,
+    pub(super) finished: Vec<Report>,
+    pub(super) closed: Option<Option<Arc<Failure>>>,
+    pub(super) ready: bool,
+    pub(super) start_tls: bool,
+    /// Given in slices of this many octets.
+    pub(super) slice: usize,
+    content: Option<Bytes>,
+    input: BytesMut,
+}
+
+pub(super) fn config(protocol: Protocol) -> Config {
+    Config::new(protocol, ClientName::new("client.test").unwrap())
+}
+
+pub(super) fn transaction(recipients: &[&'static str], content: &[u8]) -> Transaction {
+    Transaction {
+        sender: Bytes::from_static(b"from@client.test"),
+        recipients: recipients.iter().map(|r| Recipient::new(*r)).collect(),
+        size: content.len() as u64,
+        body: Body::SevenBit,
+        smtp_utf8: false,
+        ret: None,
+        envelope_id: None,
+    }
+}
+
+impl Play {
+    pub(super) fn new(config: Config) -> Self {
+        let now = Instant::now();
+        Self {
+            session: Session::new(Arc::new(config), false, now),
+            now,
+            finished: Vec::new(),
+            closed: None,
+            ready: false,
+            start_tls: false,
+            slice: usize::MAX,
+            content: None,
+            input: BytesMut::new(),
+        }
+    }
+
+    /// The peer says this; the result is what the session sends then.
+    pub(super) fn peer(&mut self, octets: impl AsRef<[u8]>) -> Vec<u8> {
+        self.input.extend_from_slice(octets.as_ref());
+        self.session.handle_input(&mut self.input, self.now);
+        self.sent()
+    }
+
+    /// As [`peer`](Self::peer), with what is sent as text.
+    pub(super) fn hears(&mut self, line: &str) -> String {
+        String::from_utf8(self.peer(format!("{line}\r\n"))).unwrap()
+    }
+
+    pub(super) fn send(&mut self, transaction: Transaction, content: &[u8]) -> String {
+        self.content = Some(Bytes::copy_from_slice(content));
+        self.session.send(transaction, self.now).unwrap();
+        String::from_utf8(self.sent()).unwrap()
+    }
+
+    pub(super) fn sent(&mut self) -> Vec<u8> {
+        let mut sent = Vec::new();
+        loop {
+            while let Some(action) = self.session.poll_action() {
+                match action {
+                    Action::Send(octets) => sent.extend_from_slice(&octets),
+                    Action::StartTls => self.start_tls = true,
+                    Action::Ready => self.ready = true,
+                    Action::Finished(report) => self.finished.push(report),
+                    Action::Close(why) => self.closed = Some(why),
+                }
+            }
+            if self.session.wants() != Wants::Content {
+                return sent;
+            }
+            self.give_content();
+        }
+    }
+
+    fn give_content(&mut self) {
+        match &mut self.content {
+            Some(left) if !left.is_empty() => {
+                let slice = left.split_to(left.len().min(self.slice));
+                self.session.content(slice, self.now);
+            }
+            Some(_) => {
+                self.content = None;
+                self.session.content_end(self.now);
+            }
+            None => panic!("content is wanted, and there is none"),
+        }
+    }
+
+    /// One word for each recipient of the last transaction.
+    pub(super) fn results(&self) -> Vec<String> {
+        let report = self.finished.last().unwrap();
+        report.recipients.iter().map(word).collect()
+    }
+}
+
+fn word(delivery: &Delivery) -> String {
+    match delivery {
+        Delivery::Accepted(response) => format!("accepted {}", response.code),
+        Delivery::Refused { stage, response } => format!("{} at {stage}", response.code),
+        Delivery::Impossible(obstacle) => format!("{obstacle:?}"),
+        Delivery::Broken(failure) => format!("broken: {failure}"),
+    }
+}
