@@ -1,6 +1,6 @@
 //! A sink in 15 lines, this one included: it adds a header field to what was accepted.
 use postern_sdk::{EventKind::*, *};
-struct AddHeader;
+pub(crate) struct AddHeader;
 impl Sink for AddHeader {
     fn describe(&self) -> Description {
         describe!().on(TransportSubmit).may("headers:X-*")

@@ -158,3 +158,71 @@ fn line(command: Option<&v1::Command>) -> Cow<'_, str> {
 pub(crate) fn text(octets: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(octets)
 }
+
+/// The event that a body belongs to.
+pub fn kind_of(body: &v1::event::Kind) -> v1::EventKind {
+    use v1::EventKind as E;
+    use v1::event::Kind as K;
+    match body {
+        K::InboundConnect(_) => E::InboundConnect,
+        K::InboundHelo(_) => E::InboundHelo,
+        K::InboundTls(_) => E::InboundTls,
+        K::InboundAuth(_) => E::InboundAuth,
+        K::InboundMail(_) => E::InboundMail,
+        K::InboundRcpt(_) => E::InboundRcpt,
+        K::InboundData(_) => E::InboundData,
+        K::InboundHeaders(_) => E::InboundHeaders,
+        K::InboundMessage(_) => E::InboundMessage,
+        K::InboundCommand(_) => E::InboundCommand,
+        K::InboundResponse(_) => E::InboundResponse,
+        K::InboundOutcome(_) => E::InboundOutcome,
+        K::InboundReset(_) => E::InboundReset,
+        K::InboundDisconnect(_) => E::InboundDisconnect,
+        K::TransportSubmit(_) => E::TransportSubmit,
+        K::TransportPreCategorize(_) => E::TransportPreCategorize,
+        K::TransportCategorize(_) => E::TransportCategorize,
+        K::TransportExpand(_) => E::TransportExpand,
+        K::TransportPostCategorize(_) => E::TransportPostCategorize,
+        K::TransportRoute(_) => E::TransportRoute,
+        K::TransportMaxSize(_) => E::TransportMaxSize,
+        K::TransportResolve(_) => E::TransportResolve,
+        K::TransportLocalDelivery(_) => E::TransportLocalDelivery,
+        K::TransportDsn(_) => E::TransportDsn,
+        K::OutboundSessionStart(_) => E::OutboundSessionStart,
+        K::OutboundMessageStart(_) => E::OutboundMessageStart,
+        K::OutboundRecipient(_) => E::OutboundRecipient,
+        K::OutboundBeforeData(_) => E::OutboundBeforeData,
+        K::OutboundSessionEnd(_) => E::OutboundSessionEnd,
+        K::OutboundCommand(_) => E::OutboundCommand,
+        K::OutboundResponse(_) => E::OutboundResponse,
+        K::OutboundTls(_) => E::OutboundTls,
+        K::DeliveryResult(_) => E::DeliveryResult,
+        K::DeliveryLink(_) => E::DeliveryLink,
+        K::ServiceStart(_) => E::ServiceStart,
+        K::ServiceStop(_) => E::ServiceStop,
+        K::ServiceConfig(_) => E::ServiceConfig,
+    }
+}
+
+/// The dotted name of an event, as configuration, logs and metrics have it: `inbound.mail`.
+pub fn dotted_name(kind: v1::EventKind) -> String {
+    let name = kind
+        .as_str_name()
+        .trim_start_matches("EVENT_KIND_")
+        .to_ascii_lowercase();
+    name.replacen('_', ".", 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_configuration() {
+        assert_eq!(dotted_name(v1::EventKind::InboundMail), "inbound.mail");
+        assert_eq!(
+            dotted_name(v1::EventKind::TransportPreCategorize),
+            "transport.pre_categorize"
+        );
+    }
+}

@@ -22,8 +22,9 @@ use tonic::Status;
 use tracing::{debug, warn};
 
 use self::call::Call;
+pub(crate) use self::call::is_one_way;
 use self::instances::{Bindings, Entry, Instances};
-pub(crate) use self::outbox::Outbox;
+pub(crate) use self::outbox::{Frames, Outbox};
 use crate::instance::Instance;
 use crate::message::Feed;
 use crate::v1::{self, FaultKind, attach_request, attach_response};

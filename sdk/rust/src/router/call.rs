@@ -37,7 +37,7 @@ pub(super) struct Call<S, P, T> {
 }
 
 /// Whether the event tells and does not ask.
-pub(super) fn is_one_way(kind: &event::Kind) -> bool {
+pub(crate) fn is_one_way(kind: &event::Kind) -> bool {
     use event::Kind;
     matches!(
         kind,
