@@ -1,2 +1,352 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod model;
+
+use std::collections::HashMap;
+
 use super::*;
+use crate::event::EventKind;
+use crate::fault::FaultKind;
+use crate::plan::{BindingSpec, Pin, PinnedEvent, Plan, PlanSpec, SinkSpec, Timeouts};
+use postern_message::Edit;
+use postern_smtp::reply::Reply;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Everything fires, and every edit can be applied.
+#[derive(Default)]
+struct Easy {
+    applied: Vec<String>,
+    skipped: Vec<String>,
+}
+
+impl ChainState for Easy {
+    fn fires(&mut self, _member: &Member) -> Result<bool, Fault> {
+        Ok(true)
+    }
+
+    fn apply(&mut self, member: &Member, _verdict: &Verdict) -> Result<(), Fault> {
+        self.applied.push(member.binding.name.to_string());
+        Ok(())
+    }
+
+    fn skipped(&mut self, member: &Member, _fault: &Fault) {
+        self.skipped.push(member.binding.name.to_string());
+    }
+}
+
+fn binding(name: &str, reads: &[&str], may: &[&str]) -> BindingSpec {
+    let words = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect());
+    BindingSpec {
+        events: words(&["inbound.message", "inbound.response", "inbound.connect"]),
+        reads: words(reads),
+        may: words(may),
+        timeouts: Timeouts::uniform(10 * SECOND),
+        ..BindingSpec::new(name, name)
+    }
+}
+
+fn stage(bindings: Vec<BindingSpec>, event: EventKind, side_effects: &[&str]) -> Arc<Stage> {
+    let sinks = bindings
+        .iter()
+        .map(|binding| SinkSpec {
+            name: binding.sink.clone(),
+            endpoints: vec!["http://127.0.0.1:1".to_owned()],
+            ..SinkSpec::default()
+        })
+        .collect();
+    let pins: HashMap<String, Pin> = side_effects
+        .iter()
+        .map(|name| {
+            let events = vec![PinnedEvent { event: event.name().to_owned(), body: Default::default() }];
+            ((*name).to_owned(), Pin { side_effects: true, events, ..Pin::default() })
+        })
+        .collect();
+    let spec = PlanSpec { servers: vec!["s".to_owned()], sinks, bindings };
+    Arc::clone(Plan::build(spec, &pins).unwrap().stage("s", event).unwrap())
+}
+
+fn chain(stage: Arc<Stage>, budget: Option<Budget>) -> Chain {
+    let options = ChainOptions { start: 0, budget, reference: "ID".to_owned(), reply_stands: false };
+    Chain::new(stage, options)
+}
+
+/// All steps up to the next wait or the end, which is the last of them.
+fn steps(chain: &mut Chain, now: Instant, state: &mut dyn ChainState) -> Vec<Step> {
+    let mut steps = Vec::new();
+    loop {
+        let step = chain.poll(now, state);
+        let last = matches!(step, Step::Wait { .. } | Step::Done(_));
+        steps.push(step);
+        if last {
+            return steps;
+        }
+    }
+}
+
+fn asked(steps: &[Step]) -> Vec<usize> {
+    steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Ask { member, .. } => Some(*member),
+            _ => None,
+        })
+        .collect()
+}
+
+fn ruling(steps: &[Step]) -> &Ruling {
+    match steps.last() {
+        Some(Step::Done(ruling)) => ruling,
+        other => panic!("not done: {other:?}"),
+    }
+}
+
+fn reject() -> Verdict {
+    Verdict::of(Decision::Reject(Reply::parse(550, Some("5.7.1"), "no").unwrap()))
+}
+
+fn proceed() -> Result<Verdict, Fault> {
+    Ok(Verdict::of(Decision::Proceed))
+}
+
+#[test]
+fn five_of_equal_standing_are_asked_at_once_and_one_that_reads_waits() {
+    let now = Instant::now();
+    let bindings = (0..5).map(|n| binding(&format!("b{n}"), &[], &[])).collect();
+    let mut run = chain(stage(bindings, EventKind::InboundMessage, &[]), Some(Budget::starting(now, 240 * SECOND)));
+    assert_eq!(asked(&steps(&mut run, now, &mut Easy::default())), [0, 1, 2, 3, 4]);
+
+    let bindings = vec![binding("edits", &[], &["headers:X-*"]), binding("reads", &["headers:X-A"], &[])];
+    let mut run = chain(stage(bindings, EventKind::InboundMessage, &[]), Some(Budget::starting(now, 240 * SECOND)));
+    let mut state = Easy::default();
+    assert_eq!(asked(&steps(&mut run, now, &mut state)), [0]);
+    assert!(run.answer(0, proceed(), now));
+    assert_eq!(asked(&steps(&mut run, now, &mut state)), [1]);
+}
+
+#[test]
+fn side_effects_wait_for_their_turn() {
+    let now = Instant::now();
+    let bindings = vec![binding("a", &[], &[]), binding("counts", &[], &[]), binding("c", &[], &[])];
+    let mut run = chain(
+        stage(bindings, EventKind::InboundMessage, &["counts"]),
+        Some(Budget::starting(now, 240 * SECOND)),
+    );
+    let mut state = Easy::default();
+    assert_eq!(asked(&steps(&mut run, now, &mut state)), [0, 2]);
+    run.answer(0, proceed(), now);
+    assert_eq!(asked(&steps(&mut run, now, &mut state)), [1]);
+}
+
+#[test]
+fn a_refusal_takes_effect_only_after_those_before_it_and_cancels_those_behind() {
+    let now = Instant::now();
+    let bindings = vec![binding("a", &[], &[]), binding("b", &[], &[]), binding("c", &[], &[]), binding("d", &[], &[])];
+    // Content still arriving: an early refusal.
+    let mut run = chain(stage(bindings, EventKind::InboundMessage, &[]), None);
+    let mut state = Easy::default();
+    assert_eq!(asked(&steps(&mut run, now, &mut state)).len(), 4);
+    run.answer(1, Ok(reject()), now);
+    run.answer(2, proceed(), now);
+    assert_eq!(steps(&mut run, now, &mut state), [Step::Wait { until: None }]);
+    run.answer(0, proceed(), now);
+    let because_of: Arc<str> = "b".into();
+    let not_reached = || Settlement::NotReached { because_of: Arc::clone(&because_of) };
+    let all = steps(&mut run, now, &mut state);
+    assert_eq!(
+        &all[..all.len() - 1],
+        [
+            Step::Settle { member: 0, settlement: Settlement::Applied },
+            Step::Settle { member: 1, settlement: Settlement::Applied },
+            Step::Settle { member: 2, settlement: not_reached() },
+            Step::Cancel { member: 3, why: Cancelled::Decided },
+            Step::Settle { member: 3, settlement: not_reached() },
+        ]
+    );
+    assert_eq!(ruling(&all).decision.name(), "reject");
+    assert_eq!(ruling(&all).by.as_ref().unwrap().member, 1);
+    assert_eq!(state.applied, ["a", "b"]);
+    assert!(!run.answer(3, proceed(), now), "nobody waits for it");
+    assert_eq!(run.poll(now, &mut state), Step::Wait { until: None });
+}
+
+#[test]
+fn splices_wait_for_the_end_of_the_content() {
+    let now = Instant::now();
+    let bindings = vec![binding("editor", &["body"], &["body"]), binding("next", &["body"], &[])];
+    let mut run = chain(stage(bindings, EventKind::InboundMessage, &[]), None);
+    let mut state = Easy::default();
+    steps(&mut run, now, &mut state);
+    let edits = vec![Edit::SpliceBody { offset: 0, remove: 0, insert: bytes::Bytes::from_static(b"x") }];
+    run.answer(0, Ok(Verdict { edits, ..Verdict::of(Decision::Proceed) }), now);
+    assert_eq!(steps(&mut run, now, &mut state), [Step::Wait { until: None }]);
+    run.content_ended(Budget::starting(now, 240 * SECOND), now);
+    assert_eq!(asked(&steps(&mut run, now, &mut state)), [1]);
+    assert_eq!(run.deadline(1), Some(now + 10 * SECOND));
+}
+
+#[test]
+fn time_starts_at_the_end_of_the_content() {
+    let start = Instant::now();
+    let mut run = chain(stage(vec![binding("a", &[], &[])], EventKind::InboundMessage, &[]), None);
+    let mut state = Easy::default();
+    let first = steps(&mut run, start, &mut state);
+    assert_eq!(first, [Step::Ask { member: 0, deadline: None }, Step::Wait { until: None }]);
+    let later = start + 1000 * SECOND;
+    assert_eq!(steps(&mut run, later, &mut state), [Step::Wait { until: None }]);
+    run.content_ended(Budget::starting(later, 240 * SECOND), later);
+    let due = later + 10 * SECOND;
+    assert_eq!(steps(&mut run, later, &mut state), [Step::Wait { until: Some(due) }]);
+    let end = steps(&mut run, due, &mut state);
+    assert_eq!(end.first(), Some(&Step::Cancel { member: 0, why: Cancelled::Deadline }));
+    let ruling = ruling(&end);
+    assert_eq!(ruling.failures[0].fault.kind, FaultKind::Timeout);
+    assert_eq!(ruling.decision.reply().unwrap().to_string(), "451 4.7.1 Service unavailable, try again later (ID)");
+}
+
+#[test]
+fn a_late_answer_is_dropped_even_before_the_next_poll() {
+    let now = Instant::now();
+    let mut run = chain(
+        stage(vec![binding("a", &[], &[])], EventKind::InboundMessage, &[]),
+        Some(Budget::starting(now, 240 * SECOND)),
+    );
+    let mut state = Easy::default();
+    steps(&mut run, now, &mut state);
+    assert!(!run.answer(0, proceed(), now + 10 * SECOND));
+    assert_eq!(ruling(&steps(&mut run, now + 10 * SECOND, &mut state)).decision.name(), "tempfail");
+}
+
+#[test]
+fn the_budget_bounds_a_question_and_those_behind_are_not_asked_at_all() {
+    let now = Instant::now();
+    let pass = |mut spec: BindingSpec| {
+        spec.on_failure = crate::fault::FailurePolicy::uniform(Policy::Continue);
+        spec
+    };
+    let bindings = vec![pass(binding("a", &[], &["body"])), pass(binding("b", &["body"], &[]))];
+    let mut run = chain(stage(bindings, EventKind::InboundMessage, &[]), Some(Budget::starting(now, 4 * SECOND)));
+    let mut state = Easy::default();
+    steps(&mut run, now, &mut state);
+    assert_eq!(run.deadline(0), Some(now + 4 * SECOND));
+    let end = steps(&mut run, now + 4 * SECOND, &mut state);
+    assert!(asked(&end).is_empty());
+    let kinds: Vec<FaultKind> = ruling(&end).failures.iter().map(|failure| failure.fault.kind).collect();
+    assert_eq!(kinds, [FaultKind::Budget, FaultKind::Budget]);
+    assert_eq!(ruling(&end).decision, Decision::Proceed);
+    assert_eq!(state.skipped, ["a", "b"]);
+    // The second was never asked, so there is nothing of it to settle.
+    assert_eq!(end.iter().filter(|step| matches!(step, Step::Settle { .. })).count(), 1);
+}
+
+#[test]
+fn progress_extends_but_not_into_what_is_reserved() {
+    let now = Instant::now();
+    let bindings = vec![
+        binding("a", &[], &["body"]),
+        binding("b", &["body"], &["body"]),
+        binding("c", &["body"], &[]),
+        binding("free", &[], &[]),
+    ];
+    let mut run = chain(stage(bindings, EventKind::InboundMessage, &[]), Some(Budget::starting(now, 45 * SECOND)));
+    let mut state = Easy::default();
+    steps(&mut run, now, &mut state);
+    run.progress(0, now + 5 * SECOND);
+    assert_eq!(run.deadline(0), Some(now + 15 * SECOND));
+    run.progress(0, now + 14 * SECOND);
+    assert_eq!(run.deadline(0), Some(now + 24 * SECOND));
+    // b and c need ten seconds each.
+    run.progress(0, now + 20 * SECOND);
+    assert_eq!(run.deadline(0), Some(now + 25 * SECOND));
+    run.progress(0, now + 24 * SECOND);
+    assert_eq!(run.deadline(0), Some(now + 25 * SECOND));
+    run.answer(0, proceed(), now + 24 * SECOND);
+    steps(&mut run, now + 24 * SECOND, &mut state);
+    run.progress(1, now + 30 * SECOND);
+    assert_eq!(run.deadline(1), Some(now + 35 * SECOND));
+    // Progress never shortens, and never revives.
+    run.progress(1, now + 26 * SECOND);
+    assert_eq!(run.deadline(1), Some(now + 35 * SECOND));
+    run.progress(0, now + 26 * SECOND);
+    assert_eq!(run.deadline(0), None);
+}
+
+#[test]
+fn each_policy_comes_to_its_decision() {
+    let now = Instant::now();
+    let cases = [
+        (EventKind::InboundMessage, Policy::Tempfail, "tempfail", Some(451)),
+        (EventKind::InboundConnect, Policy::Tempfail, "tempfail", Some(421)),
+        (EventKind::InboundMessage, Policy::Reject, "reject", Some(550)),
+        (EventKind::InboundMessage, Policy::Hold, "hold", None),
+        (EventKind::InboundMessage, Policy::Quarantine, "quarantine", None),
+        (EventKind::InboundMessage, Policy::Disconnect, "disconnect", Some(421)),
+        (EventKind::InboundMessage, Policy::Continue, "proceed", None),
+    ];
+    for (event, policy, name, code) in cases {
+        let mut spec = binding("a", &[], &[]);
+        spec.events = Some(vec![event.name().to_owned()]);
+        spec.on_failure = crate::fault::FailurePolicy::uniform(policy);
+        let mut run = chain(stage(vec![spec], event, &[]), Some(Budget::starting(now, 90 * SECOND)));
+        let mut state = Easy::default();
+        steps(&mut run, now, &mut state);
+        run.answer(0, Err(Fault::new(FaultKind::Unreachable, "gone")), now);
+        let end = steps(&mut run, now, &mut state);
+        let ruling = ruling(&end);
+        assert_eq!(ruling.decision.name(), name);
+        assert_eq!(ruling.decision.reply().map(|reply| reply.code().value()), code);
+        assert_eq!(ruling.failures[0].policy, policy);
+    }
+}
+
+#[test]
+fn a_reply_that_stands_is_not_turned_into_a_refusal() {
+    let now = Instant::now();
+    for (policy, name) in [(Policy::Tempfail, "proceed"), (Policy::Disconnect, "disconnect")] {
+        let mut spec = binding("a", &[], &[]);
+        spec.events = Some(vec!["inbound.response".to_owned()]);
+        spec.on_failure = crate::fault::FailurePolicy::uniform(policy);
+        let options = ChainOptions {
+            start: 0,
+            budget: Some(Budget::starting(now, 90 * SECOND)),
+            reference: "ID".to_owned(),
+            reply_stands: true,
+        };
+        let mut run = Chain::new(stage(vec![spec], EventKind::InboundResponse, &[]), options);
+        let mut state = Easy::default();
+        steps(&mut run, now, &mut state);
+        run.answer(0, Err(Fault::new(FaultKind::Fault, "broken")), now);
+        assert_eq!(ruling(&steps(&mut run, now, &mut state)).decision.name(), name);
+    }
+}
+
+#[test]
+fn a_held_message_goes_on_from_its_binding() {
+    let now = Instant::now();
+    let bindings = vec![binding("a", &[], &["body"]), binding("b", &["body"], &[]), binding("c", &[], &[])];
+    let stage = stage(bindings, EventKind::InboundMessage, &[]);
+    let start = stage.position("b").unwrap();
+    assert_eq!(stage.position("z"), None);
+    let options =
+        ChainOptions { start, budget: Some(Budget::starting(now, 90 * SECOND)), reference: String::new(), reply_stands: false };
+    let mut run = Chain::new(stage, options);
+    let mut state = Easy::default();
+    assert_eq!(asked(&steps(&mut run, now, &mut state)), [1, 2]);
+    assert_eq!(run.open().collect::<Vec<_>>(), [1, 2]);
+    run.answer(1, proceed(), now);
+    run.answer(2, proceed(), now);
+    assert_eq!(ruling(&steps(&mut run, now, &mut state)).decision, Decision::Proceed);
+}
+
+#[test]
+fn the_longest_delay_of_an_applied_verdict_counts() {
+    let now = Instant::now();
+    let bindings = vec![binding("a", &[], &[]), binding("b", &[], &[]), binding("c", &[], &[])];
+    let mut run = chain(stage(bindings, EventKind::InboundMessage, &[]), Some(Budget::starting(now, 90 * SECOND)));
+    let mut state = Easy::default();
+    steps(&mut run, now, &mut state);
+    let delayed = |seconds, decision| Ok(Verdict { delay: SECOND * seconds, ..Verdict::of(decision) });
+    run.answer(0, delayed(3, Decision::Proceed), now);
+    run.answer(1, delayed(2, Decision::Quarantine), now);
+    run.answer(2, delayed(9, Decision::Proceed), now);
+    assert_eq!(ruling(&steps(&mut run, now, &mut state)).delay, 3 * SECOND);
+}
