@@ -3,19 +3,16 @@
 use std::ops::Range;
 
 use mail_parser::MessageParser;
-use serde::Deserialize;
 
 use crate::place::{self, Target};
 use crate::rewrite;
 
 /// The text to append, as the operator configures it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Footer {
     /// Put at the end of plain text, on lines of its own.
     pub text: String,
     /// Put at the end of HTML, as HTML. Left out: the text, escaped, in a paragraph.
-    #[serde(default)]
     pub html: Option<String>,
 }
 
