@@ -246,3 +246,6 @@ impl Counts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

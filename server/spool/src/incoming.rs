@@ -206,3 +206,6 @@ impl Drop for Incoming {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,3 +25,6 @@ pub use error::SpoolError;
 pub use incoming::Incoming;
 pub use rendered::Rendered;
 pub use stage::Stage;
+
+#[cfg(test)]
+mod sample;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::Connection;
 
 use super::schema;
@@ -14,8 +15,12 @@ use crate::files::Folder;
 
 /// Tasks that may wait; the writer does what finds no room itself.
 const QUEUE: usize = 256;
-/// Pages in the WAL from which on the writer must finish the checkpoint: 32 MiB.
-const LONG_WAL: i64 = 8192;
+/// Pages in the WAL from which on the writer is asked to finish the checkpoint: 16 MiB.
+const LONG_WAL: i64 = 4096;
+/// Pages left over that another round is worth while for: 2 MiB.
+const MANY_LEFT: i64 = 512;
+/// Rounds of one checkpoint at most; then the writer has to help.
+const ROUNDS: usize = 4;
 
 enum Task {
     Checkpoint,
@@ -28,9 +33,15 @@ pub(super) struct Signals {
     folder: Arc<Folder>,
     /// The housekeeper asks the writer to do the rest of a checkpoint.
     pub(super) finish: Arc<AtomicBool>,
+    checkpointing: Arc<Mutex<()>>,
 }
 
 impl Signals {
+    /// Waits until the housekeeper does not checkpoint, and keeps it from beginning.
+    pub(super) fn no_checkpoint(&self) -> MutexGuard<'_, ()> {
+        self.checkpointing.lock()
+    }
+
     /// Asks for a checkpoint. When the housekeeper is behind, one is waiting already.
     pub(super) fn checkpoint(&self) {
         if self.tasks.try_send(Task::Checkpoint).is_err() {
@@ -57,6 +68,7 @@ pub(super) struct Housekeeper {
     tasks: Receiver<Task>,
     folder: Arc<Folder>,
     finish: Arc<AtomicBool>,
+    checkpointing: Arc<Mutex<()>>,
 }
 
 impl Housekeeper {
@@ -66,11 +78,13 @@ impl Housekeeper {
     ) -> Result<(JoinHandle<()>, Signals), SpoolError> {
         let (tasks, queue) = sync_channel(QUEUE);
         let finish = Arc::new(AtomicBool::new(false));
+        let checkpointing = Arc::new(Mutex::new(()));
         let housekeeper = Self {
             connection: schema::connect_writer(database)?,
             tasks: queue,
             folder: Arc::clone(&folder),
             finish: Arc::clone(&finish),
+            checkpointing: Arc::clone(&checkpointing),
         };
         let thread = thread::Builder::new()
             .name("spool-housekeeper".to_owned())
@@ -80,6 +94,7 @@ impl Housekeeper {
             tasks,
             folder,
             finish,
+            checkpointing,
         };
         Ok((thread, signals))
     }
@@ -89,24 +104,66 @@ impl Housekeeper {
         while let Ok(task) = self.tasks.recv() {
             match task {
                 Task::Remove(files) => remove(&self.folder, &files),
-                Task::Checkpoint => match checkpoint(&self.connection) {
-                    Ok((pages, done)) if done < pages && pages > LONG_WAL => {
-                        self.finish.store(true, Ordering::Release);
+                Task::Checkpoint => {
+                    if let Err(error) = self.checkpoint() {
+                        tracing::warn!(%error, "the spool could not checkpoint");
                     }
-                    Ok(_) => {}
-                    Err(error) => tracing::warn!(%error, "the spool could not checkpoint"),
-                },
+                }
             }
         }
     }
+
+    /// What is written meanwhile is left over, and less of it each round.
+    fn checkpoint(&self) -> rusqlite::Result<()> {
+        for _ in 0..ROUNDS {
+            let wal = {
+                let _alone = self.checkpointing.lock();
+                checkpoint(&self.connection)?
+            };
+            if wal.left() == 0 {
+                return Ok(());
+            }
+            if wal.left() <= MANY_LEFT {
+                self.finish.store(wal.pages > LONG_WAL, Ordering::Release);
+                return Ok(());
+            }
+        }
+        self.finish.store(true, Ordering::Release);
+        Ok(())
+    }
 }
 
-/// Copies what it can from the WAL to the database, without waiting for anyone: pages in the WAL,
-/// and how many of them are copied.
-pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
-    connection
-        .prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?
-        .query_row([], |row| Ok((row.get(1)?, row.get(2)?)))
+/// How much is in the WAL.
+pub(super) struct Wal {
+    /// Pages written since it began anew.
+    pub(super) pages: i64,
+    /// How many of them are in the database too.
+    pub(super) done: i64,
+}
+
+impl Wal {
+    pub(super) fn left(&self) -> i64 {
+        self.pages - self.done
+    }
+}
+
+/// Copies what it can from the WAL to the database, without waiting for anyone.
+pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<Wal> {
+    wal(connection, "PRAGMA wal_checkpoint(PASSIVE)")
+}
+
+/// Looks at the WAL and copies nothing.
+pub(super) fn look(connection: &Connection) -> rusqlite::Result<Wal> {
+    wal(connection, "PRAGMA wal_checkpoint(NOOP)")
+}
+
+fn wal(connection: &Connection, pragma: &str) -> rusqlite::Result<Wal> {
+    connection.prepare_cached(pragma)?.query_row([], |row| {
+        Ok(Wal {
+            pages: row.get(1)?,
+            done: row.get(2)?,
+        })
+    })
 }
 
 fn remove(folder: &Folder, files: &[String]) {

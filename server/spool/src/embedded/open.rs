@@ -22,6 +22,15 @@ use crate::files::{Folder, make_folder, sync_folder};
 use crate::stage::Kind;
 
 pub(super) fn open(options: &Options, now: SystemTime) -> Result<Embedded, SpoolError> {
+    open_with(options, now, |_| Ok(()))
+}
+
+/// As [`open`], with a hand on the connection that will write.
+pub(super) fn open_with(
+    options: &Options,
+    now: SystemTime,
+    prepare: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+) -> Result<Embedded, SpoolError> {
     let path = &options.path;
     make_folder(path).map_err(|error| SpoolError::io("making its folder", error))?;
     refuse_network(path)?;
@@ -51,6 +60,7 @@ pub(super) fn open(options: &Options, now: SystemTime) -> Result<Embedded, Spool
         .map_err(|error| SpoolError::io("sweeping", error))?;
     let counts = Arc::new(Counts::default());
     count(&connection, &counts)?;
+    prepare(&connection)?;
     let mut spool = start(options, connection, folder, counts, lock)?;
     spool.set_aside = set_aside;
     spool.swept = swept;

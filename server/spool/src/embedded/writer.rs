@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Counts;
-use super::housekeeper::Signals;
+use super::housekeeper::{self, Signals};
 use super::prepare::{Content, Prepared};
 use super::write::{self, Effects};
 use crate::SpoolError;
@@ -20,6 +20,8 @@ pub(super) const QUEUE: usize = 1024;
 const GROUP: usize = 16 * 1024 * 1024;
 /// After so many octets in the WAL the housekeeper is asked to checkpoint.
 const CHECKPOINT: usize = 4 * 1024 * 1024;
+/// Pages that the WAL may have at most before the writer itself checkpoints: 48 MiB.
+const LONGEST_WAL: i64 = 12_288;
 
 /// Changes, and who waits for them.
 pub(super) struct Request {
@@ -76,7 +78,7 @@ impl Writer {
             self.grown += weight;
             if self.grown >= CHECKPOINT {
                 self.grown = 0;
-                self.signals.checkpoint();
+                self.ask_for_checkpoint();
             }
         }
     }
@@ -170,13 +172,23 @@ impl Writer {
         }
     }
 
+    fn ask_for_checkpoint(&self) {
+        self.signals.checkpoint();
+        match housekeeper::look(&self.connection) {
+            Ok(wal) if wal.pages < LONGEST_WAL => {}
+            // The disk is slower than those who write: they have to wait for it.
+            _ => self.signals.finish.store(true, Ordering::Release),
+        }
+    }
+
     /// A checkpoint beside a busy writer never catches up with it, and the WAL would grow without
     /// end. So the last bit is done here, where nobody writes; then the WAL starts anew.
     fn finish_checkpoint(&self) {
-        if self.signals.finish.swap(false, Ordering::AcqRel)
-            && let Err(error) = super::housekeeper::checkpoint(&self.connection)
-        {
-            tracing::warn!(%error, "the spool could not checkpoint");
+        if self.signals.finish.swap(false, Ordering::AcqRel) {
+            let _alone = self.signals.no_checkpoint();
+            if let Err(error) = housekeeper::checkpoint(&self.connection) {
+                tracing::warn!(%error, "the spool could not checkpoint");
+            }
         }
     }
 }

@@ -1,0 +1,265 @@
+//! The store against a map in memory: random operations, with restarts between them.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::*;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Commit {
+        size: usize,
+        due: Option<u64>,
+    },
+    Stage {
+        which: Index,
+        stage: u8,
+    },
+    Due {
+        which: Index,
+        due: Option<u64>,
+    },
+    Progress {
+        which: Index,
+        recipient: u8,
+        attempts: u32,
+    },
+    Replace {
+        which: Index,
+    },
+    FailAndNotify {
+        which: Index,
+    },
+    Remove {
+        which: Index,
+    },
+    UpdateGone,
+    Reopen,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let which = any::<Index>;
+    let due = || proptest::option::of(0_u64..100);
+    let size = prop_oneof![8 => 0_usize..3000, 1 => 32_760_usize..32_780, 1 => Just(70_000)];
+    prop_oneof![
+        5 => (size, due()).prop_map(|(size, due)| Step::Commit { size, due }),
+        2 => (which(), 0_u8..4).prop_map(|(which, stage)| Step::Stage { which, stage }),
+        2 => (which(), due()).prop_map(|(which, due)| Step::Due { which, due }),
+        3 => (which(), 0_u8..2, 0_u32..9).prop_map(|(which, recipient, attempts)| Step::Progress {
+            which,
+            recipient,
+            attempts
+        }),
+        1 => which().prop_map(|which| Step::Replace { which }),
+        1 => which().prop_map(|which| Step::FailAndNotify { which }),
+        2 => which().prop_map(|which| Step::Remove { which }),
+        1 => Just(Step::UpdateGone),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+struct Entry {
+    message: Message,
+    stage: Stage,
+    due: Due,
+    content: bytes::Bytes,
+}
+
+fn stage(number: u8) -> Stage {
+    match number {
+        0 => Stage::Submit {
+            from_binding: Some("b".to_owned()),
+        },
+        1 => Stage::Deliver,
+        2 => Stage::Held {
+            event: "inbound.message".to_owned(),
+            binding: "b".to_owned(),
+            since: time(1),
+            attempts: 1,
+        },
+        _ => Stage::Quarantined {
+            by: "b".to_owned(),
+            why: "w".to_owned(),
+        },
+    }
+}
+
+fn when(due: Option<u64>) -> Due {
+    due.map_or(Due::Never, |seconds| Due::At(time(seconds)))
+}
+
+/// The store and what should be in it.
+struct Pair {
+    folder: tempfile::TempDir,
+    spool: Option<Embedded>,
+    model: BTreeMap<MessageId, Entry>,
+    seed: u64,
+}
+
+impl Pair {
+    fn spool(&self) -> &Embedded {
+        self.spool.as_ref().unwrap()
+    }
+
+    fn pick(&self, which: &Index) -> Option<MessageId> {
+        let ids: Vec<_> = self.model.keys().copied().collect();
+        (!ids.is_empty()).then(|| ids[which.index(ids.len())])
+    }
+
+    async fn fresh(&mut self, size: usize, due: Option<u64>) -> NewMessage {
+        self.seed += 1;
+        let content = content(size, self.seed);
+        let mut new = new(self.spool(), &content).await;
+        new.due = when(due);
+        let entry = Entry {
+            message: (*new.message).clone(),
+            stage: new.stage.clone(),
+            due: new.due,
+            content,
+        };
+        self.model.insert(entry.message.id, entry);
+        new
+    }
+
+    async fn update(&mut self, id: MessageId, change: impl FnOnce(&mut Entry, &mut MessageUpdate)) {
+        let mut update = MessageUpdate::new(id);
+        change(self.model.get_mut(&id).unwrap(), &mut update);
+        self.spool().update(update).await.unwrap();
+    }
+
+    async fn run(&mut self, step: Step) {
+        match step {
+            Step::Commit { size, due } => {
+                let new = self.fresh(size, due).await;
+                self.spool().commit(new).await.unwrap();
+            }
+            Step::Reopen => {
+                drop(self.spool.take());
+                self.spool = Some(open(self.folder.path()));
+                assert_eq!(self.spool().swept(), 0);
+            }
+            Step::UpdateGone => {
+                let update = MessageUpdate::new(MessageId::new());
+                let result = self.spool().update(update).await;
+                assert!(matches!(result, Err(SpoolError::Unknown(_))));
+            }
+            Step::Remove { which } => {
+                if let Some(id) = self.pick(&which) {
+                    self.model.remove(&id);
+                    self.spool().remove(id).await.unwrap();
+                }
+            }
+            Step::FailAndNotify { which } => {
+                if let Some(id) = self.pick(&which) {
+                    self.model.remove(&id);
+                    let mut update = MessageUpdate::new(id);
+                    update.insert = vec![self.fresh(400, Some(1)).await];
+                    let batch = Batch {
+                        update: vec![update],
+                        remove: vec![id],
+                        ..Batch::default()
+                    };
+                    self.spool().commit_many(batch).await.unwrap();
+                }
+            }
+            other => self.change(other).await,
+        }
+    }
+
+    async fn change(&mut self, step: Step) {
+        let (Step::Stage { which, .. }
+        | Step::Due { which, .. }
+        | Step::Progress { which, .. }
+        | Step::Replace { which }) = &step
+        else {
+            return;
+        };
+        let Some(id) = self.pick(which) else {
+            return;
+        };
+        self.update(id, |entry, update| match step {
+            Step::Stage { stage: number, .. } => {
+                entry.stage = stage(number);
+                update.stage = Some(entry.stage.clone());
+            }
+            Step::Due { due, .. } => {
+                entry.due = when(due);
+                update.due = Some(entry.due);
+            }
+            Step::Progress {
+                recipient,
+                attempts,
+                ..
+            } => {
+                let recipient = &mut entry.message.recipients[usize::from(recipient)];
+                recipient.state = RecipientState::Pending {
+                    attempts,
+                    due: Some(time(u64::from(attempts))),
+                    last: Some(status("x")),
+                };
+                update.recipients = vec![RecipientChange {
+                    id: recipient.id,
+                    state: recipient.state.clone(),
+                }];
+            }
+            _ => {
+                entry.message.server.push('x');
+                update.message = Some(Arc::new(entry.message.clone()));
+            }
+        })
+        .await;
+    }
+
+    async fn check(&self) {
+        let spool = self.spool();
+        let mut due: Vec<_> = self.model.values().collect();
+        due.retain(|entry| matches!(entry.due, Due::At(at) if at <= time(50)));
+        due.sort_by_key(|entry| match entry.due {
+            Due::At(at) => (at, entry.message.id),
+            Due::Never => unreachable!("left out above"),
+        });
+        let due: Vec<_> = due.iter().map(|entry| entry.message.id).collect();
+        let found = spool.due(time(50), 1000, &nobody()).await.unwrap();
+        assert_eq!(found, due);
+        let mut counts = StageCounts::default();
+        for (id, entry) in &self.model {
+            let loaded = spool.load(*id).await.unwrap().unwrap();
+            assert_eq!(*loaded.message, entry.message);
+            assert_eq!((&loaded.stage, loaded.due), (&entry.stage, entry.due));
+            assert_eq!(read(&*loaded.content).await, entry.content);
+            *match entry.stage {
+                Stage::Submit { .. } => &mut counts.submit,
+                Stage::Deliver => &mut counts.deliver,
+                Stage::Held { .. } => &mut counts.held,
+                Stage::Quarantined { .. } => &mut counts.quarantined,
+            } += 1;
+        }
+        assert_eq!(spool.counts().await.unwrap(), counts);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_store_is_what_a_map_would_be(steps in proptest::collection::vec(step(), 1..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let folder = tempfile::tempdir().unwrap();
+            let mut pair = Pair {
+                spool: Some(open(folder.path())),
+                folder,
+                model: BTreeMap::new(),
+                seed: 0,
+            };
+            for step in steps {
+                pair.run(step).await;
+            }
+            pair.check().await;
+            pair.run(Step::Reopen).await;
+            pair.check().await;
+        });
+    }
+}

@@ -1,0 +1,161 @@
+use std::fs;
+
+use rusqlite::Connection;
+
+use super::*;
+
+#[test]
+fn one_process_holds_a_spool() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(folder.path());
+    match Embedded::open(&options(folder.path()), time(0)) {
+        Err(error @ SpoolError::Locked { .. }) => {
+            let text = error.to_string();
+            let pid = std::process::id().to_string();
+            assert!(text.contains(&pid), "{text}");
+        }
+        other => panic!("{:?}", other.err()),
+    }
+    drop(first);
+    drop(open(folder.path()));
+}
+
+fn refused(folder: &Path) -> (u32, String) {
+    match Embedded::open(&options(folder), time(0)) {
+        Err(SpoolError::Format { found, needs, .. }) => (found, needs),
+        other => panic!("{:?}", other.err()),
+    }
+}
+
+#[test]
+fn a_newer_format_is_refused_by_the_version_that_reads_it() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    let database = folder.path().join("spool.db");
+    let connection = Connection::open(&database).unwrap();
+    connection
+        .execute_batch(
+            "PRAGMA user_version = 7; UPDATE meta SET value = '0.9.0' WHERE key = 'needs'",
+        )
+        .unwrap();
+    drop(connection);
+    assert_eq!(refused(folder.path()), (7, "0.9.0".to_owned()));
+    // The file alone is enough, and the database is not touched then.
+    let format = folder.path().join("spool.format");
+    fs::write(&format, "8 read by postern 1.2.3\n").unwrap();
+    let before = fs::read(&database).unwrap();
+    assert_eq!(refused(folder.path()), (8, "1.2.3".to_owned()));
+    assert_eq!(fs::read(&database).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_set_aside_with_its_contents() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    commit(&spool, &content(100_000, 1)).await;
+    drop(spool);
+    let database = folder.path().join("spool.db");
+    // Once no database at all, once one with a hole in the middle.
+    let whole = fs::read(&database).unwrap();
+    let mut torn = whole.clone();
+    torn[4096..12_288].fill(0xA5);
+    let mut aside = Vec::new();
+    for damaged in [b"nonsense".repeat(1000), torn] {
+        fs::write(&database, &damaged).unwrap();
+        let spool = open(folder.path());
+        let set_aside = spool.set_aside().unwrap().clone();
+        assert_eq!(fs::read(&set_aside.database).unwrap(), damaged);
+        assert!(!set_aside.why.is_empty());
+        assert_eq!(
+            (spool.swept(), spool.counts().await.unwrap().submit),
+            (0, 0)
+        );
+        commit(&spool, &content(100_000, 2)).await;
+        aside.push(set_aside);
+    }
+    // Both were opened in the same instant, and are both there.
+    assert_ne!(aside[0].database, aside[1].database);
+    for set_aside in aside {
+        assert_eq!(fs::read_dir(set_aside.content).unwrap().count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn orphans_are_swept_and_only_orphans() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    let id = commit(&spool, &content(100_000, 1)).await;
+    drop(spool);
+    let known = files(folder.path()).pop().unwrap();
+    let shard = known.parent().unwrap();
+    fs::write(shard.join("0123456789abcdef0123456789abcdef"), b"orphan").unwrap();
+    fs::write(shard.join("README"), b"not ours").unwrap();
+    let spool = open(folder.path());
+    assert_eq!(spool.swept(), 1);
+    assert_eq!(files(folder.path()).len(), 2);
+    assert!(spool.load(id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn below_min_free_nothing_is_accepted_but_results_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    let id = commit(&spool, &content(500, 1)).await;
+    let late = new(&spool, &content(500, 2)).await;
+    drop(spool);
+    let tight = Options {
+        min_free: u64::MAX,
+        ..options(folder.path())
+    };
+    let spool = Embedded::open(&tight, time(0)).unwrap();
+    assert!(spool.begin().is_err_and(|error| error.is_no_space()));
+    assert!(
+        spool
+            .commit(late)
+            .await
+            .is_err_and(|error| error.is_no_space())
+    );
+    let mut update = MessageUpdate::new(id);
+    update.due = Some(Due::At(time(60)));
+    spool.update(update).await.unwrap();
+    assert_eq!(spool.next_due(&nobody()).await.unwrap(), Some(time(60)));
+    spool.remove(id).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_disk_is_an_error_and_leaves_no_half() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    // SQLite says the same as it does on a full disk when it may not make more pages.
+    let spool = super::super::open::open_with(&options(folder.path()), time(0), |connection| {
+        connection.pragma_update(None, "max_page_count", 60)
+    })
+    .unwrap();
+    let mut kept = Vec::new();
+    let refused = loop {
+        let next = content(20_000, kept.len() as u64);
+        let new = new(&spool, &next).await;
+        let id = new.message.id;
+        match spool.commit(new).await {
+            Ok(_) => kept.push((id, next)),
+            Err(error) => {
+                assert!(error.is_no_space(), "{error}");
+                break id;
+            }
+        }
+    };
+    assert!(!kept.is_empty());
+    assert!(spool.load(refused).await.unwrap().is_none());
+    assert_eq!(spool.counts().await.unwrap().submit, kept.len() as u64);
+    // What goes makes room again.
+    let (gone, _) = kept.pop().unwrap();
+    spool.remove(gone).await.unwrap();
+    kept.push((
+        commit(&spool, &content(20_000, 99)).await,
+        content(20_000, 99),
+    ));
+    for (id, content) in kept {
+        let loaded = spool.load(id).await.unwrap().unwrap();
+        assert_eq!(read(&*loaded.content).await, content);
+    }
+}

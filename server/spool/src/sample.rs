@@ -1,0 +1,119 @@
+//! Messages and contents for tests.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use postern_message::{
+    ClientFacts, Envelope, HeaderLimits, HeaderParser, Message, MessageId, Origin, Properties,
+    Recipient, Version,
+};
+use postern_smtp::address::{ForwardPath, ReversePath};
+
+use crate::{Due, Embedded, NewMessage, Options, ReadAt, Stage, StoreDriver, StoredBody};
+
+/// A moment, `seconds` after a fixed one.
+pub(crate) fn time(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000 + seconds)
+}
+
+/// A header and a body, `size` octets, different for each seed.
+pub(crate) fn content(size: usize, seed: u64) -> Bytes {
+    let mut out = format!("Subject: {seed}\r\nTo: x\r\n\r\n").into_bytes();
+    let mut state = seed | 1;
+    while out.len() < size {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        out.extend_from_slice(&state.to_le_bytes());
+    }
+    out.truncate(size);
+    out.into()
+}
+
+/// A message over this content, to as many recipients.
+pub(crate) fn message(content: &[u8], recipients: usize) -> Message {
+    let mut parser = HeaderParser::new(HeaderLimits::default());
+    let section = match parser.feed(content).unwrap() {
+        Some(section) => section,
+        None => parser.finish().unwrap(),
+    };
+    let recipients = (0..recipients).map(|n| {
+        let path = format!("<user{n}@example.test>");
+        Recipient::new(ForwardPath::parse(path.as_bytes(), false).unwrap())
+    });
+    Message {
+        id: MessageId::new(),
+        session: None,
+        server: "inbound".to_owned(),
+        origin: Origin::Smtp,
+        received_at: time(0),
+        client: ClientFacts::default(),
+        envelope: Envelope::new(ReversePath::Null),
+        recipients: recipients.collect(),
+        properties: Properties::new(),
+        session_properties: Properties::new(),
+        version: Version::original(&section, Some(content.len() as u64)),
+    }
+}
+
+pub(crate) fn options(path: &Path) -> Options {
+    Options {
+        path: path.to_owned(),
+        min_free: 0,
+    }
+}
+
+pub(crate) fn open(path: &Path) -> Embedded {
+    Embedded::open(&options(path), time(0)).unwrap()
+}
+
+/// Receives a content in pieces.
+pub(crate) async fn receive(spool: &Embedded, content: &Bytes) -> StoredBody {
+    let mut incoming = spool.begin().unwrap();
+    for piece in content.chunks(10_000) {
+        incoming.write(content.slice_ref(piece)).await.unwrap();
+    }
+    incoming.finish().await.unwrap()
+}
+
+/// A new message, due at once.
+pub(crate) async fn new(spool: &Embedded, content: &Bytes) -> NewMessage {
+    NewMessage {
+        message: Arc::new(message(content, 2)),
+        body: receive(spool, content).await,
+        stage: Stage::Submit { from_binding: None },
+        due: Due::At(time(0)),
+    }
+}
+
+/// Commits a new message.
+pub(crate) async fn commit(spool: &Embedded, content: &Bytes) -> MessageId {
+    let new = new(spool, content).await;
+    let id = new.message.id;
+    spool.commit(new).await.unwrap();
+    id
+}
+
+/// All octets that a reader has.
+pub(crate) async fn read(reader: &dyn ReadAt) -> Vec<u8> {
+    let mut out = Vec::new();
+    loop {
+        let piece = reader.read_at(out.len() as u64, 50_000).await.unwrap();
+        if piece.is_empty() {
+            return out;
+        }
+        out.extend_from_slice(&piece);
+    }
+}
+
+/// The content files that are there.
+pub(crate) fn files(path: &Path) -> Vec<std::path::PathBuf> {
+    let shards = std::fs::read_dir(path.join("content")).unwrap();
+    shards
+        .flat_map(|shard| std::fs::read_dir(shard.unwrap().path()).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .collect()
+}
