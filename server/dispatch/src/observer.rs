@@ -85,8 +85,8 @@ pub enum What<'a> {
         reason: &'a str,
         /// The sink's explanation, for traces.
         explanation: &'a str,
-        /// The binding is in shadow mode: nothing of this is applied.
-        shadow: bool,
+        /// Remarks for the operator.
+        warnings: &'a [String],
     },
     /// The sink failed; the binding's failure policy speaks.
     Failed {

@@ -199,6 +199,22 @@ pub enum Fate {
     ClientGone,
 }
 
+impl Fate {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Rejected => "rejected",
+            Self::Tempfailed => "tempfailed",
+            Self::Discarded => "discarded",
+            Self::Quarantined => "quarantined",
+            Self::Held => "held",
+            Self::ClientGone => "client gone",
+        }
+    }
+}
+
 /// Why a transaction was given up before its content (`inbound.reset`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResetReason {
@@ -229,6 +245,23 @@ pub enum DisconnectReason {
     Tls,
     /// The gateway failed.
     Internal,
+}
+
+impl DisconnectReason {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Quit => "quit",
+            Self::ClientGone => "client gone",
+            Self::Timeout => "timeout",
+            Self::Limit => "limit",
+            Self::Verdict => "verdict",
+            Self::Shutdown => "shutdown",
+            Self::Tls => "tls",
+            Self::Internal => "internal",
+        }
+    }
 }
 
 /// The end of a session (`inbound.disconnect`).

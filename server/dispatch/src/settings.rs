@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use postern_message::EditLimits;
+
 /// Largest frame in either direction, in octets. A sink that sends more has failed.
 pub const FRAME_MAX_BYTES: usize = 1 << 20;
 
@@ -26,9 +28,10 @@ pub struct Tuning {
     pub questions_per_replica: usize,
     /// Time for name resolution, TCP and TLS handshakes and `Describe` together.
     pub connect_timeout: Duration,
-    /// Idle time after which HTTP/2 asks a busy connection for a sign of life.
+    /// Idle time after which a stream is asked for a sign of life (Heartbeat), and TCP its peer. HTTP/2's own
+    /// pings are not used: servers in other languages take them for abuse.
     pub keep_alive_interval: Duration,
-    /// Time for the answer to it.
+    /// Time for the answer to a Heartbeat.
     pub keep_alive_timeout: Duration,
     /// First time for which a failed replica is left alone; doubles with each failure in a row.
     pub eject_min: Duration,
@@ -38,10 +41,12 @@ pub struct Tuning {
     pub park_after: Duration,
     /// Instances kept open per replica; beyond it the longest idle ones are closed.
     pub open_instances: usize,
-    /// One-way events waiting for one scope.
+    /// One-way events waiting for one sink that cannot take them at once.
     pub one_way_queue: usize,
     /// Events of the current transaction kept for replay.
     pub history: usize,
+    /// How much edits may do.
+    pub edit_limits: EditLimits,
 }
 
 impl Default for Tuning {
@@ -50,18 +55,19 @@ impl Default for Tuning {
             shared_streams: 8,
             leased_streams: 200,
             streams_per_connection: 90,
-            stream_queue: 256,
+            stream_queue: 1024,
             chunks_in_flight: 4,
             questions_per_replica: 10_000,
             connect_timeout: Duration::from_secs(5),
-            keep_alive_interval: Duration::from_secs(20),
+            keep_alive_interval: Duration::from_secs(30),
             keep_alive_timeout: Duration::from_secs(10),
             eject_min: Duration::from_millis(250),
             eject_max: Duration::from_secs(30),
             park_after: Duration::from_secs(60),
             open_instances: 20_000,
-            one_way_queue: 64,
+            one_way_queue: 1024,
             history: 2_000,
+            edit_limits: EditLimits::default(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use postern_message::{AttemptId, Message, RecipientId};
+use postern_proto::v1 as pb;
 use postern_smtp::address::ForwardPath;
 use postern_smtp::reply::Reply;
 
@@ -13,7 +14,12 @@ use crate::budget::Budget;
 use crate::content::Content;
 use crate::dispatcher::Shared;
 use crate::event::EventKind;
-use crate::exchange::MessageRuling;
+use crate::exchange::{MessageRuling, merge};
+use crate::facts::Facts;
+use crate::run::{Begin, Run};
+use crate::scope::Scope;
+use crate::verdict::Ruling;
+use crate::wire::Happening;
 
 /// What became of one recipient in one attempt.
 #[derive(Clone, Debug)]
@@ -47,6 +53,20 @@ pub enum DeliveryStatus {
     Relayed,
 }
 
+impl DeliveryStatus {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Deferred => "deferred",
+            Self::Failed => "failed",
+            Self::Expired => "expired",
+            Self::Relayed => "relayed",
+        }
+    }
+}
+
 /// What became of an attempt (`delivery.result`).
 #[derive(Clone, Debug)]
 pub struct DeliveryResult {
@@ -56,8 +76,10 @@ pub struct DeliveryResult {
     pub destination: Bytes,
     /// Name of the host; empty where no connection was made.
     pub host: Bytes,
-    /// Its address and port as text; empty where no connection was made.
+    /// Its address as text; empty where no connection was made.
     pub address: String,
+    /// Its port.
+    pub port: u16,
     /// The recipients of the attempt.
     pub recipients: Vec<RecipientResult>,
     /// Time since the message was accepted.
@@ -67,19 +89,21 @@ pub struct DeliveryResult {
 /// One message in transport. Dropping it closes what is open at the sinks.
 pub struct TransportScope {
     shared: Arc<Shared>,
+    message: Message,
+    content: Arc<dyn Content>,
+    scope: Arc<Scope>,
 }
 
 impl TransportScope {
-    pub(crate) fn begin(shared: Arc<Shared>, message: Message, content: Arc<dyn Content>) -> Self {
-        let _ = (message, content);
-        Self { shared }
+    pub(crate) fn begin(shared: &Arc<Shared>, message: Message, content: Arc<dyn Content>) -> Self {
+        let scope = Scope::new(pb::Scope::Transport, shared, &message.server, Facts::of_message(message.clone()));
+        Self { shared: Arc::clone(shared), message, content, scope: Arc::new(scope) }
     }
 
     /// Whether any binding is bound to the event for this message.
     #[must_use]
     pub fn wants(&self, event: EventKind) -> bool {
-        let _ = (event, &self.shared);
-        todo!()
+        self.scope.plan.wants(&self.scope.server, event)
     }
 
     /// `transport.submit`: asks all bindings, or those from `from` on where the message was held or deferred by
@@ -90,23 +114,68 @@ impl TransportScope {
         from: Option<&str>,
         attempt: u32,
     ) -> impl Future<Output = MessageRuling> + Send + use<> {
-        let _ = (budget, from, attempt);
-        async { todo!() }
+        let begin = Begin {
+            budget: Some(*budget),
+            from,
+            earlier: attempt,
+            content: Some(Arc::clone(&self.content)),
+            reply_stands: false,
+        };
+        let run = Run::begin(&self.scope, Arc::new(Happening::Submit), begin);
+        let scope = Arc::clone(&self.scope);
+        async move {
+            let ruling = match run {
+                Some(run) => run.ruling(None).await,
+                None => Ruling::proceed(EventKind::TransportSubmit),
+            };
+            let draft = scope.facts.lock().draft.clone();
+            MessageRuling { ruling, draft }
+        }
     }
 
-    /// `inbound.message` for a message that was held at it: asks from the binding `from` on.
-    pub fn redo_inbound_message(
+    /// `inbound.message`, or `inbound.headers` and then `inbound.message`, for a message that was held at `event`:
+    /// asks from the binding `from` on. The session is told from what the message knows of it.
+    pub fn redo_inbound(
         &self,
         budget: &Budget,
+        event: EventKind,
         from: &str,
         attempt: u32,
     ) -> impl Future<Output = MessageRuling> + Send + use<> {
-        let _ = (budget, from, attempt);
-        async { todo!() }
+        let facts = Facts::of_held(&self.message);
+        let scope = Arc::new(Scope::new(pb::Scope::InboundSession, &self.shared, &self.message.server, facts));
+        let (budget, from, id) = (*budget, from.to_owned(), self.message.id);
+        let content = Arc::clone(&self.content);
+        async move {
+            let mut ruling = Ruling::proceed(EventKind::InboundMessage);
+            let mut first = Some(from.as_str());
+            for (of, happening) in
+                [(EventKind::InboundHeaders, Happening::Headers(id)), (EventKind::InboundMessage, Happening::Message(id))]
+            {
+                if event == EventKind::InboundMessage && of == EventKind::InboundHeaders {
+                    continue;
+                }
+                let begin = Begin {
+                    budget: Some(budget),
+                    from: first.take(),
+                    earlier: attempt,
+                    content: Some(Arc::clone(&content)),
+                    reply_stands: false,
+                };
+                if let Some(run) = Run::begin(&scope, Arc::new(happening), begin) {
+                    ruling = merge(ruling, run.ruling(None).await);
+                }
+                if ruling.decision.ends_chain() {
+                    break;
+                }
+            }
+            let draft = scope.facts.lock().draft.clone();
+            MessageRuling { ruling, draft }
+        }
     }
 
     /// `delivery.result`: tells what became of an attempt. Never waits.
     pub fn tell_delivery_result(&self, result: DeliveryResult) {
-        let _ = result;
+        self.scope.tell_service(Happening::Delivery(self.message.id, Arc::new(result)));
     }
 }

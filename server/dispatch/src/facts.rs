@@ -1,0 +1,409 @@
+//! What is known of a session or message, as its bindings see it.
+//!
+//! Every change moves a clock. An instance that saw everything up to one tick is told what came after it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use postern_message::{
+    Draft, Edit, EditLimits, Envelope, Message, MessageId, Origin, Properties, PropertyLimits, Recipient, RecipientId,
+    SessionId, Value, Version,
+};
+use postern_smtp::address::ReversePath;
+
+use crate::session::{
+    CommandLine, Conduct, HeloFacts, MailFacts, Protocol, RawParameter, RcptFacts, ReverseName, SessionInfo, TlsInfo,
+};
+use crate::wire::Happening;
+
+/// Namespace and key under which bindings that failed and were passed over are recorded.
+const SKIPPED: (&str, &str) = ("postern", "skipped");
+
+/// All that is known.
+pub(crate) struct Facts {
+    clock: u64,
+    session_changed: u64,
+    transaction_changed: u64,
+    recipient_changed: HashMap<RecipientId, u64>,
+    removed: Vec<(u64, Recipient)>,
+    /// The session, at inbound events.
+    pub(crate) session: Option<SessionInfo>,
+    /// The greeting that was accepted.
+    pub(crate) helo: Option<HeloFacts>,
+    /// TLS, if it is in use.
+    pub(crate) tls: Option<TlsInfo>,
+    /// The client's manners.
+    pub(crate) conduct: Conduct,
+    /// The message in transport.
+    pub(crate) message: Option<Arc<Message>>,
+    /// Envelope, recipients, properties, content: what edits act on.
+    pub(crate) draft: Draft,
+    transaction: Option<Transaction>,
+    transactions: u32,
+}
+
+/// The running transaction.
+struct Transaction {
+    id: MessageId,
+    /// MAIL was accepted.
+    begun: bool,
+    /// No more of its events are asked.
+    finished: bool,
+    parameters: Vec<RawParameter>,
+    rcpt_parameters: HashMap<RecipientId, Vec<RawParameter>>,
+    pending: Vec<RecipientId>,
+    history: Vec<Arc<Happening>>,
+}
+
+impl Facts {
+    /// The facts of a session that has just begun.
+    pub(crate) fn of_session(info: SessionInfo) -> Self {
+        let tls = info.tls.clone();
+        Self { session: Some(info), tls, ..Self::nothing() }
+    }
+
+    /// The facts of a message in transport.
+    pub(crate) fn of_message(message: Message) -> Self {
+        let draft = Draft {
+            envelope: message.envelope.clone(),
+            recipients: message.recipients.clone(),
+            properties: message.properties.clone(),
+            session_properties: message.session_properties.clone(),
+            version: Some(message.version.clone()),
+        };
+        Self { message: Some(Arc::new(message)), draft, ..Self::nothing() }
+    }
+
+    /// The facts of a message that was held at its way in, as if its session were still there.
+    pub(crate) fn of_held(message: &Message) -> Self {
+        let client = &message.client;
+        let info = SessionInfo {
+            id: message.session.unwrap_or_else(SessionId::new),
+            hostname: Arc::from(""),
+            listener: Arc::from(""),
+            protocol: if message.origin == Origin::Lmtp { Protocol::Lmtp } else { Protocol::Smtp },
+            client_addr: client.peer.map(|peer| peer.ip()),
+            client_port: client.peer.map_or(0, |peer| peer.port()),
+            local_addr: client.local.map(|local| local.ip()),
+            local_port: client.local.map_or(0, |local| local.port()),
+            reverse_name: match &client.reverse_name {
+                None => ReverseName::NotAsked,
+                Some(name) if client.forward_confirmed => ReverseName::Confirmed(name.clone()),
+                Some(name) => ReverseName::Unconfirmed(name.clone()),
+            },
+            may_relay: client.may_relay,
+            tls: None,
+            connected_at: message.received_at,
+        };
+        let verb: &[u8] = if client.extended { b"EHLO" } else { b"HELO" };
+        let helo = HeloFacts {
+            command: CommandLine { verb: Bytes::copy_from_slice(verb), known: true, ..CommandLine::default() },
+            name: client.helo.clone(),
+        };
+        let tls = client.tls.as_ref().map(|tls| TlsInfo {
+            version: tls.version.clone(),
+            cipher: tls.cipher.clone(),
+            server_name: tls.server_name.clone(),
+            ..TlsInfo::default()
+        });
+        let transaction = Transaction {
+            id: message.id,
+            begun: true,
+            finished: false,
+            parameters: Vec::new(),
+            rcpt_parameters: HashMap::new(),
+            pending: Vec::new(),
+            history: Vec::new(),
+        };
+        Self {
+            session: Some(info),
+            helo: (!client.helo.is_empty()).then_some(helo),
+            tls,
+            transaction: Some(transaction),
+            transactions: 1,
+            draft: Self::of_message(message.clone()).draft,
+            ..Self::nothing()
+        }
+    }
+
+    /// No facts yet.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            clock: 1,
+            session_changed: 1,
+            transaction_changed: 1,
+            recipient_changed: HashMap::new(),
+            removed: Vec::new(),
+            session: None,
+            helo: None,
+            tls: None,
+            conduct: Conduct::default(),
+            message: None,
+            draft: empty_draft(Properties::new()),
+            transaction: None,
+            transactions: 0,
+        }
+    }
+
+    /// Now, by the clock of changes.
+    pub(crate) fn clock(&self) -> u64 {
+        self.clock
+    }
+
+    /// Greeting, TLS or properties have changed since `seen`.
+    pub(crate) fn session_changed_since(&self, seen: u64) -> bool {
+        self.session.is_some() && self.session_changed > seen
+    }
+
+    /// The transaction that began, with what was declared in it.
+    pub(crate) fn transaction(&self) -> Option<(MessageId, u32, &[RawParameter])> {
+        let running = self.transaction.as_ref().filter(|running| running.begun)?;
+        Some((running.id, self.transactions, &running.parameters))
+    }
+
+    /// Envelope or properties of the transaction have changed since `seen`.
+    pub(crate) fn transaction_changed_since(&self, seen: u64) -> bool {
+        self.transaction_changed > seen
+    }
+
+    /// The id of the message that is being received or is in transport.
+    pub(crate) fn message_id(&self) -> Option<MessageId> {
+        match (&self.transaction, &self.message) {
+            (Some(running), _) => Some(running.id),
+            (None, Some(message)) => Some(message.id),
+            (None, None) => None,
+        }
+    }
+
+    /// The id of the session.
+    pub(crate) fn session_id(&self) -> Option<SessionId> {
+        match (&self.session, &self.message) {
+            (Some(session), _) => Some(session.id),
+            (None, Some(message)) => message.session,
+            (None, None) => None,
+        }
+    }
+
+    /// The version of the content as it is now.
+    pub(crate) fn version(&self) -> Option<&Version> {
+        self.draft.version.as_ref()
+    }
+
+    /// The envelope that MAIL asks about, with the edits so far.
+    pub(crate) fn envelope_of<'a>(&'a self, mail: &'a MailFacts) -> &'a Envelope {
+        match &self.transaction {
+            Some(running) if running.id == mail.message_id => &self.draft.envelope,
+            _ => &mail.envelope,
+        }
+    }
+
+    /// A recipient, pending or accepted.
+    pub(crate) fn recipient(&self, id: RecipientId) -> Option<&Recipient> {
+        self.draft.recipients.iter().find(|recipient| recipient.id == id)
+    }
+
+    /// The recipients that are being asked about.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = &Recipient> {
+        let pending: &[RecipientId] = self.transaction.as_ref().map_or(&[], |running| &running.pending);
+        pending.iter().filter_map(|id| self.recipient(*id))
+    }
+
+    /// The accepted recipients.
+    pub(crate) fn accepted(&self) -> impl Iterator<Item = &Recipient> {
+        let pending: &[RecipientId] = self.transaction.as_ref().map_or(&[], |running| &running.pending);
+        self.draft.recipients.iter().filter(move |recipient| !pending.contains(&recipient.id))
+    }
+
+    /// The accepted recipients that are new or have changed since `seen`.
+    pub(crate) fn changed_recipients(&self, seen: u64) -> impl Iterator<Item = &Recipient> {
+        self.accepted().filter(move |one| self.recipient_changed.get(&one.id).is_none_or(|at| *at > seen))
+    }
+
+    /// The recipients that were taken out since `seen`.
+    pub(crate) fn removed_recipients(&self, seen: u64) -> impl Iterator<Item = &Recipient> {
+        self.removed.iter().filter(move |(at, _)| *at > seen).map(|(_, recipient)| recipient)
+    }
+
+    /// The raw parameters of a recipient's RCPT.
+    pub(crate) fn parameters_of(&self, id: RecipientId) -> &[RawParameter] {
+        self.transaction.as_ref().and_then(|running| running.rcpt_parameters.get(&id)).map_or(&[], Vec::as_slice)
+    }
+
+    /// What happened in the running transaction so far.
+    pub(crate) fn history(&self) -> &[Arc<Happening>] {
+        self.transaction.as_ref().map_or(&[], |running| &running.history)
+    }
+
+    /// The greeting was accepted.
+    pub(crate) fn greet(&mut self, helo: HeloFacts) {
+        self.helo = Some(helo);
+        self.session_changed = self.tick();
+    }
+
+    /// TLS is in use from here on; what was said before it counts no more.
+    pub(crate) fn secure(&mut self, tls: TlsInfo) {
+        self.tls = Some(tls);
+        self.helo = None;
+        self.session_changed = self.tick();
+    }
+
+    /// MAIL is asked about.
+    pub(crate) fn begin(&mut self, mail: &MailFacts) {
+        self.forget_transaction();
+        self.draft.envelope = mail.envelope.clone();
+        self.transaction = Some(Transaction {
+            id: mail.message_id,
+            begun: false,
+            finished: false,
+            parameters: mail.parameters.clone(),
+            rcpt_parameters: HashMap::new(),
+            pending: Vec::new(),
+            history: Vec::new(),
+        });
+    }
+
+    /// MAIL was accepted.
+    pub(crate) fn begun(&mut self) {
+        self.transactions += 1;
+        self.transaction_changed = self.tick();
+        if let Some(running) = &mut self.transaction {
+            running.begun = true;
+        }
+    }
+
+    /// RCPT is asked about.
+    pub(crate) fn propose(&mut self, rcpt: &RcptFacts) {
+        self.draft.recipients.push(rcpt.recipient.clone());
+        if let Some(running) = &mut self.transaction {
+            running.pending.push(rcpt.recipient.id);
+            if !rcpt.parameters.is_empty() {
+                running.rcpt_parameters.insert(rcpt.recipient.id, rcpt.parameters.clone());
+            }
+        }
+    }
+
+    /// RCPT was answered.
+    pub(crate) fn decide(&mut self, id: RecipientId, accepted: bool) {
+        let now = self.tick();
+        if let Some(running) = &mut self.transaction {
+            running.pending.retain(|pending| *pending != id);
+        }
+        if accepted {
+            self.recipient_changed.insert(id, now);
+        } else {
+            self.draft.recipients.retain(|recipient| recipient.id != id);
+        }
+    }
+
+    /// The header section is complete.
+    pub(crate) fn content(&mut self, version: Version) {
+        self.draft.version = Some(version);
+        self.tick();
+    }
+
+    /// The whole content is there.
+    pub(crate) fn close_content(&mut self, size_bytes: u64) {
+        if let Some(version) = self.draft.version.take() {
+            self.draft.version = Some(if version.is_open() { version.close(size_bytes) } else { version });
+        }
+    }
+
+    /// Nobody later is asked about this message's remaining inbound events.
+    pub(crate) fn finish_message(&mut self) {
+        if let Some(running) = &mut self.transaction {
+            running.finished = true;
+        }
+    }
+
+    /// Somebody has finished the message's inbound events.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.transaction.as_ref().is_some_and(|running| running.finished)
+    }
+
+    /// Remembers an event for replay, up to a number.
+    pub(crate) fn remember(&mut self, happening: &Arc<Happening>, limit: usize) {
+        if let Some(running) = &mut self.transaction
+            && running.history.len() < limit
+        {
+            running.history.push(Arc::clone(happening));
+        }
+    }
+
+    /// The transaction is over.
+    pub(crate) fn forget_transaction(&mut self) {
+        self.transaction = None;
+        self.recipient_changed.clear();
+        self.removed.clear();
+        self.draft = empty_draft(std::mem::take(&mut self.draft.session_properties));
+    }
+
+    /// Applies the edits of one verdict, all or none.
+    pub(crate) fn edit(
+        &mut self,
+        namespace: &str,
+        edits: &[Edit],
+        limits: &EditLimits,
+    ) -> Result<(), postern_message::EditError> {
+        let next = self.draft.apply(namespace, edits, limits)?;
+        let before = std::mem::replace(&mut self.draft, next);
+        let now = self.tick();
+        if before.session_properties != self.draft.session_properties {
+            self.session_changed = now;
+        }
+        if before.envelope != self.draft.envelope || before.properties != self.draft.properties {
+            self.transaction_changed = now;
+        }
+        if before.recipients != self.draft.recipients {
+            self.note_recipients(before.recipients, now);
+        }
+        Ok(())
+    }
+
+    /// A binding failed and was passed over.
+    pub(crate) fn skipped(&mut self, binding: &str) {
+        let now = self.tick();
+        let of_message = self.transaction.is_some() || self.message.is_some();
+        let bag = if of_message {
+            self.transaction_changed = now;
+            &mut self.draft.properties
+        } else {
+            self.session_changed = now;
+            &mut self.draft.session_properties
+        };
+        let (namespace, key) = SKIPPED;
+        let text = match bag.value(namespace, key) {
+            Some(Value::String(text)) if text.split(',').any(|one| one == binding) => return,
+            Some(Value::String(text)) => format!("{text},{binding}"),
+            _ => binding.to_owned(),
+        };
+        // A bag that is full keeps what it has.
+        let _full = bag.set(namespace, key, Value::String(text), &PropertyLimits::default());
+    }
+
+    fn note_recipients(&mut self, before: Vec<Recipient>, now: u64) {
+        let known: HashMap<RecipientId, Recipient> = before.into_iter().map(|one| (one.id, one)).collect();
+        for recipient in &self.draft.recipients {
+            if known.get(&recipient.id) != Some(recipient) {
+                self.recipient_changed.insert(recipient.id, now);
+            }
+        }
+        let left: std::collections::HashSet<_> = self.draft.recipients.iter().map(|one| one.id).collect();
+        self.removed.extend(known.into_values().filter(|one| !left.contains(&one.id)).map(|one| (now, one)));
+    }
+
+    fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
+    }
+}
+
+fn empty_draft(session_properties: Properties) -> Draft {
+    Draft {
+        envelope: Envelope::new(ReversePath::Null),
+        recipients: Vec::new(),
+        properties: Properties::new(),
+        session_properties,
+        version: None,
+    }
+}
