@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use bytes::Bytes;
+use uuid::Uuid;
 
 use crate::v1;
 
@@ -211,6 +212,13 @@ pub fn dotted_name(kind: v1::EventKind) -> String {
         .trim_start_matches("EVENT_KIND_")
         .to_ascii_lowercase();
     name.replacen('_', ".", 1)
+}
+
+/// An id as logs, headers and notifications write it. Empty for none.
+pub fn id_text(id: &[u8]) -> String {
+    Uuid::from_slice(id)
+        .map(|id| id.to_string())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ pub use v1::EventKind;
 pub use description::{Body, Description};
 pub use event::{
     Command, Connect, Data, DeliveryResult, Disconnect, Event, Headers, Helo, Mail, Outcome, Rcpt,
-    Reset, Response, Tls, dotted_name, kind_of,
+    Reset, Response, Tls, dotted_name, id_text, kind_of,
 };
 pub use fault::Fault;
 pub use instance::{BindingView, Instance};

@@ -194,6 +194,8 @@ where
             queue_one_way(entry, work, &mut self.running).await;
             return;
         }
+        // A busy stream never gets to the branch of the loop that does this.
+        while self.running.try_join_next().is_some() {}
         if self.running.len() >= RUNNING_MAX {
             drop(work);
             warn!(instance_id, "too many handlers wait");

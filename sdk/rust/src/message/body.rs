@@ -217,7 +217,6 @@ impl Pipe {
     }
 
     /// A chunk or the end, if one is there; and how much credit is to be given.
-    #[expect(clippy::type_complexity, reason = "one caller, next door")]
     fn poll_pushed(&mut self) -> Result<(Option<Option<Bytes>>, u64), ContentError> {
         let mut state = self.feed.lock();
         if state.stopped {

@@ -238,12 +238,10 @@ async fn upload_what_is_long<P, T>(instance: &Instance<P, T>, verdict: &mut Verd
             continue;
         }
         upload_id += 1;
-        if let Some(data) = data_of(edit) {
-            if let Some(data::Kind::Inline(octets)) =
-                data.kind.replace(data::Kind::UploadId(upload_id))
-            {
-                upload(instance, upload_id, octets).await;
-            }
+        let kind =
+            data_of(edit).and_then(|data| data.kind.replace(data::Kind::UploadId(upload_id)));
+        if let Some(data::Kind::Inline(octets)) = kind {
+            upload(instance, upload_id, octets).await;
         }
     }
 }
