@@ -28,8 +28,8 @@ fn main() {
         .next()
         .unwrap_or_else(|| "target/spool-bench".to_owned());
     let seconds = arguments.next().map_or(5, |text| text.parse().unwrap());
-    println!("| body | submitters | commits/s | p50 ms | p99 ms | CPU us a message |");
-    println!("|---|---|---|---|---|---|");
+    println!("| body | submitters | commits/s | p50 ms | p99 ms | CPU us a message | peak MiB |");
+    println!("|---|---|---|---|---|---|---|");
     for (size, submitters) in [
         (4096, 1),
         (4096, 20),
@@ -37,6 +37,7 @@ fn main() {
         (64 * 1024, 20),
         (64 * 1024, 200),
         (1024 * 1024, 20),
+        (25 * 1024 * 1024, 20),
     ] {
         run(
             Path::new(&folder),
@@ -57,6 +58,8 @@ fn run(folder: &Path, size: usize, submitters: usize, time: Duration) {
     };
     let spool = Arc::new(Embedded::open(&options, SystemTime::now()).unwrap());
     let content = Bytes::from(content(size));
+    // The peak of the memory in use starts anew.
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
     let (cpu, start) = (cpu(), Instant::now());
     let threads = (0..RUNTIMES).map(|index| {
         let share = (submitters + index) / RUNTIMES;
@@ -77,11 +80,12 @@ fn run(folder: &Path, size: usize, submitters: usize, time: Duration) {
         latencies[index.min(count - 1)].as_secs_f64() * 1e3
     };
     println!(
-        "| {size} | {submitters} | {:.0} | {:.2} | {:.2} | {:.0} |",
+        "| {size} | {submitters} | {:.0} | {:.2} | {:.2} | {:.0} | {:.0} |",
         count as f64 / elapsed,
         part(0.5),
         part(0.99),
-        used / count as f64 * 1e6
+        used / count as f64 * 1e6,
+        peak_memory()
     );
     drop(spool);
     std::fs::remove_dir_all(folder).unwrap();
@@ -183,4 +187,12 @@ fn cpu() -> Duration {
     let ticks = rest.split_whitespace().skip(11).take(2);
     let ticks: u64 = ticks.map(|field| field.parse::<u64>().unwrap()).sum();
     Duration::from_millis(ticks * 10)
+}
+
+/// Most memory in use, in MiB. One copy of the content is in it.
+fn peak_memory() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = text.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    let kib = line.split_whitespace().nth(1).unwrap();
+    kib.parse::<f64>().unwrap() / 1024.0
 }

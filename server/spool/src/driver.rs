@@ -115,7 +115,8 @@ pub struct StageCounts {
 }
 
 /// A place where messages persist. Every method that changes something returns when the change is
-/// on stable storage; concurrent changes share a sync.
+/// on stable storage; concurrent changes share a sync. A future that is dropped before it returns
+/// leaves open whether its change was made.
 #[async_trait]
 pub trait StoreDriver: Send + Sync {
     /// Starts to receive a content.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -122,6 +123,7 @@ impl From<rusqlite::Error> for Trouble {
 }
 
 fn open_database(folder: &Path, database: &Path) -> Result<Connection, Trouble> {
+    make_private(database).map_err(|error| Trouble::Other(SpoolError::io("making", error)))?;
     let mut connection = schema::connect_writer(database)?;
     let size = fs::metadata(database).map_or(0, |found| found.len());
     match schema::examine(&connection, size)? {
@@ -136,6 +138,13 @@ fn open_database(folder: &Path, database: &Path) -> Result<Connection, Trouble> 
     }
     sync_folder(folder).map_err(|error| Trouble::Other(SpoolError::io("syncing", error)))?;
     Ok(connection)
+}
+
+/// Mail is for nobody else's eyes. SQLite gives the WAL the mode that the database has.
+fn make_private(database: &Path) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.append(true).create(true).mode(0o600);
+    options.open(database).map(drop)
 }
 
 fn newer(folder: &Path, found: u32, needs: String) -> SpoolError {

@@ -20,6 +20,20 @@ fn one_process_holds_a_spool() {
     drop(open(folder.path()));
 }
 
+#[tokio::test]
+async fn nobody_else_reads_the_mail() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    commit(&spool, &content(100_000, 1)).await;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for name in ["spool.db", "spool.db-wal"] {
+        assert_eq!(mode(&folder.path().join(name)), 0o600, "{name}");
+    }
+    assert_eq!(mode(&folder.path().join("content")), 0o700);
+    assert_eq!(mode(&files(folder.path())[0]), 0o600);
+}
+
 fn refused(folder: &Path) -> (u32, String) {
     match Embedded::open(&options(folder), time(0)) {
         Err(SpoolError::Format { found, needs, .. }) => (found, needs),
