@@ -1,6 +1,10 @@
 //! Commands of the client, parsed.
 
+mod grammar;
+
 use bytes::Bytes;
+
+pub use grammar::{CommandError, Extensions};
 
 use crate::address::{AddressLiteral, Domain, ForwardPath, ReversePath};
 use crate::parameters::{MailParameters, RcptParameters};

@@ -1,8 +1,13 @@
 //! ESMTP parameters of MAIL and RCPT, typed.
 
+mod grammar;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;
+
+pub use grammar::ParameterError;
+pub(crate) use grammar::size_value;
 
 /// `BODY=` of MAIL (RFC 6152, RFC 3030).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

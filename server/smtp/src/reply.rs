@@ -188,6 +188,13 @@ impl ReplyText {
         }
     }
 
+    /// A line of our own, known to fit.
+    pub(crate) fn fixed(text: impl Into<Cow<'static, str>>) -> Self {
+        let text = text.into();
+        debug_assert!(text.len() <= MAX_TEXT && text.chars().all(is_printable), "{text:?}");
+        Self(text)
+    }
+
     /// Makes a line out of anything: what may not be sent becomes `?`, what is too long is cut.
     #[must_use]
     pub fn lossy(text: &str) -> Self {
@@ -268,7 +275,14 @@ impl Reply {
             subject,
             detail,
         });
-        Self { code: Code(code), enhanced, text: vec![ReplyText(text.into())] }
+        Self { code: Code(code), enhanced, text: vec![ReplyText::fixed(text)] }
+    }
+
+    /// The same reply with more lines of our own.
+    #[must_use]
+    pub(crate) fn and_lines(mut self, lines: impl IntoIterator<Item = ReplyText>) -> Self {
+        self.text.extend(lines);
+        self
     }
 
     /// The code.

@@ -23,8 +23,8 @@ pub enum Action {
     /// The content is faulty: what came so far will not become a message. The reply follows when
     /// the client's side is at its end. No more content and no question come.
     ContentRefused(Reply),
-    /// The transaction ended without a message: RSET, a new greeting, a refused chunk, a lost
-    /// connection. Not sent for transactions that end with the reply to their content.
+    /// The transaction ended without a message: RSET, a new greeting, a BDAT command that was refused. Not sent for
+    /// transactions that end with a [`ReplyTo::Message`], nor when the session closes.
     TransactionReset,
     /// Flush replies, then do the TLS handshake as server, then call `tls_established` or `tls_failed`.
     StartTls,
@@ -39,7 +39,8 @@ pub enum ReplyTo {
     Greeting(QuestionId),
     /// A command; `None` if it was never asked about (too long a line, a limit, shutdown).
     Command(Option<QuestionId>, Verb),
-    /// The content; for LMTP with the recipient's place among the accepted ones.
+    /// The content, and with it the transaction is over. The question is `None` if the content was refused while it
+    /// arrived. Over LMTP with the recipient's place among the accepted ones.
     Message(Option<QuestionId>, Option<u32>),
     /// Nothing: time-out or shutdown.
     Unsolicited,

@@ -1,15 +1,21 @@
-//! The session.
+//! The session: what it is made of, and what it offers to its caller.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
-use super::{
-    Action, Answer, AnswerError, Ask, CloseReason, Config, Counters, Limits, Prospect, Question, QuestionId,
-    TimeoutReason, Wants,
-};
+use super::action::{Action, CloseReason, ReplyTo, TimeoutReason, Wants};
+use super::body::{ExpectBody, ExpectChunk};
+use super::clock::Clock;
+use super::config::{Config, Limits};
+use super::counters::Counters;
+use super::exchange::{Effect, Exchange, Transaction};
+use super::question::{Ask, Prospect, Question, QuestionId};
+use super::replies;
+use crate::command::HelloKind;
+use crate::content::ContentLimits;
 use crate::reply::Reply;
 
 /// What carries the session when it begins.
@@ -21,68 +27,156 @@ pub struct Transport {
 
 /// The server's side of one session.
 ///
-/// It has four kinds of methods. Getters. `handle_*` for what happened: input, end of input, a time.
-/// Mutators for what the caller decides: `answer`, `refuse_content`, `shutdown`. `poll_*` for what to
-/// do next. After any call, poll actions until there are none, then see what it [`wants`](Self::wants).
+/// It has four kinds of methods. Getters. `handle_*` for what happened: input, end of input, a time. Mutators for what
+/// the caller decides: [`answer`](Self::answer), [`refuse_content`](Self::refuse_content),
+/// [`shutdown`](Self::shutdown). `poll_*` for what to do next. After any call, poll actions until there are none, then
+/// see what it [`wants`](Self::wants); while it wants input and the buffer is not empty, call
+/// [`handle_input`](Self::handle_input) again until that returns false, then read.
 #[derive(Debug)]
 pub struct Session {
-    config: Arc<Config>,
-    limits: Limits,
-    transport: Transport,
-    counters: Counters,
-    actions: VecDeque<Action>,
-    closed: bool,
+    pub(super) config: Arc<Config>,
+    pub(super) limits: Limits,
+    pub(super) transport: Transport,
+    pub(super) state: State,
+    /// How the client greeted, if it did.
+    pub(super) hello: Option<HelloKind>,
+    pub(super) transaction: Option<Transaction>,
+    /// A BDAT failed: the ones that the client had sent after it are no errors of its own.
+    pub(super) chunk_failed: bool,
+    pub(super) exchanges: VecDeque<Exchange>,
+    pub(super) actions: VecDeque<Action>,
+    pub(super) counters: Counters,
+    pub(super) clock: Clock,
+    pub(super) replies_utf8: bool,
+    pub(super) shutting_down: bool,
+    last_question: u64,
+}
+
+/// What the session is about to take from its caller.
+#[derive(Debug)]
+pub(super) enum State {
+    /// The answer about the connection.
+    ExpectGreeting,
+    /// A command line, or answers about those that came.
+    ExpectCommand,
+    /// The end of a command line that is too long.
+    SkipLine { skipped: usize },
+    /// The end of the TLS handshake.
+    ExpectHandshake,
+    /// DATA content.
+    ExpectBody(ExpectBody),
+    /// Octets of a BDAT chunk.
+    ExpectChunk(ExpectChunk),
+    /// The answer about a message.
+    ExpectMessageVerdict { id: QuestionId },
+    /// Nothing any more.
+    Closed,
 }
 
 impl Session {
     /// Begins a session: its first action asks about the greeting.
     #[must_use]
     pub fn new(config: Arc<Config>, transport: Transport, now: Instant) -> Self {
-        let limits = config.limits;
-        let greeting = Question { id: QuestionId(0), line: None, prospect: Prospect::Accept(Ask::Greeting) };
-        let _ = now;
-        Self {
+        let mut session = Self {
+            limits: config.limits,
             config,
-            limits,
             transport,
+            state: State::ExpectGreeting,
+            hello: None,
+            transaction: None,
+            chunk_failed: false,
+            exchanges: VecDeque::new(),
+            actions: VecDeque::new(),
             counters: Counters::default(),
-            actions: VecDeque::from([Action::Ask(greeting)]),
-            closed: false,
+            clock: Clock::new(now),
+            replies_utf8: false,
+            shutting_down: false,
+            last_question: 0,
+        };
+        let id = session.next_question();
+        session.exchanges.push_back(Exchange {
+            id,
+            verb: None,
+            effect: Effect::Greeting,
+            acceptable: true,
+            own: replies::greeting(&session.config),
+            close: None,
+            settled: None,
+        });
+        session.actions.push_back(Action::Ask(Question { id, line: None, prospect: Prospect::Accept(Ask::Greeting) }));
+        session
+    }
+
+    /// Takes of `input` what it can. The rest stays in it, and is to be given again. Returns whether anything was
+    /// taken or came of it.
+    ///
+    /// Give it what comes while it wants a verdict too, if you read then: it takes nothing, but notes a client that
+    /// talks before it may.
+    pub fn handle_input(&mut self, input: &mut BytesMut, now: Instant) -> bool {
+        let mut progress = false;
+        loop {
+            let taken = match self.state {
+                State::ExpectGreeting => {
+                    self.note_early_talker(input);
+                    false
+                }
+                State::ExpectCommand => self.take_command(input, now),
+                State::SkipLine { skipped } => self.skip_line(skipped, input, now),
+                State::ExpectBody(_) => self.take_body(input, now),
+                State::ExpectChunk(_) => self.take_chunk(input, now),
+                State::ExpectHandshake | State::ExpectMessageVerdict { .. } | State::Closed => false,
+            };
+            if !taken {
+                return progress;
+            }
+            progress = true;
         }
     }
 
-    /// Takes of `input` what it can; the rest stays and is to be given again, with more, when the
-    /// session wants input. Returns whether anything was taken or done.
-    pub fn handle_input(&mut self, input: &mut BytesMut, now: Instant) -> bool {
-        let _ = (input, now);
-        false
-    }
-
-    /// The client closed its side.
+    /// The client closed its side: so does the session, whatever is open.
     pub fn handle_eof(&mut self) {
         self.close(CloseReason::ClientGone);
     }
 
-    /// Tells the time. Call it when [`poll_timeout`](Self::poll_timeout) is due.
+    /// Tells the time. Call it when [`poll_timeout`](Self::poll_timeout) is due; before that it does nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let _ = now;
+        let Some((deadline, reason)) = self.poll_timeout() else { return };
+        if now < deadline {
+            return;
+        }
+        if reason == TimeoutReason::BodyRate && self.clock.window_passed(&self.limits, now) {
+            return;
+        }
+        let text = match reason {
+            TimeoutReason::Command => "Timeout waiting for a command",
+            TimeoutReason::Data => "Timeout waiting for content",
+            TimeoutReason::BodyRate => "Content comes too slowly",
+        };
+        let reply = replies::closing(&self.config, (4, 2), text);
+        self.push_reply(ReplyTo::Unsolicited, reply);
+        self.close(CloseReason::Timeout(reason));
     }
 
-    /// Answers a question.
-    ///
-    /// # Errors
-    /// [`AnswerError`]. Except for an unknown question, the client is told 451 and the session goes on.
-    pub fn answer(&mut self, id: QuestionId, answer: Answer, now: Instant) -> Result<(), AnswerError> {
-        let _ = (answer, now);
-        Err(AnswerError::UnknownQuestion(id))
+    /// The caller did not read for `pause`, because it was busy with what it had: deadlines of content move by that.
+    pub fn excuse_pause(&mut self, pause: Duration) {
+        self.clock.excuse(pause);
     }
 
-    /// The handshake that [`Action::StartTls`] asked for is done. Whatever is left in `input` came in
-    /// plain text and is dropped.
+    /// The handshake that [`Action::StartTls`] asked for is done. The session begins anew. Whatever is left in `input`
+    /// came in plain text and is dropped.
     pub fn tls_established(&mut self, input: &mut BytesMut, now: Instant) {
-        let _ = now;
         input.clear();
+        if !matches!(self.state, State::ExpectHandshake) {
+            return;
+        }
         self.transport.tls = true;
+        self.hello = None;
+        self.chunk_failed = false;
+        self.state = State::ExpectCommand;
+        self.clock.await_command(now);
+        if self.shutting_down {
+            self.announce_shutdown();
+        }
     }
 
     /// The handshake failed: the session closes.
@@ -90,21 +184,17 @@ impl Session {
         self.close(CloseReason::TlsFailed);
     }
 
-    /// Refuses the message whose content is arriving: nothing of it is given out any more. A BDAT
-    /// chunk is answered at its end, a DATA body at its own, or as `early_refusal` says. Returns
-    /// false, and does nothing, if no content is arriving.
-    pub fn refuse_content(&mut self, reply: Reply, now: Instant) -> bool {
-        let _ = (reply, now);
-        false
-    }
-
-    /// The server shuts down: 421 4.3.2 at once if the session is idle, at the next command within a
-    /// transaction, after the reply if a message is arriving.
+    /// The server shuts down. A session without a transaction hears 421 4.3.2 at once, one within a transaction at its
+    /// next command, one whose message is arriving or being judged after the reply to that.
     pub fn shutdown(&mut self) {
-        self.close(CloseReason::Shutdown);
+        self.shutting_down = true;
+        let idle = matches!(self.state, State::ExpectCommand) && self.exchanges.is_empty();
+        if idle && self.transaction.is_none() {
+            self.announce_shutdown();
+        }
     }
 
-    /// Replaces the limits, from the next command on.
+    /// Replaces the limits. Content that is arriving keeps those that it began with.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
     }
@@ -117,13 +207,32 @@ impl Session {
     /// What the session waits for when there is no action left.
     #[must_use]
     pub fn wants(&self) -> Wants {
-        if self.closed { Wants::Nothing } else { Wants::Verdict }
+        match &self.state {
+            State::ExpectGreeting | State::ExpectMessageVerdict { .. } => Wants::Verdict,
+            State::ExpectCommand => match self.exchanges.back() {
+                Some(last) if last.effect != Effect::Rcpt => Wants::Verdict,
+                Some(_) if self.exchanges.len() >= self.limits.recipients_in_flight => Wants::Verdict,
+                _ => Wants::Input,
+            },
+            State::SkipLine { .. } | State::ExpectBody(_) | State::ExpectChunk(_) => Wants::Input,
+            State::ExpectHandshake => Wants::Tls,
+            State::Closed => Wants::Nothing,
+        }
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout), and what for.
+    /// When to call [`handle_timeout`](Self::handle_timeout), and what for. While an answer is awaited there is no
+    /// deadline: that time is the caller's.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Instant, TimeoutReason)> {
-        None
+        match &self.state {
+            State::ExpectCommand if !self.exchanges.is_empty() => None,
+            State::ExpectCommand | State::SkipLine { .. } => Some(self.clock.command_deadline(&self.limits)),
+            State::ExpectBody(_) | State::ExpectChunk(_) => Some(self.clock.content_deadline(&self.limits)),
+            State::ExpectGreeting
+            | State::ExpectHandshake
+            | State::ExpectMessageVerdict { .. }
+            | State::Closed => None,
+        }
     }
 
     /// What was counted.
@@ -138,22 +247,59 @@ impl Session {
         self.transport.tls
     }
 
-    /// Whether replies may hold UTF-8: the client gave SMTPUTF8 in the current transaction.
+    /// Whether the replies polled now may hold UTF-8: the client gave SMTPUTF8 in the transaction that they belong to.
     #[must_use]
     pub const fn replies_utf8(&self) -> bool {
-        false
+        self.replies_utf8
     }
 
     /// What the session was configured with.
     #[must_use]
-    pub fn config(&self) -> &Arc<Config> {
+    pub const fn config(&self) -> &Arc<Config> {
         &self.config
     }
 
-    fn close(&mut self, reason: CloseReason) {
-        if !self.closed {
-            self.closed = true;
+    pub(super) fn next_question(&mut self) -> QuestionId {
+        self.last_question += 1;
+        QuestionId(self.last_question)
+    }
+
+    pub(super) fn content_limits(&self) -> ContentLimits {
+        ContentLimits { line_length: self.limits.line_length, size: self.limits.max_message_size }
+    }
+
+    pub(super) fn push_reply(&mut self, to: ReplyTo, reply: Reply) {
+        self.actions.push_back(Action::Reply(to, reply));
+    }
+
+    /// Says that it is over, without having been asked about it.
+    pub(super) fn refuse_session(&mut self, reply: Reply, reason: CloseReason) {
+        self.push_reply(ReplyTo::Unsolicited, reply);
+        self.close(reason);
+    }
+
+    pub(super) fn announce_shutdown(&mut self) {
+        let reply = replies::closing(&self.config, (3, 2), "Service shutting down, try again later");
+        self.refuse_session(reply, CloseReason::Shutdown);
+    }
+
+    pub(super) fn close(&mut self, reason: CloseReason) {
+        if !matches!(self.state, State::Closed) {
+            self.state = State::Closed;
+            self.exchanges.clear();
+            self.transaction = None;
             self.actions.push_back(Action::Close(reason));
+        }
+    }
+
+    fn note_early_talker(&mut self, input: &BytesMut) {
+        if input.is_empty() || self.counters.early_talker {
+            return;
+        }
+        self.counters.early_talker = true;
+        if let Some(greeting) = self.exchanges.front_mut() {
+            greeting.refuse_premature();
+            greeting.close = Some(CloseReason::EarlyTalker);
         }
     }
 }

@@ -1,0 +1,188 @@
+//! Takes command lines out of the input.
+
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use memchr::memchr;
+
+use super::action::{Action, CloseReason, ReplyTo};
+use super::exchange::{Effect, Exchange};
+use super::question::{CommandLine, Prospect, Question};
+use super::replies;
+use super::session::{Session, State};
+use crate::command::Verb;
+use crate::reply::Reply;
+
+/// First words of HTTP requests. A browser made to talk to us must not get through to the next line.
+const HTTP_METHODS: [&[u8]; 10] = [
+    b"GET", b"POST", b"HEAD", b"PUT", b"OPTIONS", b"CONNECT", b"DELETE", b"TRACE", b"PATCH", b"PRI",
+];
+
+/// What the input has to offer.
+enum Line {
+    /// A line, CRLF taken off.
+    Whole(Bytes),
+    TooLong,
+    /// LF without CR.
+    BareLf,
+    Incomplete,
+}
+
+impl Session {
+    /// Takes one command line, if one may be taken now and is complete. Returns whether anything happened.
+    pub(super) fn take_command(&mut self, input: &mut BytesMut, now: Instant) -> bool {
+        if input.is_empty() || !self.may_take(input) {
+            return false;
+        }
+        if self.counters.commands == 0 && input.first().is_some_and(|first| !first.is_ascii_alphabetic()) {
+            self.refuse_session(Reply::fixed(554, Some((5, 0)), "This is not SMTP"), CloseReason::NotSmtp);
+            return true;
+        }
+        match self.next_line(input) {
+            Line::Incomplete => false,
+            Line::Whole(line) => {
+                self.handle_line(line, !input.is_empty(), now);
+                true
+            }
+            Line::BareLf => {
+                let reply = Reply::fixed(500, Some((5, 2)), "Lines end in CRLF, this one in LF");
+                self.refuse_session(reply, CloseReason::BareLf);
+                true
+            }
+            Line::TooLong => {
+                self.state = State::SkipLine { skipped: 0 };
+                true
+            }
+        }
+    }
+
+    /// Throws away a line that is too long, up to its CRLF. Returns whether anything was taken.
+    pub(super) fn skip_line(&mut self, skipped: usize, input: &mut BytesMut, now: Instant) -> bool {
+        let end = memchr::memmem::find(input, b"\r\n").map(|at| at + 2);
+        // A CR at the end may belong to the CRLF.
+        let keep = usize::from(end.is_none() && input.last() == Some(&b'\r'));
+        let length = end.unwrap_or(input.len() - keep);
+        let skipped = skipped.saturating_add(length);
+        drop(input.split_to(length));
+        let reply = Reply::fixed(500, Some((5, 6)), "Command line too long");
+        if skipped > self.limits.line_length {
+            self.refuse_session(reply, CloseReason::LineTooLong);
+        } else if end.is_some() {
+            self.state = State::ExpectCommand;
+            self.counters.commands += 1;
+            self.counters.errors += 1;
+            self.push_reply(ReplyTo::Command(None, Verb::Other), reply);
+            self.clock.await_command(now);
+        } else {
+            self.state = State::SkipLine { skipped };
+        }
+        length > 0
+    }
+
+    /// A line may be taken if all before it are answered; RCPT also while other RCPTs wait for their answers, as
+    /// long as it is certain that the limit of recipients is not what will refuse it.
+    fn may_take(&mut self, input: &BytesMut) -> bool {
+        let Some(last) = self.exchanges.back_mut() else { return true };
+        if last.verb == Some(Verb::Data) || last.effect == Effect::StartTls {
+            // The client talks before it heard 354, or 220.
+            last.refuse_premature();
+        }
+        if last.effect != Effect::Rcpt {
+            return false;
+        }
+        let open = self.exchanges.len();
+        let recipients = self.transaction.as_ref().map_or(0, |transaction| transaction.recipients as usize);
+        let certain = recipients + open < self.limits.recipients as usize;
+        certain
+            && open < self.limits.recipients_in_flight
+            && self.exchanges.iter().all(|exchange| exchange.verb == Some(Verb::Rcpt))
+            && input.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"RCPT "))
+    }
+
+    fn next_line(&self, input: &mut BytesMut) -> Line {
+        let Some(lf) = memchr(b'\n', input) else {
+            return if input.len() > self.limits.command_line { Line::TooLong } else { Line::Incomplete };
+        };
+        if lf == 0 || input.get(lf - 1) != Some(&b'\r') {
+            return Line::BareLf;
+        }
+        if lf + 1 > self.limits.command_line {
+            return Line::TooLong;
+        }
+        let mut line = input.split_to(lf + 1);
+        line.truncate(lf - 1);
+        Line::Whole(line.freeze())
+    }
+
+    fn handle_line(&mut self, line: Bytes, more_input: bool, now: Instant) {
+        let verb = Verb::of(&line);
+        let word = line.split(|&b| b == b' ').next().unwrap_or_default();
+        if HTTP_METHODS.iter().any(|method| word.eq_ignore_ascii_case(method)) {
+            self.refuse_session(Reply::fixed(554, Some((5, 0)), "This is not SMTP"), CloseReason::NotSmtp);
+            return;
+        }
+        self.counters.commands += 1;
+        if let Some((reply, reason)) = self.exhausted() {
+            self.push_reply(ReplyTo::Command(None, verb), reply);
+            self.close(reason);
+            return;
+        }
+        self.replies_utf8 = self.transaction.as_ref().is_some_and(|transaction| transaction.smtp_utf8);
+        let pipelined_wrongly = more_input && (verb.ends_group() || !(self.greeted_extended() || verb == Verb::Bdat));
+        if pipelined_wrongly {
+            self.counters.pipelining_violations += 1;
+        }
+        if is_junk(verb) || (self.hello.is_some() && matches!(verb, Verb::Helo | Verb::Ehlo | Verb::Lhlo)) {
+            self.counters.junk += 1;
+        }
+        let line = CommandLine { verb, raw: line, pipelined_wrongly };
+        if verb == Verb::Rcpt
+            && let Some(transaction) = &mut self.transaction
+        {
+            transaction.tried = true;
+        }
+        self.ask_about(line, more_input);
+        self.flush(now);
+    }
+
+    /// What no more command is taken after.
+    fn exhausted(&self) -> Option<(Reply, CloseReason)> {
+        let (status, text, reason) = if self.shutting_down {
+            ((3, 2), "Service shutting down, try again later", CloseReason::Shutdown)
+        } else if self.counters.errors >= self.limits.errors {
+            ((7, 0), "Too many errors", CloseReason::Errors)
+        } else if self.counters.junk >= self.limits.junk_commands {
+            ((7, 0), "Too many commands that do nothing", CloseReason::JunkCommands)
+        } else {
+            return None;
+        };
+        Some((replies::closing(&self.config, status, text), reason))
+    }
+
+    fn ask_about(&mut self, line: CommandLine, more_input: bool) {
+        let verb = line.verb;
+        let judgement = self.judge(verb, &line.raw);
+        let id = self.next_question();
+        let mut prospect = judgement.prospect;
+        let mut exchange = Exchange {
+            id,
+            verb: Some(verb),
+            effect: judgement.effect,
+            acceptable: matches!(prospect, Prospect::Accept(_)),
+            own: judgement.own,
+            close: judgement.close,
+            settled: None,
+        };
+        // Octets behind DATA are a body that nobody agreed to; octets behind STARTTLS would be taken for encrypted.
+        if more_input && (verb == Verb::Data || judgement.effect == Effect::StartTls) {
+            exchange.refuse_premature();
+            prospect = Prospect::Refuse(exchange.own.clone());
+        }
+        self.exchanges.push_back(exchange);
+        self.actions.push_back(Action::Ask(Question { id, line: Some(line), prospect }));
+    }
+}
+
+const fn is_junk(verb: Verb) -> bool {
+    matches!(verb, Verb::Noop | Verb::Rset | Verb::Vrfy | Verb::Expn | Verb::Help)
+}
