@@ -5,6 +5,12 @@ use std::path::Path;
 
 fn main() -> io::Result<()> {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
-    std::fs::write(docs.join("decisions-table.md"), postern_dispatch::table::render())?;
-    std::fs::write(docs.join("attributes.md"), postern_dispatch::attributes::render())
+    std::fs::write(
+        docs.join("decisions-table.md"),
+        postern_dispatch::table::render(),
+    )?;
+    std::fs::write(
+        docs.join("attributes.md"),
+        postern_dispatch::attributes::render(),
+    )
 }

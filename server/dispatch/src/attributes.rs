@@ -188,13 +188,18 @@ impl Attribute {
     /// The attribute of this path.
     #[must_use]
     pub fn find(path: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|attribute| attribute.path() == path)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|attribute| attribute.path() == path)
     }
 
     /// The first part of its path.
     #[must_use]
     pub fn root(self) -> &'static str {
-        self.path().split_once('.').map_or(self.path(), |(root, _)| root)
+        self.path()
+            .split_once('.')
+            .map_or(self.path(), |(root, _)| root)
     }
 
     /// The second part of its path.
@@ -206,7 +211,10 @@ impl Attribute {
     /// It can hold many elements.
     #[must_use]
     pub const fn is_collection(self) -> bool {
-        matches!(self.kind(), AttributeType::Texts | AttributeType::Headers | AttributeType::Properties)
+        matches!(
+            self.kind(),
+            AttributeType::Texts | AttributeType::Headers | AttributeType::Properties
+        )
     }
 
     /// What of that which bindings can change it depends on.
@@ -276,7 +284,10 @@ impl AttributeValue {
             };
             match sinks.iter_mut().find(|(name, _)| name == namespace) {
                 Some((_, Self::Map(entries))) => entries.push((key.to_owned(), value)),
-                _ => sinks.push((namespace.to_owned(), Self::Map(vec![(key.to_owned(), value)]))),
+                _ => sinks.push((
+                    namespace.to_owned(),
+                    Self::Map(vec![(key.to_owned(), value)]),
+                )),
             }
         }
         Self::Map(sinks)
@@ -305,7 +316,10 @@ mod tests {
     #[test]
     fn every_attribute_exists_at_some_published_event() {
         for attribute in Attribute::ALL {
-            assert!(EventKind::published().any(|event| attribute.exists_at(event)), "{attribute}");
+            assert!(
+                EventKind::published().any(|event| attribute.exists_at(event)),
+                "{attribute}"
+            );
         }
     }
 

@@ -8,6 +8,7 @@
 //! `Progress`, for the end of the content or for the time that `Wait` names, tells the chain, and polls again.
 
 mod policy;
+mod step;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,86 +19,7 @@ use crate::fault::{Fault, FaultKind, Policy};
 use crate::plan::{Member, Stage};
 use crate::verdict::{By, Cause, Decision, Failure, Ruling, Settlement, Verdict};
 
-/// What the chain asks of the state that its verdicts change: the session, or the message in the making.
-pub trait ChainState {
-    /// Whether the binding's rule and condition hold, as its predecessors left the state.
-    ///
-    /// # Errors
-    /// The condition could not be evaluated: the binding's failure, never "did not fire".
-    fn fires(&mut self, member: &Member) -> Result<bool, Fault>;
-
-    /// Applies the edits of a verdict, whole or not at all.
-    ///
-    /// # Errors
-    /// The edits cannot be applied, or the result is over a limit: the binding's failure. Nothing has changed then.
-    fn apply(&mut self, member: &Member, verdict: &Verdict) -> Result<(), Fault>;
-
-    /// The binding failed and is passed over: to be recorded as the property `postern.skipped`.
-    fn skipped(&mut self, member: &Member, fault: &Fault);
-}
-
-/// Why an open question is given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cancelled {
-    /// Its deadline passed.
-    Deadline,
-    /// An earlier binding ended the chain.
-    Decided,
-}
-
-/// What the driver has to do next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Ask this member. Without a deadline the content is still arriving; it is set when the content ends, see
-    /// [`Chain::deadline`].
-    Ask {
-        /// Its place in the stage.
-        member: usize,
-        /// When its answer is too late.
-        deadline: Option<Instant>,
-    },
-    /// The member's rule or condition does not hold. Nothing is to be done.
-    Passed {
-        /// Its place in the stage.
-        member: usize,
-    },
-    /// Nobody waits for this member's answer any more.
-    Cancel {
-        /// Its place in the stage.
-        member: usize,
-        /// Why.
-        why: Cancelled,
-    },
-    /// What became of an answer. Follows for each member that was asked, once.
-    Settle {
-        /// Its place in the stage.
-        member: usize,
-        /// What became of it.
-        settlement: Settlement,
-    },
-    /// Nothing to do before something arrives, or this time.
-    Wait {
-        /// The next deadline.
-        until: Option<Instant>,
-    },
-    /// The chain has ended. Nothing follows.
-    Done(Ruling),
-}
-
-/// How a chain is run.
-#[derive(Clone, Debug)]
-pub struct ChainOptions {
-    /// The first member that is asked: 0, or where a held message goes on (see [`Stage::position`]).
-    pub start: usize,
-    /// The time that is left for the reply. `None` while the content is still arriving: nothing expires until
-    /// [`Chain::content_ended`] brings it.
-    pub budget: Option<Budget>,
-    /// The id by which the operator finds what happened; part of the replies that failures make.
-    pub reference: String,
-    /// At `inbound.response`: the reply reports something that has been done (a message that was accepted), so
-    /// that a failing sink must not turn it into a refusal.
-    pub reply_stands: bool,
-}
+pub use step::{Cancelled, ChainOptions, ChainState, Step};
 
 /// One run of a stage.
 #[derive(Debug)]
@@ -119,7 +41,10 @@ pub struct Chain {
 enum Slot {
     Waiting,
     Asked(Option<Deadline>),
-    Answered { answer: Result<Verdict, Fault>, asked: bool },
+    Answered {
+        answer: Result<Verdict, Fault>,
+        asked: bool,
+    },
     /// Did not fire, or took effect.
     Over,
 }
@@ -134,7 +59,9 @@ impl Stage {
     /// The place of a binding, by its name.
     #[must_use]
     pub fn position(&self, binding: &str) -> Option<usize> {
-        self.members.iter().position(|member| &*member.binding.name == binding)
+        self.members
+            .iter()
+            .position(|member| &*member.binding.name == binding)
     }
 }
 
@@ -171,7 +98,9 @@ impl Chain {
         }
         match self.out.pop_front() {
             Some(step) => step,
-            None => Step::Wait { until: self.next_deadline() },
+            None => Step::Wait {
+                until: self.next_deadline(),
+            },
         }
     }
 
@@ -180,7 +109,10 @@ impl Chain {
         self.expire(now);
         match self.slots.get_mut(member) {
             Some(slot @ Slot::Asked(_)) if !self.done => {
-                *slot = Slot::Answered { answer, asked: true };
+                *slot = Slot::Answered {
+                    answer,
+                    asked: true,
+                };
                 true
             }
             _ => false,
@@ -191,17 +123,23 @@ impl Chain {
     pub fn progress(&mut self, member: usize, now: Instant) {
         self.expire(now);
         let reserve = self.still_to_come(member);
-        let (Some(budget), Some(timeout)) =
-            (self.budget, self.stage.members.get(member).map(|member| member.timeout))
-        else {
+        let (Some(budget), Some(timeout)) = (
+            self.budget,
+            self.stage.members.get(member).map(|member| member.timeout),
+        ) else {
             return;
         };
-        let Some(latest) = budget.latest_extension(reserve) else { return };
+        let Some(latest) = budget.latest_extension(reserve) else {
+            return;
+        };
         if let Some(Slot::Asked(Some(deadline))) = self.slots.get_mut(member) {
             let wanted = now + timeout;
             let at = wanted.min(latest);
             if at > deadline.at {
-                *deadline = Deadline { at, by_budget: at < wanted };
+                *deadline = Deadline {
+                    at,
+                    by_budget: at < wanted,
+                };
             }
         }
     }
@@ -247,12 +185,24 @@ impl Chain {
                 && now >= deadline.at
             {
                 let fault = if deadline.by_budget {
-                    Fault::new(FaultKind::Budget, "no verdict before the time for the reply was used up")
+                    Fault::new(
+                        FaultKind::Budget,
+                        "no verdict before the time for the reply was used up",
+                    )
                 } else {
-                    Fault::new(FaultKind::Timeout, "no verdict within the binding's time-out")
+                    Fault::new(
+                        FaultKind::Timeout,
+                        "no verdict within the binding's time-out",
+                    )
                 };
-                *slot = Slot::Answered { answer: Err(fault), asked: true };
-                self.out.push_back(Step::Cancel { member, why: Cancelled::Deadline });
+                *slot = Slot::Answered {
+                    answer: Err(fault),
+                    asked: true,
+                };
+                self.out.push_back(Step::Cancel {
+                    member,
+                    why: Cancelled::Deadline,
+                });
             }
         }
     }
@@ -262,7 +212,8 @@ impl Chain {
         let before = self.head;
         while !self.done {
             let stage = Arc::clone(&self.stage);
-            let (Some(slot), Some(member)) = (self.slots.get_mut(self.head), stage.members.get(self.head))
+            let (Some(slot), Some(member)) =
+                (self.slots.get_mut(self.head), stage.members.get(self.head))
             else {
                 self.finish(Decision::Proceed, None, String::new());
                 return true;
@@ -270,9 +221,10 @@ impl Chain {
             match slot {
                 Slot::Waiting | Slot::Asked(_) => break,
                 // Where the body ends is not known yet, so splices cannot be placed.
-                Slot::Answered { answer: Ok(verdict), .. }
-                    if self.budget.is_none() && verdict.edits_body() =>
-                {
+                Slot::Answered {
+                    answer: Ok(verdict),
+                    ..
+                } if self.budget.is_none() && verdict.edits_body() => {
                     break;
                 }
                 Slot::Over => self.head += 1,
@@ -301,17 +253,34 @@ impl Chain {
             Ok(verdict) => verdict,
             Err(fault) => return self.fail(place, member, fault, asked, state),
         };
-        self.out.push_back(Step::Settle { member: place, settlement: Settlement::Applied });
+        self.out.push_back(Step::Settle {
+            member: place,
+            settlement: Settlement::Applied,
+        });
         self.delay = self.delay.max(verdict.delay);
         if verdict.decision.ends_chain() {
-            let by = By { member: place, binding: Arc::clone(&member.binding.name), cause: Cause::Verdict };
+            let by = By {
+                member: place,
+                binding: Arc::clone(&member.binding.name),
+                cause: Cause::Verdict,
+            };
             self.finish(verdict.decision, Some(by), verdict.reason_code);
         }
     }
 
-    fn fail(&mut self, place: usize, member: &Member, fault: Fault, asked: bool, state: &mut dyn ChainState) {
+    fn fail(
+        &mut self,
+        place: usize,
+        member: &Member,
+        fault: Fault,
+        asked: bool,
+        state: &mut dyn ChainState,
+    ) {
         if asked {
-            self.out.push_back(Step::Settle { member: place, settlement: Settlement::Refused(fault.clone()) });
+            self.out.push_back(Step::Settle {
+                member: place,
+                settlement: Settlement::Refused(fault.clone()),
+            });
         }
         let mut policy = member.binding.on_failure.at(self.stage.event, fault.kind);
         if self.reply_stands && matches!(policy, Policy::Tempfail | Policy::Reject) {
@@ -327,7 +296,11 @@ impl Chain {
         match policy::decision(self.stage.event, policy, &self.reference) {
             None => state.skipped(member, &fault),
             Some(decision) => {
-                let by = By { member: place, binding, cause: Cause::Failure(policy, fault) };
+                let by = By {
+                    member: place,
+                    binding,
+                    cause: Cause::Failure(policy, fault),
+                };
                 self.finish(decision, Some(by), String::new());
             }
         }
@@ -338,7 +311,9 @@ impl Chain {
     fn ask_ready(&mut self, now: Instant, state: &mut dyn ChainState) -> bool {
         let mut settled = false;
         for place in self.head..self.slots.len() {
-            let (Some(slot), Some(member)) = (self.slots.get_mut(place), self.stage.members.get(place)) else {
+            let (Some(slot), Some(member)) =
+                (self.slots.get_mut(place), self.stage.members.get(place))
+            else {
                 break;
             };
             let ready = matches!(slot, Slot::Waiting)
@@ -349,8 +324,14 @@ impl Chain {
             }
             match state.fires(member) {
                 Ok(true) if self.budget.is_some_and(|budget| budget.is_spent(now)) => {
-                    let fault = Fault::new(FaultKind::Budget, "the time for the reply was used up before its turn");
-                    *slot = Slot::Answered { answer: Err(fault), asked: false };
+                    let fault = Fault::new(
+                        FaultKind::Budget,
+                        "the time for the reply was used up before its turn",
+                    );
+                    *slot = Slot::Answered {
+                        answer: Err(fault),
+                        asked: false,
+                    };
                     settled = true;
                 }
                 Ok(true) => {
@@ -360,7 +341,10 @@ impl Chain {
                     });
                     *slot = Slot::Asked(deadline);
                     let deadline = deadline.map(|deadline| deadline.at);
-                    self.out.push_back(Step::Ask { member: place, deadline });
+                    self.out.push_back(Step::Ask {
+                        member: place,
+                        deadline,
+                    });
                 }
                 Ok(false) => {
                     *slot = Slot::Over;
@@ -368,7 +352,10 @@ impl Chain {
                     settled = true;
                 }
                 Err(fault) => {
-                    *slot = Slot::Answered { answer: Err(fault), asked: false };
+                    *slot = Slot::Answered {
+                        answer: Err(fault),
+                        asked: false,
+                    };
                     settled = true;
                 }
             }
@@ -386,10 +373,15 @@ impl Chain {
                 Slot::Answered { asked: false, .. } | Slot::Waiting | Slot::Over => continue,
             };
             if was_open {
-                self.out.push_back(Step::Cancel { member, why: Cancelled::Decided });
+                self.out.push_back(Step::Cancel {
+                    member,
+                    why: Cancelled::Decided,
+                });
             }
             if let Some(because_of) = &because_of {
-                let settlement = Settlement::NotReached { because_of: Arc::clone(because_of) };
+                let settlement = Settlement::NotReached {
+                    because_of: Arc::clone(because_of),
+                };
                 self.out.push_back(Step::Settle { member, settlement });
             }
         }
@@ -414,7 +406,11 @@ impl Chain {
                 .copied()
                 .unwrap_or_default();
             let waits = place > member && matches!(slot, Slot::Waiting);
-            ends.push(if waits { before.saturating_add(own.timeout) } else { before });
+            ends.push(if waits {
+                before.saturating_add(own.timeout)
+            } else {
+                before
+            });
         }
         ends.into_iter().max().unwrap_or_default()
     }

@@ -100,7 +100,9 @@ impl Condition {
         if text.len() > MAX_OCTETS {
             return Err(ConditionError::TooLong { octets: text.len() });
         }
-        let program = ENVIRONMENT.compile(text).map_err(|errors| syntax(&errors))?;
+        let program = ENVIRONMENT
+            .compile(text)
+            .map_err(|errors| syntax(&errors))?;
         let attributes = inspect::attributes(&program.expression().expr)?;
         for attribute in &attributes {
             if let Some(event) = events.iter().find(|event| !attribute.exists_at(**event)) {
@@ -111,7 +113,12 @@ impl Condition {
         for attribute in &attributes {
             reads.join(&attribute.reads());
         }
-        let condition = Self { text: text.to_owned(), program, attributes, reads };
+        let condition = Self {
+            text: text.to_owned(),
+            program,
+            attributes,
+            reads,
+        };
         condition.rehearse()?;
         Ok(condition)
     }
@@ -122,14 +129,20 @@ impl Condition {
     /// It could not be evaluated, or an attribute is missing: the binding's failure.
     pub fn holds(&self, source: &(impl AttributeSource + ?Sized)) -> Result<bool, Fault> {
         let fault = |problem: &dyn fmt::Display| {
-            Fault::new(FaultKind::Fault, format!("when: {problem} in {}", self.text))
+            Fault::new(
+                FaultKind::Fault,
+                format!("when: {problem} in {}", self.text),
+            )
         };
         let mut roots: HashMap<&'static str, HashMap<String, Value>> = HashMap::new();
         for attribute in &self.attributes {
             let value = source
                 .value(*attribute)
                 .ok_or_else(|| fault(&format_args!("{attribute} is not known here")))?;
-            roots.entry(attribute.root()).or_default().insert(attribute.name().to_owned(), to_cel(value));
+            roots
+                .entry(attribute.root())
+                .or_default()
+                .insert(attribute.name().to_owned(), to_cel(value));
         }
         match self.evaluate(roots) {
             Ok(Value::Bool(holds)) => Ok(holds),
@@ -179,11 +192,18 @@ impl Condition {
             let mut roots: HashMap<&'static str, HashMap<String, Value>> = HashMap::new();
             for attribute in &self.attributes {
                 let value = to_cel(sample(attribute.kind(), full));
-                roots.entry(attribute.root()).or_default().insert(attribute.name().to_owned(), value);
+                roots
+                    .entry(attribute.root())
+                    .or_default()
+                    .insert(attribute.name().to_owned(), value);
             }
             match self.evaluate(roots) {
                 Ok(Value::Bool(_)) => {}
-                Ok(other) => return Err(ConditionError::NotBool { what: other.type_of().to_string() }),
+                Ok(other) => {
+                    return Err(ConditionError::NotBool {
+                        what: other.type_of().to_string(),
+                    });
+                }
                 // These depend on the values.
                 Err(
                     ExecutionError::NoSuchKey(_)
@@ -193,7 +213,11 @@ impl Condition {
                     | ExecutionError::Overflow(..)
                     | ExecutionError::FunctionError { .. },
                 ) => {}
-                Err(error) => return Err(ConditionError::Types { problem: error.to_string() }),
+                Err(error) => {
+                    return Err(ConditionError::Types {
+                        problem: error.to_string(),
+                    });
+                }
             }
         }
         Ok(())
@@ -213,13 +237,20 @@ fn syntax(errors: &cel::ParseErrors) -> ConditionError {
             let problem = error.msg.lines().next().unwrap_or_default().to_owned();
             ConditionError::Syntax { column, problem }
         }
-        None => ConditionError::Syntax { column: 1, problem: "not a CEL expression".to_owned() },
+        None => ConditionError::Syntax {
+            column: 1,
+            problem: "not a CEL expression".to_owned(),
+        },
     }
 }
 
 fn not_at_event(attribute: Attribute, event: EventKind) -> ConditionError {
     let nearest = nearest(attribute.path(), |candidate| candidate.exists_at(event));
-    ConditionError::NotAtEvent { attribute, event, nearest }
+    ConditionError::NotAtEvent {
+        attribute,
+        event,
+        nearest,
+    }
 }
 
 /// The attribute that was probably meant, among those that are allowed.
@@ -227,7 +258,12 @@ fn nearest(name: &str, allowed: impl Fn(Attribute) -> bool) -> Option<&'static s
     Attribute::ALL
         .iter()
         .filter(|attribute| allowed(**attribute))
-        .map(|attribute| (strsim::damerau_levenshtein(name, attribute.path()), attribute.path()))
+        .map(|attribute| {
+            (
+                strsim::damerau_levenshtein(name, attribute.path()),
+                attribute.path(),
+            )
+        })
         .filter(|(distance, path)| *distance <= 1 + path.len() / 3)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, path)| path)
@@ -239,9 +275,12 @@ fn to_cel(value: AttributeValue) -> Value {
         AttributeValue::Int(number) => Value::Int(number),
         AttributeValue::Text(text) => Value::String(Arc::new(text)),
         AttributeValue::Octets(octets) => Value::Bytes(Arc::new(octets)),
-        AttributeValue::Texts(texts) => {
-            Value::List(Arc::new(texts.into_iter().map(|text| Value::String(Arc::new(text))).collect()))
-        }
+        AttributeValue::Texts(texts) => Value::List(Arc::new(
+            texts
+                .into_iter()
+                .map(|text| Value::String(Arc::new(text)))
+                .collect(),
+        )),
         AttributeValue::Map(entries) => {
             let mut map: HashMap<String, Value> = HashMap::with_capacity(entries.len());
             for (name, value) in entries {
@@ -253,7 +292,13 @@ fn to_cel(value: AttributeValue) -> Value {
 }
 
 fn sample(kind: AttributeType, full: bool) -> AttributeValue {
-    let text = || if full { "a@example.test".to_owned() } else { String::new() };
+    let text = || {
+        if full {
+            "a@example.test".to_owned()
+        } else {
+            String::new()
+        }
+    };
     match kind {
         AttributeType::Bool => AttributeValue::Bool(full),
         AttributeType::Int => AttributeValue::Int(i64::from(full)),

@@ -90,7 +90,9 @@ impl HeaderSet {
     /// Holds the field by its full name, not only by a prefix or because it holds every field.
     #[must_use]
     pub fn names(&self, name: &[u8]) -> bool {
-        self.patterns.iter().any(|pattern| !pattern.prefix && pattern.matches(name))
+        self.patterns
+            .iter()
+            .any(|pattern| !pattern.prefix && pattern.matches(name))
     }
 
     /// Some name may be in both.

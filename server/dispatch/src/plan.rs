@@ -7,6 +7,7 @@ mod endpoint;
 mod error;
 mod order;
 mod pin;
+mod shown;
 mod spec;
 
 use std::collections::HashMap;
@@ -24,7 +25,9 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Place, PlanError, PlanWarning, Problem};
 pub use order::OWN_NAMESPACE;
 pub use pin::{Pin, PinnedEvent};
-pub use spec::{BindingSpec, BodyDepth, DEFAULT_PRIORITY, MAX_PRIORITY, PlanSpec, SinkSpec, SinkTls, Timeouts};
+pub use spec::{
+    BindingSpec, BodyDepth, DEFAULT_PRIORITY, MAX_PRIORITY, PlanSpec, SinkSpec, SinkTls, Timeouts,
+};
 
 /// A sink that bindings may name.
 #[derive(Debug)]

@@ -17,9 +17,13 @@
 //! `notexample.com` too: there is no dot boundary in the original, and none here. A name pattern without `@` is
 //! compared with the local part of the address. The empty rule always holds.
 
+mod pattern;
+
 use std::fmt;
 
 use crate::event::EventKind;
+
+use pattern::{AddressPattern, Glob, parse_address, parse_domain};
 
 /// What a rule is matched against. Nothing is allocated for it.
 pub trait RuleFacts {
@@ -178,19 +182,13 @@ impl Rule {
         for condition in &self.conditions {
             let domain = match condition {
                 Condition::Ehlo(glob) => Some(glob),
-                Condition::Sender(pattern) | Condition::Recipient(pattern) => {
-                    pattern.domain.as_ref()
-                }
+                Condition::Sender(pattern) | Condition::Recipient(pattern) => pattern.domain(),
                 Condition::Keyword(_) => None,
             };
-            if let Some(glob) = domain
-                && glob.before
-                && !glob.text.is_empty()
-                && !glob.text.starts_with('.')
-            {
+            if let Some(suffix) = domain.and_then(Glob::suffix_without_dot) {
                 warnings.push(format!(
-                    "*{0} also matches names such as not{0}; write *.{0} for subdomains, {0} for the domain itself",
-                    glob.text
+                    "*{suffix} also matches names such as not{suffix}; \
+                     write *.{suffix} for subdomains, {suffix} for the domain itself"
                 ));
             }
         }
@@ -260,113 +258,6 @@ fn is_words(text: &str, words: &str) -> bool {
     text.split_whitespace()
         .all(|word| own.next().is_some_and(|own| own.eq_ignore_ascii_case(word)))
         && own.next().is_none()
-}
-
-/// A text with a star before it, behind it, or both.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Glob {
-    before: bool,
-    after: bool,
-    /// Lower case.
-    text: String,
-}
-
-impl Glob {
-    fn matches(&self, value: &str) -> bool {
-        let (own, value) = (self.text.as_bytes(), value.as_bytes());
-        match (self.before, self.after) {
-            (false, false) => value.eq_ignore_ascii_case(own),
-            (true, false) => value
-                .len()
-                .checked_sub(own.len())
-                .and_then(|start| value.get(start..))
-                .is_some_and(|end| end.eq_ignore_ascii_case(own)),
-            (false, true) => value
-                .get(..own.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(own)),
-            (true, true) => {
-                own.is_empty()
-                    || value
-                        .windows(own.len())
-                        .any(|part| part.eq_ignore_ascii_case(own))
-            }
-        }
-    }
-}
-
-fn parse_name(pattern: &str, at: usize) -> Result<Glob, Located> {
-    if pattern.is_empty() {
-        return Err((at, RuleProblem::EmptyPattern));
-    }
-    if pattern == "*" {
-        return Ok(Glob {
-            before: true,
-            after: true,
-            text: String::new(),
-        });
-    }
-    let (before, text) = strip(pattern, |p| p.strip_prefix('*'));
-    let (after, text) = strip(text, |p| p.strip_suffix('*'));
-    glob(before, after, text, at + usize::from(before))
-}
-
-fn parse_domain(pattern: &str, at: usize) -> Result<Glob, Located> {
-    if pattern.is_empty() {
-        return Err((at, RuleProblem::EmptyPattern));
-    }
-    if let Some(offset) = pattern.find('@') {
-        return Err((at + offset, RuleProblem::Character('@')));
-    }
-    let (before, text) = strip(pattern, |p| p.strip_prefix('*'));
-    glob(before, false, text, at + usize::from(before))
-}
-
-fn strip(text: &str, cut: impl Fn(&str) -> Option<&str>) -> (bool, &str) {
-    cut(text).map_or((false, text), |rest| (true, rest))
-}
-
-fn glob(before: bool, after: bool, text: &str, at: usize) -> Result<Glob, Located> {
-    match text.find('*') {
-        Some(offset) => Err((at + offset, RuleProblem::Star)),
-        None => Ok(Glob {
-            before,
-            after,
-            text: text.to_ascii_lowercase(),
-        }),
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct AddressPattern {
-    name: Glob,
-    domain: Option<Glob>,
-}
-
-impl AddressPattern {
-    fn matches(&self, address: &str) -> bool {
-        let (name, domain) = match address.rfind('@') {
-            Some(at) => (
-                address.get(..at).unwrap_or(address),
-                address.get(at + 1..).unwrap_or(""),
-            ),
-            None => (address, ""),
-        };
-        self.name.matches(name) && self.domain.as_ref().is_none_or(|glob| glob.matches(domain))
-    }
-}
-
-fn parse_address(pattern: &str, at: usize) -> Result<AddressPattern, Located> {
-    let Some((name, domain)) = pattern.split_once('@') else {
-        return Ok(AddressPattern {
-            name: parse_name(pattern, at)?,
-            domain: None,
-        });
-    };
-    let domain_at = at + name.len() + 1;
-    Ok(AddressPattern {
-        name: parse_name(name, at)?,
-        domain: Some(parse_domain(domain, domain_at)?),
-    })
 }
 
 impl Condition {

@@ -12,8 +12,17 @@ use crate::verdict::FinishScope;
 pub use docs::render;
 
 /// Words that `may` takes in this version; header grants may name a field or a prefix.
-pub const GRANT_WORDS: &[&str] =
-    &["headers", "body", "sender", "recipients", "finish", "discard", "reject", "tempfail", "quarantine"];
+pub const GRANT_WORDS: &[&str] = &[
+    "headers",
+    "body",
+    "sender",
+    "recipients",
+    "finish",
+    "discard",
+    "reject",
+    "tempfail",
+    "quarantine",
+];
 
 /// Words that `reads` takes; headers and properties may be narrowed.
 pub const READ_WORDS: &[&str] = &["headers", "body", "sender", "recipients", "properties"];
@@ -97,7 +106,9 @@ pub const fn decision_allowed(event: EventKind, decision: DecisionKind) -> bool 
             matches!(event.group(), EventGroup::Command) && !matches!(event, E::InboundTls)
         }
         DecisionKind::Reject | DecisionKind::Tempfail => !matches!(event, E::InboundResponse),
-        DecisionKind::Discard | DecisionKind::Quarantine | DecisionKind::Hold => content || transport,
+        DecisionKind::Discard | DecisionKind::Quarantine | DecisionKind::Hold => {
+            content || transport
+        }
         DecisionKind::Defer => transport,
         DecisionKind::Disconnect => !transport,
     }
@@ -111,7 +122,11 @@ pub const fn finish_allowed(event: EventKind, scope: FinishScope) -> bool {
         FinishScope::Event => true,
         FinishScope::Message => matches!(
             event,
-            E::InboundMail | E::InboundRcpt | E::InboundData | E::InboundHeaders | E::InboundMessage
+            E::InboundMail
+                | E::InboundRcpt
+                | E::InboundData
+                | E::InboundHeaders
+                | E::InboundMessage
         ),
     }
 }

@@ -99,7 +99,11 @@ pub fn validate(
         .ok_or_else(|| Fault::protocol("the decision is unset or unknown"))?;
     let (decision, reason) = decide(kind, question)?;
     let edits = edit::edits(verdict.edits, verdict.properties, question, uploads)?;
-    let explanation = if verdict.explanation.is_empty() { reason } else { verdict.explanation };
+    let explanation = if verdict.explanation.is_empty() {
+        reason
+    } else {
+        verdict.explanation
+    };
     Ok(Verdict {
         decision,
         edits,
@@ -128,9 +132,15 @@ fn refuse_later(verdict: &wire::Verdict) -> Result<(), Fault> {
 fn check_texts(verdict: &wire::Verdict) -> Result<(), Fault> {
     let code = &verdict.reason_code;
     if !code.is_empty() && !is_key(code) {
-        return Err(Fault::protocol("reason_code is not [a-z0-9][a-z0-9._-]{0,62}"));
+        return Err(Fault::protocol(
+            "reason_code is not [a-z0-9][a-z0-9._-]{0,62}",
+        ));
     }
-    limit("explanation", verdict.explanation.len(), MAX_EXPLANATION_OCTETS)?;
+    limit(
+        "explanation",
+        verdict.explanation.len(),
+        MAX_EXPLANATION_OCTETS,
+    )?;
     limit("warnings", verdict.warnings.len(), MAX_WARNINGS)?;
     verdict
         .warnings
@@ -153,7 +163,10 @@ fn decide(
         }
         Kind::Finish(finish) => {
             allowed(DecisionKind::Finish)?;
-            plain(Decision::Finish(finish_scope(finish.scope, question.event)?))
+            plain(Decision::Finish(finish_scope(
+                finish.scope,
+                question.event,
+            )?))
         }
         Kind::Respond(respond) => {
             allowed(DecisionKind::Respond)?;
@@ -165,11 +178,17 @@ fn decide(
         }
         Kind::Tempfail(tempfail) => {
             allowed(DecisionKind::Tempfail)?;
-            plain(Decision::Tempfail(reply::tempfail(tempfail.reply, question)?))
+            plain(Decision::Tempfail(reply::tempfail(
+                tempfail.reply,
+                question,
+            )?))
         }
         Kind::Disconnect(disconnect) => {
             allowed(DecisionKind::Disconnect)?;
-            plain(Decision::Disconnect(reply::disconnect(disconnect.reply, question)?))
+            plain(Decision::Disconnect(reply::disconnect(
+                disconnect.reply,
+                question,
+            )?))
         }
         Kind::Discard(_) => {
             allowed(DecisionKind::Discard)?;
@@ -177,17 +196,27 @@ fn decide(
         }
         Kind::Quarantine(quarantine) => {
             allowed(DecisionKind::Quarantine)?;
-            limit("octets of the reason", quarantine.reason.len(), MAX_WARNING_OCTETS)?;
+            limit(
+                "octets of the reason",
+                quarantine.reason.len(),
+                MAX_WARNING_OCTETS,
+            )?;
             Ok((Decision::Quarantine, quarantine.reason))
         }
         Kind::Hold(hold) => {
             allowed(DecisionKind::Hold)?;
-            limit("octets of the reason", hold.reason.len(), MAX_WARNING_OCTETS)?;
+            limit(
+                "octets of the reason",
+                hold.reason.len(),
+                MAX_WARNING_OCTETS,
+            )?;
             Ok((Decision::Hold, hold.reason))
         }
         Kind::Defer(defer) => {
             allowed(DecisionKind::Defer)?;
-            let wait = defer.wait.ok_or_else(|| Fault::protocol("defer needs a time"))?;
+            let wait = defer
+                .wait
+                .ok_or_else(|| Fault::protocol("defer needs a time"))?;
             let wait = duration(&wait, "defer")?;
             if !DEFER_RANGE.contains(&wait) {
                 return Err(Fault::protocol("defer is not between 1 s and 30 days"));
@@ -200,7 +229,10 @@ fn decide(
 fn allow(kind: DecisionKind, question: &Question<'_>) -> Result<(), Fault> {
     let name = kind.name();
     if !table::decision_allowed(question.event, kind) {
-        return Err(Fault::protocol(format!("{name} cannot be decided at {}", question.event)));
+        return Err(Fault::protocol(format!(
+            "{name} cannot be decided at {}",
+            question.event
+        )));
     }
     let grants = &question.binding.grants;
     let granted = match kind {
@@ -208,7 +240,11 @@ fn allow(kind: DecisionKind, question: &Question<'_>) -> Result<(), Fault> {
         DecisionKind::Discard => grants.discard,
         _ => true,
     };
-    if granted { Ok(()) } else { Err(not_granted(name)) }
+    if granted {
+        Ok(())
+    } else {
+        Err(not_granted(name))
+    }
 }
 
 fn finish_scope(scope: i32, event: EventKind) -> Result<FinishScope, Fault> {
@@ -222,16 +258,22 @@ fn finish_scope(scope: i32, event: EventKind) -> Result<FinishScope, Fault> {
     if table::finish_allowed(event, scope) {
         Ok(scope)
     } else {
-        Err(Fault::protocol(format!("finish for the message cannot be decided at {event}")))
+        Err(Fault::protocol(format!(
+            "finish for the message cannot be decided at {event}"
+        )))
     }
 }
 
 fn duration(duration: &prost_types::Duration, what: &str) -> Result<Duration, Fault> {
     let seconds = u64::try_from(duration.seconds);
-    let nanos = u32::try_from(duration.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
+    let nanos = u32::try_from(duration.nanos)
+        .ok()
+        .filter(|nanos| *nanos < 1_000_000_000);
     match (seconds, nanos) {
         (Ok(seconds), Some(nanos)) => Ok(Duration::new(seconds, nanos)),
-        _ => Err(Fault::protocol(format!("the duration of {what} is out of range"))),
+        _ => Err(Fault::protocol(format!(
+            "the duration of {what} is out of range"
+        ))),
     }
 }
 
@@ -243,7 +285,9 @@ fn limit(what: &str, value: usize, limit: usize) -> Result<(), Fault> {
     if value <= limit {
         Ok(())
     } else {
-        Err(Fault::protocol(format!("{value} {what}, the limit is {limit}")))
+        Err(Fault::protocol(format!(
+            "{value} {what}, the limit is {limit}"
+        )))
     }
 }
 
@@ -251,7 +295,9 @@ fn limit(what: &str, value: usize, limit: usize) -> Result<(), Fault> {
 fn is_key(text: &str) -> bool {
     text.len() <= 63
         && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-'))
+        && text.bytes().all(|b| {
+            b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-')
+        })
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! The schema as a page of the documentation.
 
-use std::fmt::Write as _;
-
 use crate::event::EventKind;
 
 use super::{Attribute, SCHEMA_VERSION};
@@ -10,16 +8,20 @@ use super::{Attribute, SCHEMA_VERSION};
 #[must_use]
 pub fn render() -> String {
     let mut page = String::from(INTRODUCTION);
-    // Writing to a String cannot fail.
-    let _ = writeln!(page, "This is version {SCHEMA_VERSION} of the schema.\n");
+    line(
+        &mut page,
+        &format!("This is version {SCHEMA_VERSION} of the schema.\n"),
+    );
     page.push_str("| attribute | type | what it is | events |\n| --- | --- | --- | --- |\n");
     for attribute in Attribute::ALL {
-        let _ = writeln!(
-            page,
-            "| `{attribute}` | {} | {} | {} |",
-            attribute.kind(),
-            attribute.doc(),
-            events_of(*attribute)
+        line(
+            &mut page,
+            &format!(
+                "| `{attribute}` | {} | {} | {} |",
+                attribute.kind(),
+                attribute.doc(),
+                events_of(*attribute)
+            ),
         );
     }
     page
@@ -33,9 +35,19 @@ fn events_of(attribute: Attribute) -> String {
     let mut inbound = EventKind::published().filter(|event| event.name().starts_with("inbound."));
     let submit = attribute.exists_at(EventKind::TransportSubmit);
     if inbound.all(|event| attribute.exists_at(event)) {
-        return if submit { "all inbound, `transport.submit`" } else { "all inbound" }.to_owned();
+        return if submit {
+            "all inbound, `transport.submit`"
+        } else {
+            "all inbound"
+        }
+        .to_owned();
     }
     names.join(", ")
+}
+
+fn line(page: &mut String, text: &str) {
+    page.push_str(text);
+    page.push('\n');
 }
 
 const INTRODUCTION: &str = "\

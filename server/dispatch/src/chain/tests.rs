@@ -57,16 +57,35 @@ fn stage(bindings: Vec<BindingSpec>, event: EventKind, side_effects: &[&str]) ->
     let pins: HashMap<String, Pin> = side_effects
         .iter()
         .map(|name| {
-            let events = vec![PinnedEvent { event: event.name().to_owned(), body: Default::default() }];
-            ((*name).to_owned(), Pin { side_effects: true, events, ..Pin::default() })
+            let events = vec![PinnedEvent {
+                event: event.name().to_owned(),
+                body: Default::default(),
+            }];
+            (
+                (*name).to_owned(),
+                Pin {
+                    side_effects: true,
+                    events,
+                    ..Pin::default()
+                },
+            )
         })
         .collect();
-    let spec = PlanSpec { servers: vec!["s".to_owned()], sinks, bindings };
+    let spec = PlanSpec {
+        servers: vec!["s".to_owned()],
+        sinks,
+        bindings,
+    };
     Arc::clone(Plan::build(spec, &pins).unwrap().stage("s", event).unwrap())
 }
 
 fn chain(stage: Arc<Stage>, budget: Option<Budget>) -> Chain {
-    let options = ChainOptions { start: 0, budget, reference: "ID".to_owned(), reply_stands: false };
+    let options = ChainOptions {
+        start: 0,
+        budget,
+        reference: "ID".to_owned(),
+        reply_stands: false,
+    };
     Chain::new(stage, options)
 }
 
@@ -101,7 +120,9 @@ fn ruling(steps: &[Step]) -> &Ruling {
 }
 
 fn reject() -> Verdict {
-    Verdict::of(Decision::Reject(Reply::parse(550, Some("5.7.1"), "no").unwrap()))
+    Verdict::of(Decision::Reject(
+        Reply::parse(550, Some("5.7.1"), "no").unwrap(),
+    ))
 }
 
 fn proceed() -> Result<Verdict, Fault> {
@@ -111,12 +132,26 @@ fn proceed() -> Result<Verdict, Fault> {
 #[test]
 fn five_of_equal_standing_are_asked_at_once_and_one_that_reads_waits() {
     let now = Instant::now();
-    let bindings = (0..5).map(|n| binding(&format!("b{n}"), &[], &[])).collect();
-    let mut run = chain(stage(bindings, EventKind::InboundMessage, &[]), Some(Budget::starting(now, 240 * SECOND)));
-    assert_eq!(asked(&steps(&mut run, now, &mut Easy::default())), [0, 1, 2, 3, 4]);
+    let bindings = (0..5)
+        .map(|n| binding(&format!("b{n}"), &[], &[]))
+        .collect();
+    let mut run = chain(
+        stage(bindings, EventKind::InboundMessage, &[]),
+        Some(Budget::starting(now, 240 * SECOND)),
+    );
+    assert_eq!(
+        asked(&steps(&mut run, now, &mut Easy::default())),
+        [0, 1, 2, 3, 4]
+    );
 
-    let bindings = vec![binding("edits", &[], &["headers:X-*"]), binding("reads", &["headers:X-A"], &[])];
-    let mut run = chain(stage(bindings, EventKind::InboundMessage, &[]), Some(Budget::starting(now, 240 * SECOND)));
+    let bindings = vec![
+        binding("edits", &[], &["headers:X-*"]),
+        binding("reads", &["headers:X-A"], &[]),
+    ];
+    let mut run = chain(
+        stage(bindings, EventKind::InboundMessage, &[]),
+        Some(Budget::starting(now, 240 * SECOND)),
+    );
     let mut state = Easy::default();
     assert_eq!(asked(&steps(&mut run, now, &mut state)), [0]);
     assert!(run.answer(0, proceed(), now));
@@ -126,7 +161,11 @@ fn five_of_equal_standing_are_asked_at_once_and_one_that_reads_waits() {
 #[test]
 fn side_effects_wait_for_their_turn() {
     let now = Instant::now();
-    let bindings = vec![binding("a", &[], &[]), binding("counts", &[], &[]), binding("c", &[], &[])];
+    let bindings = vec![
+        binding("a", &[], &[]),
+        binding("counts", &[], &[]),
+        binding("c", &[], &[]),
+    ];
     let mut run = chain(
         stage(bindings, EventKind::InboundMessage, &["counts"]),
         Some(Budget::starting(now, 240 * SECOND)),
@@ -140,26 +179,51 @@ fn side_effects_wait_for_their_turn() {
 #[test]
 fn a_refusal_takes_effect_only_after_those_before_it_and_cancels_those_behind() {
     let now = Instant::now();
-    let bindings = vec![binding("a", &[], &[]), binding("b", &[], &[]), binding("c", &[], &[]), binding("d", &[], &[])];
+    let bindings = vec![
+        binding("a", &[], &[]),
+        binding("b", &[], &[]),
+        binding("c", &[], &[]),
+        binding("d", &[], &[]),
+    ];
     // Content still arriving: an early refusal.
     let mut run = chain(stage(bindings, EventKind::InboundMessage, &[]), None);
     let mut state = Easy::default();
     assert_eq!(asked(&steps(&mut run, now, &mut state)).len(), 4);
     run.answer(1, Ok(reject()), now);
     run.answer(2, proceed(), now);
-    assert_eq!(steps(&mut run, now, &mut state), [Step::Wait { until: None }]);
+    assert_eq!(
+        steps(&mut run, now, &mut state),
+        [Step::Wait { until: None }]
+    );
     run.answer(0, proceed(), now);
     let because_of: Arc<str> = "b".into();
-    let not_reached = || Settlement::NotReached { because_of: Arc::clone(&because_of) };
+    let not_reached = || Settlement::NotReached {
+        because_of: Arc::clone(&because_of),
+    };
     let all = steps(&mut run, now, &mut state);
     assert_eq!(
         &all[..all.len() - 1],
         [
-            Step::Settle { member: 0, settlement: Settlement::Applied },
-            Step::Settle { member: 1, settlement: Settlement::Applied },
-            Step::Settle { member: 2, settlement: not_reached() },
-            Step::Cancel { member: 3, why: Cancelled::Decided },
-            Step::Settle { member: 3, settlement: not_reached() },
+            Step::Settle {
+                member: 0,
+                settlement: Settlement::Applied
+            },
+            Step::Settle {
+                member: 1,
+                settlement: Settlement::Applied
+            },
+            Step::Settle {
+                member: 2,
+                settlement: not_reached()
+            },
+            Step::Cancel {
+                member: 3,
+                why: Cancelled::Decided
+            },
+            Step::Settle {
+                member: 3,
+                settlement: not_reached()
+            },
         ]
     );
     assert_eq!(ruling(&all).decision.name(), "reject");
@@ -172,13 +236,30 @@ fn a_refusal_takes_effect_only_after_those_before_it_and_cancels_those_behind() 
 #[test]
 fn splices_wait_for_the_end_of_the_content() {
     let now = Instant::now();
-    let bindings = vec![binding("editor", &["body"], &["body"]), binding("next", &["body"], &[])];
+    let bindings = vec![
+        binding("editor", &["body"], &["body"]),
+        binding("next", &["body"], &[]),
+    ];
     let mut run = chain(stage(bindings, EventKind::InboundMessage, &[]), None);
     let mut state = Easy::default();
     steps(&mut run, now, &mut state);
-    let edits = vec![Edit::SpliceBody { offset: 0, remove: 0, insert: bytes::Bytes::from_static(b"x") }];
-    run.answer(0, Ok(Verdict { edits, ..Verdict::of(Decision::Proceed) }), now);
-    assert_eq!(steps(&mut run, now, &mut state), [Step::Wait { until: None }]);
+    let edits = vec![Edit::SpliceBody {
+        offset: 0,
+        remove: 0,
+        insert: bytes::Bytes::from_static(b"x"),
+    }];
+    run.answer(
+        0,
+        Ok(Verdict {
+            edits,
+            ..Verdict::of(Decision::Proceed)
+        }),
+        now,
+    );
+    assert_eq!(
+        steps(&mut run, now, &mut state),
+        [Step::Wait { until: None }]
+    );
     run.content_ended(Budget::starting(now, 240 * SECOND), now);
     assert_eq!(asked(&steps(&mut run, now, &mut state)), [1]);
     assert_eq!(run.deadline(1), Some(now + 10 * SECOND));
@@ -187,20 +268,47 @@ fn splices_wait_for_the_end_of_the_content() {
 #[test]
 fn time_starts_at_the_end_of_the_content() {
     let start = Instant::now();
-    let mut run = chain(stage(vec![binding("a", &[], &[])], EventKind::InboundMessage, &[]), None);
+    let mut run = chain(
+        stage(vec![binding("a", &[], &[])], EventKind::InboundMessage, &[]),
+        None,
+    );
     let mut state = Easy::default();
     let first = steps(&mut run, start, &mut state);
-    assert_eq!(first, [Step::Ask { member: 0, deadline: None }, Step::Wait { until: None }]);
+    assert_eq!(
+        first,
+        [
+            Step::Ask {
+                member: 0,
+                deadline: None
+            },
+            Step::Wait { until: None }
+        ]
+    );
     let later = start + 1000 * SECOND;
-    assert_eq!(steps(&mut run, later, &mut state), [Step::Wait { until: None }]);
+    assert_eq!(
+        steps(&mut run, later, &mut state),
+        [Step::Wait { until: None }]
+    );
     run.content_ended(Budget::starting(later, 240 * SECOND), later);
     let due = later + 10 * SECOND;
-    assert_eq!(steps(&mut run, later, &mut state), [Step::Wait { until: Some(due) }]);
+    assert_eq!(
+        steps(&mut run, later, &mut state),
+        [Step::Wait { until: Some(due) }]
+    );
     let end = steps(&mut run, due, &mut state);
-    assert_eq!(end.first(), Some(&Step::Cancel { member: 0, why: Cancelled::Deadline }));
+    assert_eq!(
+        end.first(),
+        Some(&Step::Cancel {
+            member: 0,
+            why: Cancelled::Deadline
+        })
+    );
     let ruling = ruling(&end);
     assert_eq!(ruling.failures[0].fault.kind, FaultKind::Timeout);
-    assert_eq!(ruling.decision.reply().unwrap().to_string(), "451 4.7.1 Service unavailable, try again later (ID)");
+    assert_eq!(
+        ruling.decision.reply().unwrap().to_string(),
+        "451 4.7.1 Service unavailable, try again later (ID)"
+    );
 }
 
 #[test]
@@ -213,7 +321,12 @@ fn a_late_answer_is_dropped_even_before_the_next_poll() {
     let mut state = Easy::default();
     steps(&mut run, now, &mut state);
     assert!(!run.answer(0, proceed(), now + 10 * SECOND));
-    assert_eq!(ruling(&steps(&mut run, now + 10 * SECOND, &mut state)).decision.name(), "tempfail");
+    assert_eq!(
+        ruling(&steps(&mut run, now + 10 * SECOND, &mut state))
+            .decision
+            .name(),
+        "tempfail"
+    );
 }
 
 #[test]
@@ -223,19 +336,34 @@ fn the_budget_bounds_a_question_and_those_behind_are_not_asked_at_all() {
         spec.on_failure = crate::fault::FailurePolicy::uniform(Policy::Continue);
         spec
     };
-    let bindings = vec![pass(binding("a", &[], &["body"])), pass(binding("b", &["body"], &[]))];
-    let mut run = chain(stage(bindings, EventKind::InboundMessage, &[]), Some(Budget::starting(now, 4 * SECOND)));
+    let bindings = vec![
+        pass(binding("a", &[], &["body"])),
+        pass(binding("b", &["body"], &[])),
+    ];
+    let mut run = chain(
+        stage(bindings, EventKind::InboundMessage, &[]),
+        Some(Budget::starting(now, 4 * SECOND)),
+    );
     let mut state = Easy::default();
     steps(&mut run, now, &mut state);
     assert_eq!(run.deadline(0), Some(now + 4 * SECOND));
     let end = steps(&mut run, now + 4 * SECOND, &mut state);
     assert!(asked(&end).is_empty());
-    let kinds: Vec<FaultKind> = ruling(&end).failures.iter().map(|failure| failure.fault.kind).collect();
+    let kinds: Vec<FaultKind> = ruling(&end)
+        .failures
+        .iter()
+        .map(|failure| failure.fault.kind)
+        .collect();
     assert_eq!(kinds, [FaultKind::Budget, FaultKind::Budget]);
     assert_eq!(ruling(&end).decision, Decision::Proceed);
     assert_eq!(state.skipped, ["a", "b"]);
     // The second was never asked, so there is nothing of it to settle.
-    assert_eq!(end.iter().filter(|step| matches!(step, Step::Settle { .. })).count(), 1);
+    assert_eq!(
+        end.iter()
+            .filter(|step| matches!(step, Step::Settle { .. }))
+            .count(),
+        1
+    );
 }
 
 #[test]
@@ -247,7 +375,10 @@ fn progress_extends_but_not_into_what_is_reserved() {
         binding("c", &["body"], &[]),
         binding("free", &[], &[]),
     ];
-    let mut run = chain(stage(bindings, EventKind::InboundMessage, &[]), Some(Budget::starting(now, 45 * SECOND)));
+    let mut run = chain(
+        stage(bindings, EventKind::InboundMessage, &[]),
+        Some(Budget::starting(now, 45 * SECOND)),
+    );
     let mut state = Easy::default();
     steps(&mut run, now, &mut state);
     run.progress(0, now + 5 * SECOND);
@@ -274,26 +405,57 @@ fn progress_extends_but_not_into_what_is_reserved() {
 fn each_policy_comes_to_its_decision() {
     let now = Instant::now();
     let cases = [
-        (EventKind::InboundMessage, Policy::Tempfail, "tempfail", Some(451)),
-        (EventKind::InboundConnect, Policy::Tempfail, "tempfail", Some(421)),
-        (EventKind::InboundMessage, Policy::Reject, "reject", Some(550)),
+        (
+            EventKind::InboundMessage,
+            Policy::Tempfail,
+            "tempfail",
+            Some(451),
+        ),
+        (
+            EventKind::InboundConnect,
+            Policy::Tempfail,
+            "tempfail",
+            Some(421),
+        ),
+        (
+            EventKind::InboundMessage,
+            Policy::Reject,
+            "reject",
+            Some(550),
+        ),
         (EventKind::InboundMessage, Policy::Hold, "hold", None),
-        (EventKind::InboundMessage, Policy::Quarantine, "quarantine", None),
-        (EventKind::InboundMessage, Policy::Disconnect, "disconnect", Some(421)),
+        (
+            EventKind::InboundMessage,
+            Policy::Quarantine,
+            "quarantine",
+            None,
+        ),
+        (
+            EventKind::InboundMessage,
+            Policy::Disconnect,
+            "disconnect",
+            Some(421),
+        ),
         (EventKind::InboundMessage, Policy::Continue, "proceed", None),
     ];
     for (event, policy, name, code) in cases {
         let mut spec = binding("a", &[], &[]);
         spec.events = Some(vec![event.name().to_owned()]);
         spec.on_failure = crate::fault::FailurePolicy::uniform(policy);
-        let mut run = chain(stage(vec![spec], event, &[]), Some(Budget::starting(now, 90 * SECOND)));
+        let mut run = chain(
+            stage(vec![spec], event, &[]),
+            Some(Budget::starting(now, 90 * SECOND)),
+        );
         let mut state = Easy::default();
         steps(&mut run, now, &mut state);
         run.answer(0, Err(Fault::new(FaultKind::Unreachable, "gone")), now);
         let end = steps(&mut run, now, &mut state);
         let ruling = ruling(&end);
         assert_eq!(ruling.decision.name(), name);
-        assert_eq!(ruling.decision.reply().map(|reply| reply.code().value()), code);
+        assert_eq!(
+            ruling.decision.reply().map(|reply| reply.code().value()),
+            code
+        );
         assert_eq!(ruling.failures[0].policy, policy);
     }
 }
@@ -301,7 +463,10 @@ fn each_policy_comes_to_its_decision() {
 #[test]
 fn a_reply_that_stands_is_not_turned_into_a_refusal() {
     let now = Instant::now();
-    for (policy, name) in [(Policy::Tempfail, "proceed"), (Policy::Disconnect, "disconnect")] {
+    for (policy, name) in [
+        (Policy::Tempfail, "proceed"),
+        (Policy::Disconnect, "disconnect"),
+    ] {
         let mut spec = binding("a", &[], &[]);
         spec.events = Some(vec!["inbound.response".to_owned()]);
         spec.on_failure = crate::fault::FailurePolicy::uniform(policy);
@@ -315,36 +480,62 @@ fn a_reply_that_stands_is_not_turned_into_a_refusal() {
         let mut state = Easy::default();
         steps(&mut run, now, &mut state);
         run.answer(0, Err(Fault::new(FaultKind::Fault, "broken")), now);
-        assert_eq!(ruling(&steps(&mut run, now, &mut state)).decision.name(), name);
+        assert_eq!(
+            ruling(&steps(&mut run, now, &mut state)).decision.name(),
+            name
+        );
     }
 }
 
 #[test]
 fn a_held_message_goes_on_from_its_binding() {
     let now = Instant::now();
-    let bindings = vec![binding("a", &[], &["body"]), binding("b", &["body"], &[]), binding("c", &[], &[])];
+    let bindings = vec![
+        binding("a", &[], &["body"]),
+        binding("b", &["body"], &[]),
+        binding("c", &[], &[]),
+    ];
     let stage = stage(bindings, EventKind::InboundMessage, &[]);
     let start = stage.position("b").unwrap();
     assert_eq!(stage.position("z"), None);
-    let options =
-        ChainOptions { start, budget: Some(Budget::starting(now, 90 * SECOND)), reference: String::new(), reply_stands: false };
+    let options = ChainOptions {
+        start,
+        budget: Some(Budget::starting(now, 90 * SECOND)),
+        reference: String::new(),
+        reply_stands: false,
+    };
     let mut run = Chain::new(stage, options);
     let mut state = Easy::default();
     assert_eq!(asked(&steps(&mut run, now, &mut state)), [1, 2]);
     assert_eq!(run.open().collect::<Vec<_>>(), [1, 2]);
     run.answer(1, proceed(), now);
     run.answer(2, proceed(), now);
-    assert_eq!(ruling(&steps(&mut run, now, &mut state)).decision, Decision::Proceed);
+    assert_eq!(
+        ruling(&steps(&mut run, now, &mut state)).decision,
+        Decision::Proceed
+    );
 }
 
 #[test]
 fn the_longest_delay_of_an_applied_verdict_counts() {
     let now = Instant::now();
-    let bindings = vec![binding("a", &[], &[]), binding("b", &[], &[]), binding("c", &[], &[])];
-    let mut run = chain(stage(bindings, EventKind::InboundMessage, &[]), Some(Budget::starting(now, 90 * SECOND)));
+    let bindings = vec![
+        binding("a", &[], &[]),
+        binding("b", &[], &[]),
+        binding("c", &[], &[]),
+    ];
+    let mut run = chain(
+        stage(bindings, EventKind::InboundMessage, &[]),
+        Some(Budget::starting(now, 90 * SECOND)),
+    );
     let mut state = Easy::default();
     steps(&mut run, now, &mut state);
-    let delayed = |seconds, decision| Ok(Verdict { delay: SECOND * seconds, ..Verdict::of(decision) });
+    let delayed = |seconds, decision| {
+        Ok(Verdict {
+            delay: SECOND * seconds,
+            ..Verdict::of(decision)
+        })
+    };
     run.answer(0, delayed(3, Decision::Proceed), now);
     run.answer(1, delayed(2, Decision::Quarantine), now);
     run.answer(2, delayed(9, Decision::Proceed), now);

@@ -6,7 +6,10 @@ struct Source(Vec<(Attribute, AttributeValue)>);
 
 impl AttributeSource for Source {
     fn value(&self, attribute: Attribute) -> Option<AttributeValue> {
-        self.0.iter().find(|(own, _)| *own == attribute).map(|(_, value)| value.clone())
+        self.0
+            .iter()
+            .find(|(own, _)| *own == attribute)
+            .map(|(_, value)| value.clone())
     }
 }
 
@@ -21,7 +24,10 @@ fn submit(condition: &str) -> Result<Condition, ConditionError> {
 #[test]
 fn the_example_of_the_design_holds() {
     let condition = submit("session.may_relay && message.size < 10485760").unwrap();
-    assert_eq!(condition.attributes(), [Attribute::SessionMayRelay, Attribute::MessageSize]);
+    assert_eq!(
+        condition.attributes(),
+        [Attribute::SessionMayRelay, Attribute::MessageSize]
+    );
     assert!(condition.reads_size());
     let source = |size| {
         Source(vec![
@@ -49,8 +55,14 @@ fn lists_maps_and_methods_work() {
             (Attribute::MessageHeaders, AttributeValue::Map(headers)),
         ])
     };
-    assert_eq!(condition.holds(&source(vec![("x-spam".to_owned(), text("yes, 9"))])), Ok(true));
-    assert_eq!(condition.holds(&source(vec![("x-spam".to_owned(), text("no"))])), Ok(false));
+    assert_eq!(
+        condition.holds(&source(vec![("x-spam".to_owned(), text("yes, 9"))])),
+        Ok(true)
+    );
+    assert_eq!(
+        condition.holds(&source(vec![("x-spam".to_owned(), text("no"))])),
+        Ok(false)
+    );
     assert_eq!(condition.holds(&source(Vec::new())), Ok(false));
 }
 
@@ -58,25 +70,41 @@ fn lists_maps_and_methods_work() {
 fn properties_are_seen_by_sink_and_key() {
     let mut bag = postern_message::Properties::new();
     let limits = postern_message::PropertyLimits::default();
-    bag.set("spam", "score", postern_message::Value::Int(7), &limits).unwrap();
+    bag.set("spam", "score", postern_message::Value::Int(7), &limits)
+        .unwrap();
     let condition = submit(r#"message.properties["spam"]["score"] > 5"#).unwrap();
-    let source = Source(vec![(Attribute::MessageProperties, AttributeValue::properties(&bag))]);
+    let source = Source(vec![(
+        Attribute::MessageProperties,
+        AttributeValue::properties(&bag),
+    )]);
     assert_eq!(condition.holds(&source), Ok(true));
 }
 
 #[test]
 fn an_error_while_evaluating_is_a_fault_and_never_false() {
     let condition = submit(r#"message.headers["subject"] == "x""#).unwrap();
-    let source = Source(vec![(Attribute::MessageHeaders, AttributeValue::Map(Vec::new()))]);
+    let source = Source(vec![(
+        Attribute::MessageHeaders,
+        AttributeValue::Map(Vec::new()),
+    )]);
     assert_eq!(condition.holds(&source).unwrap_err().kind, FaultKind::Fault);
-    assert_eq!(condition.holds(&Source(Vec::new())).unwrap_err().kind, FaultKind::Fault);
+    assert_eq!(
+        condition.holds(&Source(Vec::new())).unwrap_err().kind,
+        FaultKind::Fault
+    );
 }
 
 #[test]
 fn an_attribute_that_is_not_there_is_refused_by_name() {
     let error = submit("session.may_realy").unwrap_err();
     assert!(
-        matches!(&error, ConditionError::UnknownAttribute { nearest: Some("session.may_relay"), .. }),
+        matches!(
+            &error,
+            ConditionError::UnknownAttribute {
+                nearest: Some("session.may_relay"),
+                ..
+            }
+        ),
         "{error}"
     );
     let events = [EventKind::InboundMessage, EventKind::InboundHeaders];
@@ -93,16 +121,31 @@ fn an_attribute_that_is_not_there_is_refused_by_name() {
         "{error}"
     );
     for whole in ["session == session", "nonsense", "session[\"may_relay\"]"] {
-        assert!(matches!(submit(whole), Err(ConditionError::UnknownAttribute { .. })), "{whole}");
+        assert!(
+            matches!(submit(whole), Err(ConditionError::UnknownAttribute { .. })),
+            "{whole}"
+        );
     }
 }
 
 #[test]
 fn what_can_never_work_is_refused_when_it_is_compiled() {
-    assert!(matches!(submit("message.size"), Err(ConditionError::NotBool { .. })));
-    assert!(matches!(submit("message.size > \"x\""), Err(ConditionError::Types { .. })));
-    assert!(matches!(submit("message.size >"), Err(ConditionError::Syntax { .. })));
-    assert!(matches!(submit("shell(\"x\")"), Err(ConditionError::UnknownFunction { .. })));
+    assert!(matches!(
+        submit("message.size"),
+        Err(ConditionError::NotBool { .. })
+    ));
+    assert!(matches!(
+        submit("message.size > \"x\""),
+        Err(ConditionError::Types { .. })
+    ));
+    assert!(matches!(
+        submit("message.size >"),
+        Err(ConditionError::Syntax { .. })
+    ));
+    assert!(matches!(
+        submit("shell(\"x\")"),
+        Err(ConditionError::UnknownFunction { .. })
+    ));
     assert!(matches!(submit(""), Err(ConditionError::Syntax { .. })));
     let long = format!("message.size > 0 {}", "&& message.size > 0".repeat(400));
     assert!(matches!(submit(&long), Err(ConditionError::TooLong { .. })));
@@ -115,12 +158,21 @@ fn cost_is_bounded() {
         "message.recipients.all(a, a in message.recipients)",
         "message.recipients.map(a, message.recipients).size() > 3",
     ] {
-        assert!(matches!(submit(unbounded), Err(ConditionError::Unbounded { .. })), "{unbounded}");
+        assert!(
+            matches!(submit(unbounded), Err(ConditionError::Unbounded { .. })),
+            "{unbounded}"
+        );
     }
     let nested = format!("{}true{}", "(".repeat(1500), ")".repeat(1500));
-    assert!(matches!(submit(&nested), Err(ConditionError::Syntax { .. })));
+    assert!(matches!(
+        submit(&nested),
+        Err(ConditionError::Syntax { .. })
+    ));
     let recipients = (0..1000).map(|n| format!("user{n}@example.test")).collect();
     let condition = submit(r#"message.recipients.all(r, r.endsWith(".test"))"#).unwrap();
-    let source = Source(vec![(Attribute::MessageRecipients, AttributeValue::Texts(recipients))]);
+    let source = Source(vec![(
+        Attribute::MessageRecipients,
+        AttributeValue::Texts(recipients),
+    )]);
     assert_eq!(condition.holds(&source), Ok(true));
 }

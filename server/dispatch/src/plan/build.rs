@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicI64;
 use crate::condition::Condition;
 use crate::event::{EventGroup, EventKind};
 use crate::fault::FaultKind;
-use crate::grant::{Grants, Reads};
+use crate::grant::Grants;
 use crate::rule::Rule;
 use crate::table;
 
@@ -16,7 +16,8 @@ use super::endpoint::Endpoint;
 use super::error::{Place, PlanError, PlanWarning, Problem};
 use super::order;
 use super::pin::Pin;
-use super::spec::{BindingSpec, BodyDepth, MAX_PRIORITY, PlanSpec, SinkSpec};
+use super::shown;
+use super::spec::{BindingSpec, MAX_PRIORITY, PlanSpec, SinkSpec};
 use super::{Binding, Plan, Sink};
 
 pub(super) fn build(spec: PlanSpec, pins: &HashMap<String, Pin>) -> Result<Plan, Vec<PlanError>> {
@@ -70,13 +71,15 @@ pub(super) fn build(spec: PlanSpec, pins: &HashMap<String, Pin>) -> Result<Plan,
     })
 }
 
+/// Everything that was found.
 #[derive(Default)]
-struct Findings {
+pub(super) struct Findings {
     errors: Vec<PlanError>,
     warnings: Vec<PlanWarning>,
 }
 
-struct Report<'a> {
+/// Where findings about one element go.
+pub(super) struct Report<'a> {
     findings: &'a mut Findings,
     place: Place,
 }
@@ -86,7 +89,7 @@ impl<'a> Report<'a> {
         Self { findings, place }
     }
 
-    fn error(&mut self, key: &'static str, problem: impl Into<Problem>) {
+    pub(super) fn error(&mut self, key: &'static str, problem: impl Into<Problem>) {
         let (place, problem) = (self.place.clone(), problem.into());
         self.findings.errors.push(PlanError {
             place,
@@ -193,7 +196,7 @@ fn build_binding(
         );
         return None;
     };
-    let events = events(spec, pin, report);
+    let events = shown::events(spec, pin, report);
     let kinds: Vec<EventKind> = events.iter().map(|(event, _)| *event).collect();
     let rule = rule(spec, &kinds, report);
     let condition = spec
@@ -207,7 +210,7 @@ fn build_binding(
             }
         });
     let grants = grants(spec, pin, report);
-    let reads = reads(spec, pin, &events, report);
+    let reads = shown::reads(spec, pin, &events, report);
     check_policies(spec, &kinds, report);
     check_timeouts(spec, &kinds, report);
     if !is_object(&spec.properties_json) {
@@ -231,75 +234,6 @@ fn build_binding(
         repeatable: pin.is_none_or(|pin| pin.repeatable || !pin.side_effects),
         properties_json: spec.properties_json.clone(),
     })
-}
-
-/// The events, in their own order, each with what is shown of the content.
-fn events(
-    spec: &BindingSpec,
-    pin: Option<&Pin>,
-    report: &mut Report<'_>,
-) -> Vec<(EventKind, BodyDepth)> {
-    let pinned: Vec<(&str, BodyDepth)> = pin.map_or_else(Vec::new, |pin| {
-        pin.events
-            .iter()
-            .map(|own| (own.event.as_str(), own.body))
-            .collect()
-    });
-    let depth_of = |name: &str| {
-        let accepted = pinned
-            .iter()
-            .find(|(own, _)| *own == name)
-            .map(|(_, depth)| *depth);
-        spec.body.or(accepted).unwrap_or_else(|| asked_depth(spec))
-    };
-    let names: Vec<&str> = match &spec.events {
-        Some(names) => names.iter().map(String::as_str).collect(),
-        None => pinned.iter().map(|(name, _)| *name).collect(),
-    };
-    if names.is_empty() {
-        report.error("events", Problem::NoEvents);
-    }
-    let mut events = Vec::new();
-    for name in names {
-        match name.parse::<EventKind>() {
-            Err(_) => {
-                report.error(
-                    "events",
-                    unknown("event", name, EventKind::published().map(EventKind::name)),
-                );
-            }
-            Ok(event) if !event.is_published() => {
-                report.error("events", Problem::NotPublished { event })
-            }
-            Ok(event) if events.iter().any(|(own, _)| *own == event) => {}
-            Ok(event) => {
-                let depth = if table::shows_content(event) {
-                    depth_of(name)
-                } else {
-                    BodyDepth::None
-                };
-                events.push((event, depth));
-            }
-        }
-    }
-    events.sort_by_key(|(event, _)| *event);
-    events
-}
-
-/// The depth where neither the binding nor an accepted description says one: what `reads` needs.
-fn asked_depth(spec: &BindingSpec) -> BodyDepth {
-    let Some(reads) = spec
-        .reads
-        .as_ref()
-        .and_then(|words| Reads::parse(words).ok())
-    else {
-        return BodyDepth::None;
-    };
-    match (reads.body, reads.headers.is_empty()) {
-        (true, _) => BodyDepth::Full,
-        (false, false) => BodyDepth::Headers,
-        (false, true) => BodyDepth::None,
-    }
 }
 
 fn rule(spec: &BindingSpec, events: &[EventKind], report: &mut Report<'_>) -> Rule {
@@ -349,61 +283,6 @@ fn grants(spec: &BindingSpec, pin: Option<&Pin>, report: &mut Report<'_>) -> Gra
         report.error("may", Problem::Word { error, nearest });
         Grants::default()
     })
-}
-
-/// What the binding is shown. Without a word from anybody: all that the depth shows.
-fn reads(
-    spec: &BindingSpec,
-    pin: Option<&Pin>,
-    events: &[(EventKind, BodyDepth)],
-    report: &mut Report<'_>,
-) -> Reads {
-    let words = spec
-        .reads
-        .as_ref()
-        .or_else(|| pin.map(|pin| &pin.reads).filter(|words| !words.is_empty()));
-    let parsed = words.map(|words| Reads::parse(words));
-    let shows_headers = events.iter().any(|(_, depth)| depth.shows_headers());
-    let shows_body = events.iter().any(|(_, depth)| depth.shows_body());
-    match parsed {
-        Some(Err(error)) => {
-            let nearest = nearest(&error.word, table::READ_WORDS.iter().copied());
-            report.error("reads", Problem::Word { error, nearest });
-            Reads::default()
-        }
-        Some(Ok(mut reads)) => {
-            if let (Some(body), true) = (spec.body, spec.reads.is_some()) {
-                for (named, shown, what) in [
-                    (reads.body, body.shows_body(), "the body"),
-                    (
-                        !reads.headers.is_empty(),
-                        body.shows_headers(),
-                        "header fields",
-                    ),
-                ] {
-                    if named && !shown {
-                        report.error(
-                            "reads",
-                            Problem::NotShown {
-                                what,
-                                body: body.name(),
-                            },
-                        );
-                    }
-                }
-            }
-            reads.body |= shows_body;
-            reads
-        }
-        None => {
-            let mut reads = Reads::everything();
-            reads.body = shows_body;
-            if !shows_headers {
-                reads.headers = crate::grant::HeaderSet::default();
-            }
-            reads
-        }
-    }
 }
 
 fn check_policies(spec: &BindingSpec, events: &[EventKind], report: &mut Report<'_>) {
@@ -464,7 +343,11 @@ fn revision(spec: &BindingSpec, pin: Option<&Pin>) -> u64 {
     hasher.finish().max(1)
 }
 
-fn unknown<'a>(what: &'static str, name: &str, known: impl Iterator<Item = &'a str>) -> Problem {
+pub(super) fn unknown<'a>(
+    what: &'static str,
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> Problem {
     Problem::Unknown {
         what,
         name: name.to_owned(),
@@ -473,7 +356,7 @@ fn unknown<'a>(what: &'static str, name: &str, known: impl Iterator<Item = &'a s
 }
 
 /// The name that was probably meant.
-pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     known
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)

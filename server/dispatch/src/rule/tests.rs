@@ -31,7 +31,11 @@ impl RuleFacts for Facts<'_> {
 const MESSAGE: Facts<'static> = Facts {
     helo: Some("mail.Example.com"),
     sender: Some("User1@Example.com"),
-    recipients: &["other@example.net", "Person@example.com", "somename.x@example.org"],
+    recipients: &[
+        "other@example.net",
+        "Person@example.com",
+        "somename.x@example.org",
+    ],
     verb: None,
 };
 
@@ -75,19 +79,42 @@ fn the_documented_rules_match_what_they_say() {
 
 #[test]
 fn suffixes_have_no_dot_boundary_and_this_is_said() {
-    let facts = Facts { helo: Some("notexample.com"), ..MESSAGE };
+    let facts = Facts {
+        helo: Some("notexample.com"),
+        ..MESSAGE
+    };
     assert!(holds("EHLO=*example.com", &facts));
-    assert_eq!(Rule::parse("EHLO=*example.com").unwrap().warnings().len(), 1);
-    assert_eq!(Rule::parse("rcpt to=a@*example.com").unwrap().warnings().len(), 1);
-    for quiet in ["EHLO=*.example.com", "EHLO=example.com", "EHLO=*", "mail from=*example"] {
+    assert_eq!(
+        Rule::parse("EHLO=*example.com").unwrap().warnings().len(),
+        1
+    );
+    assert_eq!(
+        Rule::parse("rcpt to=a@*example.com")
+            .unwrap()
+            .warnings()
+            .len(),
+        1
+    );
+    for quiet in [
+        "EHLO=*.example.com",
+        "EHLO=example.com",
+        "EHLO=*",
+        "mail from=*example",
+    ] {
         assert!(Rule::parse(quiet).unwrap().warnings().is_empty(), "{quiet}");
     }
 }
 
 #[test]
 fn the_null_sender_is_a_sender_and_no_sender_is_none() {
-    let null = Facts { sender: Some(""), ..MESSAGE };
-    let none = Facts { sender: None, ..MESSAGE };
+    let null = Facts {
+        sender: Some(""),
+        ..MESSAGE
+    };
+    let none = Facts {
+        sender: None,
+        ..MESSAGE
+    };
     assert!(holds("MAIL FROM=*", &null));
     assert!(!holds("MAIL FROM=*@example.com", &null));
     assert!(!holds("MAIL FROM=*", &none));
@@ -96,14 +123,20 @@ fn the_null_sender_is_a_sender_and_no_sender_is_none() {
 
 #[test]
 fn the_domain_is_behind_the_last_at() {
-    let quoted = Facts { sender: Some("\"a@example.com\"@example.org"), ..MESSAGE };
+    let quoted = Facts {
+        sender: Some("\"a@example.com\"@example.org"),
+        ..MESSAGE
+    };
     assert!(holds("MAIL FROM=*@example.org", &quoted));
     assert!(!holds("MAIL FROM=*@example.com", &quoted));
 }
 
 #[test]
 fn keywords_ask_for_the_verb_where_there_is_one() {
-    let command = |verb| Facts { verb: Some(verb), ..MESSAGE };
+    let command = |verb| Facts {
+        verb: Some(verb),
+        ..MESSAGE
+    };
     assert!(holds("xfoo", &command("XFOO")));
     assert!(holds("EHLO", &command("helo")));
     assert!(holds("DATA", &command("BDAT")));
@@ -114,33 +147,55 @@ fn keywords_ask_for_the_verb_where_there_is_one() {
 
 #[test]
 fn errors_say_what_and_where() {
-    let cases: [(&str, usize, fn(&RuleProblem) -> bool); 9] = [
-        ("MAIL FROM=*;;EHLO=*", 13, |p| matches!(p, RuleProblem::EmptyCondition)),
-        ("MAIL FROM=*;", 13, |p| matches!(p, RuleProblem::EmptyCondition)),
-        ("MAIL FROM=*; FROM=x", 14, |p| matches!(p, RuleProblem::Command(_))),
+    type Case = (&'static str, usize, fn(&RuleProblem) -> bool);
+    let cases: [Case; 9] = [
+        ("MAIL FROM=*;;EHLO=*", 13, |p| {
+            matches!(p, RuleProblem::EmptyCondition)
+        }),
+        ("MAIL FROM=*;", 13, |p| {
+            matches!(p, RuleProblem::EmptyCondition)
+        }),
+        ("MAIL FROM=*; FROM=x", 14, |p| {
+            matches!(p, RuleProblem::Command(_))
+        }),
         ("EHLO=", 6, |p| matches!(p, RuleProblem::EmptyPattern)),
         ("RCPT TO=a*b", 10, |p| matches!(p, RuleProblem::Star)),
-        ("RCPT TO=a@b@c", 12, |p| matches!(p, RuleProblem::Character('@'))),
-        ("RCPT TO=a b", 10, |p| matches!(p, RuleProblem::Character(' '))),
+        ("RCPT TO=a@b@c", 12, |p| {
+            matches!(p, RuleProblem::Character('@'))
+        }),
+        ("RCPT TO=a b", 10, |p| {
+            matches!(p, RuleProblem::Character(' '))
+        }),
         ("EHLO=example*", 13, |p| matches!(p, RuleProblem::Star)),
         ("MAIL TO", 1, |p| matches!(p, RuleProblem::Keyword(_))),
     ];
     for (rule, column, expected) in cases {
         let error = Rule::parse(rule).unwrap_err();
-        assert!(expected(&error.problem) && error.column == column, "{error}");
+        assert!(
+            expected(&error.problem) && error.column == column,
+            "{error}"
+        );
     }
 }
 
 #[test]
 fn events_before_the_command_cannot_be_met() {
     let rule = Rule::parse("MAIL FROM=*@example.com").unwrap();
-    assert_eq!(rule.impossible_at(EventKind::InboundHelo).as_deref(), Some("MAIL FROM"));
+    assert_eq!(
+        rule.impossible_at(EventKind::InboundHelo).as_deref(),
+        Some("MAIL FROM")
+    );
     assert_eq!(rule.impossible_at(EventKind::InboundMail), None);
     assert_eq!(rule.impossible_at(EventKind::TransportSubmit), None);
     let rule = Rule::parse("EOD").unwrap();
     assert!(rule.impossible_at(EventKind::InboundHeaders).is_some());
     assert_eq!(rule.impossible_at(EventKind::InboundMessage), None);
-    assert!(Rule::parse("XFOO").unwrap().impossible_at(EventKind::InboundMail).is_some());
+    assert!(
+        Rule::parse("XFOO")
+            .unwrap()
+            .impossible_at(EventKind::InboundMail)
+            .is_some()
+    );
 }
 
 /// The grammar's patterns, read the slow way.

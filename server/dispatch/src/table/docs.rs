@@ -1,12 +1,12 @@
 //! The table as a page of the documentation.
 
-use std::fmt::Write as _;
-
 use crate::event::EventKind;
 use crate::fault::{FaultKind, Policy};
 use crate::verdict::FinishScope;
 
-use super::{DecisionKind, EditKind, decision_allowed, edit_allowed, finish_allowed, policy_allowed};
+use super::{
+    DecisionKind, EditKind, decision_allowed, edit_allowed, finish_allowed, policy_allowed,
+};
 
 /// The text of `docs/decisions-table.md`.
 #[must_use]
@@ -23,13 +23,15 @@ fn questions() -> impl Iterator<Item = EventKind> {
     EventKind::published().filter(|event| !event.is_one_way())
 }
 
-/// A table with an event in each row and `columns` across. Writing to a String cannot fail.
+/// A table with an event in each row and `columns` across.
 fn grid(page: &mut String, columns: &[String], cell: impl Fn(EventKind, usize) -> &'static str) {
-    let _ = writeln!(page, "| event | {} |", columns.join(" | "));
-    let _ = writeln!(page, "| --- |{}", " --- |".repeat(columns.len()));
+    line(page, &format!("| event | {} |", columns.join(" | ")));
+    line(page, &format!("| --- |{}", " --- |".repeat(columns.len())));
     for event in questions() {
-        let cells: Vec<&str> = (0..columns.len()).map(|column| cell(event, column)).collect();
-        let _ = writeln!(page, "| `{event}` | {} |", cells.join(" | "));
+        let cells: Vec<&str> = (0..columns.len())
+            .map(|column| cell(event, column))
+            .collect();
+        line(page, &format!("| `{event}` | {} |", cells.join(" | ")));
     }
     page.push('\n');
 }
@@ -37,11 +39,16 @@ fn grid(page: &mut String, columns: &[String], cell: impl Fn(EventKind, usize) -
 fn decisions(page: &mut String) {
     page.push_str("## Decisions\n\n");
     page.push_str(DECISIONS);
-    let columns: Vec<String> = DecisionKind::ALL.iter().map(|kind| format!("`{}`", kind.name())).collect();
+    let columns: Vec<String> = DecisionKind::ALL
+        .iter()
+        .map(|kind| format!("`{}`", kind.name()))
+        .collect();
     grid(page, &columns, |event, column| {
         match DecisionKind::ALL.get(column) {
             Some(kind) if !decision_allowed(event, *kind) => "",
-            Some(DecisionKind::Finish) if finish_allowed(event, FinishScope::Message) => "grant; event or message",
+            Some(DecisionKind::Finish) if finish_allowed(event, FinishScope::Message) => {
+                "grant; event or message"
+            }
             Some(DecisionKind::Finish) => "grant; event",
             Some(DecisionKind::Respond) => respond(event),
             Some(kind) if kind.needs_grant() => "grant",
@@ -69,21 +76,34 @@ fn edits(page: &mut String) {
             None => kind.name().to_owned(),
         })
         .collect();
-    grid(page, &columns, |event, column| match EditKind::ALL.get(column) {
-        Some(kind) if edit_allowed(event, *kind) => "yes",
-        _ => "",
+    grid(page, &columns, |event, column| {
+        match EditKind::ALL.get(column) {
+            Some(kind) if edit_allowed(event, *kind) => "yes",
+            _ => "",
+        }
     });
 }
 
 fn policies(page: &mut String) {
     page.push_str("## When a sink fails\n\n");
-    let kinds: Vec<String> = FaultKind::ALL.iter().map(|kind| format!("`{kind}`")).collect();
-    let _ = writeln!(page, "The kinds of failure are {}.\n", kinds.join(", "));
+    let kinds: Vec<String> = FaultKind::ALL
+        .iter()
+        .map(|kind| format!("`{kind}`"))
+        .collect();
+    line(
+        page,
+        &format!("The kinds of failure are {}.\n", kinds.join(", ")),
+    );
     page.push_str(POLICIES);
-    let columns: Vec<String> = Policy::ALL.iter().map(|policy| format!("`{policy}`")).collect();
-    grid(page, &columns, |event, column| match Policy::ALL.get(column) {
-        Some(policy) if policy_allowed(event, *policy) => outcome(event, *policy),
-        _ => "refused by `check`",
+    let columns: Vec<String> = Policy::ALL
+        .iter()
+        .map(|policy| format!("`{policy}`"))
+        .collect();
+    grid(page, &columns, |event, column| {
+        match Policy::ALL.get(column) {
+            Some(policy) if policy_allowed(event, *policy) => outcome(event, *policy),
+            _ => "refused by `check`",
+        }
     });
 }
 
@@ -92,7 +112,9 @@ fn outcome(event: EventKind, policy: Policy) -> &'static str {
     match policy {
         Policy::Continue => "as if not bound",
         Policy::Tempfail if transport => "stays queued",
-        Policy::Tempfail if matches!(event, EventKind::InboundConnect | EventKind::InboundTls) => "421",
+        Policy::Tempfail if matches!(event, EventKind::InboundConnect | EventKind::InboundTls) => {
+            "421"
+        }
         Policy::Tempfail => "451",
         Policy::Reject if transport => "DSN",
         Policy::Reject => "550",
@@ -103,17 +125,26 @@ fn outcome(event: EventKind, policy: Policy) -> &'static str {
 }
 
 fn later(page: &mut String) {
-    page.push_str("## One-way events\n\nNobody waits for an answer; a verdict is the sink's failure: ");
-    let names: Vec<String> =
-        EventKind::published().filter(|event| event.is_one_way()).map(|event| format!("`{event}`")).collect();
-    let _ = writeln!(page, "{}.\n", names.join(", "));
+    page.push_str(
+        "## One-way events\n\nNobody waits for an answer; a verdict is the sink's failure: ",
+    );
+    let names: Vec<String> = EventKind::published()
+        .filter(|event| event.is_one_way())
+        .map(|event| format!("`{event}`"))
+        .collect();
+    line(page, &format!("{}.\n", names.join(", ")));
     page.push_str(LATER);
     let names: Vec<String> = EventKind::ALL
         .iter()
         .filter(|event| !event.is_published())
         .map(|event| format!("`{event}`"))
         .collect();
-    let _ = writeln!(page, "Events: {}.", names.join(", "));
+    line(page, &format!("Events: {}.", names.join(", ")));
+}
+
+fn line(page: &mut String, text: &str) {
+    page.push_str(text);
+    page.push('\n');
 }
 
 const INTRODUCTION: &str = "\

@@ -8,9 +8,10 @@ fn page(name: &str) -> String {
 
 #[test]
 fn the_pages_of_the_documentation_are_up_to_date() {
-    for (name, text) in
-        [("decisions-table.md", render()), ("attributes.md", crate::attributes::render())]
-    {
+    for (name, text) in [
+        ("decisions-table.md", render()),
+        ("attributes.md", crate::attributes::render()),
+    ] {
         assert!(
             page(name) == text,
             "docs/{name} is out of date; run `cargo run -p postern-dispatch --example make-docs`"
@@ -20,16 +21,33 @@ fn the_pages_of_the_documentation_are_up_to_date() {
 
 #[test]
 fn one_way_events_and_those_of_later_versions_take_no_decision() {
-    for event in EventKind::ALL.iter().filter(|event| event.is_one_way() || !event.is_published()) {
-        assert!(!DecisionKind::ALL.iter().any(|decision| decision_allowed(*event, *decision)), "{event}");
+    for event in EventKind::ALL
+        .iter()
+        .filter(|event| event.is_one_way() || !event.is_published())
+    {
+        assert!(
+            !DecisionKind::ALL
+                .iter()
+                .any(|decision| decision_allowed(*event, *decision)),
+            "{event}"
+        );
     }
 }
 
 #[test]
 fn refusing_is_possible_wherever_somebody_waits_for_a_decision() {
     for event in EventKind::published().filter(|event| !event.is_one_way()) {
-        let refusals = [DecisionKind::Reject, DecisionKind::Tempfail, DecisionKind::Disconnect];
-        assert!(refusals.iter().any(|decision| decision_allowed(event, *decision)), "{event}");
+        let refusals = [
+            DecisionKind::Reject,
+            DecisionKind::Tempfail,
+            DecisionKind::Disconnect,
+        ];
+        assert!(
+            refusals
+                .iter()
+                .any(|decision| decision_allowed(event, *decision)),
+            "{event}"
+        );
         assert!(policy_allowed(event, Policy::Tempfail), "{event}");
     }
 }

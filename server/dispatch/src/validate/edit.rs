@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use postern_message::{
-    Edit, HeaderField, HeaderId, HeaderName, HeaderPlace, HeaderValue, NewRecipient, Notify, PropertyScope,
-    RecipientId, Value,
+    Edit, HeaderField, HeaderId, HeaderName, HeaderPlace, HeaderValue, NewRecipient, Notify,
+    PropertyScope, RecipientId, Value,
 };
 use postern_proto::v1 as wire;
 use postern_smtp::address::{ForwardPath, Mailbox, ReversePath};
@@ -13,8 +13,8 @@ use crate::fault::Fault;
 use crate::table::{self, EditKind};
 
 use super::{
-    MAX_EDITS, MAX_INLINE_OCTETS, MAX_PROPERTY_EDITS, MAX_PROPERTY_OCTETS, Question, Uploads, is_key, limit,
-    not_granted,
+    MAX_EDITS, MAX_INLINE_OCTETS, MAX_PROPERTY_EDITS, MAX_PROPERTY_OCTETS, Question, Uploads,
+    is_key, limit, not_granted,
 };
 
 /// Fields that carry the trace of the message; a grant must name them in full.
@@ -29,7 +29,12 @@ pub(super) fn edits(
 ) -> Result<Vec<Edit>, Fault> {
     limit("edits", edits.len(), MAX_EDITS)?;
     limit("property edits", properties.len(), MAX_PROPERTY_EDITS)?;
-    let mut checker = Checker { question, uploads, inline: 0, splice_end: 0 };
+    let mut checker = Checker {
+        question,
+        uploads,
+        inline: 0,
+        splice_end: 0,
+    };
     let mut checked = Vec::with_capacity(edits.len() + properties.len());
     for edit in edits {
         checked.push(checker.edit(edit)?);
@@ -50,7 +55,9 @@ struct Checker<'a, 'q> {
 impl Checker<'_, '_> {
     fn edit(&mut self, edit: wire::Edit) -> Result<Edit, Fault> {
         use wire::edit::Kind;
-        let kind = edit.kind.ok_or_else(|| Fault::protocol("an edit is unset or unknown"))?;
+        let kind = edit
+            .kind
+            .ok_or_else(|| Fault::protocol("an edit is unset or unknown"))?;
         match kind {
             Kind::InsertHeader(insert) => self.insert_header(insert),
             Kind::ReplaceHeader(replace) => self.replace_header(replace),
@@ -62,7 +69,9 @@ impl Checker<'_, '_> {
             Kind::SpliceBody(splice) => self.splice(splice),
             Kind::SetSender(set) => {
                 self.may(EditKind::Sender, self.question.binding.grants.sender)?;
-                Ok(Edit::SetSender { sender: self.reverse_path(&set.reverse_path)? })
+                Ok(Edit::SetSender {
+                    sender: self.reverse_path(&set.reverse_path)?,
+                })
             }
             Kind::AddRecipient(add) => {
                 self.may_recipients(EditKind::Recipients)?;
@@ -70,21 +79,35 @@ impl Checker<'_, '_> {
             }
             Kind::RemoveRecipient(remove) => {
                 self.may_recipients(EditKind::Recipients)?;
-                Ok(Edit::RemoveRecipient { id: recipient_id(&remove.recipient_id)? })
+                Ok(Edit::RemoveRecipient {
+                    id: recipient_id(&remove.recipient_id)?,
+                })
             }
             Kind::RewriteRecipient(rewrite) => {
                 self.may_recipients(EditKind::RewriteRecipient)?;
                 let id = self.recipient_of_event(&rewrite.recipient_id)?;
-                Ok(Edit::RewriteRecipient { id, address: self.forward_path(&rewrite.address)? })
+                Ok(Edit::RewriteRecipient {
+                    id,
+                    address: self.forward_path(&rewrite.address)?,
+                })
             }
             Kind::ReplaceRecipients(replace) => {
                 self.may_recipients(EditKind::Recipients)?;
                 if replace.recipients.is_empty() {
-                    return Err(Fault::protocol("the new list of recipients is empty; to drop a message is a decision"));
+                    return Err(Fault::protocol(
+                        "the new list of recipients is empty; to drop a message is a decision",
+                    ));
                 }
-                limit("recipients in the new list", replace.recipients.len(), 100_000)?;
-                let recipients =
-                    replace.recipients.iter().map(|add| self.new_recipient(add)).collect::<Result<_, _>>()?;
+                limit(
+                    "recipients in the new list",
+                    replace.recipients.len(),
+                    100_000,
+                )?;
+                let recipients = replace
+                    .recipients
+                    .iter()
+                    .map(|add| self.new_recipient(add))
+                    .collect::<Result<_, _>>()?;
                 Ok(Edit::ReplaceRecipients { recipients })
             }
             Kind::ReplaceBody(_) => Err(later("another body as a whole")),
@@ -119,17 +142,25 @@ impl Checker<'_, '_> {
         self.may_header(field.name())?;
         if replace.name.is_empty() {
             let (_, value) = self.header(field.name(), &replace.value)?;
-            return Ok(Edit::ReplaceHeader { id: field.id(), name: None, value });
+            return Ok(Edit::ReplaceHeader {
+                id: field.id(),
+                name: None,
+                value,
+            });
         }
         self.may_header(&replace.name)?;
         let (name, value) = self.header(&replace.name, &replace.value)?;
-        Ok(Edit::ReplaceHeader { id: field.id(), name: Some(name), value })
+        Ok(Edit::ReplaceHeader {
+            id: field.id(),
+            name: Some(name),
+            value,
+        })
     }
 
     fn header(&self, name: &[u8], value: &[u8]) -> Result<(HeaderName, HeaderValue), Fault> {
         let name = HeaderName::parse(name).map_err(|error| Fault::protocol(error.to_string()))?;
-        let value =
-            HeaderValue::parse(value, self.question.utf8).map_err(|error| Fault::protocol(error.to_string()))?;
+        let value = HeaderValue::parse(value, self.question.utf8)
+            .map_err(|error| Fault::protocol(error.to_string()))?;
         Ok((name, value))
     }
 
@@ -140,22 +171,38 @@ impl Checker<'_, '_> {
             .version
             .and_then(|version| version.header(HeaderId(id)))
             .filter(|field| {
-                binding.depth(self.question.event).shows_headers() && binding.reads.headers.contains(field.name())
+                binding.depth(self.question.event).shows_headers()
+                    && binding.reads.headers.contains(field.name())
             })
-            .ok_or_else(|| Fault::protocol(format!("no header field that the binding was shown has the id {id}")))
+            .ok_or_else(|| {
+                Fault::protocol(format!(
+                    "no header field that the binding was shown has the id {id}"
+                ))
+            })
     }
 
     /// The place behind a field: before the next one of the version that was shown, or the end.
     fn after(&self, id: HeaderId) -> HeaderPlace {
-        let fields = self.question.version.map_or(&[][..], |version| version.headers());
+        let fields = self
+            .question
+            .version
+            .map_or(&[][..], |version| version.headers());
         let mut behind = fields.iter().skip_while(|field| field.id() != id).skip(1);
-        behind.next().map_or(HeaderPlace::Last, |field| HeaderPlace::Before(field.id()))
+        behind
+            .next()
+            .map_or(HeaderPlace::Last, |field| HeaderPlace::Before(field.id()))
     }
 
     fn may_header(&self, name: &[u8]) -> Result<(), Fault> {
         let grants = &self.question.binding.grants.headers;
-        let is_trace = TRACE_FIELDS.iter().any(|own| own.eq_ignore_ascii_case(name));
-        let granted = if is_trace { grants.names(name) } else { grants.contains(name) };
+        let is_trace = TRACE_FIELDS
+            .iter()
+            .any(|own| own.eq_ignore_ascii_case(name));
+        let granted = if is_trace {
+            grants.names(name)
+        } else {
+            grants.contains(name)
+        };
         self.may_at_event(EditKind::Headers)?;
         if granted {
             return Ok(());
@@ -172,16 +219,25 @@ impl Checker<'_, '_> {
             .offset
             .checked_add(splice.remove_bytes)
             .ok_or_else(|| Fault::protocol("a splice ends beyond all numbers"))?;
-        let size = self.question.version.and_then(|version| version.body_size());
+        let size = self
+            .question
+            .version
+            .and_then(|version| version.body_size());
         if size.is_some_and(|size| end > size) {
-            return Err(Fault::protocol(format!("a splice ends at {end}, behind the end of the body")));
+            return Err(Fault::protocol(format!(
+                "a splice ends at {end}, behind the end of the body"
+            )));
         }
         self.splice_end = end;
         let insert = match splice.insert {
             Some(data) => self.data(data)?,
             None => Bytes::new(),
         };
-        Ok(Edit::SpliceBody { offset: splice.offset, remove: splice.remove_bytes, insert })
+        Ok(Edit::SpliceBody {
+            offset: splice.offset,
+            remove: splice.remove_bytes,
+            insert,
+        })
     }
 
     fn data(&mut self, data: wire::Data) -> Result<Bytes, Fault> {
@@ -195,13 +251,19 @@ impl Checker<'_, '_> {
                 .uploads
                 .take(id)
                 .ok_or_else(|| Fault::protocol(format!("there is no finished upload {id}"))),
-            None => Err(Fault::protocol("the octets of a splice are unset or unknown")),
+            None => Err(Fault::protocol(
+                "the octets of a splice are unset or unknown",
+            )),
         }
     }
 
     fn may(&self, kind: EditKind, granted: bool) -> Result<(), Fault> {
         self.may_at_event(kind)?;
-        if granted { Ok(()) } else { Err(not_granted(kind.grant().unwrap_or_else(|| kind.name()))) }
+        if granted {
+            Ok(())
+        } else {
+            Err(not_granted(kind.grant().unwrap_or_else(|| kind.name())))
+        }
     }
 
     fn may_recipients(&self, kind: EditKind) -> Result<(), Fault> {
@@ -213,12 +275,19 @@ impl Checker<'_, '_> {
         if table::edit_allowed(event, kind) {
             Ok(())
         } else {
-            Err(Fault::protocol(format!("{} cannot be changed at {event}", kind.name())))
+            Err(Fault::protocol(format!(
+                "{} cannot be changed at {event}",
+                kind.name()
+            )))
         }
     }
 
     fn reverse_path(&self, octets: &[u8]) -> Result<ReversePath, Fault> {
-        if octets.is_empty() { Ok(ReversePath::Null) } else { self.mailbox(octets).map(ReversePath::Mailbox) }
+        if octets.is_empty() {
+            Ok(ReversePath::Null)
+        } else {
+            self.mailbox(octets).map(ReversePath::Mailbox)
+        }
     }
 
     fn forward_path(&self, octets: &[u8]) -> Result<ForwardPath, Fault> {
@@ -237,17 +306,24 @@ impl Checker<'_, '_> {
         if !add.parent_recipient_id.is_empty() {
             return Err(later("recipients that take the place of others"));
         }
-        let mut recipient =
-            NewRecipient { address: self.forward_path(&add.address)?, orcpt: None, notify: None };
+        let mut recipient = NewRecipient {
+            address: self.forward_path(&add.address)?,
+            orcpt: None,
+            notify: None,
+        };
         for parameter in &add.parameters {
             let value = parameter.value.as_deref().unwrap_or_default();
             if parameter.keyword.eq_ignore_ascii_case(b"ORCPT") && recipient.orcpt.is_none() {
                 recipient.orcpt = Some(orcpt(value)?);
-            } else if parameter.keyword.eq_ignore_ascii_case(b"NOTIFY") && recipient.notify.is_none() {
+            } else if parameter.keyword.eq_ignore_ascii_case(b"NOTIFY")
+                && recipient.notify.is_none()
+            {
                 recipient.notify = Some(notify(value)?);
             } else {
                 let keyword = parameter.keyword.escape_ascii();
-                return Err(Fault::protocol(format!("a new recipient takes ORCPT and NOTIFY once each, not {keyword}")));
+                return Err(Fault::protocol(format!(
+                    "a new recipient takes ORCPT and NOTIFY once each, not {keyword}"
+                )));
             }
         }
         Ok(recipient)
@@ -257,8 +333,12 @@ impl Checker<'_, '_> {
     fn recipient_of_event(&self, octets: &[u8]) -> Result<RecipientId, Fault> {
         let id = recipient_id(octets)?;
         let other = self.question.recipient.is_some_and(|own| own != id);
-        if self.question.event == EventKind::InboundRcpt && (other || self.question.recipient.is_none()) {
-            return Err(Fault::protocol("only the recipient that is asked about can be changed here"));
+        if self.question.event == EventKind::InboundRcpt
+            && (other || self.question.recipient.is_none())
+        {
+            return Err(Fault::protocol(
+                "only the recipient that is asked about can be changed here",
+            ));
         }
         Ok(id)
     }
@@ -278,14 +358,22 @@ impl Checker<'_, '_> {
                 PropertyScope::Recipient(self.recipient_of_event(&property.recipient_id)?)
             }
             Ok(wire::PropertyScope::Unspecified) | Err(_) => {
-                return Err(Fault::protocol("the scope of a property is unset or unknown"));
+                return Err(Fault::protocol(
+                    "the scope of a property is unset or unknown",
+                ));
             }
         };
         if !is_key(&property.key) {
-            return Err(Fault::protocol("the key of a property is not [a-z0-9][a-z0-9._-]{0,62}"));
+            return Err(Fault::protocol(
+                "the key of a property is not [a-z0-9][a-z0-9._-]{0,62}",
+            ));
         }
         let value = property.value.map(value).transpose()?;
-        Ok(Edit::SetProperty { scope, key: property.key, value })
+        Ok(Edit::SetProperty {
+            scope,
+            key: property.key,
+            value,
+        })
     }
 }
 
@@ -297,7 +385,9 @@ fn value(value: wire::Value) -> Result<Value, Fault> {
         Some(Kind::Octets(octets)) => checked(octets.len()).map(|()| Value::Bytes(octets)),
         Some(Kind::Integer(number)) => Ok(Value::Int(number)),
         Some(Kind::Flag(flag)) => Ok(Value::Bool(flag)),
-        None => Err(Fault::protocol("the value of a property is unset or unknown")),
+        None => Err(Fault::protocol(
+            "the value of a property is unset or unknown",
+        )),
     }
 }
 
@@ -310,13 +400,19 @@ fn recipient_id(octets: &[u8]) -> Result<RecipientId, Fault> {
 /// `addr-type ";" xtext` (RFC 3461, section 4.2).
 fn orcpt(value: &[u8]) -> Result<Bytes, Fault> {
     let mut parts = value.splitn(2, |octet| *octet == b';');
-    let (kind, address) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let (kind, address) = (
+        parts.next().unwrap_or_default(),
+        parts.next().unwrap_or_default(),
+    );
     let is_atom = !kind.is_empty() && kind.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-');
-    let is_xtext = !address.is_empty() && address.iter().all(|b| b.is_ascii_graphic() && *b != b'=');
+    let is_xtext =
+        !address.is_empty() && address.iter().all(|b| b.is_ascii_graphic() && *b != b'=');
     if is_atom && is_xtext && value.len() <= 500 {
         Ok(Bytes::copy_from_slice(value))
     } else {
-        Err(Fault::protocol("ORCPT is not type;xtext of at most 500 octets"))
+        Err(Fault::protocol(
+            "ORCPT is not type;xtext of at most 500 octets",
+        ))
     }
 }
 
@@ -331,7 +427,11 @@ fn notify(value: &[u8]) -> Result<Notify, Fault> {
             b"SUCCESS" => &mut notify.success,
             b"FAILURE" => &mut notify.failure,
             b"DELAY" => &mut notify.delay,
-            _ => return Err(Fault::protocol("NOTIFY is not NEVER or a list of SUCCESS, FAILURE, DELAY")),
+            _ => {
+                return Err(Fault::protocol(
+                    "NOTIFY is not NEVER or a list of SUCCESS, FAILURE, DELAY",
+                ));
+            }
         };
         *flag = true;
     }

@@ -15,9 +15,19 @@ pub(super) fn reject(reply: Option<wire::Reply>, question: &Question<'_>) -> Res
     Ok(reply)
 }
 
-pub(super) fn tempfail(reply: Option<wire::Reply>, question: &Question<'_>) -> Result<Reply, Fault> {
-    let before_commands = matches!(question.event, EventKind::InboundConnect | EventKind::InboundTls);
-    let reply = make(reply, Some(if before_commands { 421 } else { 451 }), question)?;
+pub(super) fn tempfail(
+    reply: Option<wire::Reply>,
+    question: &Question<'_>,
+) -> Result<Reply, Fault> {
+    let before_commands = matches!(
+        question.event,
+        EventKind::InboundConnect | EventKind::InboundTls
+    );
+    let reply = make(
+        reply,
+        Some(if before_commands { 421 } else { 451 }),
+        question,
+    )?;
     expect(&reply, "tempfail", |class| class == 4)?;
     if reply.code().value() == 421 && !before_commands {
         return Err(Fault::protocol("421 ends the connection; use disconnect"));
@@ -25,7 +35,10 @@ pub(super) fn tempfail(reply: Option<wire::Reply>, question: &Question<'_>) -> R
     Ok(reply)
 }
 
-pub(super) fn disconnect(reply: Option<wire::Reply>, question: &Question<'_>) -> Result<Reply, Fault> {
+pub(super) fn disconnect(
+    reply: Option<wire::Reply>,
+    question: &Question<'_>,
+) -> Result<Reply, Fault> {
     let reply = make(reply, Some(421), question)?;
     expect(&reply, "disconnect", |class| class == 4 || class == 5)?;
     Ok(reply)
@@ -37,7 +50,9 @@ pub(super) fn respond(reply: Option<wire::Reply>, question: &Question<'_>) -> Re
         let class = question.reply.map(|own| own.code().class());
         expect(&reply, "respond to this reply", |own| Some(own) == class)?;
     } else if table::refusal_only(question.event, question.verb) {
-        expect(&reply, "respond to this command", |class| class == 4 || class == 5)?;
+        expect(&reply, "respond to this command", |class| {
+            class == 4 || class == 5
+        })?;
     } else {
         expect(&reply, "respond", |class| class != 3)?;
     }
@@ -48,16 +63,26 @@ fn expect(reply: &Reply, decision: &str, fits: impl Fn(u8) -> bool) -> Result<()
     if fits(reply.code().class()) {
         Ok(())
     } else {
-        Err(Fault::protocol(format!("code {} contradicts {decision}", reply.code())))
+        Err(Fault::protocol(format!(
+            "code {} contradicts {decision}",
+            reply.code()
+        )))
     }
 }
 
 /// Makes the reply. Without one the gateway's own with the code `own` stands, if the decision has one.
-fn make(reply: Option<wire::Reply>, own: Option<u16>, question: &Question<'_>) -> Result<Reply, Fault> {
+fn make(
+    reply: Option<wire::Reply>,
+    own: Option<u16>,
+    question: &Question<'_>,
+) -> Result<Reply, Fault> {
     let refused = |error: &dyn std::fmt::Display| Fault::protocol(format!("reply: {error}"));
     let reply = match (reply, own) {
         (Some(reply), _) => reply,
-        (None, Some(code)) => wire::Reply { code: code.into(), ..wire::Reply::default() },
+        (None, Some(code)) => wire::Reply {
+            code: code.into(),
+            ..wire::Reply::default()
+        },
         (None, None) => return Err(Fault::protocol("respond needs a reply")),
     };
     let number = u16::try_from(reply.code).map_err(|_| refused(&"the code is out of range"))?;
@@ -65,7 +90,11 @@ fn make(reply: Option<wire::Reply>, own: Option<u16>, question: &Question<'_>) -
     let enhanced = match (reply.enhanced_code.as_ref(), code.class()) {
         (b"", 3) => None,
         (b"", class) => {
-            let detail = if class == 2 { (0, 0) } else { (7, u16::from(number != 421)) };
+            let detail = if class == 2 {
+                (0, 0)
+            } else {
+                (7, u16::from(number != 421))
+            };
             EnhancedCode::new(class, detail.0, detail.1).ok()
         }
         (text, _) => {
@@ -75,15 +104,21 @@ fn make(reply: Option<wire::Reply>, own: Option<u16>, question: &Question<'_>) -
     };
     let text = match reply.lines.as_slice() {
         [] => vec![ReplyText::new(default_text(code)).map_err(|error| refused(&error))?],
-        lines => lines.iter().map(|line| text(line, question.utf8)).collect::<Result<_, _>>()?,
+        lines => lines
+            .iter()
+            .map(|line| text(line, question.utf8))
+            .collect::<Result<_, _>>()?,
     };
     Reply::new(code, enhanced, text).map_err(|error| refused(&error))
 }
 
 fn text(line: &[u8], utf8: bool) -> Result<ReplyText, Fault> {
-    let line = std::str::from_utf8(line).map_err(|_| Fault::protocol("reply: a line is not UTF-8"))?;
+    let line =
+        std::str::from_utf8(line).map_err(|_| Fault::protocol("reply: a line is not UTF-8"))?;
     if !utf8 && !line.is_ascii() {
-        return Err(Fault::protocol("reply: a line is not ASCII, and the client did not give SMTPUTF8"));
+        return Err(Fault::protocol(
+            "reply: a line is not ASCII, and the client did not give SMTPUTF8",
+        ));
     }
     ReplyText::new(line.to_owned()).map_err(|error| Fault::protocol(format!("reply: {error}")))
 }
