@@ -129,6 +129,7 @@ impl Writer {
             });
         if let Err(error) = done {
             self.roll_back();
+            self.make_room(&error);
             return Err(error);
         }
         let committed = self
@@ -159,7 +160,16 @@ impl Writer {
             self.failed = Some(why.clone());
             return SpoolError::Failed(why);
         }
-        error.into()
+        let error = error.into();
+        self.make_room(&error);
+        error
+    }
+
+    /// On a full disk a checkpoint lets the WAL begin anew, so that removals find room in it.
+    fn make_room(&self, error: &SpoolError) {
+        if error.is_no_space() {
+            self.signals.finish.store(true, Ordering::Release);
+        }
     }
 
     fn roll_back(&mut self) {
