@@ -1,0 +1,206 @@
+//! What an attempt came to for one recipient.
+
+use std::time::SystemTime;
+
+use postern_message::Status;
+use postern_smtp::client::{Delivery, Failure, Obstacle, Response, Stage};
+
+use super::connection::OpenError;
+use super::maildir::MaildirError;
+
+/// What an attempt came to for one recipient, and in whose words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempted {
+    /// What it came to.
+    pub fate: Fate,
+    /// In these words.
+    pub status: Status,
+}
+
+/// What an attempt came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// In a store that this gateway delivers to itself, or at an LMTP server.
+    Delivered,
+    /// At the next hop.
+    Relayed,
+    /// Not now.
+    Deferred,
+    /// Never.
+    Failed,
+}
+
+impl Attempted {
+    /// Our own words.
+    pub fn own(fate: Fate, subject: u16, detail: u16, text: String, at: SystemTime) -> Self {
+        let class = match fate {
+            Fate::Delivered | Fate::Relayed => 2,
+            Fate::Deferred => 4,
+            Fate::Failed => 5,
+        };
+        let status = Status { at, code: None, enhanced: Some((class, subject, detail)), text, remote: None };
+        Self { fate, status }
+    }
+
+    /// The result of a transaction with a peer. `None`: the attempt says nothing of the message, since the connection had
+    /// carried others before and was lost or closed before this one's content was through. Try again on another one.
+    pub fn from_peer(
+        delivery: &Delivery,
+        peer: &PeerFacts<'_>,
+        at: SystemTime,
+    ) -> Option<Self> {
+        match delivery {
+            Delivery::Accepted(response) => {
+                let fate = if peer.lmtp { Fate::Delivered } else { Fate::Relayed };
+                Some(Self::said(fate, response, peer.host, at))
+            }
+            Delivery::Refused { stage, response } => {
+                let closing = response.announces_close();
+                if peer.reused && closing && matches!(stage, Stage::Mail | Stage::Rset | Stage::Idle) {
+                    return None;
+                }
+                let fate = if response.is_permanent() { Fate::Failed } else { Fate::Deferred };
+                Some(Self::said(fate, response, peer.host, at))
+            }
+            Delivery::Impossible(obstacle) => Some(Self::impossible(obstacle, at)),
+            Delivery::Broken(failure) => {
+                let lost = peer.reused && is_loss(failure);
+                (!lost).then(|| Self::broken(failure, peer.host, at))
+            }
+        }
+    }
+
+    /// No session with the peer came about.
+    pub fn from_open_error(error: &OpenError, host: &str, at: SystemTime) -> Self {
+        match error {
+            OpenError::Connect(error) => {
+                let fate = if error.is_permanent() { Fate::Failed } else { Fate::Deferred };
+                let (subject, detail) = error.status();
+                Self::own(fate, subject, detail, error.to_string(), at)
+            }
+            OpenError::Session { failure, .. } => Self::broken(failure, host, at),
+            OpenError::Handshake { .. } => Self::own(Fate::Deferred, 7, 5, error.to_string(), at),
+        }
+    }
+
+    /// The result of a delivery to a Maildir.
+    pub fn from_maildir(result: &Result<String, MaildirError>, at: SystemTime) -> Self {
+        match result {
+            Ok(name) => Self::own(Fate::Delivered, 0, 0, format!("delivered as {name}"), at),
+            Err(error) => {
+                let fate = if error.is_permanent() { Fate::Failed } else { Fate::Deferred };
+                let (subject, detail) = error.status();
+                Self::own(fate, subject, detail, error.to_string(), at)
+            }
+        }
+    }
+
+    fn said(fate: Fate, response: &Response, host: &str, at: SystemTime) -> Self {
+        let class = (response.code / 100) as u8;
+        let enhanced = response
+            .enhanced
+            .map_or((class, 0, 0), |code| (code.class(), code.subject(), code.detail()));
+        // A code of class 3 has no place in a status; it can only have come where another was due.
+        let enhanced = matches!(class, 2 | 4 | 5).then_some(enhanced);
+        let text = words(response);
+        let status = Status { at, code: Some(response.code), enhanced, text, remote: Some(host.to_owned()) };
+        Self { fate, status }
+    }
+
+    fn impossible(obstacle: &Obstacle, at: SystemTime) -> Self {
+        let (subject, detail) = obstacle.status();
+        Self::own(Fate::Failed, subject, detail, obstacle.to_string(), at)
+    }
+
+    fn broken(failure: &Failure, host: &str, at: SystemTime) -> Self {
+        let fate = if failure.is_permanent() { Fate::Failed } else { Fate::Deferred };
+        match failure {
+            Failure::Refused { response, .. } => {
+                let mut said = Self::said(fate, response, host, at);
+                said.fate = fate;
+                if fate == Fate::Deferred {
+                    // A 5xx greeting that we take for passing must not read as final.
+                    said.status.enhanced = Some((4, 3, 2));
+                }
+                said
+            }
+            Failure::Content(_) => Self::own(fate, 6, 0, failure.to_string(), at),
+            _ => {
+                let mut own = Self::own(fate, 4, 2, failure.to_string(), at);
+                own.status.remote = Some(host.to_owned());
+                own
+            }
+        }
+    }
+}
+
+/// What is known of the peer of a transaction.
+#[derive(Debug, Clone, Copy)]
+pub struct PeerFacts<'a> {
+    /// Its host name.
+    pub host: &'a str,
+    /// It speaks LMTP: what it accepts is delivered.
+    pub lmtp: bool,
+    /// The connection had carried other messages before.
+    pub reused: bool,
+}
+
+/// The peer cannot have taken the message, and nothing of it is to blame.
+fn is_loss(failure: &Failure) -> bool {
+    let before_the_end = |stage: &Stage| !matches!(stage, Stage::ContentReply | Stage::Content);
+    match failure {
+        Failure::Disconnected { stage } => before_the_end(stage),
+        Failure::Refused { stage, response } => response.announces_close() && before_the_end(stage),
+        _ => false,
+    }
+}
+
+/// The reply's lines without control characters, one after the other.
+fn words(response: &Response) -> String {
+    let lines = response.lines.iter().map(|line| {
+        String::from_utf8_lossy(line)
+            .chars()
+            .map(|c| if c.is_control() { '?' } else { c })
+            .collect::<String>()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use std::sync::Arc;
+
+    const AT: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn refused(stage: Stage, code: u16) -> Delivery {
+        let response = Response { code, enhanced: None, lines: vec![Bytes::from_static(b"no\x1bt now")] };
+        Delivery::Refused { stage, response: Arc::new(response) }
+    }
+
+    fn facts(reused: bool) -> PeerFacts<'static> {
+        PeerFacts { host: "mx.test", lmtp: false, reused }
+    }
+
+    #[test]
+    fn classes_decide_and_words_are_kept_without_controls() {
+        let failed = Attempted::from_peer(&refused(Stage::Rcpt, 550), &facts(false), AT);
+        let Some(Attempted { fate: Fate::Failed, status }) = failed else { panic!("{failed:?}") };
+        assert_eq!(status.enhanced, Some((5, 0, 0)));
+        assert_eq!(status.text, "no?t now");
+        let deferred = Attempted::from_peer(&refused(Stage::Rcpt, 450), &facts(false), AT);
+        assert_eq!(deferred.map(|a| a.fate), Some(Fate::Deferred));
+    }
+
+    #[test]
+    fn a_connection_that_ended_between_messages_says_nothing_of_the_next_one() {
+        let closed = refused(Stage::Mail, 421);
+        assert_eq!(Attempted::from_peer(&closed, &facts(true), AT), None);
+        assert!(Attempted::from_peer(&closed, &facts(false), AT).is_some());
+        for (stage, told) in [(Stage::Mail, false), (Stage::Data, false), (Stage::ContentReply, true)] {
+            let broken = Delivery::Broken(Arc::new(Failure::Disconnected { stage }));
+            assert_eq!(Attempted::from_peer(&broken, &facts(true), AT).is_some(), told, "{stage}");
+        }
+    }
+}

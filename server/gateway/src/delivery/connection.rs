@@ -1,0 +1,365 @@
+//! A connection to a peer: the client machine with a socket, TLS and a clock.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use postern_smtp::client::{Action, Config, Failure, Report, Session, TlsUse, Transaction, Wants};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsConnector;
+
+use super::content::ContentReader;
+use super::destination::Hop;
+use super::link::{ConnectError, Connected, Connector, Link};
+
+/// Time for a TLS handshake with a next hop.
+const HANDSHAKE: Duration = Duration::from_secs(30);
+/// Time to send a farewell to a peer that wants no session.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Slices given to one write.
+const SLICES: usize = 32;
+
+/// How a peer is spoken to.
+#[derive(Clone)]
+pub struct Peer {
+    /// Where it is.
+    pub hop: Hop,
+    /// The settings of the protocol.
+    pub config: Arc<Config>,
+    /// TLS for STARTTLS.
+    pub tls: Arc<ClientConfig>,
+}
+
+/// Why a connection could not be opened for messages.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The session failed before it could take a message.
+    #[error("{address}: {failure}")]
+    Session {
+        /// The peer's address.
+        address: String,
+        /// Why.
+        failure: Arc<Failure>,
+    },
+    /// The TLS handshake failed. On another connection, without TLS, it may work.
+    #[error("{address}: TLS handshake: {source}")]
+    Handshake {
+        /// The peer's address.
+        address: String,
+        /// The TLS library's error, or that of the connection.
+        source: io::Error,
+    },
+}
+
+/// An open session with a peer.
+pub struct Connection {
+    session: Session,
+    link: Box<dyn Link>,
+    input: BytesMut,
+    output: VecDeque<Bytes>,
+    unflushed: bool,
+    host: String,
+    address: String,
+    messages: u32,
+}
+
+/// What a turn of the session ended with.
+enum Turn {
+    StartTls,
+    Ready,
+    Finished(Report),
+    Closed(Option<Arc<Failure>>),
+}
+
+enum Io {
+    Read,
+    Wrote,
+    Eof,
+}
+
+impl Connection {
+    /// Connects, greets, and encrypts where `peer.config` says so.
+    ///
+    /// # Errors
+    /// [`OpenError`]. After [`OpenError::Handshake`] nothing is tried again here; see [`Connection::open_plain`].
+    pub async fn open(peer: &Peer, connector: &dyn Connector) -> Result<Self, OpenError> {
+        Self::open_with(peer, Arc::clone(&peer.config), connector).await
+    }
+
+    /// As [`Connection::open`], and without TLS even if the peer offers it.
+    ///
+    /// # Errors
+    /// [`OpenError`], not [`OpenError::Handshake`].
+    pub async fn open_plain(peer: &Peer, connector: &dyn Connector) -> Result<Self, OpenError> {
+        let mut config = Config::clone(&peer.config);
+        config.tls = TlsUse::Never;
+        Self::open_with(peer, Arc::new(config), connector).await
+    }
+
+    async fn open_with(
+        peer: &Peer,
+        config: Arc<Config>,
+        connector: &dyn Connector,
+    ) -> Result<Self, OpenError> {
+        let Connected { link, address } = connector.connect(&peer.hop).await?;
+        let mut connection = Self {
+            session: Session::new(config, false, now()),
+            link,
+            input: BytesMut::new(),
+            output: VecDeque::new(),
+            unflushed: false,
+            host: peer.hop.address.host().to_owned(),
+            address,
+            messages: 0,
+        };
+        loop {
+            match connection.turn(&mut None).await {
+                Turn::Ready => return Ok(connection),
+                Turn::StartTls => connection = connection.encrypt(&peer.tls).await?,
+                Turn::Finished(_) => {}
+                Turn::Closed(failure) => {
+                    let abandoned = || Arc::new(Failure::Abandoned { stage: postern_smtp::client::Stage::Greeting });
+                    return Err(OpenError::Session {
+                        address: connection.address,
+                        failure: failure.unwrap_or_else(abandoned),
+                    });
+                }
+            }
+        }
+    }
+
+    async fn encrypt(self, tls: &Arc<ClientConfig>) -> Result<Self, OpenError> {
+        let Self { mut session, link, host, address, .. } = self;
+        let failed = |source| OpenError::Handshake { address: address.clone(), source };
+        let name = ServerName::try_from(host.clone())
+            .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+        let handshake = TlsConnector::from(Arc::clone(tls)).connect(name, link);
+        let stream = match timeout(HANDSHAKE, handshake).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(source)) => return Err(failed(source)),
+            Err(_) => return Err(failed(io::ErrorKind::TimedOut.into())),
+        };
+        session.tls_established(now());
+        Ok(Self {
+            session,
+            link: Box::new(stream),
+            input: BytesMut::new(),
+            output: VecDeque::new(),
+            unflushed: false,
+            host,
+            address,
+            messages: 0,
+        })
+    }
+
+    /// The peer's host name, as configured.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The peer's address.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Whether the connection is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.session.encrypted()
+    }
+
+    /// Whether the connection takes another message.
+    pub fn is_ready(&self) -> bool {
+        self.session.is_ready()
+    }
+
+    /// Transactions begun so far.
+    pub fn messages(&self) -> u32 {
+        self.messages
+    }
+
+    /// The most recipients that the peer takes in one transaction, if it said so (RFC 9422).
+    pub fn most_recipients(&self) -> Option<usize> {
+        let most = self.session.peer().limits.recipients;
+        most.map(|most| usize::try_from(most).unwrap_or(usize::MAX))
+    }
+
+    /// Sends a message. Always comes to an end, by the time-outs of the configuration at the latest.
+    /// `None`: the session was not ready, and nothing was sent.
+    pub async fn deliver(&mut self, transaction: Transaction, content: ContentReader) -> Option<Report> {
+        self.session.send(transaction, now()).ok()?;
+        self.messages = self.messages.saturating_add(1);
+        let mut content = Some(content);
+        loop {
+            match self.turn(&mut content).await {
+                Turn::Finished(report) => return Some(report),
+                Turn::Closed(_) => return None,
+                Turn::Ready | Turn::StartTls => {}
+            }
+        }
+    }
+
+    /// Resolves when the peer closes the idle connection, or says something that ends it. May be dropped at any time.
+    pub async fn closed(&mut self) {
+        loop {
+            if let Turn::Closed(_) = self.turn(&mut None).await {
+                return;
+            }
+        }
+    }
+
+    /// Says QUIT and waits for the answer, briefly.
+    pub async fn quit(mut self) {
+        self.session.quit(now());
+        self.closed().await;
+    }
+
+    async fn turn(&mut self, content: &mut Option<ContentReader>) -> Turn {
+        loop {
+            while let Some(action) = self.session.poll_action() {
+                match action {
+                    Action::Send(octets) => self.output.push_back(octets),
+                    Action::StartTls => return Turn::StartTls,
+                    Action::Ready => return Turn::Ready,
+                    Action::Finished(report) => return Turn::Finished(report),
+                    Action::Close(failure) => {
+                        self.farewell().await;
+                        return Turn::Closed(failure);
+                    }
+                }
+            }
+            if self.session.wants() == Wants::Nothing {
+                return Turn::Closed(None);
+            }
+            if self.output.is_empty() && self.session.wants() == Wants::Content {
+                self.feed(content).await;
+            } else {
+                self.step().await;
+            }
+        }
+    }
+
+    /// Gives the session the next piece of the content.
+    async fn feed(&mut self, content: &mut Option<ContentReader>) {
+        let piece = match content {
+            Some(content) => content.next().await,
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        };
+        match piece {
+            Ok(Some(piece)) => self.session.content(piece, now()),
+            Ok(None) => self.session.content_end(now()),
+            Err(error) => {
+                tracing::error!(%error, "content cannot be read, delivery given up");
+                self.session.abandon();
+            }
+        }
+    }
+
+    /// Writes and reads at the same time, until something came of it or the session's time is up.
+    async fn step(&mut self) {
+        let deadline = self.session.poll_timeout();
+        let io = poll_fn(|cx| self.poll_io(cx));
+        let result = match deadline {
+            Some((at, _)) => match timeout_at(Instant::from_std(at), io).await {
+                Ok(result) => result,
+                Err(_) => return self.session.handle_timeout(now()),
+            },
+            None => io.await,
+        };
+        match result {
+            Ok(Io::Read) => self.session.handle_input(&mut self.input, now()),
+            Ok(Io::Wrote) => {}
+            Ok(Io::Eof) => self.session.handle_eof(),
+            Err(error) => {
+                tracing::debug!(address = self.address, %error, "connection lost");
+                self.session.handle_eof();
+            }
+        }
+    }
+
+    fn poll_io(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Io>> {
+        let written = self.poll_write(cx);
+        // Also when writing failed: what the peer said before it went away may be the reason.
+        let mut room = [0; 4096];
+        let mut read = ReadBuf::new(&mut room);
+        match Pin::new(&mut self.link).poll_read(cx, &mut read) {
+            Poll::Ready(Ok(())) if read.filled().is_empty() => Poll::Ready(Ok(Io::Eof)),
+            Poll::Ready(Ok(())) => {
+                self.input.extend_from_slice(read.filled());
+                Poll::Ready(Ok(Io::Read))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => match written {
+                Ok(true) => Poll::Ready(Ok(Io::Wrote)),
+                Ok(false) => Poll::Pending,
+                Err(error) => Poll::Ready(Err(error)),
+            },
+        }
+    }
+
+    /// Writes what it can. True if everything was written just now.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        while !self.output.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let mut used = 0;
+            for (slot, octets) in slices.iter_mut().zip(&self.output) {
+                *slot = IoSlice::new(octets);
+                used += 1;
+            }
+            let slices = slices.get(..used).unwrap_or_default();
+            match Pin::new(&mut self.link).poll_write_vectored(cx, slices) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(written)) => self.advance(written),
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => return Ok(false),
+            }
+            self.unflushed = true;
+        }
+        if !self.unflushed {
+            return Ok(false);
+        }
+        match Pin::new(&mut self.link).poll_flush(cx) {
+            Poll::Ready(result) => result.map(|()| {
+                self.unflushed = false;
+                true
+            }),
+            Poll::Pending => Ok(false),
+        }
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        while let Some(front) = self.output.front_mut() {
+            if written < front.len() {
+                front.advance(written);
+                return;
+            }
+            written -= front.len();
+            self.output.pop_front();
+        }
+    }
+
+    /// Sends what is left to be sent to a peer that the session has ended with.
+    async fn farewell(&mut self) {
+        let rest = poll_fn(|cx| match self.poll_write(cx) {
+            Ok(false) if !self.output.is_empty() || self.unflushed => Poll::Pending,
+            _ => Poll::Ready(()),
+        });
+        if timeout(FAREWELL, rest).await.is_err() {
+            tracing::debug!("a peer did not take our QUIT");
+        }
+    }
+}
+
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}

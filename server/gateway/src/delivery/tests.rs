@@ -1,0 +1,64 @@
+//! Deliveries to peers in memory and on sockets, and into Maildirs.
+#![allow(clippy::unwrap_used)]
+
+mod against_peers;
+mod into_maildir;
+pub(crate) mod peer;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use postern_message::{
+    ClientFacts, Envelope, HeaderLimits, HeaderParser, Message, MessageId, Origin, Properties, Recipient, Version,
+};
+use postern_smtp::address::{ForwardPath, ReversePath};
+use postern_spool::ReadAt;
+
+/// A content in memory.
+pub(crate) struct InMemory(pub(crate) Bytes);
+
+#[async_trait::async_trait]
+impl ReadAt for InMemory {
+    async fn read_at(&self, offset: u64, max: usize) -> std::io::Result<Bytes> {
+        let start = usize::try_from(offset).unwrap().min(self.0.len());
+        Ok(self.0.slice(start..(start + max).min(self.0.len())))
+    }
+
+    fn available(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn is_complete(&self) -> bool {
+        true
+    }
+
+    async fn wait_beyond(&self, offset: u64) -> bool {
+        offset < self.available()
+    }
+}
+
+pub(crate) fn message(content: &Bytes, recipients: &[&str], received_at: SystemTime) -> Message {
+    let mut parser = HeaderParser::new(HeaderLimits::default());
+    let section = parser.feed(content).unwrap().unwrap();
+    let recipients = recipients.iter().map(|address| {
+        Recipient::new(ForwardPath::parse(format!("<{address}>").as_bytes(), true).unwrap())
+    });
+    Message {
+        id: MessageId::new(),
+        session: None,
+        server: "inbound".to_owned(),
+        origin: Origin::Smtp,
+        received_at,
+        client: ClientFacts::default(),
+        envelope: Envelope::new(ReversePath::parse(b"<from@sender.test>", true).unwrap()),
+        recipients: recipients.collect(),
+        properties: Properties::new(),
+        session_properties: Properties::new(),
+        version: Version::original(&section, Some(content.len() as u64)),
+    }
+}
+
+pub(crate) fn in_memory(content: &Bytes) -> Arc<dyn ReadAt> {
+    Arc::new(InMemory(content.clone()))
+}

@@ -1,0 +1,157 @@
+//! What all parts of the transport core share, on all runtime threads.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use parking_lot::Mutex;
+use postern_spool::{StoreDriver, StoredMessage};
+use rustls::ClientConfig;
+use tokio::sync::mpsc;
+
+use super::clock::Clock;
+use super::queue::Queue;
+use super::routes::Routes;
+use super::schedule::Schedule;
+use super::slots::{Slot, Slots, Source};
+use crate::delivery::{Connector, Destination};
+
+/// The settings of the transport core.
+#[derive(Clone)]
+pub struct Settings {
+    /// The name given after EHLO, and in reports of virtual servers that are no more.
+    pub hostname: String,
+    /// The host name of each virtual server.
+    pub hostnames: HashMap<String, String>,
+    /// Where which recipient's mail goes.
+    pub routes: Routes,
+    /// Waits between attempts, and their end.
+    pub schedule: Schedule,
+    /// Time for a next hop's reply to a command.
+    pub command_timeout: Duration,
+    /// Time for a next hop's reply to the end of the content.
+    pub data_timeout: Duration,
+    /// Connections to one destination at the same time; deliveries at the same time to Maildirs.
+    pub connections_per_destination: usize,
+    /// Time for all bindings of `transport.submit` together.
+    pub submit_budget: Duration,
+    /// What a refusal means for a message that was held because of a binding, by the binding's name. Where none is named:
+    /// [`HeldRefusal::Quarantine`].
+    pub held_refusals: HashMap<String, HeldRefusal>,
+    /// Messages in memory at the same time.
+    pub messages_in_memory: usize,
+}
+
+/// What a refusal means for a message that was accepted and held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HeldRefusal {
+    /// Kept until a person acts.
+    #[default]
+    Quarantine,
+    /// Dropped, on record.
+    Discard,
+}
+
+/// How long a connection waits for another message, and messages sent over it before it is closed.
+pub(crate) const IDLE: Duration = Duration::from_secs(5);
+pub(crate) const MESSAGES_PER_CONNECTION: u32 = 1000;
+/// Recipients in one transaction, if the peer does not say that it takes fewer (RFC 5321 4.5.3.1.8).
+pub(crate) const RECIPIENTS: usize = 100;
+/// When a message is looked at again for which a queue had no room.
+pub(crate) const NO_ROOM: Duration = Duration::from_secs(15);
+
+/// The shared parts.
+pub(crate) struct Core {
+    pub(crate) settings: Settings,
+    pub(crate) store: Arc<dyn StoreDriver>,
+    pub(crate) connector: Arc<dyn Connector>,
+    pub(crate) tls: Arc<ClientConfig>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) slots: Arc<Slots>,
+    workers: Vec<mpsc::Sender<Order>>,
+    queues: Mutex<HashMap<Destination, Arc<Queue>>>,
+}
+
+/// What a worker is to do.
+pub(crate) enum Order {
+    /// Take up a message.
+    Begin(Begun),
+    /// Make connections for a queue.
+    Serve(Arc<Queue>),
+}
+
+/// A message that was taken up.
+pub(crate) struct Begun {
+    pub(crate) stored: StoredMessage,
+    /// The stage in the spool is an earlier one than that in `stored`.
+    pub(crate) unrecorded: bool,
+    pub(crate) slot: Slot,
+}
+
+impl Core {
+    pub(crate) fn new(
+        settings: Settings,
+        store: Arc<dyn StoreDriver>,
+        connector: Arc<dyn Connector>,
+        tls: Arc<ClientConfig>,
+        clock: Arc<dyn Clock>,
+        workers: Vec<mpsc::Sender<Order>>,
+    ) -> Self {
+        let slots = Arc::new(Slots::new(settings.messages_in_memory));
+        Self { settings, store, connector, tls, clock, slots, workers, queues: Mutex::default() }
+    }
+
+    pub(crate) fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
+    /// The host name of a virtual server.
+    pub(crate) fn hostname(&self, server: &str) -> &str {
+        self.settings.hostnames.get(server).unwrap_or(&self.settings.hostname)
+    }
+
+    /// Takes a message up on a worker, if there is room in memory. Otherwise it is found again by its due time.
+    pub(crate) fn begin(&self, worker: usize, stored: StoredMessage, source: Source) -> bool {
+        let Some(slot) = self.slots.take(stored.message.id, source) else {
+            return false;
+        };
+        self.order(worker, Order::Begin(Begun { stored, unrecorded: false, slot }))
+    }
+
+    fn order(&self, worker: usize, order: Order) -> bool {
+        let place = worker % self.workers.len().max(1);
+        self.workers.get(place).is_some_and(|worker| worker.try_send(order).is_ok())
+    }
+
+    /// The queue of a destination.
+    pub(crate) fn queue(&self, destination: &Destination) -> Arc<Queue> {
+        let mut queues = self.queues.lock();
+        if let Some(queue) = queues.get(destination) {
+            return Arc::clone(queue);
+        }
+        let mut hasher = DefaultHasher::new();
+        destination.hash(&mut hasher);
+        let owner = (hasher.finish() % self.workers.len().max(1) as u64) as usize;
+        let queue = Arc::new(Queue::new(
+            destination.clone(),
+            owner,
+            self.settings.connections_per_destination.max(1),
+            (self.settings.messages_in_memory / 2).max(1),
+        ));
+        queues.insert(destination.clone(), Arc::clone(&queue));
+        queue
+    }
+
+    /// Has the owner of a queue make connections for it, if it needs any.
+    pub(crate) fn serve(&self, queue: &Arc<Queue>) {
+        if queue.ask_for_service() && !self.order(queue.owner(), Order::Serve(Arc::clone(queue))) {
+            queue.service_refused();
+        }
+    }
+}
+
+/// Room for the orders of a worker: one for each message in memory, and one for each destination.
+pub(crate) fn orders(settings: &Settings) -> usize {
+    settings.messages_in_memory + 1024
+}

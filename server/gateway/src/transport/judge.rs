@@ -1,0 +1,83 @@
+//! What the transport core asks of the dispatcher. A seam, so that the core is tested without sinks.
+
+use std::sync::Arc;
+
+use postern_dispatch::budget::Budget;
+use postern_dispatch::content::Content;
+use postern_dispatch::dispatcher::{Dispatcher, SharedPlan};
+use postern_dispatch::event::EventKind;
+use postern_dispatch::exchange::MessageRuling;
+use postern_dispatch::transport::{DeliveryResult, TransportScope};
+use postern_message::Message;
+
+use crate::delivery::BoxFuture;
+
+/// Asks the sinks about messages. One for each runtime thread.
+pub trait Judge: Send + Sync {
+    /// Begins with a message.
+    fn begin(&self, message: &Message, content: Arc<dyn Content>) -> Box<dyn Case>;
+
+    /// Whether any binding is bound to the event on this virtual server.
+    fn listens(&self, server: &str, event: EventKind) -> bool;
+}
+
+/// One message before the sinks.
+pub trait Case: Send + Sync {
+    /// Asks about `transport.submit`, from the binding `from` on.
+    fn submit(&self, budget: &Budget, from: Option<&str>, attempt: u32) -> BoxFuture<'static, MessageRuling>;
+
+    /// Asks again about an inbound event that the message was held at, from the binding `from` on that it was held by.
+    fn redo_inbound(
+        &self,
+        budget: &Budget,
+        event: EventKind,
+        from: &str,
+        attempt: u32,
+    ) -> BoxFuture<'static, MessageRuling>;
+
+    /// Tells what became of an attempt. Never waits.
+    fn tell(&self, result: DeliveryResult);
+}
+
+/// The sinks of the plan, asked by the dispatcher of this thread.
+pub struct Sinks {
+    dispatcher: Dispatcher,
+    plan: SharedPlan,
+}
+
+impl Sinks {
+    /// Asks by `dispatcher`, which has the same plan.
+    pub fn new(dispatcher: Dispatcher, plan: SharedPlan) -> Self {
+        Self { dispatcher, plan }
+    }
+}
+
+impl Judge for Sinks {
+    fn begin(&self, message: &Message, content: Arc<dyn Content>) -> Box<dyn Case> {
+        Box::new(self.dispatcher.begin_message(message.clone(), content))
+    }
+
+    fn listens(&self, server: &str, event: EventKind) -> bool {
+        self.plan.load().wants(server, event)
+    }
+}
+
+impl Case for TransportScope {
+    fn submit(&self, budget: &Budget, from: Option<&str>, attempt: u32) -> BoxFuture<'static, MessageRuling> {
+        Box::pin(TransportScope::submit(self, budget, from, attempt))
+    }
+
+    fn redo_inbound(
+        &self,
+        budget: &Budget,
+        event: EventKind,
+        from: &str,
+        attempt: u32,
+    ) -> BoxFuture<'static, MessageRuling> {
+        Box::pin(TransportScope::redo_inbound(self, budget, event, from, attempt))
+    }
+
+    fn tell(&self, result: DeliveryResult) {
+        self.tell_delivery_result(result);
+    }
+}

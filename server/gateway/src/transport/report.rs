@@ -1,0 +1,292 @@
+//! Delivery status notifications: what the sender is told when mail cannot be delivered (RFC 3464, RFC 6522).
+//!
+//! A report is made in memory, so all that goes into it is bounded. Everything that strangers said (replies of next
+//! hops, header fields of the message) is escaped or encoded before it stands in a report.
+
+use std::fmt::Write as _;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
+use postern_message::{Message, MessageId, Recipient, Status};
+use postern_smtp::address::ForwardPath;
+
+use super::encoding::{decode_xtext, quoted_printable, shown};
+
+/// Most octets of the header section that are returned.
+pub(crate) const RETURNED_HEADERS: usize = 16 * 1024;
+/// Messages up to this size are returned whole where `RET=FULL` asks for it; of others the header section.
+pub(crate) const RETURNED_MESSAGE: u64 = 64 * 1024;
+
+/// What a report says.
+pub(crate) struct Report<'a> {
+    /// The id of the report as a message.
+    pub(crate) id: MessageId,
+    /// The host that reports.
+    pub(crate) hostname: &'a str,
+    /// The message that could not be delivered.
+    pub(crate) message: &'a Message,
+    /// Whom it did not reach. Not empty.
+    pub(crate) failures: Vec<Failure<'a>>,
+    /// What of it is returned.
+    pub(crate) returned: Returned,
+    /// When the report is made.
+    pub(crate) now: SystemTime,
+}
+
+/// A recipient that the message did not reach.
+pub(crate) struct Failure<'a> {
+    pub(crate) recipient: &'a Recipient,
+    pub(crate) status: &'a Status,
+    /// Its time was over, where otherwise it was refused.
+    pub(crate) expired: bool,
+}
+
+/// What of the message goes back with the report.
+pub(crate) enum Returned {
+    /// Its header section, or the beginning of it.
+    Headers(Bytes),
+    /// All of it: lines with CRLF, none of them binary.
+    Message(Bytes),
+}
+
+/// A report as a message.
+pub(crate) struct Built {
+    pub(crate) content: Bytes,
+    /// It has octets above 127.
+    pub(crate) eight_bit: bool,
+    /// It has addresses that only SMTPUTF8 can carry (RFC 6533).
+    pub(crate) smtp_utf8: bool,
+}
+
+impl Report<'_> {
+    /// Writes the report.
+    pub(crate) fn build(&self) -> Built {
+        let utf8 = self.needs_utf8();
+        let boundary = format!("=_{}", self.id);
+        let mut text = self.header(&boundary);
+        for part in [self.explanation(utf8), self.statuses(utf8)] {
+            let _ = write!(text, "--{boundary}\r\n{part}\r\n");
+        }
+        let _ = write!(text, "--{boundary}\r\n");
+        let mut content = text.into_bytes();
+        self.append_returned(utf8, &mut content);
+        content.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+        Built { eight_bit: !content.is_ascii(), smtp_utf8: utf8, content: content.into() }
+    }
+
+    fn needs_utf8(&self) -> bool {
+        let recipients = self.failures.iter().map(|failure| &failure.recipient.address);
+        !self.message.envelope.sender.is_ascii() || !recipients.clone().all(ForwardPath::is_ascii)
+    }
+
+    fn header(&self, boundary: &str) -> String {
+        let Self { hostname, id, message, .. } = self;
+        let sender = message.envelope.sender.to_string();
+        let date = date(self.now);
+        format!(
+            "Date: {date}\r\n\
+             From: Mail Delivery System <MAILER-DAEMON@{hostname}>\r\n\
+             To: {sender}\r\n\
+             Subject: Mail could not be delivered\r\n\
+             Message-ID: <{id}@{hostname}>\r\n\
+             Auto-Submitted: auto-replied\r\n\
+             MIME-Version: 1.0\r\n\
+             Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"{boundary}\"\r\n\
+             \r\n\
+             This is a delivery status notification in MIME format.\r\n"
+        )
+    }
+
+    /// The part for people.
+    fn explanation(&self, utf8: bool) -> String {
+        let charset = if utf8 { "utf-8" } else { "us-ascii" };
+        let encoding = if utf8 { "8bit" } else { "7bit" };
+        let mut text = format!(
+            "Content-Type: text/plain; charset={charset}\r\n\
+             Content-Transfer-Encoding: {encoding}\r\n\
+             Content-Description: Notification\r\n\r\n\
+             The mail system at {} could not deliver your message of\r\n\
+             {} to these recipients:\r\n",
+            self.hostname,
+            date(self.message.received_at),
+        );
+        for Failure { recipient, status, expired } in &self.failures {
+            let why = match (&status.remote, expired) {
+                (_, true) => "It could not be delivered in time. The last attempt ended with:".to_owned(),
+                (Some(host), false) => format!("{} said:", shown(host, 255)),
+                (None, false) => "It was refused:".to_owned(),
+            };
+            let _ = write!(text, "\r\n{}\r\n{}\r\n", recipient.address, fold(&why, "  "));
+            let _ = write!(text, "{}\r\n", fold(&diagnostic(status), "    "));
+        }
+        let _ = write!(
+            text,
+            "\r\nNo further attempt will be made. The message has the id\r\n{} at {}.\r\n",
+            self.message.id, self.hostname
+        );
+        text
+    }
+
+    /// The part for programs.
+    fn statuses(&self, utf8: bool) -> String {
+        let kind = if utf8 { "global-delivery-status" } else { "delivery-status" };
+        let mut text = format!("Content-Type: message/{kind}\r\n");
+        if utf8 {
+            text.push_str("Content-Transfer-Encoding: 8bit\r\n");
+        }
+        let _ = write!(
+            text,
+            "Content-Description: Delivery report\r\n\r\nReporting-MTA: dns; {}\r\n",
+            self.hostname
+        );
+        let envid = self.message.envelope.envid.as_deref().and_then(decode_xtext);
+        if let Some(envid) = envid.filter(|envid| envid.is_ascii()) {
+            let _ = write!(text, "Original-Envelope-Id: {envid}\r\n");
+        }
+        let _ = write!(text, "Arrival-Date: {}\r\n", date(self.message.received_at));
+        for failure in &self.failures {
+            text.push_str("\r\n");
+            failure.write(utf8, &mut text);
+        }
+        text
+    }
+
+    fn append_returned(&self, utf8: bool, content: &mut Vec<u8>) {
+        let (kind, encoding, body): (_, _, Vec<u8>) = match &self.returned {
+            Returned::Message(message) => {
+                let kind = if utf8 { "message/global" } else { "message/rfc822" };
+                let encoding = if message.is_ascii() { "7bit" } else { "8bit" };
+                (kind, encoding, message.to_vec())
+            }
+            Returned::Headers(headers) if utf8 && is_plain(headers) => {
+                ("message/global-headers", "8bit", headers.to_vec())
+            }
+            Returned::Headers(headers) if headers.is_ascii() && is_plain(headers) => {
+                ("text/rfc822-headers", "7bit", headers.to_vec())
+            }
+            Returned::Headers(headers) => {
+                ("text/rfc822-headers", "quoted-printable", quoted_printable(headers))
+            }
+        };
+        let head = format!(
+            "Content-Type: {kind}\r\n\
+             Content-Transfer-Encoding: {encoding}\r\n\
+             Content-Description: Undelivered message\r\n\r\n"
+        );
+        content.extend_from_slice(head.as_bytes());
+        content.extend_from_slice(&body);
+    }
+}
+
+impl Failure<'_> {
+    /// The fields of one recipient (RFC 3464 2.3).
+    fn write(&self, utf8: bool, text: &mut String) {
+        let Self { recipient, status, .. } = self;
+        if let Some(original) = recipient.orcpt.as_deref().and_then(original_recipient) {
+            let _ = write!(text, "{}\r\n", fold(&format!("Original-Recipient: {original}"), ""));
+        }
+        let address = match &recipient.address {
+            ForwardPath::Postmaster => "Postmaster",
+            ForwardPath::Mailbox(mailbox) => mailbox.as_str(),
+        };
+        let kind = if utf8 && !address.is_ascii() { "utf-8" } else { "rfc822" };
+        let _ = write!(text, "Final-Recipient: {kind}; {address}\r\nAction: failed\r\n");
+        let _ = write!(text, "Status: {}\r\n", self.status_code());
+        if let Some(host) = &status.remote {
+            let _ = write!(text, "Remote-MTA: dns; {}\r\n", shown(host, 255));
+        }
+        if status.code.is_some() {
+            let line = format!("Diagnostic-Code: smtp; {}", diagnostic(status));
+            let _ = write!(text, "{}\r\n", fold(&line, ""));
+        }
+        let _ = write!(text, "Last-Attempt-Date: {}\r\n", date(status.at));
+    }
+
+    /// Always of class 5, since `Action: failed` says that this is final.
+    fn status_code(&self) -> String {
+        match self.status.enhanced {
+            Some((5, subject, detail)) if !self.expired => format!("5.{subject}.{detail}"),
+            _ if self.expired => "5.4.7".to_owned(),
+            _ => "5.0.0".to_owned(),
+        }
+    }
+}
+
+/// Reply code and text on one line, escaped and bounded.
+fn diagnostic(status: &Status) -> String {
+    let text = shown(&status.text, 1000);
+    match status.code {
+        Some(code) => format!("{code} {text}"),
+        None => text,
+    }
+}
+
+/// `type;xtext` of ORCPT as a field's value.
+fn original_recipient(orcpt: &[u8]) -> Option<String> {
+    let at = orcpt.iter().position(|&octet| octet == b';')?;
+    let (kind, address) = (orcpt.get(..at)?, orcpt.get(at + 1..)?);
+    let kind = std::str::from_utf8(kind).ok()?;
+    let address = decode_xtext(address).filter(|address| address.is_ascii())?;
+    let atom = !kind.is_empty() && kind.bytes().all(|o| o.is_ascii_alphanumeric() || o == b'-');
+    atom.then(|| format!("{kind};{address}"))
+}
+
+/// Breaks a line at blanks so that no line is longer than 78 octets where that is possible, and none longer than 900.
+/// Every line begins with `indent`; those after the first with a blank more, so that it can be a header field.
+fn fold(line: &str, indent: &str) -> String {
+    let mut folded = indent.to_owned();
+    let mut length = indent.len();
+    let mut first = true;
+    for word in line.split_ascii_whitespace() {
+        for piece in pieces(word) {
+            if !first && length + 1 + piece.len() > 78 {
+                folded.push_str("\r\n");
+                folded.push_str(indent);
+                folded.push(' ');
+                length = indent.len() + 1;
+            } else if !first {
+                folded.push(' ');
+                length += 1;
+            }
+            folded.push_str(piece);
+            length += piece.len();
+            first = false;
+        }
+    }
+    folded
+}
+
+/// A word in pieces of at most 900 octets.
+fn pieces(word: &str) -> impl Iterator<Item = &str> {
+    let mut left = Some(word);
+    std::iter::from_fn(move || {
+        let word = left?;
+        let mut end = word.len().min(900);
+        while !word.is_char_boundary(end) {
+            end -= 1;
+        }
+        let (piece, rest) = word.split_at(end);
+        left = (!rest.is_empty()).then_some(rest);
+        Some(piece)
+    })
+}
+
+/// Lines of at most 998 octets that end with CRLF, and no NUL: fit to be sent without an encoding.
+pub(crate) fn is_plain(octets: &[u8]) -> bool {
+    let mut rest = octets;
+    while let Some(end) = rest.iter().position(|&octet| matches!(octet, b'\r' | b'\n')) {
+        if end > 998 || !rest.get(end..).is_some_and(|tail| tail.starts_with(b"\r\n")) {
+            return false;
+        }
+        rest = rest.get(end + 2..).unwrap_or_default();
+    }
+    rest.len() <= 998 && !octets.contains(&0)
+}
+
+fn date(at: SystemTime) -> String {
+    let timestamp = Timestamp::try_from(at).unwrap_or_default();
+    let zoned = timestamp.to_zoned(jiff::tz::TimeZone::UTC);
+    DateTimePrinter::new().zoned_to_string(&zoned).unwrap_or_default()
+}

@@ -1,0 +1,151 @@
+//! What is done with the results of an attempt: recorded, logged, and told to the sinks that want to know.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use postern_dispatch::event::EventKind;
+use postern_dispatch::transport::{DeliveryResult, DeliveryStatus, RecipientResult};
+use postern_message::{AttemptId, Recipient, RecipientState, Status};
+use postern_smtp::reply::{Code, EnhancedCode, Reply, ReplyText};
+
+use super::job::Job;
+use super::settle::Outcome;
+use super::spooled::Spooled;
+use super::worker::Context;
+
+/// Where an attempt went.
+pub(crate) struct Attempt {
+    id: AttemptId,
+    destination: String,
+    host: String,
+    address: String,
+}
+
+impl Attempt {
+    pub(crate) fn new(destination: String, host: &str, address: &str) -> Self {
+        Self { id: AttemptId::new(), destination, host: host.to_owned(), address: address.to_owned() }
+    }
+
+    /// No connection was made.
+    pub(crate) fn without_host(destination: String) -> Self {
+        Self::new(destination, "", "")
+    }
+}
+
+/// Records the results of a group, then tells of them. Returns when they are on stable storage.
+pub(crate) async fn record(
+    context: &Context,
+    job: &Arc<Job>,
+    outcomes: Vec<(usize, Outcome)>,
+    partly: bool,
+    attempt: &Attempt,
+) {
+    let recorded = job.record(&context.core, context.place, outcomes, partly).await;
+    for (index, state) in &recorded.changes {
+        if let Some(recipient) = job.message.recipients.get(*index) {
+            log(job, recipient, state, attempt);
+        }
+    }
+    if context.judge.listens(&job.message.server, EventKind::DeliveryResult) {
+        tell(context, job, &recorded.changes, attempt).await;
+    }
+}
+
+fn log(job: &Job, recipient: &Recipient, state: &RecipientState, attempt: &Attempt) {
+    let Some((what, status)) = words(state) else { return };
+    let reply = status.map_or_else(String::new, |status| {
+        format!("{}{}", status.code.map_or_else(String::new, |code| format!("{code} ")), status.text)
+    });
+    tracing::info!(
+        message = %job.message.id,
+        recipient = %recipient.id,
+        to = %recipient.address,
+        attempt = %attempt.id,
+        destination = attempt.destination,
+        address = attempt.address,
+        reply,
+        "{what}"
+    );
+}
+
+fn words(state: &RecipientState) -> Option<(&'static str, Option<&Status>)> {
+    Some(match state {
+        RecipientState::Delivered(status) => ("delivered", Some(status)),
+        RecipientState::Relayed(status) => ("relayed", Some(status)),
+        RecipientState::Failed(status) => ("failed", Some(status)),
+        RecipientState::Expired(status) => ("expired", Some(status)),
+        RecipientState::Pending { last, .. } => ("deferred", last.as_ref()),
+        RecipientState::Discarded(_) => return None,
+    })
+}
+
+async fn tell(context: &Context, job: &Job, changes: &[(usize, RecipientState)], attempt: &Attempt) {
+    let message = &job.message;
+    let now = context.core.now();
+    let recipients: Vec<_> = changes
+        .iter()
+        .filter_map(|(index, state)| {
+            let recipient = message.recipients.get(*index)?;
+            let (status, words, attempts, due) = match state {
+                RecipientState::Delivered(words) => (DeliveryStatus::Delivered, Some(words), None, None),
+                RecipientState::Relayed(words) => (DeliveryStatus::Relayed, Some(words), None, None),
+                RecipientState::Failed(words) => (DeliveryStatus::Failed, Some(words), None, None),
+                RecipientState::Expired(words) => (DeliveryStatus::Expired, Some(words), None, None),
+                RecipientState::Pending { attempts, due, last } => {
+                    (DeliveryStatus::Deferred, last.as_ref(), Some(*attempts), *due)
+                }
+                RecipientState::Discarded(_) => return None,
+            };
+            Some(RecipientResult {
+                id: recipient.id,
+                address: recipient.address.clone(),
+                status,
+                reply: words.and_then(reply),
+                attempts: attempts.unwrap_or_else(|| earlier_attempts(recipient) + 1),
+                retry_in: due.map(|due| due.duration_since(now).unwrap_or(Duration::ZERO)),
+            })
+        })
+        .collect();
+    if recipients.is_empty() {
+        return;
+    }
+    let content = match Spooled::read(Arc::clone(&job.content), message.version.body_offset()).await {
+        Ok(content) => Arc::new(content),
+        Err(error) => {
+            tracing::warn!(message = %message.id, %error, "content cannot be read, delivery.result not told");
+            return;
+        }
+    };
+    let (address, port) = match attempt.address.parse::<SocketAddr>() {
+        Ok(address) => (address.ip().to_string(), address.port()),
+        Err(_) => (attempt.address.clone(), 0),
+    };
+    context.judge.begin(message, content).tell(DeliveryResult {
+        attempt: attempt.id,
+        destination: Bytes::copy_from_slice(attempt.destination.as_bytes()),
+        host: Bytes::copy_from_slice(attempt.host.as_bytes()),
+        address,
+        port,
+        recipients,
+        age: now.duration_since(message.received_at).unwrap_or(Duration::ZERO),
+    });
+}
+
+fn earlier_attempts(recipient: &Recipient) -> u32 {
+    match recipient.state {
+        RecipientState::Pending { attempts, .. } => attempts,
+        _ => 0,
+    }
+}
+
+/// A status as a reply. What a reply cannot hold is left out.
+fn reply(status: &Status) -> Option<Reply> {
+    let enhanced = status.enhanced.and_then(|(class, subject, detail)| EnhancedCode::new(class, subject, detail).ok());
+    let implied = || enhanced.map(|enhanced| u16::from(enhanced.class()) * 100 + 50);
+    let code = Code::new(status.code.or_else(implied)?).ok()?;
+    let enhanced = enhanced.filter(|enhanced| enhanced.class() == code.class());
+    let text = status.text.lines().take(16).map(ReplyText::lossy).collect();
+    Reply::new(code, enhanced, text).ok()
+}

@@ -1,0 +1,123 @@
+//! Which messages are being worked on, and how many may be.
+//!
+//! A message in a slot is in memory: its record, and its content if that is small. All others wait in the spool.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use postern_message::MessageId;
+use tokio::sync::Notify;
+
+/// Messages from the spool that were done lately, kept so that they are not taken for new ones.
+const RECENT: usize = 4096;
+
+/// The bounded set of messages in memory.
+pub(crate) struct Slots {
+    most: usize,
+    inner: Mutex<Inner>,
+    /// Told when the scanner of the spool should look again.
+    pub(crate) scan: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    taken: HashSet<MessageId>,
+    recent: VecDeque<MessageId>,
+    /// Due messages were left in the spool for want of a slot.
+    behind: bool,
+}
+
+/// Where a message comes from that wants a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// It was just committed.
+    Fresh,
+    /// It was found due in the spool.
+    Spool,
+}
+
+/// A message's place in memory, until it is dropped.
+pub(crate) struct Slot {
+    slots: Arc<Slots>,
+    id: MessageId,
+    source: Source,
+}
+
+impl Slots {
+    pub(crate) fn new(most: usize) -> Self {
+        Self { most: most.max(1), inner: Mutex::new(Inner::default()), scan: Notify::new() }
+    }
+
+    /// A slot for a message. `None`: it has one, or had one just now, or there is none left; then it stays in the spool.
+    /// A quarter of the slots is kept for messages that wait in the spool, so that new ones do not starve them.
+    pub(crate) fn take(self: &Arc<Self>, id: MessageId, source: Source) -> Option<Slot> {
+        let mut inner = self.inner.lock();
+        let most = match source {
+            Source::Fresh => self.most - self.most / 4,
+            Source::Spool => self.most,
+        };
+        if inner.taken.contains(&id) || (source == Source::Fresh && inner.recent.contains(&id)) {
+            return None;
+        }
+        if inner.taken.len() >= most {
+            inner.behind = true;
+            return None;
+        }
+        inner.taken.insert(id);
+        Some(Slot { slots: Arc::clone(self), id, source })
+    }
+
+    /// How many messages the scanner may take now. None left: it is told when there are.
+    pub(crate) fn free(&self) -> usize {
+        let mut inner = self.inner.lock();
+        let free = self.most.saturating_sub(inner.taken.len());
+        inner.behind = free == 0;
+        free
+    }
+
+    /// The messages in memory.
+    pub(crate) fn taken(&self) -> HashSet<MessageId> {
+        self.inner.lock().taken.clone()
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut inner = self.slots.inner.lock();
+        inner.taken.remove(&self.id);
+        if self.source == Source::Spool {
+            if inner.recent.len() >= RECENT {
+                inner.recent.pop_front();
+            }
+            inner.recent.push_back(self.id);
+        }
+        // Waking the scanner for each slot would make it read the spool in tiny portions.
+        let roomy = inner.taken.len() <= self.slots.most / 2;
+        if inner.behind && roomy {
+            inner.behind = false;
+            self.slots.scan.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_message_has_one_slot_and_slots_end() {
+        let slots = Arc::new(Slots::new(4));
+        let id = MessageId::new();
+        let held = slots.take(id, Source::Spool).unwrap();
+        assert!(slots.take(id, Source::Spool).is_none());
+        let others: Vec<_> = (0..2).filter_map(|_| slots.take(MessageId::new(), Source::Fresh)).collect();
+        assert_eq!(others.len(), 2);
+        assert!(slots.take(MessageId::new(), Source::Fresh).is_none(), "the last one is the spool's");
+        assert!(slots.take(MessageId::new(), Source::Spool).is_some());
+        drop(held);
+        assert!(slots.take(id, Source::Fresh).is_none(), "it was done a moment ago");
+        assert!(slots.take(id, Source::Spool).is_some());
+    }
+}

@@ -1,0 +1,399 @@
+//! The submit stage: what the sinks make of an accepted message before it is delivered, and of one that was held.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use postern_dispatch::budget::Budget;
+use postern_dispatch::event::EventKind;
+use postern_dispatch::exchange::MessageRuling;
+use postern_dispatch::verdict::Decision;
+use postern_message::{Draft, Message, RecipientState, Status};
+use postern_smtp::reply::Reply;
+use postern_spool::{Due, MessageUpdate, Stage, StoredMessage};
+
+use super::core::{Begun, Core, HeldRefusal};
+use super::job::Job;
+use super::judge::Judge;
+use super::schedule::Next;
+use super::settle::{Outcome, draw};
+use super::spooled::Spooled;
+use crate::delivery::{Attempted, Fate};
+
+/// When a message is looked at again whose content or record could not be read or written.
+const TROUBLE: Duration = Duration::from_secs(60);
+
+/// How a stage ended.
+pub(crate) enum Passed {
+    /// The message goes on to its delivery.
+    On(Begun),
+    /// It does not, and that is recorded.
+    Settled,
+}
+
+/// What is being asked about.
+struct Question {
+    event: EventKind,
+    from: Option<String>,
+    attempt: u32,
+    held: Option<Held>,
+}
+
+/// The message was accepted and held because of this binding.
+#[derive(Clone)]
+struct Held {
+    binding: String,
+    since: SystemTime,
+    attempts: u32,
+}
+
+/// Takes a message through the stages before its delivery.
+pub(crate) async fn pass(core: &Core, worker: usize, judge: &dyn Judge, mut begun: Begun) -> Passed {
+    // Twice at most: a message that was held at its way in is asked about there, and then submitted.
+    loop {
+        let Some(question) = question(&begun.stored) else {
+            return match begun.stored.stage {
+                Stage::Quarantined { .. } => Passed::Settled,
+                _ => Passed::On(begun),
+            };
+        };
+        let server = begun.stored.message.server.as_str();
+        if question.held.is_none() && !judge.listens(server, question.event) {
+            return Passed::On(begun.submitted());
+        }
+        let Some(ruling) = ask(core, judge, &question, &begun.stored).await else {
+            return put_off(core, &begun.stored, None, TROUBLE).await;
+        };
+        match apply(core, worker, begun, &question, ruling).await {
+            Some(next) if question.event == EventKind::TransportSubmit => return Passed::On(next),
+            Some(next) => begun = next,
+            None => return Passed::Settled,
+        }
+    }
+}
+
+fn question(stored: &StoredMessage) -> Option<Question> {
+    let pending = stored.message.recipients.iter().filter_map(|recipient| match &recipient.state {
+        RecipientState::Pending { attempts, .. } => Some(*attempts),
+        _ => None,
+    });
+    let attempt = pending.max().unwrap_or(0);
+    match &stored.stage {
+        Stage::Submit { from_binding } => Some(Question {
+            event: EventKind::TransportSubmit,
+            from: from_binding.clone(),
+            attempt,
+            held: None,
+        }),
+        Stage::Held { event, binding, since, attempts } => Some(Question {
+            event: [EventKind::TransportSubmit, EventKind::InboundHeaders]
+                .into_iter()
+                .find(|kind| kind.name() == event)
+                .unwrap_or(EventKind::InboundMessage),
+            from: Some(binding.clone()),
+            attempt: *attempts,
+            held: Some(Held { binding: binding.clone(), since: *since, attempts: *attempts }),
+        }),
+        Stage::Deliver | Stage::Quarantined { .. } => None,
+    }
+}
+
+async fn ask(
+    core: &Core,
+    judge: &dyn Judge,
+    question: &Question,
+    stored: &StoredMessage,
+) -> Option<MessageRuling> {
+    let message = &stored.message;
+    let content = Spooled::read(Arc::clone(&stored.content), message.version.body_offset()).await;
+    let content = match content {
+        Ok(content) => Arc::new(content),
+        Err(error) => {
+            tracing::error!(message = %message.id, %error, "content cannot be read");
+            return None;
+        }
+    };
+    let case = judge.begin(message, content);
+    let now = tokio::time::Instant::now().into_std();
+    let budget = Budget::starting(now, core.settings.submit_budget);
+    let answer = match (&question.event, &question.from) {
+        (EventKind::TransportSubmit, from) => case.submit(&budget, from.as_deref(), question.attempt),
+        (event, from) => {
+            case.redo_inbound(&budget, *event, from.as_deref().unwrap_or_default(), question.attempt)
+        }
+    };
+    Some(answer.await)
+}
+
+/// Does what was decided. The message goes on if this returns it.
+async fn apply(
+    core: &Core,
+    worker: usize,
+    begun: Begun,
+    question: &Question,
+    ruled: MessageRuling,
+) -> Option<Begun> {
+    let MessageRuling { ruling, draft } = ruled;
+    let binding = ruling.by.as_ref().map_or_else(String::new, |by| by.binding.to_string());
+    let now = core.now();
+    let id = begun.stored.message.id;
+    let event = question.event.name();
+    match ruling.decision {
+        Decision::Proceed | Decision::Finish(_) | Decision::Respond(_) => go_on(core, worker, begun, question, &draft).await,
+        Decision::Reject(reply) => {
+            if let Some(held) = &question.held
+                && (question.event != EventKind::TransportSubmit || held.binding == binding)
+            {
+                refuse_held(core, worker, begun, &binding, &reply, now).await;
+            } else {
+                tracing::info!(message = %id, event, binding, %reply, "refused");
+                let status = words(&reply, now);
+                end(core, worker, begun, |status| Outcome::Tried(Attempted { fate: Fate::Failed, status }), status).await;
+            }
+            None
+        }
+        Decision::Tempfail(reply) | Decision::Disconnect(reply) => {
+            tracing::info!(message = %id, event, binding, %reply, "put off");
+            match &question.held {
+                Some(held) => hold(core, &begun.stored, question.event, held.clone(), now).await,
+                None => {
+                    let status = words(&reply, now);
+                    defer_all(core, worker, begun, status).await;
+                }
+            }
+            None
+        }
+        Decision::Discard => {
+            tracing::info!(message = %id, event, binding, "discarded");
+            let status = own(2, format!("discarded by {binding}"), now);
+            end(core, worker, begun, Outcome::Discarded, status).await;
+            None
+        }
+        Decision::Quarantine => {
+            let why = if ruling.reason_code.is_empty() { event.to_owned() } else { ruling.reason_code };
+            quarantine(core, &begun.stored, Some(&draft), binding, why).await;
+            None
+        }
+        Decision::Hold => {
+            let first = Held { binding: binding.clone(), since: now, attempts: 0 };
+            let held = match &question.held {
+                Some(held) => Held { binding, ..held.clone() },
+                None => first,
+            };
+            hold_edited(core, &begun.stored, ruling.event, held, &draft, now).await;
+            None
+        }
+        Decision::Defer(wait) => {
+            tracing::info!(message = %id, event, binding, ?wait, "deferred");
+            let mut update = MessageUpdate::new(id);
+            update.message = edited(&begun.stored.message, &draft);
+            update.stage = question.held.is_none().then(|| Stage::Submit { from_binding: Some(binding) });
+            update.due = now.checked_add(wait).map(Due::At);
+            commit(core, update).await;
+            None
+        }
+    }
+}
+
+/// Nobody objects: the edits are committed before anything is delivered.
+async fn go_on(core: &Core, worker: usize, begun: Begun, question: &Question, draft: &Draft) -> Option<Begun> {
+    let edited = edited(&begun.stored.message, draft);
+    let next = match question.event {
+        EventKind::TransportSubmit => Stage::Deliver,
+        _ => Stage::Submit { from_binding: None },
+    };
+    let mut begun = begun;
+    // Without edits the new stage is recorded with the first result: asked again after a crash, the sinks see the same.
+    if edited.is_some() || question.held.is_some() {
+        let mut update = MessageUpdate::new(begun.stored.message.id);
+        update.stage = Some(next.clone());
+        update.message.clone_from(&edited);
+        update.due = Some(Due::At(core.now()));
+        if !commit(core, update).await {
+            return None;
+        }
+        begun.stored.stage = next;
+    }
+    if let Some(message) = edited {
+        begun.stored.message = message;
+    }
+    if begun.stored.message.recipients.iter().all(|recipient| recipient.state.is_done()) {
+        tracing::info!(message = %begun.stored.message.id, "no recipient left, removed");
+        end(core, worker, begun, Outcome::Discarded, own(2, "no recipient left".to_owned(), core.now())).await;
+        return None;
+    }
+    Some(match question.event {
+        EventKind::TransportSubmit => begun.submitted(),
+        _ => begun,
+    })
+}
+
+impl Begun {
+    /// The sinks have been asked: what follows is the delivery, whatever the record says yet.
+    fn submitted(mut self) -> Self {
+        if matches!(self.stored.stage, Stage::Submit { .. }) {
+            self.unrecorded = true;
+            self.stored.stage = Stage::Deliver;
+        }
+        self
+    }
+}
+
+/// All pending recipients come to the same.
+async fn end(
+    core: &Core,
+    worker: usize,
+    begun: Begun,
+    outcome: impl Fn(Status) -> Outcome,
+    status: Status,
+) {
+    let outcomes = begun
+        .stored
+        .message
+        .recipients
+        .iter()
+        .enumerate()
+        .filter(|(_, recipient)| !recipient.state.is_done())
+        .map(|(index, _)| (index, outcome(status.clone())))
+        .collect();
+    Job::new(begun, 1).record(core, worker, outcomes, false).await;
+}
+
+/// Stays queued, and is asked about again by the retry schedule. The stage in the spool stays what it is.
+async fn defer_all(core: &Core, worker: usize, begun: Begun, status: Status) {
+    let job = Job::new(begun, 1);
+    let recipients = job.message.recipients.iter().enumerate();
+    let outcomes = recipients
+        .filter(|(_, recipient)| !recipient.state.is_done())
+        .map(|(index, _)| {
+            let attempted = Attempted { fate: Fate::Deferred, status: status.clone() };
+            (index, Outcome::Tried(attempted))
+        })
+        .collect();
+    job.record(core, worker, outcomes, false).await;
+}
+
+async fn refuse_held(
+    core: &Core,
+    worker: usize,
+    begun: Begun,
+    binding: &str,
+    reply: &Reply,
+    now: SystemTime,
+) {
+    let refusal = core.settings.held_refusals.get(binding).copied().unwrap_or_default();
+    tracing::info!(message = %begun.stored.message.id, binding, %reply, ?refusal, "refused after it was held");
+    match refusal {
+        HeldRefusal::Quarantine => {
+            quarantine(core, &begun.stored, None, binding.to_owned(), reply.to_string()).await;
+        }
+        HeldRefusal::Discard => end(core, worker, begun, Outcome::Discarded, words(reply, now)).await,
+    }
+}
+
+async fn quarantine(core: &Core, stored: &StoredMessage, draft: Option<&Draft>, by: String, why: String) {
+    tracing::warn!(message = %stored.message.id, binding = by, why, "kept until a person acts");
+    let mut update = MessageUpdate::new(stored.message.id);
+    update.message = draft.and_then(|draft| edited(&stored.message, draft));
+    update.stage = Some(Stage::Quarantined { by, why });
+    update.due = Some(Due::Never);
+    commit(core, update).await;
+}
+
+async fn hold(core: &Core, stored: &StoredMessage, event: EventKind, held: Held, now: SystemTime) {
+    let update = MessageUpdate::new(stored.message.id);
+    hold_with(core, stored, event, held, update, now).await;
+}
+
+async fn hold_edited(
+    core: &Core,
+    stored: &StoredMessage,
+    event: EventKind,
+    held: Held,
+    draft: &Draft,
+    now: SystemTime,
+) {
+    let mut update = MessageUpdate::new(stored.message.id);
+    update.message = edited(&stored.message, draft);
+    hold_with(core, stored, event, held, update, now).await;
+}
+
+/// Asked about again by the retry schedule; when that is at its end, kept for a person.
+async fn hold_with(
+    core: &Core,
+    stored: &StoredMessage,
+    event: EventKind,
+    held: Held,
+    mut update: MessageUpdate,
+    now: SystemTime,
+) {
+    let attempts = held.attempts.saturating_add(1);
+    let draw = draw(&stored.message, attempts);
+    let event = event.name().to_owned();
+    match core.settings.schedule.next(held.since, attempts, now, draw) {
+        Next::At(at) => {
+            tracing::info!(message = %update.id, event, binding = held.binding, attempts, "held");
+            update.stage = Some(Stage::Held { event, binding: held.binding, since: held.since, attempts });
+            update.due = Some(Due::At(at));
+        }
+        Next::Expired => {
+            tracing::warn!(message = %update.id, event, binding = held.binding, "held too long, kept until a person acts");
+            let why = format!("no answer to {event} since {} attempts", attempts);
+            update.stage = Some(Stage::Quarantined { by: held.binding, why });
+            update.due = Some(Due::Never);
+        }
+    }
+    commit(core, update).await;
+}
+
+async fn put_off(core: &Core, stored: &StoredMessage, stage: Option<Stage>, wait: Duration) -> Passed {
+    let mut update = MessageUpdate::new(stored.message.id);
+    update.stage = stage;
+    update.due = core.now().checked_add(wait).map(Due::At);
+    commit(core, update).await;
+    Passed::Settled
+}
+
+/// The message as the draft has it; `None` if that changes nothing.
+fn edited(message: &Arc<Message>, draft: &Draft) -> Option<Arc<Message>> {
+    let next = Message {
+        envelope: draft.envelope.clone(),
+        recipients: draft.recipients.clone(),
+        properties: draft.properties.clone(),
+        session_properties: draft.session_properties.clone(),
+        version: draft.version.clone().unwrap_or_else(|| message.version.clone()),
+        ..Message::clone(message)
+    };
+    (next != **message).then(|| Arc::new(next))
+}
+
+/// False if it failed: the message is as it was, and due as it was.
+async fn commit(core: &Core, update: MessageUpdate) -> bool {
+    let id = update.id;
+    match core.store.update(update).await {
+        Ok(_durable) => {
+            core.slots.scan.notify_one();
+            true
+        }
+        Err(error) => {
+            tracing::error!(message = %id, %error, "cannot be recorded");
+            // It is still due, and would be taken up again at once.
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            false
+        }
+    }
+}
+
+fn words(reply: &Reply, at: SystemTime) -> Status {
+    let text: Vec<_> = reply.text().iter().map(|line| line.as_str()).collect();
+    Status {
+        at,
+        code: Some(reply.code().value()),
+        enhanced: reply.enhanced().map(|code| (code.class(), code.subject(), code.detail())),
+        text: text.join("\n"),
+        remote: None,
+    }
+}
+
+fn own(class: u8, text: String, at: SystemTime) -> Status {
+    Status { at, code: None, enhanced: Some((class, 0, 0)), text, remote: None }
+}
