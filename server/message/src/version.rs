@@ -117,7 +117,7 @@ impl Version {
     /// Octets of the whole message as it would be sent; `None` while it is still arriving.
     #[must_use]
     pub fn size(&self) -> Option<u64> {
-        Some(self.header_size() + self.body_size()?)
+        Some(self.header_size().saturating_add(self.body_size()?))
     }
 
     /// Octets of the header section as it would be sent, the empty line included.

@@ -23,9 +23,9 @@ impl Rendered {
     #[must_use]
     pub fn new(version: &Version, content: Arc<dyn ReadAt>) -> Option<Self> {
         let size = version.size()?;
-        let mut end = 0;
+        let mut end = 0_u64;
         let segments = version.segments().into_iter().map(|segment| {
-            end += segment.size();
+            end = end.saturating_add(segment.size());
             (end, segment)
         });
         Some(Self {

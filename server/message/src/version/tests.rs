@@ -453,14 +453,32 @@ proptest! {
 #[test]
 fn fuzz_the_decoder() {
     let head = Bytes::from_static(MAIL);
+    let edits = [
+        insert(HeaderPlace::First, "X", "1"),
+        splice(3, 2, "inserted"),
+        splice(9, 0, "more"),
+    ];
+    let mut out = Writer::new();
+    apply(&original(MAIL), &edits).unwrap().encode(&mut out);
+    let record = out.into_bytes();
     bolero::check!()
-        .with_type::<Vec<u8>>()
-        .with_iterations(20_000)
-        .for_each(|record| {
-            let mut reader = Reader::new(Bytes::copy_from_slice(record));
+        .with_type::<(Vec<(u8, u8)>, u8, Option<Vec<u8>>)>()
+        .with_iterations(30_000)
+        .for_each(|(changes, few, other)| {
+            let mut damaged = other.clone().unwrap_or_else(|| record.clone());
+            // Few enough that something of the record is still understood.
+            for (at, octet) in changes.iter().take(usize::from(few % 4)) {
+                let at = usize::from(*at) % record.len();
+                if let Some(place) = damaged.get_mut(at) {
+                    *place = *octet;
+                }
+            }
+            let mut reader = Reader::new(Bytes::from(damaged));
             if let Ok(version) = Version::decode(&mut reader, &head) {
                 // Whatever was decoded can be worked with, and is itself again.
-                let _ = (version.segments(), version.size());
+                let size = version.size();
+                let _ = (version.segments(), version.segments_in(3..9));
+                let _ = apply(&version, &[splice(size.unwrap_or(0), 1, "x")]);
                 let mut out = Writer::new();
                 version.encode(&mut out);
                 let mut reader = Reader::new(out.into_bytes().into());
