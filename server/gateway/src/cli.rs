@@ -1,0 +1,120 @@
+//! The commands of the `postern` program.
+
+mod check;
+mod config;
+mod exit;
+mod logging;
+mod output;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use postern_config::{Effective, ProcessEnv};
+
+pub use exit::Exit;
+
+/// An SMTP gateway whose filters are network services.
+#[derive(Debug, Parser)]
+#[command(name = "postern", version, about, long_about = LONG, after_long_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const LONG: &str = "\
+An SMTP gateway whose filters are network services.
+
+Everything that happens to a session or a message is an event. Bindings say which events go to which sink, a gRPC \
+service in any language; the sink's verdict decides what happens next.";
+
+const EXAMPLES: &str = "\
+Examples:
+  postern check --config ./postern.toml --offline   Is the configuration in order?
+  postern check --accept                            Ask the sinks, and accept what they ask for
+  postern config explain server.limits.recipients   What does this key mean?
+  postern config show | grep -v '# default'         What did somebody set, and where?
+
+Environment:
+  POSTERN__…    Every key of the configuration, see docs/configuration.md
+  POSTERN_LOG   What is logged: a level, or levels by module (\"info,postern_dispatch=debug\")
+
+Exit codes are those of sysexits.h: 64 usage, 69 a sink cannot be reached, 78 the configuration is wrong.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Validate the configuration, reach each sink, list each binding's reads, grants and failure policy
+    Check(check::CheckArgs),
+    /// Show the configuration in effect, its schema, or what a key means
+    Config(config::ConfigArgs),
+}
+
+/// Which configuration.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigFile {
+    /// The configuration file; `conf.d/*.toml` beside it are read after it
+    #[arg(long = "config", value_name = "FILE", default_value = postern_config::DEFAULT_PATH, global = true)]
+    path: PathBuf,
+}
+
+impl ConfigFile {
+    /// Loads it with the environment of this process. Every error is a line on standard error.
+    pub(crate) fn load(&self) -> Result<Effective, Exit> {
+        postern_config::load(&self.path, &ProcessEnv).map_err(|errors| {
+            for error in errors {
+                output::complain(&error);
+            }
+            Exit::Config
+        })
+    }
+}
+
+/// Runs the command that the arguments name.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Ok
+            };
+            // Where nothing can be printed, nobody can be told so.
+            return if error.print().is_ok() {
+                exit.into()
+            } else {
+                Exit::IoErr.into()
+            };
+        }
+    };
+    if let Err(error) = logging::start() {
+        output::complain(&error);
+        return Exit::Usage.into();
+    }
+    let exit = match cli.command {
+        Command::Check(args) => check::run(&args),
+        Command::Config(args) => config::run(&args),
+    };
+    exit.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_sound() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn accepting_without_asking_is_refused() {
+        assert!(Cli::try_parse_from(["postern", "check", "--offline", "--accept"]).is_err());
+        assert!(Cli::try_parse_from(["postern", "check", "--accept", "--config", "x"]).is_ok());
+        assert!(
+            Cli::try_parse_from(["postern", "config", "show", "--config", "x", "--json"]).is_ok()
+        );
+        assert!(Cli::try_parse_from(["postern"]).is_err());
+    }
+}

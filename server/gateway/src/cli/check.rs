@@ -1,0 +1,175 @@
+//! `postern check`: whether the whole can work, before it has to.
+
+mod accept;
+mod files;
+mod listing;
+mod properties;
+mod reach;
+
+use std::collections::HashMap;
+
+use clap::Args;
+use postern_config::Effective;
+use postern_dispatch::plan::Pin;
+
+use self::reach::Reached;
+use super::{ConfigFile, Exit, output};
+use crate::{accepted, plan};
+
+/// Arguments of `postern check`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  postern check --offline     Configuration, certificates, rules and accepted descriptions only
+  postern check               Asks each sink too; 69 if one cannot be reached
+  postern check --accept      Accepts what the sinks ask for now, and writes it to the state folder;
+                              run it as the user that runs the gateway")]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Ask no sink
+    #[arg(long, conflicts_with = "accept")]
+    offline: bool,
+    /// Accept what each sink asks for now: bindings without `events` and `may` get it from then on
+    #[arg(long)]
+    accept: bool,
+}
+
+pub(crate) fn run(args: &CheckArgs) -> Exit {
+    let effective = match args.file.load() {
+        Ok(effective) => effective,
+        Err(exit) => return exit,
+    };
+    let mut findings = Findings::default();
+    for error in files::check(&effective) {
+        findings.wrong(&error);
+    }
+    let reached = if args.offline {
+        HashMap::new()
+    } else {
+        reach_all(&effective, &mut findings)
+    };
+    let pins = pins(&effective, args.accept, &reached, &mut findings);
+    if let Some(pins) = pins {
+        for error in properties::check(&effective, &reached) {
+            findings.wrong(&error);
+        }
+        match plan::build(&effective, &pins) {
+            Ok(plan) => {
+                for warning in plan.warnings() {
+                    findings.note(&format!("note: {warning}"));
+                }
+                for line in accept::asks_for_more(&effective, &pins, &reached) {
+                    findings.note(&line);
+                }
+                let shown = output::print(&listing::listing(&effective, &plan, &pins, &reached));
+                findings.raise(shown);
+            }
+            Err(errors) => errors.iter().for_each(|error| findings.wrong(error)),
+        }
+    }
+    findings.exit
+}
+
+/// What was found so far. Every finding is printed when it is found.
+struct Findings {
+    exit: Exit,
+}
+
+impl Default for Findings {
+    fn default() -> Self {
+        Self { exit: Exit::Ok }
+    }
+}
+
+impl Findings {
+    /// The configuration is wrong.
+    fn wrong(&mut self, line: &dyn std::fmt::Display) {
+        output::complain(line);
+        self.raise(Exit::Config);
+    }
+
+    /// A sink cannot be reached.
+    fn unreachable(&mut self, line: &dyn std::fmt::Display) {
+        output::complain(line);
+        self.raise(Exit::Unavailable);
+    }
+
+    /// Worth knowing.
+    fn note(&mut self, line: &dyn std::fmt::Display) {
+        output::complain(line);
+    }
+
+    /// A configuration that is wrong weighs more than a sink that is away: it does not pass by itself.
+    fn raise(&mut self, exit: Exit) {
+        if self.exit == Exit::Ok || exit == Exit::Config {
+            self.exit = exit;
+        }
+    }
+}
+
+/// Asks every sink that an enabled binding uses. What fails is a line each; the others are still asked.
+fn reach_all(effective: &Effective, findings: &mut Findings) -> HashMap<String, Reached> {
+    let (reached, failures) = match reach::all(&effective.config) {
+        Ok(results) => results,
+        Err(error) => {
+            findings.note(&format!("no runtime to ask the sinks with: {error}"));
+            findings.raise(Exit::Software);
+            return HashMap::new();
+        }
+    };
+    for (sink, endpoint, why) in failures {
+        let advice = "start the sink or correct the endpoint";
+        let error = effective.error_at(
+            &["sink", &sink, "endpoint"],
+            format!("{endpoint} cannot be reached: {why}"),
+            advice,
+        );
+        findings.unreachable(&error);
+    }
+    reached
+}
+
+/// The accepted descriptions, those accepted just now among them. `None` when they cannot be used.
+fn pins(
+    effective: &Effective,
+    accept: bool,
+    reached: &HashMap<String, Reached>,
+    findings: &mut Findings,
+) -> Option<HashMap<String, Pin>> {
+    let config = &effective.config;
+    let names = config.bindings.iter().map(|binding| binding.name.as_str());
+    let mut pins = match accepted::load(&config.spool.path, names) {
+        Ok(pins) => pins,
+        Err(errors) => {
+            errors.iter().for_each(|error| findings.wrong(error));
+            return None;
+        }
+    };
+    if !accept {
+        return Some(pins);
+    }
+    for binding in config.bindings.iter().filter(|binding| binding.enabled) {
+        let Some(sink) = reached.get(&binding.sink) else {
+            continue;
+        };
+        let (pin, left_out) = accept::pin(&sink.response);
+        for line in left_out {
+            findings.note(&format!("note: binding.{}: {line}", binding.name));
+        }
+        if pins.get(&binding.name) == Some(&pin) {
+            continue;
+        }
+        if let Err(error) = accepted::store(&config.spool.path, &binding.name, &pin) {
+            output::complain(&error);
+            findings.raise(Exit::CantCreate);
+            return None;
+        }
+        findings.note(&format!(
+            "accepted: binding.{}: {} {}",
+            binding.name, pin.name, pin.version
+        ));
+        pins.insert(binding.name.clone(), pin);
+    }
+    Some(pins)
+}

@@ -1,0 +1,82 @@
+//! Asking the sinks what they are.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use postern_config::Config;
+use postern_dispatch::describe::{Described, describe};
+use postern_dispatch::plan::{Endpoint, SinkSpec};
+use postern_dispatch::settings::Tuning;
+use postern_proto::v1::DescribeResponse;
+
+/// A sink of which at least one replica answered.
+pub(super) struct Reached {
+    /// What its first replica said.
+    pub(super) response: DescribeResponse,
+    /// Replicas that answered, with the time that it took.
+    pub(super) replicas: Vec<(String, Duration)>,
+    /// Replicas that describe themselves in another way than the first.
+    pub(super) different: Vec<String>,
+}
+
+/// Sink, endpoint, and why it cannot be reached.
+pub(super) type Failure = (String, String, String);
+
+/// Asks all replicas of the sinks that an enabled binding uses, all at the same time.
+pub(super) fn all(config: &Config) -> std::io::Result<(HashMap<String, Reached>, Vec<Failure>)> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let spec = crate::plan::spec(config);
+    let used = |sink: &&SinkSpec| {
+        spec.bindings
+            .iter()
+            .any(|binding| binding.enabled && binding.sink == sink.name)
+    };
+    let sinks: Vec<_> = spec.sinks.iter().filter(used).collect();
+    let answers = runtime.block_on(join_all(sinks.iter().map(|sink| ask(sink))));
+    let mut reached = HashMap::new();
+    let mut failures = Vec::new();
+    for (sink, answers) in sinks.iter().zip(answers) {
+        for (endpoint, answer) in answers {
+            match answer {
+                Ok(described) => note(&mut reached, sink, endpoint, described),
+                Err(why) => failures.push((sink.name.clone(), endpoint, why)),
+            }
+        }
+    }
+    Ok((reached, failures))
+}
+
+fn note(
+    reached: &mut HashMap<String, Reached>,
+    sink: &SinkSpec,
+    endpoint: String,
+    described: Described,
+) {
+    let response = described.response;
+    let entry = reached.entry(sink.name.clone()).or_insert_with(|| Reached {
+        response: response.clone(),
+        replicas: Vec::new(),
+        different: Vec::new(),
+    });
+    if entry.response != response {
+        entry.different.push(endpoint.clone());
+    }
+    entry.replicas.push((endpoint, described.elapsed));
+}
+
+async fn ask(sink: &SinkSpec) -> Vec<(String, Result<Described, String>)> {
+    let tuning = Tuning::default();
+    let one = async |text: &String| {
+        let answer = match Endpoint::parse(text, sink.plaintext) {
+            Ok(endpoint) => describe(&endpoint, &sink.tls, &tuning)
+                .await
+                .map_err(|fault| fault.detail),
+            Err(error) => Err(error.to_string()),
+        };
+        (text.clone(), answer)
+    };
+    join_all(sink.endpoints.iter().map(one)).await
+}

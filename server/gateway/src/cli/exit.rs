@@ -1,0 +1,32 @@
+//! How the program ends, by sysexits.h.
+
+use std::process::ExitCode;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All is well.
+    Ok = 0,
+    /// The arguments were wrong.
+    Usage = 64,
+    /// A sink or another service cannot be reached.
+    Unavailable = 69,
+    /// A fault of the program.
+    Software = 70,
+    /// A file cannot be created.
+    CantCreate = 73,
+    /// Reading or writing failed.
+    IoErr = 74,
+    /// It may work later.
+    TempFail = 75,
+    /// Not allowed.
+    NoPerm = 77,
+    /// The configuration is wrong.
+    Config = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}

@@ -1,0 +1,241 @@
+//! From the configuration to the plan of the dispatcher.
+
+use std::collections::HashMap;
+
+use postern_config::settings::binding::{Binding, BodyDepth, ByFault, Policy};
+use postern_config::settings::sink::Sink;
+use postern_config::{Config, ConfigError, Effective};
+use postern_dispatch::event::EventGroup;
+use postern_dispatch::fault::{FailurePolicy, FaultKind, Policy as Done};
+use postern_dispatch::plan::{
+    BindingSpec, BodyDepth as Depth, Pin, Place, Plan, PlanError, PlanSpec, SinkSpec, SinkTls,
+    Timeouts,
+};
+
+/// What the configuration says about sinks and bindings, as the dispatcher takes it.
+#[must_use]
+pub fn spec(config: &Config) -> PlanSpec {
+    PlanSpec {
+        servers: config
+            .servers
+            .iter()
+            .map(|server| server.name.clone())
+            .collect(),
+        sinks: config.sinks.iter().map(sink).collect(),
+        bindings: config.bindings.iter().map(binding).collect(),
+    }
+}
+
+/// Makes the plan. `pins` are the accepted descriptions by binding name, see [`crate::accepted`].
+///
+/// # Errors
+/// Everything that is wrong, each with the place in the configuration that says it.
+pub fn build(effective: &Effective, pins: &HashMap<String, Pin>) -> Result<Plan, Vec<ConfigError>> {
+    Plan::build(spec(&effective.config), pins).map_err(|errors| {
+        errors
+            .iter()
+            .map(|error| located(effective, error))
+            .collect()
+    })
+}
+
+fn located(effective: &Effective, error: &PlanError) -> ConfigError {
+    let (section, name) = match &error.place {
+        Place::Sink(name) => ("sink", name),
+        Place::Binding(name) => ("binding", name),
+    };
+    let text = error.problem.to_string();
+    // Problems say what to do behind a semicolon, where there is more to say than the reference does.
+    let advice = format!("see \"postern config explain {section}.{}\"", error.key);
+    let (what, advice) = text.split_once("; ").unwrap_or((&text, &advice));
+    effective.error_at(&[section, name, error.key], what, advice)
+}
+
+fn sink(sink: &Sink) -> SinkSpec {
+    let tls = sink
+        .tls
+        .as_ref()
+        .map_or_else(SinkTls::default, |tls| SinkTls {
+            ca: tls.ca.clone(),
+            cert: tls.cert.clone(),
+            key: tls.key.clone(),
+            server_name: tls.server_name.clone(),
+        });
+    SinkSpec {
+        name: sink.name.clone(),
+        endpoints: sink.endpoints.iter().map(ToString::to_string).collect(),
+        tls,
+        plaintext: sink.plaintext,
+        concurrency: Some(sink.concurrency),
+    }
+}
+
+fn binding(binding: &Binding) -> BindingSpec {
+    let properties_json = match binding.properties.is_empty() {
+        true => Vec::new(),
+        false => serde_json::Value::Object(binding.properties.clone())
+            .to_string()
+            .into_bytes(),
+    };
+    BindingSpec {
+        description: binding.description.clone().unwrap_or_default(),
+        servers: binding.servers.clone(),
+        events: binding.events.clone(),
+        rule: binding.rule.clone().unwrap_or_default(),
+        when: binding.when.clone(),
+        priority: binding.priority.into(),
+        timeouts: Timeouts {
+            command: binding.timeout.command,
+            headers: binding.timeout.headers,
+            message: binding.timeout.message,
+            transport: binding.timeout.transport,
+        },
+        on_failure: failure_policy(binding),
+        body: binding.body.map(depth),
+        reads: binding.reads.clone(),
+        may: binding.may.clone(),
+        properties_json,
+        enabled: binding.enabled,
+        ..BindingSpec::new(&binding.name, &binding.sink)
+    }
+}
+
+fn failure_policy(binding: &Binding) -> FailurePolicy {
+    let mut policy = FailurePolicy::default();
+    for (group, by_fault) in [
+        (EventGroup::Command, binding.on_failure.command),
+        (EventGroup::Message, binding.on_failure.message),
+        (EventGroup::Transport, binding.on_failure.transport),
+    ] {
+        for (kind, word) in by_kind(by_fault) {
+            policy.set(group, Some(kind), done(word));
+        }
+    }
+    policy
+}
+
+fn by_kind(by_fault: ByFault) -> [(FaultKind, Policy); 6] {
+    [
+        (FaultKind::Unreachable, by_fault.unreachable),
+        (FaultKind::Timeout, by_fault.timeout),
+        (FaultKind::Overload, by_fault.overload),
+        (FaultKind::Protocol, by_fault.protocol),
+        (FaultKind::Fault, by_fault.fault),
+        (FaultKind::Budget, by_fault.budget),
+    ]
+}
+
+fn done(policy: Policy) -> Done {
+    match policy {
+        Policy::Continue => Done::Continue,
+        Policy::Tempfail => Done::Tempfail,
+        Policy::Reject => Done::Reject,
+        Policy::Hold => Done::Hold,
+        Policy::Quarantine => Done::Quarantine,
+        Policy::Disconnect => Done::Disconnect,
+    }
+}
+
+fn depth(depth: BodyDepth) -> Depth {
+    match depth {
+        BodyDepth::None => Depth::None,
+        BodyDepth::Headers => Depth::Headers,
+        BodyDepth::Prefix(octets) => Depth::Prefix(octets),
+        BodyDepth::Full => Depth::Full,
+        BodyDepth::OnDemand => Depth::OnDemand,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn effective(text: &str) -> (tempfile::TempDir, Effective) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("p.toml");
+        std::fs::write(&file, text).unwrap();
+        let effective = postern_config::load(&file, &[("NONE", "")]).unwrap();
+        (folder, effective)
+    }
+
+    const HEAD: &str = "[[sink]]\nname = \"s\"\nendpoint = \"http://127.0.0.1:1\"\n[[binding]]\nname = \"b\"\nsink = \"s\"\n";
+
+    #[test]
+    fn a_binding_keeps_what_the_file_says() {
+        let (_folder, effective) = effective(&format!(
+            "{HEAD}events = [\"inbound.rcpt\", \"inbound.message\"]\nmay = [\"headers:X-*\"]\nbody = {{ prefix = \"1 KiB\" }}\n\
+             priority = 7\ntimeout = {{ message = \"2s\" }}\n\
+             on_failure = {{ message = {{ timeout = \"hold\", default = \"reject\" }} }}\n\
+             [binding.properties]\ntext = \"x\"\n"
+        ));
+        let plan = build(&effective, &HashMap::new()).unwrap();
+        let binding = plan.bindings().first().unwrap();
+        let message = postern_dispatch::event::EventKind::InboundMessage;
+        assert_eq!(binding.priority, 7);
+        assert_eq!(binding.timeouts.message.as_secs(), 2);
+        assert_eq!(binding.depth(message), Depth::Prefix(1024));
+        assert_eq!(
+            binding.on_failure.at(message, FaultKind::Timeout),
+            Done::Hold
+        );
+        assert_eq!(
+            binding.on_failure.at(message, FaultKind::Budget),
+            Done::Reject
+        );
+        assert_eq!(
+            binding.on_failure.at(
+                postern_dispatch::event::EventKind::InboundRcpt,
+                FaultKind::Timeout
+            ),
+            Done::Tempfail
+        );
+        assert_eq!(binding.properties_json, b"{\"text\":\"x\"}");
+    }
+
+    #[test]
+    fn what_the_plan_refuses_is_said_at_its_line() {
+        let refused = |text: &str| {
+            let (folder, effective) = effective(&format!("{HEAD}{text}"));
+            let errors = build(&effective, &HashMap::new()).unwrap_err();
+            let place = folder.path().display().to_string();
+            errors
+                .iter()
+                .map(|error| error.to_string().replace(&place, ""))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            refused(""),
+            [
+                "/p.toml:4:1: binding.b.events: nothing says what this binding may see and do; accept the sink's \
+              description with `postern check --accept`, or set events and may"
+            ]
+        );
+        let lines = refused(
+            "events = [\"inbound.rcpt\"]\nmay = []\non_failure = \"hold\"\nrule = \"NONSENSE\"\n",
+        );
+        assert!(
+            lines
+                .iter()
+                .any(|line| line.starts_with("/p.toml:9:14: binding.b.on_failure: hold")),
+            "{lines:?}"
+        );
+        assert!(
+            lines
+                .iter()
+                .any(|line| line.starts_with("/p.toml:10:8: binding.b.rule: ")),
+            "{lines:?}"
+        );
+        let lines = refused("events = [\"inbound.rctp\"]\nmay = [\"bdy\"]\n");
+        assert!(
+            lines[0].starts_with("/p.toml:7:10: binding.b.events: ")
+                && lines[0].contains("inbound.rcpt"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[1].starts_with("/p.toml:8:7: binding.b.may: "),
+            "{lines:?}"
+        );
+    }
+}
