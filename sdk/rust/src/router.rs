@@ -173,7 +173,8 @@ where
             return;
         };
         let one_way = call::is_one_way(kind);
-        let feed = call::brings_content(kind).then(Feed::new);
+        let depth = event.content.as_ref().and_then(|depth| depth.kind);
+        let feed = depth.map(|depth| (Feed::new(), depth));
         let instance = Instance {
             shared: Arc::clone(&entry.shared),
             known: entry.known.clone(),
@@ -213,7 +214,7 @@ where
         // A handler that only answers when its content is there must find the feed.
         let task = start(work, &mut self.running).await;
         if let Some(task) = task {
-            entry.started(event_id, task, feed, awaited);
+            entry.started(event_id, task, feed.map(|(feed, _)| feed), awaited);
         }
     }
 

@@ -173,7 +173,8 @@ impl Seat {
         let event_id = instance.next_event(question);
         let attempt = asking.map_or(0, |asking| asking.ticket.attempt + asking.earlier);
         let time = asking.map(|asking| asking.time);
-        self.event(state, &facts, happening, event_id, attempt, time, &mut frames);
+        let depth = showing.as_ref().map(|showing| showing.depth);
+        self.event(state, &facts, happening, event_id, attempt, time, depth, &mut frames);
         place.send(frames.into_batch());
         let instance = Arc::clone(instance);
         Some(match asking {
@@ -301,6 +302,7 @@ impl Seat {
         event_id: u64,
         attempt: u32,
         time: Option<Duration>,
+        depth: Option<BodyDepth>,
         frames: &mut Frames,
     ) {
         let view = View { binding: &self.binding };
@@ -334,6 +336,7 @@ impl Seat {
             message,
             conduct: facts.session.as_ref().map(|_| wire::conduct(&facts.conduct)),
             trace_parent: String::new(),
+            content: depth.map(wire::depth_of),
             kind: Some(wire::kind_of(happening, facts, view)),
         }));
     }

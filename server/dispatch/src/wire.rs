@@ -8,7 +8,7 @@ mod message;
 mod open;
 mod session;
 
-pub(crate) use content::ended;
+pub(crate) use content::{depth_of, ended};
 pub(crate) use event::{Happening, kind_of, shown_headers, wire_kind};
 pub(crate) use message::{message, paged_recipients, recipient, transaction};
 pub(crate) use open::{limits, named_binding};
@@ -37,7 +37,7 @@ impl View<'_> {
         let own: &str = &self.binding.sink.name;
         let reads = &self.binding.reads.properties;
         bag.iter()
-            .filter(|(namespace, _, _)| *namespace == own || *namespace == "postern" || reads.contains(namespace))
+            .filter(|(namespace, _, _)| *namespace == own || reads.contains(namespace))
             .map(|(namespace, key, value)| pb::Property {
                 namespace_name: namespace.to_owned(),
                 key: key.to_owned(),

@@ -142,7 +142,7 @@ impl FeedState {
 /// A handler's end of a feed.
 pub(crate) struct Pipe {
     feed: Arc<Feed>,
-    depth: Option<body_depth::Kind>,
+    depth: body_depth::Kind,
     outbox: Outbox,
     instance_id: u64,
     event_id: u64,
@@ -155,7 +155,7 @@ pub(crate) struct Pipe {
 impl Pipe {
     pub(crate) fn new(
         feed: Arc<Feed>,
-        depth: Option<body_depth::Kind>,
+        depth: body_depth::Kind,
         outbox: Outbox,
         instance_id: u64,
         event_id: u64,
@@ -178,9 +178,7 @@ impl Pipe {
     pub(super) fn collected(&self) -> Option<&Bytes> {
         // A prefix is not the body.
         match self.depth {
-            Some(body_depth::Kind::Full(_) | body_depth::Kind::OnDemand(_)) => {
-                self.collected.as_ref()
-            }
+            body_depth::Kind::Full(_) | body_depth::Kind::OnDemand(_) => self.collected.as_ref(),
             _ => None,
         }
     }
@@ -188,7 +186,7 @@ impl Pipe {
     pub(super) async fn next_chunk(&mut self) -> Result<Option<Bytes>, ContentError> {
         if !matches!(
             self.depth,
-            Some(body_depth::Kind::Full(_) | body_depth::Kind::Prefix(_))
+            body_depth::Kind::Full(_) | body_depth::Kind::Prefix(_)
         ) {
             return Err(ContentError::NotShown);
         }
@@ -248,10 +246,10 @@ impl Pipe {
             return Err(ContentError::Taken);
         }
         let body = match self.depth {
-            Some(body_depth::Kind::Full(_) | body_depth::Kind::Prefix(_)) => {
+            body_depth::Kind::Full(_) | body_depth::Kind::Prefix(_) => {
                 self.collect_pushed(limit).await?
             }
-            Some(body_depth::Kind::OnDemand(_)) => self.collect_read(limit).await?,
+            body_depth::Kind::OnDemand(_) => self.collect_read(limit).await?,
             _ => return Err(ContentError::NotShown),
         };
         self.collected = Some(body.clone());
@@ -301,7 +299,7 @@ impl Pipe {
     pub(super) async fn read(&mut self, offset: u64, length: u64) -> Result<Bytes, ContentError> {
         if !matches!(
             self.depth,
-            Some(body_depth::Kind::OnDemand(_) | body_depth::Kind::Full(_))
+            body_depth::Kind::OnDemand(_) | body_depth::Kind::Full(_)
         ) {
             return Err(ContentError::NotShown);
         }
@@ -345,7 +343,7 @@ impl Pipe {
     }
 
     pub(super) async fn ended(&mut self) -> Result<v1::ContentEnd, ContentError> {
-        if matches!(self.depth, None | Some(body_depth::Kind::Nothing(_))) {
+        if matches!(self.depth, body_depth::Kind::Nothing(_)) {
             return Err(ContentError::NotShown);
         }
         let mut told = false;
@@ -357,7 +355,7 @@ impl Pipe {
             if !told
                 && matches!(
                     self.depth,
-                    Some(body_depth::Kind::Full(_) | body_depth::Kind::Prefix(_))
+                    body_depth::Kind::Full(_) | body_depth::Kind::Prefix(_)
                 )
             {
                 told = true;

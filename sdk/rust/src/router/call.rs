@@ -14,7 +14,7 @@ use tracing::error;
 use crate::event::About;
 use crate::instance::Instance;
 use crate::message::{Feed, Pipe};
-use crate::v1::{self, attach_response, data, edit, event};
+use crate::v1::{self, attach_response, body_depth, data, edit, event};
 use crate::{Event, Fault, Message, Result, Sink, Verdict};
 
 /// Octets that a verdict may hold in itself. The protocol takes 512 KiB of them.
@@ -32,7 +32,8 @@ pub(super) struct Call<S, P, T> {
     pub(super) instance: Instance<P, T>,
     pub(super) event: v1::Event,
     pub(super) headers: v1::Headers,
-    pub(super) feed: Option<Arc<Feed>>,
+    /// Where the content comes in, and how much of it.
+    pub(super) feed: Option<(Arc<Feed>, body_depth::Kind)>,
     pub(super) awaited: bool,
 }
 
@@ -50,12 +51,6 @@ pub(crate) fn is_one_way(kind: &event::Kind) -> bool {
             | Kind::ServiceStop(_)
             | Kind::ServiceConfig(_)
     )
-}
-
-/// Whether content may follow the event.
-pub(super) fn brings_content(kind: &event::Kind) -> bool {
-    use event::Kind;
-    matches!(kind, Kind::InboundMessage(_) | Kind::TransportSubmit(_))
 }
 
 impl<S, P, T> Call<S, P, T>
@@ -94,13 +89,16 @@ where
             return;
         }
         let kind = match outcome {
-            Ok(verdict) => {
-                let mut verdict = verdict;
-                upload_what_is_long(&instance, &mut verdict).await;
-                let mut verdict = verdict.into_proto();
-                verdict.event_id = event_id;
-                attach_response::Kind::Verdict(verdict)
-            }
+            Ok(verdict) => match with_long_parts_uploaded(&instance, verdict).await {
+                Ok(verdict) => {
+                    let verdict = v1::Verdict {
+                        event_id,
+                        ..verdict.into_proto()
+                    };
+                    attach_response::Kind::Verdict(verdict)
+                }
+                Err(fault) => attach_response::Kind::Fault(fault.into_proto(event_id)),
+            },
             Err(fault) => attach_response::Kind::Fault(fault.into_proto(event_id)),
         };
         instance
@@ -115,7 +113,7 @@ async fn judge<S, P, T>(
     instance: &Instance<P, T>,
     mut event: v1::Event,
     headers: v1::Headers,
-    feed: Option<Arc<Feed>>,
+    feed: Option<(Arc<Feed>, body_depth::Kind)>,
 ) -> Result
 where
     S: Sink<P, T>,
@@ -194,20 +192,15 @@ fn about(event: &mut v1::Event) -> About {
 fn message<P, T>(
     instance: &Instance<P, T>,
     headers: v1::Headers,
-    feed: Option<Arc<Feed>>,
+    feed: Option<(Arc<Feed>, body_depth::Kind)>,
 ) -> Message {
-    let depth = match &feed {
-        Some(_) => instance
-            .binding()
-            .body
-            .as_ref()
-            .and_then(|depth| depth.kind),
-        None => None,
-    };
+    let (feed, depth) =
+        feed.unwrap_or_else(|| (Feed::new(), body_depth::Kind::Nothing(v1::NoContent {})));
+    let outbox = instance.outbox.clone();
     let pipe = Pipe::new(
-        feed.unwrap_or_else(Feed::new),
+        feed,
         depth,
-        instance.outbox.clone(),
+        outbox,
         instance.shared.instance_id,
         instance.event_id,
     );
@@ -221,19 +214,22 @@ fn with_edits(mut verdict: Verdict, message: Message) -> Verdict {
     verdict
 }
 
-/// Sends long insertions ahead, where the verdict would be too large with them.
-async fn upload_what_is_long<P, T>(instance: &Instance<P, T>, verdict: &mut Verdict) {
-    let in_all: usize = verdict
-        .edits_mut()
-        .iter_mut()
-        .filter_map(inline_of)
-        .map(|octets| octets.len())
-        .sum();
+/// The verdict, with long insertions sent ahead where it would be too large with them.
+async fn with_long_parts_uploaded<P, T>(instance: &Instance<P, T>, mut verdict: Verdict) -> Result {
+    let edits = verdict.edits_mut();
+    let in_all: usize = edits.iter_mut().filter_map(inline_of).map(Bytes::len).sum();
     if in_all <= INLINE_MAX {
-        return;
+        return Ok(verdict);
+    }
+    if instance.limits().upload_credit_bytes == 0 {
+        let detail = format!(
+            "the edits insert {in_all} octets, and this gateway takes {INLINE_MAX} in a verdict"
+        );
+        error!(binding = instance.binding().name, detail);
+        return Err(Fault::internal(detail));
     }
     let mut upload_id = instance.event_id << 16;
-    for edit in verdict.edits_mut() {
+    for edit in edits {
         if inline_of(edit).is_none_or(|octets| octets.len() <= UPLOAD_ABOVE) {
             continue;
         }
@@ -244,6 +240,7 @@ async fn upload_what_is_long<P, T>(instance: &Instance<P, T>, verdict: &mut Verd
             upload(instance, upload_id, octets).await;
         }
     }
+    Ok(verdict)
 }
 
 async fn upload<P, T>(instance: &Instance<P, T>, upload_id: u64, mut octets: Bytes) {

@@ -1,5 +1,7 @@
 //! Plays a script as the gateway would.
 
+mod opening;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,7 +11,7 @@ use super::mail::{Mail, new_id};
 use super::wire::{Push, Wire};
 use super::{Setup, Transcript};
 use crate::event::kind_of;
-use crate::v1::{self, EventKind, body_depth, decision, event};
+use crate::v1::{self, EventKind, decision, event};
 use crate::{Result, Sink, Verdict};
 
 pub(super) enum Step {
@@ -237,7 +239,11 @@ impl Player {
             return Onward::Refused;
         };
         let headers = (!self.headers_told).then(|| mail.headers());
-        let push = Push::new(mail, self.depth(), self.description.initial_credit_bytes);
+        let push = Push::new(
+            mail,
+            self.depth_at(EventKind::InboundMessage),
+            self.description.initial_credit_bytes,
+        );
         let body = event::Kind::InboundMessage(v1::InboundMessage {
             message_id,
             headers,
@@ -269,10 +275,15 @@ impl Player {
             };
             let event = v1::Event {
                 message: Some(Box::new(message)),
+                content: Some(self.shown(EventKind::TransportSubmit)),
                 kind: Some(event::Kind::TransportSubmit(v1::TransportSubmit {})),
                 ..Default::default()
             };
-            let push = Push::new(&mail, self.depth(), self.description.initial_credit_bytes);
+            let push = Push::new(
+                &mail,
+                self.depth_at(EventKind::TransportSubmit),
+                self.description.initial_credit_bytes,
+            );
             let answers = self.wire.ask(instance_id, vec![event], Some(push)).await;
             self.wire.close(instance_id).await;
             for answer in answers {
@@ -318,7 +329,12 @@ impl Player {
             return bodies.iter().map(|_| Onward::Go).collect();
         };
         let instance_id = self.instance().await;
-        let events = bodies.into_iter().map(|body| self.event_of(body)).collect();
+        let content = push.as_ref().map(|_| self.shown(kind));
+        let asked = |body| v1::Event {
+            content,
+            ..self.event_of(body)
+        };
+        let events = bodies.into_iter().map(asked).collect();
         let answers = self.wire.ask(instance_id, events, push).await;
         let mut onwards = Vec::new();
         for answer in answers {
@@ -378,74 +394,6 @@ impl Player {
                 *self.instance_id.insert(self.wire.open(open).await)
             }
         }
-    }
-
-    fn open(&self, binding_revision: u64, snapshot: v1::Snapshot) -> v1::Open {
-        let binding = v1::Binding {
-            name: "test".to_owned(),
-            sink: self.description.name.clone(),
-            events: self
-                .description
-                .events
-                .iter()
-                .map(|interest| interest.event)
-                .collect(),
-            priority: 24_575,
-            mode: v1::BindingMode::Enforce.into(),
-            reads: self.description.reads.clone(),
-            grants: self.description.grants.clone(),
-            body: Some(v1::BodyDepth {
-                kind: Some(self.depth()),
-            }),
-            properties_json: self.setup.properties.clone(),
-            ..Default::default()
-        };
-        let limits = v1::Limits {
-            frame_bytes: 1 << 20,
-            upload_credit_bytes: 256 * 1024,
-            message_bytes: 25 << 20,
-            header_bytes: 256 * 1024,
-            header_count: 1000,
-            recipient_count: 1000,
-        };
-        v1::Open {
-            protocol_version: 1,
-            scope: v1::Scope::InboundSession.into(),
-            binding_revision,
-            binding: Some(Box::new(binding)),
-            limits: Some(limits),
-            snapshot: Some(Box::new(snapshot)),
-            ..Default::default()
-        }
-    }
-
-    fn wants(&self, kind: EventKind) -> bool {
-        self.description
-            .events
-            .iter()
-            .any(|interest| interest.event() == kind)
-    }
-
-    /// The greatest depth that any event asks for, as a binding that does not say gets it.
-    fn depth(&self) -> body_depth::Kind {
-        let depths = self
-            .description
-            .events
-            .iter()
-            .filter_map(|interest| interest.body.as_ref()?.kind);
-        depths
-            .max_by_key(rank)
-            .unwrap_or(body_depth::Kind::Nothing(v1::NoContent {}))
-    }
-}
-
-fn rank(depth: &body_depth::Kind) -> (u8, u64) {
-    match depth {
-        body_depth::Kind::Nothing(_) => (0, 0),
-        body_depth::Kind::Headers(_) => (1, 0),
-        body_depth::Kind::OnDemand(_) => (2, 0),
-        body_depth::Kind::Prefix(prefix) => (3, prefix.size_bytes),
-        body_depth::Kind::Full(_) => (4, 0),
     }
 }
 
