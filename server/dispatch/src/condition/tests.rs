@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used)]
+use proptest::prelude::*;
+
 use super::*;
 
 /// Every attribute that a test gives, and nothing else.
@@ -175,4 +177,53 @@ fn cost_is_bounded() {
         AttributeValue::Texts(recipients),
     )]);
     assert_eq!(condition.holds(&source), Ok(true));
+}
+
+/// Values at their edges, whatever a client and sinks may send.
+fn edges() -> impl Strategy<Value = (i64, String, Vec<String>)> {
+    let number = prop_oneof![
+        Just(i64::MIN),
+        Just(-1),
+        Just(0),
+        Just(1),
+        Just(i64::MAX),
+        any::<i64>()
+    ];
+    let text = || prop_oneof![Just(String::new()), "\\PC{0,8}", "[0-9.e+-]{1,25}"];
+    (number, text(), proptest::collection::vec(text(), 0..4))
+}
+
+proptest! {
+    #[test]
+    fn no_value_makes_evaluation_panic((number, word, list) in edges()) {
+        let source = Source(vec![
+            (Attribute::MessageSize, AttributeValue::Int(number)),
+            (Attribute::MessageSender, AttributeValue::Text(word.clone())),
+            (Attribute::MessageRecipients, AttributeValue::Texts(list)),
+            (Attribute::MessageHeaders, AttributeValue::Map(vec![(word, text("x"))])),
+        ]);
+        for condition in [
+            "message.size * message.size > message.size + 1",
+            "-message.size < message.size - 9223372036854775807",
+            "message.size / -1 > 0 || message.size % -1 == 0",
+            "1 / message.size > 0 || 1 % message.size > 0",
+            "int(message.sender) > 3 || uint(message.sender) > 3u || double(message.sender) > 0.5",
+            "uint(message.size) > 3u",
+            "int(double(message.size)) == message.size",
+            "message.recipients[message.size] == message.sender",
+            "message.headers[message.sender] == 'x'",
+            "message.recipients.map(r, size(r)).exists(n, n > 3)",
+            "message.recipients.filter(r, r.contains(message.sender)).size() > 1",
+            "message.recipients.exists_one(r, r == message.sender)",
+            "string(message.size) + message.sender == bytes(message.sender) || true",
+            "has(message.headers) && message.sender in message.headers",
+        ] {
+            let _outcome = submit(condition).unwrap().holds(&source).is_ok();
+        }
+    }
+
+    #[test]
+    fn no_text_makes_compilation_panic(text in "[a-z.()\\[\\]{}&|!<>=+*/%?:,'\"0-9 -]{0,40}", any in "\\PC{0,20}") {
+        let _outcome = (submit(&text).is_ok(), submit(&any).is_ok());
+    }
 }

@@ -134,6 +134,10 @@ fn build_sinks(specs: &[SinkSpec], findings: &mut Findings) -> Vec<Arc<Sink>> {
         if sinks.iter().any(|sink| *sink.name == *spec.name) {
             report.error("name", Problem::Duplicate);
         }
+        if spec.name == order::OWN_NAMESPACE {
+            let name = spec.name.clone();
+            report.error("name", Problem::Reserved { name });
+        }
         if spec.endpoints.is_empty() {
             report.error("endpoint", Problem::NoEndpoint);
         }

@@ -69,6 +69,12 @@ pub enum Problem {
     /// Two elements have one name.
     #[error("the name is used twice")]
     Duplicate,
+    /// The namespace of the gateway's own properties.
+    #[error("{name:?} is the gateway's own namespace of properties; take another name")]
+    Reserved {
+        /// The name.
+        name: String,
+    },
     /// An endpoint that cannot be used.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),

@@ -295,6 +295,7 @@ fn sinks_are_checked_too() {
             },
             sink("twice"),
             sink("twice"),
+            sink("postern"),
         ],
         bindings: vec![BindingSpec {
             sink: "far2".to_owned(),
@@ -303,7 +304,7 @@ fn sinks_are_checked_too() {
     };
     let errors = Plan::build(spec, &HashMap::new()).unwrap_err();
     let problems: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    assert_eq!(errors.len(), 4, "{problems:#?}");
+    assert_eq!(errors.len(), 5, "{problems:#?}");
     assert!(
         problems
             .iter()

@@ -14,6 +14,7 @@ pub fn render() -> String {
     let mut page = String::from(INTRODUCTION);
     decisions(&mut page);
     edits(&mut page);
+    page.push_str(READS);
     policies(&mut page);
     later(&mut page);
     page
@@ -171,6 +172,20 @@ whose `may` names them in full. A field is replaced or removed by an id that the
 only the recipient that is asked about can be rewritten or given properties. Properties need no grant; each sink
 writes in a namespace of its own name. All edits of a verdict are applied, or none; edits that cannot be applied, or
 whose result is over a limit, are the sink's failure.
+
+";
+
+const READS: &str = "\
+## What a binding reads, and for whom it waits
+
+`reads` holds the words `headers`, `headers:NAME`, `headers:PREFIX*`, `body`, `sender`, `recipients`, `properties` and
+`properties:SINK`. What it does not name, the sink is not shown. Left out, it is all that the binding's events and its
+`body` show, but for the properties of other sinks. The namespace of the gateway's own properties is `postern`.
+
+The outcome is always that of asking one binding after the other. A binding waits only for earlier ones whose `may`
+touches what it reads; what its rule and its condition ask for counts as read. A binding that may change the body, the
+sender or the recipients waits for earlier ones that may too. Two bindings of one sink go in turn, and so does a sink
+that declares side effects.
 
 ";
 
