@@ -1,0 +1,247 @@
+//! The front end: listeners, and the sessions of clients on them.
+//!
+//! A connection is counted and accepted by one task, handed to the least busy runtime, and lives there in one task
+//! around the session machine of `postern-smtp`. Whether its commands and its message are taken is asked of the
+//! dispatcher first and then decided by the policy here.
+
+mod accept;
+pub mod admission;
+mod content;
+pub mod listener;
+pub mod policy;
+mod received;
+pub mod recipients;
+mod replies;
+mod session;
+mod wire;
+mod worker;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use postern_config::Config;
+use postern_config::settings::delivery::Recipients as RecipientsSetting;
+use postern_config::settings::server::{EarlyRefusal, Protocol, Server};
+use postern_message::HeaderLimits;
+use postern_smtp::address::{AddressError, Domain};
+use postern_smtp::server as machine;
+use tokio::sync::Semaphore;
+
+pub use self::accept::{Acceptor, Arrival};
+pub use self::worker::{FrontWorker, Onward, Tools};
+
+use self::admission::Admission;
+use self::policy::{Domains, Policy, Recipients};
+use self::recipients::{RecipientFile, RecipientsError};
+use crate::runtime::reload::Reload;
+use crate::tls::{CertificateFiles, ServerTls, TlsError};
+
+/// TLS handshakes of one virtual server at the same time. More wait, within the time-out of a handshake.
+const HANDSHAKES: usize = 256;
+
+/// A virtual server: one identity, one policy, one set of limits, shared by its sessions on all runtimes.
+#[derive(Debug)]
+pub struct VirtualServer {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// The name it gives itself.
+    pub hostname: Arc<str>,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Who may send to whom.
+    pub policy: Policy,
+    /// Limits that the shell enforces; the session machine has its own in `machine`.
+    pub limits: ShellLimits,
+    /// Time for the reply to a command.
+    pub command_budget: Duration,
+    /// Time for the reply to a message.
+    pub message_budget: Duration,
+    /// Certificates, if there are any.
+    pub tls: Option<Arc<ServerTls>>,
+    handshakes: Semaphore,
+    /// Counts its connections.
+    pub admission: Arc<Admission>,
+    machine: Arc<machine::Config>,
+}
+
+/// The limits that are the shell's.
+#[derive(Clone, Copy, Debug)]
+pub struct ShellLimits {
+    /// Of the header section.
+    pub header: HeaderLimits,
+    /// Time for a TLS handshake.
+    pub handshake_timeout: Duration,
+    /// Time in which a client has to take a reply.
+    pub write_timeout: Duration,
+}
+
+/// What keeps the front end from starting. The operator's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum FrontError {
+    /// Certificates of a virtual server.
+    #[error("server.{server}.tls: {source}")]
+    Tls {
+        /// The virtual server.
+        server: String,
+        /// What is wrong.
+        source: TlsError,
+    },
+    /// The name of a virtual server.
+    #[error("server.{server}.hostname: {source}")]
+    Hostname {
+        /// The virtual server.
+        server: String,
+        /// What is wrong.
+        source: AddressError,
+    },
+    /// A listener wants TLS, but the server has no certificate.
+    #[error("server.{0}.listen: tls = \"implicit\" needs server.{0}.tls with certificate and key")]
+    NoCertificate(String),
+    /// Recipients of a domain.
+    #[error("domain.{domain}.recipients: {source}")]
+    Recipients {
+        /// The domain.
+        domain: String,
+        /// What is wrong.
+        source: RecipientsError,
+    },
+}
+
+/// All virtual servers of a configuration, and the files that they were made from.
+pub struct Front {
+    /// In the order of the configuration.
+    pub servers: Vec<Arc<VirtualServer>>,
+    /// What is to be watched for changes.
+    pub files: Vec<Arc<dyn Reload>>,
+}
+
+impl Front {
+    /// Loads certificates and lists of recipients and makes the virtual servers. Binds nothing.
+    ///
+    /// # Errors
+    /// [`FrontError`]
+    pub fn load(config: &Config) -> Result<Self, FrontError> {
+        let mut files: Vec<Arc<dyn Reload>> = Vec::new();
+        let domains = Arc::new(load_domains(config, &mut files)?);
+        let servers = config
+            .servers
+            .iter()
+            .map(|server| {
+                let tls = load_tls(server, &mut files)?;
+                let policy = Policy {
+                    relay_from: server.relay_from.clone(),
+                    domains: Arc::clone(&domains),
+                    has_outbound: config.outbound.deliver.is_some(),
+                };
+                VirtualServer::new(server, policy, tls).map(Arc::new)
+            })
+            .collect::<Result<_, FrontError>>()?;
+        Ok(Self { servers, files })
+    }
+}
+
+impl std::fmt::Debug for Front {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Front").field("servers", &self.servers).finish_non_exhaustive()
+    }
+}
+
+fn load_domains(config: &Config, files: &mut Vec<Arc<dyn Reload>>) -> Result<Domains, FrontError> {
+    let mut loaded: HashMap<&PathBuf, Arc<RecipientFile>> = HashMap::new();
+    let mut domains = Domains::default();
+    for domain in &config.domains {
+        let recipients = match &domain.recipients {
+            RecipientsSetting::Any => Recipients::Any,
+            RecipientsSetting::File(path) => Recipients::File(match loaded.get(path) {
+                Some(file) => Arc::clone(file),
+                None => {
+                    let file = RecipientFile::load(path.clone())
+                        .map_err(|source| FrontError::Recipients { domain: domain.name.clone(), source })?;
+                    let file = Arc::new(file);
+                    files.push(Arc::clone(&file) as Arc<dyn Reload>);
+                    loaded.insert(path, Arc::clone(&file));
+                    file
+                }
+            }),
+        };
+        domains.insert(&domain.name, recipients);
+    }
+    Ok(domains)
+}
+
+fn load_tls(server: &Server, files: &mut Vec<Arc<dyn Reload>>) -> Result<Option<Arc<ServerTls>>, FrontError> {
+    if server.tls.is_empty() {
+        return match server.listen.iter().any(|listener| listener.implicit_tls) {
+            true => Err(FrontError::NoCertificate(server.name.clone())),
+            false => Ok(None),
+        };
+    }
+    let pairs = server
+        .tls
+        .iter()
+        .map(|pair| CertificateFiles { cert: pair.cert.clone(), key: pair.key.clone() })
+        .collect();
+    let tls = ServerTls::load(pairs).map_err(|source| FrontError::Tls { server: server.name.clone(), source })?;
+    let tls = Arc::new(tls);
+    files.push(Arc::clone(&tls) as Arc<dyn Reload>);
+    Ok(Some(tls))
+}
+
+impl VirtualServer {
+    fn new(server: &Server, policy: Policy, tls: Option<Arc<ServerTls>>) -> Result<Self, FrontError> {
+        let limits = &server.limits;
+        let machine = machine_config(server, tls.is_some())?;
+        Ok(Self {
+            name: server.name.as_str().into(),
+            hostname: server.hostname.as_str().into(),
+            protocol: server.protocol,
+            policy,
+            limits: ShellLimits {
+                header: HeaderLimits {
+                    octets: usize::try_from(limits.header_size).unwrap_or(usize::MAX),
+                    count: usize::try_from(limits.header_count).unwrap_or(usize::MAX),
+                },
+                handshake_timeout: limits.tls_handshake_timeout,
+                write_timeout: limits.command_timeout,
+            },
+            command_budget: server.budgets.command,
+            message_budget: server.budgets.message,
+            tls,
+            handshakes: Semaphore::new(HANDSHAKES),
+            admission: Arc::new(Admission::new(limits.connections, limits.connections_per_client)),
+            machine: Arc::new(machine),
+        })
+    }
+}
+
+fn machine_config(server: &Server, starttls: bool) -> Result<machine::Config, FrontError> {
+    let hostname = Domain::parse(server.hostname.as_bytes(), false)
+        .map_err(|source| FrontError::Hostname { server: server.name.clone(), source })?;
+    let protocol = match server.protocol {
+        Protocol::Smtp => machine::Protocol::Smtp,
+        Protocol::Lmtp => machine::Protocol::Lmtp,
+    };
+    let limits = &server.limits;
+    let line_length = usize::try_from(limits.line_length).unwrap_or(usize::MAX);
+    let mut config = machine::Config::new(protocol, hostname);
+    config.starttls = starttls;
+    config.early_refusal = match server.early_refusal {
+        EarlyRefusal::Drain => machine::EarlyRefusal::Drain,
+        EarlyRefusal::Close => machine::EarlyRefusal::Close,
+    };
+    config.limits = machine::Limits {
+        max_message_size: server.max_message_size,
+        recipients: limits.recipients,
+        messages_per_session: limits.messages_per_session,
+        errors: limits.errors,
+        junk_commands: limits.junk_commands,
+        line_length,
+        command_timeout: limits.command_timeout,
+        data_timeout: limits.data_timeout,
+        body_rate_min: limits.body_rate_min,
+        ..config.limits
+    };
+    Ok(config)
+}

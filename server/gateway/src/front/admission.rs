@@ -1,0 +1,143 @@
+//! How many connections there may be, in total and from one client.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+/// What counts as one client: an IPv4 address, or an IPv6 /64, since that is what one customer usually has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Client {
+    V4(Ipv4Addr),
+    V6([u16; 4]),
+}
+
+impl Client {
+    fn of(addr: IpAddr) -> Self {
+        match addr.to_canonical() {
+            IpAddr::V4(addr) => Self::V4(addr),
+            IpAddr::V6(addr) => {
+                let [a, b, c, d, ..] = addr.segments();
+                Self::V6([a, b, c, d])
+            }
+        }
+    }
+}
+
+/// Which limit a new connection is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// `connections`: the virtual server has no room.
+    Server,
+    /// `connections_per_client`.
+    Client,
+}
+
+/// Counts the connections of one virtual server.
+#[derive(Debug)]
+pub struct Admission {
+    most: u32,
+    most_per_client: u32,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: u32,
+    by_client: HashMap<Client, u32>,
+}
+
+/// A connection that counts until this is dropped.
+#[derive(Debug)]
+pub struct Ticket {
+    admission: Arc<Admission>,
+    client: Option<Client>,
+}
+
+impl Admission {
+    /// Nobody is connected yet.
+    #[must_use]
+    pub fn new(most: u32, most_per_client: u32) -> Self {
+        Self { most, most_per_client, counts: Mutex::default() }
+    }
+
+    /// Counts one more connection. Clients on Unix sockets have no address and count in total only.
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub fn admit(self: &Arc<Self>, addr: Option<IpAddr>) -> Result<Ticket, Denied> {
+        let client = addr.map(Client::of);
+        let mut counts = self.counts.lock();
+        if counts.all >= self.most {
+            return Err(Denied::Server);
+        }
+        if let Some(client) = client {
+            let count = counts.by_client.entry(client).or_insert(0);
+            // An entry just made is 0 and stays below any limit that the configuration takes.
+            if *count >= self.most_per_client {
+                return Err(Denied::Client);
+            }
+            *count += 1;
+        }
+        counts.all += 1;
+        drop(counts);
+        Ok(Ticket { admission: Arc::clone(self), client })
+    }
+
+    /// Connections now.
+    #[must_use]
+    pub fn connections(&self) -> u32 {
+        self.counts.lock().all
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut counts = self.admission.counts.lock();
+        counts.all = counts.all.saturating_sub(1);
+        if let Some(client) = self.client
+            && let Some(count) = counts.by_client.get_mut(&client)
+        {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                counts.by_client.remove(&client);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn from(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn one_client_is_an_address_or_a_64() {
+        let admission = Arc::new(Admission::new(10, 1));
+        let _four = admission.admit(from("192.0.2.1")).unwrap();
+        assert_eq!(admission.admit(from("::ffff:192.0.2.1")).unwrap_err(), Denied::Client);
+        let _other = admission.admit(from("192.0.2.2")).unwrap();
+        let six = admission.admit(from("2001:db8:0:1::1")).unwrap();
+        assert_eq!(admission.admit(from("2001:db8:0:1:ffff::2")).unwrap_err(), Denied::Client);
+        let _neighbour = admission.admit(from("2001:db8:0:2::1")).unwrap();
+        drop(six);
+        admission.admit(from("2001:db8:0:1::3")).unwrap();
+    }
+
+    #[test]
+    fn the_total_counts_everybody_and_forgets_who_left() {
+        let admission = Arc::new(Admission::new(2, 2));
+        let one = admission.admit(None).unwrap();
+        let _two = admission.admit(from("192.0.2.1")).unwrap();
+        assert_eq!(admission.admit(from("192.0.2.3")).unwrap_err(), Denied::Server);
+        drop(one);
+        drop(admission.admit(from("192.0.2.3")).unwrap());
+        assert_eq!(admission.connections(), 1);
+        assert_eq!(admission.counts.lock().by_client.len(), 1);
+    }
+}

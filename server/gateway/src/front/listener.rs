@@ -1,0 +1,243 @@
+//! Listening sockets: all are bound before anything else starts, so that a port in use ends the start.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use postern_config::settings::server::ListenAddress;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use tokio::net::{TcpListener, UnixListener};
+
+/// Connections that the system keeps for us until we accept them.
+const BACKLOG: i32 = 1024;
+
+/// An address that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}")]
+pub struct ListenError {
+    /// The address.
+    pub address: ListenAddress,
+    /// The system's error.
+    pub source: io::Error,
+}
+
+/// A bound socket that takes no connections yet.
+#[derive(Debug)]
+pub struct Bound {
+    socket: Socket,
+    address: ListenAddress,
+    /// Removed at the end.
+    path: Option<OwnPath>,
+}
+
+/// A connection just accepted. Does not block.
+#[derive(Debug)]
+pub enum Stream {
+    /// Over TCP.
+    Tcp {
+        /// The connection.
+        stream: TcpStream,
+        /// The client's address.
+        peer: SocketAddr,
+    },
+    /// Over a Unix socket.
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// The client's address, if it has one.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp { peer, .. } => Some(*peer),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+/// Binds and listens. `beside` are all addresses of the configuration: an IPv6 wildcard leaves IPv4 to a listener
+/// of its own on the same port, if there is one.
+///
+/// # Errors
+/// [`ListenError`]
+pub fn bind(address: &ListenAddress, beside: &[ListenAddress]) -> Result<Bound, ListenError> {
+    let made = match address {
+        ListenAddress::Tcp(tcp) => bind_tcp(*tcp, beside),
+        ListenAddress::Unix(path) => bind_unix(path),
+    };
+    made.map_err(|source| ListenError { address: address.clone(), source })
+}
+
+fn bind_tcp(address: SocketAddr, beside: &[ListenAddress]) -> io::Result<Bound> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        let v4 = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port());
+        socket.set_only_v6(beside.contains(&ListenAddress::Tcp(v4)))?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    let local = socket.local_addr()?.as_socket().unwrap_or(address);
+    Ok(Bound { socket, address: ListenAddress::Tcp(local), path: None })
+}
+
+fn bind_unix(path: &Path) -> io::Result<Bound> {
+    remove_stale(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    let own = OwnPath(path.to_owned());
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(Bound { socket, address: ListenAddress::Unix(path.to_owned()), path: Some(own) })
+}
+
+/// Removes a socket that nobody listens on any more, as a killed process leaves it.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let is_socket = match fs::symlink_metadata(path) {
+        Ok(data) => data.file_type().is_socket(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if is_socket && UnixStream::connect(path).is_err() {
+        return fs::remove_file(path);
+    }
+    Err(io::ErrorKind::AddrInUse.into())
+}
+
+impl Bound {
+    /// The address as it came out: with the port that was given for port 0.
+    #[must_use]
+    pub fn address(&self) -> &ListenAddress {
+        &self.address
+    }
+
+    /// Starts to accept, inside the runtime that is to do it.
+    ///
+    /// # Errors
+    /// When the runtime cannot take the socket.
+    pub fn open(self) -> io::Result<Listening> {
+        let socket = match &self.address {
+            ListenAddress::Tcp(_) => Open::Tcp(TcpListener::from_std(self.socket.into())?),
+            ListenAddress::Unix(_) => Open::Unix(UnixListener::from_std(self.socket.into())?),
+        };
+        Ok(Listening { socket, _path: self.path })
+    }
+}
+
+/// A socket that accepts. When it is dropped, a Unix socket's path goes too.
+#[derive(Debug)]
+pub struct Listening {
+    socket: Open,
+    _path: Option<OwnPath>,
+}
+
+#[derive(Debug)]
+enum Open {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listening {
+    /// The next connection.
+    ///
+    /// # Errors
+    /// What the system reports. Connections that have gone already are passed over.
+    pub async fn accept(&self) -> io::Result<Stream> {
+        loop {
+            match self.accept_one().await {
+                Err(error) if is_of_the_connection(&error) => {}
+                accepted => return accepted,
+            }
+        }
+    }
+
+    async fn accept_one(&self) -> io::Result<Stream> {
+        match &self.socket {
+            Open::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                // Replies are written whole; waiting for more would only delay them.
+                stream.set_nodelay(true)?;
+                // Another runtime takes it over.
+                Ok(Stream::Tcp { stream: stream.into_std()?, peer })
+            }
+            Open::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok(Stream::Unix(stream.into_std()?))
+            }
+        }
+    }
+}
+
+/// Errors that say that this connection went away before it was accepted.
+fn is_of_the_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}
+
+/// The path of a Unix socket that we made; removed when dropped.
+#[derive(Debug)]
+struct OwnPath(PathBuf);
+
+impl Drop for OwnPath {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.0) {
+            tracing::debug!(path = %self.0.display(), %error, "socket not removed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn a_free_port_is_named_and_taken_ones_are_refused() {
+        let any = ListenAddress::Tcp("127.0.0.1:0".parse().unwrap());
+        let bound = bind(&any, &[]).unwrap();
+        let address = bound.address().clone();
+        let error = bind(&address, &[]).unwrap_err();
+        assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
+        assert!(error.to_string().starts_with(&format!("cannot listen on {address}: ")));
+        let ListenAddress::Tcp(tcp) = address else { panic!("{address}") };
+        let listening = bound.open().unwrap();
+        let client = TcpStream::connect(tcp).unwrap();
+        let accepted = listening.accept().await.unwrap();
+        assert_eq!(accepted.peer(), Some(client.local_addr().unwrap()));
+    }
+
+    #[tokio::test]
+    async fn a_stale_unix_socket_is_replaced_and_a_live_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("in.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        let address = ListenAddress::Unix(path.clone());
+        let bound = bind(&address, &[]).unwrap();
+        assert_eq!(bind(&address, &[]).unwrap_err().source.kind(), io::ErrorKind::AddrInUse);
+        drop(bound);
+        assert!(!path.exists());
+        fs::write(&path, "a file").unwrap();
+        assert_eq!(bind(&address, &[]).unwrap_err().source.kind(), io::ErrorKind::AddrInUse);
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn both_wildcards_can_have_one_port() {
+        let six = ListenAddress::Tcp("[::]:0".parse().unwrap());
+        let Ok(first) = bind(&six, &[]) else { return };
+        let ListenAddress::Tcp(tcp) = *first.address() else { panic!() };
+        drop(first);
+        let six = ListenAddress::Tcp(tcp);
+        let four = ListenAddress::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), tcp.port()));
+        let both = [six.clone(), four.clone()];
+        let _six = bind(&six, &both).unwrap();
+        let _four = bind(&four, &both).unwrap();
+    }
+}

@@ -1,0 +1,91 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+
+fn policy() -> (Policy, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("recipients");
+    std::fs::write(&path, "anna@file.test\n").unwrap();
+    let mut domains = Domains::default();
+    domains.insert("example.test", Recipients::Any);
+    domains.insert("*.wild.test", Recipients::Any);
+    domains.insert("xn--bcher-kva.test", Recipients::Any);
+    domains.insert("file.test", Recipients::File(Arc::new(RecipientFile::load(path).unwrap())));
+    let policy = Policy {
+        relay_from: vec!["127.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
+        domains: Arc::new(domains),
+        has_outbound: true,
+    };
+    (policy, folder)
+}
+
+fn judge(policy: &Policy, path: &str, may_relay: bool) -> String {
+    let path = ForwardPath::parse(path.as_bytes(), true).unwrap();
+    match policy.judge(&path, may_relay) {
+        Ok(()) => "ok".to_owned(),
+        Err(reply) => format!("{} {}", reply.code(), reply.enhanced().unwrap()),
+    }
+}
+
+#[test]
+fn strangers_reach_our_domains_and_no_others() {
+    let (policy, _folder) = policy();
+    for ours in [
+        "<u@example.test>",
+        "<u@EXAMPLE.Test>",
+        "<u@a.wild.test>",
+        "<u@a.b.wild.test>",
+        "<grün@bücher.test>",
+        "<u@BÜCHER.test>",
+        "<Postmaster>",
+        "<postMASTER>",
+        "<@other.test,@more.test:u@example.test>",
+        "<\"a@other.test\"@example.test>",
+        "<u%other.test@example.test>",
+        "<other.test!u@example.test>",
+    ] {
+        assert_eq!(judge(&policy, ours, false), "ok", "{ours}");
+    }
+    for foreign in [
+        "<u@other.test>",
+        "<u@notexample.test>",
+        "<u@example.test.org>",
+        "<u@sub.example.test>",
+        "<u@wild.test>",
+        "<u@nowild.test>",
+        "<u@[192.0.2.1]>",
+        "<u@[IPv6:2001:db8::1]>",
+        "<@example.test:u@other.test>",
+        "<\"u@example.test\"@other.test>",
+        "<u%example.test@other.test>",
+        "<example.test!u@other.test>",
+    ] {
+        assert_eq!(judge(&policy, foreign, false), "550 5.7.1", "{foreign}");
+        assert_eq!(judge(&policy, foreign, true), "ok", "{foreign}");
+    }
+}
+
+#[test]
+fn a_file_says_who_exists_but_the_postmaster_always_does() {
+    let (policy, _folder) = policy();
+    assert_eq!(judge(&policy, "<ANNA@file.test>", false), "ok");
+    assert_eq!(judge(&policy, "<PostMaster@file.test>", false), "ok");
+    assert_eq!(judge(&policy, "<carl@file.test>", false), "550 5.1.1");
+    assert_eq!(judge(&policy, "<carl@file.test>", true), "550 5.1.1");
+}
+
+#[test]
+fn without_a_way_out_nobody_relays() {
+    let (mut policy, _folder) = policy();
+    policy.has_outbound = false;
+    assert_eq!(judge(&policy, "<u@other.test>", true), "550 5.4.4");
+    assert_eq!(judge(&policy, "<u@example.test>", true), "ok");
+}
+
+#[test]
+fn relay_goes_by_network_and_not_by_spelling() {
+    let (policy, _folder) = policy();
+    let may = |addr: &str| policy.may_relay(Some(addr.parse().unwrap()));
+    assert!(may("127.9.9.9") && may("::ffff:127.0.0.1") && may("2001:db8:ffff::1"));
+    assert!(!may("128.0.0.1") && !may("::1") && !may("2001:db9::1") && !may("::ffff:10.0.0.1"));
+    assert!(!policy.may_relay(None));
+}

@@ -1,0 +1,112 @@
+//! What the machine parsed, in the terms of the message and of the dispatcher.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use postern_dispatch::session::{CommandLine, Conduct, DisconnectReason, RawParameter, TlsInfo};
+use postern_message::{BodyKind, Envelope, Notify, Recipient, Return, TlsFacts};
+use postern_smtp::command::{Mail, Rcpt, Verb};
+use postern_smtp::parameters::{self, Body, Ret};
+use postern_smtp::server::{self, CloseReason, Counters, TimeoutReason};
+
+use crate::metrics::labels::LimitName;
+
+/// A command line for events.
+pub(super) fn command_line(line: &server::CommandLine) -> CommandLine {
+    let verb = line.raw.split(|octet| matches!(octet, b' ' | b'\t' | b':')).next().unwrap_or_default();
+    CommandLine {
+        verb: Bytes::from(verb.to_ascii_uppercase()),
+        line: line.raw.clone(),
+        pipelined: line.pipelined_wrongly,
+        known: line.verb != Verb::Other,
+    }
+}
+
+/// Parameters as they came.
+pub(super) fn raw_parameters(raw: &[parameters::RawParameter]) -> Vec<RawParameter> {
+    raw.iter().map(|parameter| (parameter.keyword.clone(), parameter.value.clone())).collect()
+}
+
+/// What MAIL said.
+pub(super) fn envelope(mail: Mail) -> Envelope {
+    let said = mail.parameters;
+    let mut envelope = Envelope::new(mail.sender);
+    envelope.smtp_utf8 = said.smtp_utf8;
+    envelope.body = match said.body.unwrap_or_default() {
+        Body::SevenBit => BodyKind::SevenBit,
+        Body::EightBitMime => BodyKind::EightBitMime,
+        Body::BinaryMime => BodyKind::BinaryMime,
+    };
+    envelope.ret = said.ret.map(|ret| match ret {
+        Ret::Full => Return::Full,
+        Ret::Headers => Return::Headers,
+    });
+    envelope.envid = said.envid.map(|envid| Bytes::copy_from_slice(envid.as_str().as_bytes()));
+    envelope.declared_size = said.size;
+    envelope
+}
+
+/// What RCPT said.
+pub(super) fn recipient(rcpt: Rcpt) -> Recipient {
+    let said = rcpt.parameters;
+    let mut recipient = Recipient::new(rcpt.recipient);
+    recipient.orcpt = said.orcpt.map(|orcpt| Bytes::copy_from_slice(orcpt.as_str().as_bytes()));
+    recipient.notify = said.notify.map(|notify| Notify {
+        success: notify.success,
+        failure: notify.failure,
+        delay: notify.delay,
+    });
+    recipient
+}
+
+/// A handshake that succeeded. Clients are not asked for certificates.
+pub(super) fn tls_info(facts: &TlsFacts) -> TlsInfo {
+    TlsInfo {
+        version: facts.version.clone(),
+        cipher: facts.cipher.clone(),
+        server_name: facts.server_name.clone(),
+        ..TlsInfo::default()
+    }
+}
+
+/// How the client has behaved so far.
+pub(super) fn conduct(counters: &Counters, idle: Duration, refused_recipients: u32) -> Conduct {
+    Conduct {
+        commands: u32::try_from(counters.commands).unwrap_or(u32::MAX),
+        errors: counters.errors,
+        syntax_errors: counters.errors.saturating_sub(refused_recipients),
+        talked_early: counters.early_talker,
+        pipelined_early: counters.pipelining_violations > 0,
+        idle,
+        messages: counters.messages,
+        refused_recipients,
+        junk_commands: counters.junk,
+    }
+}
+
+/// The limit that ended a session, if one did.
+pub(super) fn limit_of(reason: &CloseReason) -> Option<LimitName> {
+    Some(match reason {
+        CloseReason::Timeout(TimeoutReason::Command) => LimitName::CommandTimeout,
+        CloseReason::Timeout(TimeoutReason::Data) => LimitName::DataTimeout,
+        CloseReason::Timeout(TimeoutReason::BodyRate) => LimitName::BodyRate,
+        CloseReason::Errors => LimitName::Errors,
+        CloseReason::JunkCommands => LimitName::JunkCommands,
+        CloseReason::Messages => LimitName::MessagesPerSession,
+        CloseReason::LineTooLong => LimitName::LineLength,
+        _ => return None,
+    })
+}
+
+/// Why the session ended, as sinks are told.
+pub(super) fn disconnect_reason(reason: &CloseReason) -> DisconnectReason {
+    match reason {
+        CloseReason::Quit => DisconnectReason::Quit,
+        CloseReason::ClientGone => DisconnectReason::ClientGone,
+        CloseReason::Timeout(_) => DisconnectReason::Timeout,
+        CloseReason::Disconnected | CloseReason::RefusedBody => DisconnectReason::Verdict,
+        CloseReason::TlsFailed => DisconnectReason::Tls,
+        CloseReason::Shutdown => DisconnectReason::Shutdown,
+        _ => DisconnectReason::Limit,
+    }
+}

@@ -1,0 +1,266 @@
+//! The end of a message: verdicts, edits, our trace field, the spool, and only then the 250.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use postern_config::settings::server::Protocol;
+use postern_dispatch::budget::Budget;
+use postern_dispatch::event::EventKind;
+use postern_dispatch::exchange::MessageRuling;
+use postern_dispatch::session::{Fate, Outcome};
+use postern_dispatch::verdict::{Decision, Ruling};
+use postern_message::{ClientFacts, Draft, HeaderSection, Message, MessageId, Origin, Version};
+use postern_smtp::reply::Reply;
+use postern_spool::{Due, Durable, NewMessage, SpoolError, Stage, StoredBody, StoredMessage};
+
+use super::ruling::{hold_back, refusal};
+use super::shared::Shared;
+use super::upload::{Arrived, Upload};
+use crate::front::received::Trace;
+use crate::front::replies;
+use crate::metrics::labels::{LimitName, MessageEnd, OfServer};
+
+/// What the client hears of its message, and what sinks hear of it.
+pub(super) struct Answered {
+    pub(super) reply: Reply,
+    pub(super) disconnect: bool,
+    pub(super) outcome: Outcome,
+}
+
+/// What the verdicts came to.
+pub(super) enum Judged {
+    /// The message is refused.
+    Refused(Answered),
+    /// It is to be kept, or dropped on record.
+    Ready(Box<Ready>),
+}
+
+/// Waits for the verdicts about a message that has arrived whole.
+pub(super) async fn judge(shared: Arc<Shared>, upload: Upload, client: ClientFacts, since: Instant) -> Judged {
+    let budget = Budget::starting(since, shared.server.message_budget);
+    let size = upload.size();
+    let arrived = match upload.finish(&shared).await {
+        Ok(arrived) => arrived,
+        Err(reply) => return Judged::Refused(refused(&shared, reply, size)),
+    };
+    let Arrived { message: id, body, section, exchange } = arrived;
+    let (ruling, draft) = match exchange {
+        Some(exchange) => {
+            let MessageRuling { ruling, draft, .. } = exchange.finish(&budget).await;
+            hold_back(&ruling, &budget).await;
+            (ruling, draft)
+        }
+        None => (Ruling::proceed(EventKind::InboundMessage), shared.draft()),
+    };
+    match refusal(&ruling, &id) {
+        Some(refused) => {
+            let by = ruling.by.map(|by| by.binding.to_string());
+            let outcome = shared.refused(&refused.reply, by, size);
+            Judged::Refused(Answered { reply: refused.reply, disconnect: refused.disconnect, outcome })
+        }
+        None => Judged::Ready(Box::new(Ready { id, body, section, client, draft, ruling })),
+    }
+}
+
+/// A message on which nobody has anything more to say.
+pub(super) struct Ready {
+    id: MessageId,
+    body: StoredBody,
+    section: HeaderSection,
+    client: ClientFacts,
+    draft: Draft,
+    ruling: Ruling,
+}
+
+impl Ready {
+    /// Octets of its content.
+    pub(super) fn size(&self) -> u64 {
+        self.body.size()
+    }
+}
+
+/// Where the message goes, when it is looked at, and how it is counted.
+struct Next {
+    stage: Stage,
+    due: Due,
+    counted: MessageEnd,
+    fate: Fate,
+}
+
+fn stage_for(shared: &Shared, ruling: &Ruling) -> Next {
+    let now = SystemTime::now();
+    let binding = ruling.by.as_ref().map(|by| by.binding.to_string()).unwrap_or_default();
+    match ruling.decision {
+        Decision::Hold | Decision::Defer(_) => {
+            let stage = Stage::Held { event: ruling.event.name().to_owned(), binding, since: now, attempts: 0 };
+            let wait = match ruling.decision {
+                Decision::Defer(time) => time,
+                _ => shared.tools.hold_for,
+            };
+            Next { stage, due: Due::At(now + wait), counted: MessageEnd::Held, fate: Fate::Held }
+        }
+        Decision::Quarantine => Next {
+            stage: Stage::Quarantined { by: binding, why: ruling.reason_code.clone() },
+            due: Due::Never,
+            counted: MessageEnd::Quarantined,
+            fate: Fate::Quarantined,
+        },
+        _ => Next {
+            stage: Stage::Submit { from_binding: None },
+            due: Due::At(now),
+            counted: MessageEnd::Accepted,
+            fate: Fate::Accepted,
+        },
+    }
+}
+
+/// Commits the message. The 250 leaves only with the proof that the spool gives.
+pub(super) async fn commit(shared: Arc<Shared>, ready: Ready) -> Answered {
+    if matches!(ready.ruling.decision, Decision::Discard) {
+        return discard(&shared, &ready);
+    }
+    let next = stage_for(&shared, &ready.ruling);
+    let Ready { id, body, section, client, draft, ruling } = ready;
+    let size = body.size();
+    if draft.recipients.is_empty() {
+        return refused(&shared, replies::no_recipients_left(), size);
+    }
+    let at = SystemTime::now();
+    let trace = trace(&shared, id, &client, &draft, at).field();
+    let version = draft.version.clone().unwrap_or_else(|| Version::original(&section, Some(size)));
+    let version = match version.prepend_trace(trace) {
+        Ok(version) => version,
+        Err(error) => {
+            tracing::error!(%id, %error, "our own Received field was refused");
+            return refused(&shared, replies::storage_failed(id), size);
+        }
+    };
+    let message = Arc::new(message(&shared, id, client, draft, version, at));
+    let content = body.reader();
+    let new = NewMessage { message: Arc::clone(&message), body, stage: next.stage.clone(), due: next.due };
+    match shared.tools.spool.commit(new).await {
+        Ok(proof) => {
+            note_accepted(&shared, &message, size, next.counted);
+            shared.tools.onward.accept(StoredMessage { message, stage: next.stage, due: next.due, content });
+            promise(id, &proof, next.fate, &ruling, size)
+        }
+        Err(error) => {
+            let reply = storage_reply(&shared, id, &error);
+            refused(&shared, reply, size)
+        }
+    }
+}
+
+/// The only place where a kept message becomes a 250.
+fn promise(id: MessageId, _proof: &Durable, fate: Fate, ruling: &Ruling, size_bytes: u64) -> Answered {
+    positive(id, fate, ruling, size_bytes)
+}
+
+/// Accepted and dropped: the record is the log line.
+fn discard(shared: &Shared, ready: &Ready) -> Answered {
+    let by = ready.ruling.by.as_ref().map_or("", |by| &*by.binding);
+    shared.tools.metrics.count_message(&shared.server.name, MessageEnd::Discarded);
+    tracing::info!(
+        id = %ready.id, session = %shared.session, server = %shared.server.name, binding = by,
+        reason = ready.ruling.reason_code, sender = shared.show_sender(&ready.draft.envelope.sender),
+        recipients = ready.draft.recipients.len(), size = ready.size(), "message discarded"
+    );
+    positive(ready.id, Fate::Discarded, &ready.ruling, ready.size())
+}
+
+fn positive(id: MessageId, fate: Fate, ruling: &Ruling, size_bytes: u64) -> Answered {
+    let reply = replies::queued(id);
+    let decided_by = ruling.by.as_ref().map(|by| by.binding.to_string());
+    Answered {
+        outcome: Outcome { fate, reply: Some(reply.clone()), decided_by, size_bytes },
+        reply,
+        disconnect: false,
+    }
+}
+
+fn note_accepted(shared: &Shared, message: &Message, size: u64, counted: MessageEnd) {
+    let name = &shared.server.name;
+    let metrics = &shared.tools.metrics;
+    metrics.count_message(name, counted);
+    metrics.message_size.get_or_create(&OfServer { server: name.into() }).observe(size as f64);
+    tracing::info!(
+        id = %message.id, session = %shared.session, server = %name, how = ?counted,
+        sender = shared.show_sender(&message.envelope.sender), recipients = message.recipients.len(), size,
+        "message accepted"
+    );
+    for recipient in &message.recipients {
+        tracing::debug!(id = %message.id, recipient = shared.show_recipient(&recipient.address), "recipient");
+    }
+}
+
+fn refused(shared: &Shared, reply: Reply, size: u64) -> Answered {
+    Answered { outcome: shared.refused(&reply, None, size), reply, disconnect: false }
+}
+
+/// What a client hears when the spool fails, and what the operator reads.
+pub(super) fn storage_reply(shared: &Shared, id: impl Display, error: &SpoolError) -> Reply {
+    match error {
+        SpoolError::NoSpace => {
+            shared.tools.metrics.count_limit(&shared.server.name, LimitName::SpoolSpace);
+            tracing::warn!(%id, "message refused for want of space in the spool");
+            replies::no_space()
+        }
+        error => {
+            tracing::error!(%id, %error, "message not stored");
+            replies::storage_failed(id)
+        }
+    }
+}
+
+fn trace<'a>(
+    shared: &'a Shared,
+    id: MessageId,
+    client: &'a ClientFacts,
+    draft: &'a Draft,
+    at: SystemTime,
+) -> Trace<'a> {
+    let only_recipient = match draft.recipients.as_slice() {
+        [only] => Some(&only.address),
+        _ => None,
+    };
+    Trace {
+        helo: &client.helo,
+        extended: client.extended,
+        lmtp: shared.server.protocol == Protocol::Lmtp,
+        smtp_utf8: draft.envelope.smtp_utf8,
+        client: client.peer.map(|peer| peer.ip()),
+        reverse_name: client.reverse_name.as_deref().filter(|_| client.forward_confirmed),
+        tls: client.tls.as_ref(),
+        hostname: &shared.server.hostname,
+        id,
+        only_recipient,
+        at,
+    }
+}
+
+fn message(
+    shared: &Shared,
+    id: MessageId,
+    client: ClientFacts,
+    draft: Draft,
+    version: Version,
+    received_at: SystemTime,
+) -> Message {
+    Message {
+        id,
+        session: Some(shared.session),
+        server: shared.server.name.to_string(),
+        origin: match shared.server.protocol {
+            Protocol::Smtp => Origin::Smtp,
+            Protocol::Lmtp => Origin::Lmtp,
+        },
+        received_at,
+        client,
+        envelope: draft.envelope,
+        recipients: draft.recipients,
+        properties: draft.properties,
+        session_properties: draft.session_properties,
+        version,
+    }
+}

@@ -1,0 +1,47 @@
+//! What a chain came to, in terms of replies.
+
+use std::fmt::Display;
+use std::time::{Duration, Instant};
+
+use postern_dispatch::budget::Budget;
+use postern_dispatch::verdict::{Cause, Decision, Ruling};
+use postern_smtp::reply::Reply;
+
+use crate::front::replies;
+
+/// Longest time for which a sink may hold a reply back.
+const DELAY_MAX: Duration = Duration::from_secs(30);
+
+/// A ruling that is to be sent in place of our own reply.
+pub(super) struct Refused {
+    pub(super) reply: Reply,
+    pub(super) disconnect: bool,
+}
+
+/// The reply that the ruling wants sent, if the service is not to go on with its own handling. `id` is what the
+/// client reads when a sink failed, and what the operator looks for.
+pub(super) fn refusal(ruling: &Ruling, id: &dyn Display) -> Option<Refused> {
+    let reply = ruling.decision.reply()?;
+    let reply = match ruling.by.as_ref() {
+        Some(by) => match &by.cause {
+            Cause::Failure(policy, fault) => {
+                tracing::debug!(
+                    %id, event = ruling.event.name(), binding = &*by.binding, policy = policy.name(),
+                    kind = fault.kind.name(), code = reply.code().value(), "failure policy applied"
+                );
+                replies::sink_failed(reply, id)
+            }
+            Cause::Verdict => reply.clone(),
+        },
+        None => reply.clone(),
+    };
+    Some(Refused { reply, disconnect: matches!(ruling.decision, Decision::Disconnect(_)) })
+}
+
+/// Holds the reply back for as long as a sink asked for, within the bounds of patience.
+pub(super) async fn hold_back(ruling: &Ruling, budget: &Budget) {
+    let delay = ruling.delay.min(DELAY_MAX).min(budget.left(Instant::now()));
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+}

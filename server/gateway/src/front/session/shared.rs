@@ -1,0 +1,89 @@
+//! What all parts of one session use.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use postern_dispatch::inbound::InboundScope;
+use postern_dispatch::session::{Fate, Outcome};
+use postern_message::{Draft, Envelope, Properties, SessionId};
+use postern_smtp::address::{ForwardPath, ReversePath};
+use postern_smtp::reply::Reply;
+
+use crate::front::VirtualServer;
+use crate::front::worker::Tools;
+use crate::metrics::labels::{MessageEnd, OfServer};
+
+/// One session's surroundings.
+pub(super) struct Shared {
+    pub(super) session: SessionId,
+    pub(super) server: Arc<VirtualServer>,
+    pub(super) tools: Arc<Tools>,
+    pub(super) scope: InboundScope,
+    pub(super) may_relay: bool,
+}
+
+impl Shared {
+    /// The running transaction as sinks have left it.
+    pub(super) fn draft(&self) -> Draft {
+        Draft {
+            envelope: self.scope.envelope().unwrap_or_else(|| Envelope::new(ReversePath::Null)),
+            recipients: self.scope.recipients(),
+            properties: Properties::new(),
+            session_properties: self.scope.properties(),
+            version: None,
+        }
+    }
+
+    /// Octets of content came.
+    pub(super) fn received(&self, octets: usize) {
+        let label = OfServer { server: (&self.server.name).into() };
+        self.tools.metrics.received_bytes.get_or_create(&label).inc_by(octets as u64);
+    }
+
+    /// A message was refused: counted, logged, told to sinks.
+    pub(super) fn tell_refused(&self, reply: &Reply, by: Option<String>, size: u64) {
+        self.scope.tell_outcome(self.refused(reply, by, size));
+    }
+
+    /// Counts and logs a refused message.
+    pub(super) fn refused(&self, reply: &Reply, by: Option<String>, size: u64) -> Outcome {
+        let (fate, end) = if reply.code().is_permanent() {
+            (Fate::Rejected, MessageEnd::Rejected)
+        } else {
+            (Fate::Tempfailed, MessageEnd::Tempfailed)
+        };
+        self.tools.metrics.count_message(&self.server.name, end);
+        tracing::info!(
+            session = %self.session, server = %self.server.name, code = reply.code().value(),
+            reply = reply.text().first().map_or("", |line| line.as_str()), by, size, "message refused"
+        );
+        Outcome { fate, reply: Some(reply.clone()), decided_by: by, size_bytes: size }
+    }
+
+    /// The client went away in the middle of a message.
+    pub(super) fn tell_gone(&self, size: u64) {
+        self.tools.metrics.count_message(&self.server.name, MessageEnd::ClientGone);
+        tracing::info!(session = %self.session, server = %self.server.name, size, "client went away before the reply");
+        self.scope.tell_outcome(Outcome { fate: Fate::ClientGone, reply: None, decided_by: None, size_bytes: size });
+    }
+
+    /// A sender as it may stand in the log.
+    pub(super) fn show_sender(&self, path: &ReversePath) -> String {
+        match path {
+            ReversePath::Null => "<>".to_owned(),
+            ReversePath::Mailbox(mailbox) => self.show(mailbox.as_str()),
+        }
+    }
+
+    /// A recipient as it may stand in the log.
+    pub(super) fn show_recipient(&self, path: &ForwardPath) -> String {
+        match path {
+            ForwardPath::Postmaster => "postmaster".to_owned(),
+            ForwardPath::Mailbox(mailbox) => self.show(mailbox.as_str()),
+        }
+    }
+
+    fn show(&self, address: &(impl Display + ?Sized)) -> String {
+        self.tools.addresses.show(&address.to_string())
+    }
+}

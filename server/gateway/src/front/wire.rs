@@ -1,0 +1,121 @@
+//! The connection to a client: plain or TLS, over TCP or a Unix socket.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use postern_message::TlsFacts;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::listener::Stream;
+use crate::tls::{cipher_name, version_name};
+
+/// Octets that are read at once, at first and when the client keeps them filled.
+const READ_MIN: usize = 8 * 1024;
+const READ_MAX: usize = 64 * 1024;
+
+/// What carries octets both ways.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// A connection.
+pub(crate) struct Wire {
+    io: Box<dyn Duplex>,
+    read_size: usize,
+}
+
+/// Why a handshake came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HandshakeError {
+    /// Too many run already, and none ended in time.
+    #[error("too many TLS handshakes at the same time")]
+    Shed,
+    /// The client took too long.
+    #[error("TLS handshake took too long")]
+    Timeout,
+    /// The peers did not agree, or the connection ended.
+    #[error("TLS handshake failed: {0}")]
+    Failed(#[from] io::Error),
+}
+
+impl Wire {
+    /// Over anything that carries octets.
+    pub(crate) fn over(io: impl Duplex + 'static) -> Self {
+        Self { io: Box::new(io), read_size: READ_MIN }
+    }
+
+    /// Over an accepted socket, which the current runtime takes over.
+    pub(crate) fn accept(stream: Stream) -> io::Result<Self> {
+        Ok(match stream {
+            Stream::Tcp { stream, .. } => Self::over(TcpStream::from_std(stream)?),
+            Stream::Unix(stream) => Self::over(UnixStream::from_std(stream)?),
+        })
+    }
+
+    /// Reads what is there into `input`; 0 at the end. Can be given up and called again.
+    pub(crate) async fn read(&mut self, input: &mut BytesMut) -> io::Result<usize> {
+        input.reserve(self.read_size);
+        let room = self.read_size;
+        let read = (&mut self.io).take(room as u64).read_buf(input).await?;
+        // A client that fills the room has more: fewer, larger reads.
+        self.read_size = if read == room { (room * 2).min(READ_MAX) } else { self.read_size };
+        Ok(read)
+    }
+
+    /// Back to small reads, once the content is over: idle sessions keep their buffers.
+    pub(crate) fn read_little(&mut self) {
+        self.read_size = READ_MIN;
+    }
+
+    /// Writes all of `output` and empties it.
+    pub(crate) async fn write(&mut self, output: &mut BytesMut) -> io::Result<()> {
+        self.io.write_all(output).await?;
+        self.io.flush().await?;
+        output.clear();
+        Ok(())
+    }
+
+    /// Ends our direction: with TLS, so that the client can tell the end from a cut.
+    pub(crate) async fn close(&mut self) -> io::Result<()> {
+        self.io.shutdown().await
+    }
+
+    /// Does the server's side of a handshake. Returns the encrypted connection and what was agreed.
+    pub(crate) async fn handshake(
+        self,
+        config: Arc<ServerConfig>,
+        slots: &Semaphore,
+        within: Duration,
+    ) -> Result<(Self, TlsFacts), HandshakeError> {
+        let handshake = async {
+            let Ok(_slot) = slots.acquire().await else {
+                return Err(HandshakeError::Shed);
+            };
+            Ok(TlsAcceptor::from(config).accept(self.io).await?)
+        };
+        let stream = match timeout(within, handshake).await {
+            Ok(stream) => stream?,
+            Err(_) if slots.available_permits() == 0 => return Err(HandshakeError::Shed),
+            Err(_) => return Err(HandshakeError::Timeout),
+        };
+        let facts = facts(&stream);
+        Ok((Self::over(stream), facts))
+    }
+}
+
+fn facts(stream: &TlsStream<Box<dyn Duplex>>) -> TlsFacts {
+    let (_, connection) = stream.get_ref();
+    TlsFacts {
+        version: version_name(connection.protocol_version()).to_owned(),
+        cipher: cipher_name(connection.negotiated_cipher_suite()),
+        server_name: connection.server_name().map(str::to_owned),
+    }
+}

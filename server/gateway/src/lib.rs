@@ -1,0 +1,14 @@
+//! The gateway: listeners, transport, delivery and the commands, composed of Postern's other crates.
+
+pub mod accepted;
+pub mod cli;
+pub mod delivery;
+pub mod front;
+pub mod metrics;
+pub mod observe;
+pub mod plan;
+pub mod preflight;
+pub mod runtime;
+pub mod serve;
+pub mod tls;
+pub mod transport;

@@ -1,0 +1,250 @@
+//! What is counted, under names that start with `postern_`. Labels are enums, or names from the configuration:
+//! nothing that a client sends becomes a label.
+
+pub mod endpoint;
+pub mod labels;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use postern_spool::StageCounts;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use self::labels::{
+    Attempt, Delivered, Endpoint, Faulted, Handshake, Limited, LimitName, MessageEnd, Messages, OfServer, OfSink,
+    Replied, Ruled, Stage, StageLabel, Waited, WaitedFor,
+};
+
+/// Bounds of the latency histograms in seconds: from a verdict on the same core to the longest budget.
+const LATENCY: [f64; 13] = [0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 240.0];
+
+/// Bounds of the message size histogram in octets.
+const SIZES: [f64; 7] = [4_096.0, 32_768.0, 262_144.0, 1_048_576.0, 5_242_880.0, 26_214_400.0, 104_857_600.0];
+
+/// All counters of the gateway. Shared by all runtimes.
+pub struct Metrics {
+    registry: Registry,
+    /// Sessions begun.
+    pub sessions: Family<OfServer, Counter>,
+    /// Sessions now.
+    pub sessions_open: Family<OfServer, Gauge>,
+    /// Replies sent to clients.
+    pub replies: Family<Replied, Counter>,
+    /// From the end of a command, or of a message, to its reply.
+    pub reply_time: Family<Waited, Histogram, fn() -> Histogram>,
+    /// Transactions that reached content, by what became of them.
+    pub messages: Family<Messages, Counter>,
+    /// Octets of content received.
+    pub received_bytes: Family<OfServer, Counter>,
+    /// Sizes of accepted messages.
+    pub message_size: Family<OfServer, Histogram, fn() -> Histogram>,
+    /// Times that a limit was hit.
+    pub limits: Family<Limited, Counter>,
+    /// TLS handshakes with clients.
+    pub handshakes: Family<Handshake, Counter>,
+    /// Verdicts of sinks.
+    pub verdicts: Family<Ruled, Counter>,
+    /// Failures of sinks.
+    pub faults: Family<Faulted, Counter>,
+    /// From the question to the verdict.
+    pub sink_time: Family<OfSink, Histogram, fn() -> Histogram>,
+    /// Verdicts that came when nobody waited any more.
+    pub late: Family<Endpoint, Counter>,
+    /// One-way events that were lost because a queue was full.
+    pub dropped: Family<Endpoint, Counter>,
+    /// Times that a replica came up or went down.
+    pub replica_changes: Family<labels::ReplicaChange, Counter>,
+    /// Attempts to deliver, one for each recipient.
+    pub deliveries: Family<Delivered, Counter>,
+    /// Connections to next hops.
+    pub outgoing: Family<Attempt, Counter>,
+    /// Messages that are being worked on by the transport core.
+    pub queue_active: Gauge,
+    /// Tasks that panicked.
+    pub panics: Counter,
+    /// Times that the system had no descriptor or memory for a new connection.
+    pub accept_errors: Counter,
+    /// Messages in the spool.
+    spool: Family<StageLabel, Gauge>,
+    /// Free space in the spool's file system.
+    pub spool_free: Gauge<f64, AtomicU64>,
+}
+
+impl Metrics {
+    /// All at zero.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        let latency = (|| Histogram::new(LATENCY)) as fn() -> Histogram;
+        let sizes = (|| Histogram::new(SIZES)) as fn() -> Histogram;
+        let mut metrics = Self {
+            registry: Registry::with_prefix("postern"),
+            sessions: Family::default(),
+            sessions_open: Family::default(),
+            replies: Family::default(),
+            reply_time: Family::new_with_constructor(latency),
+            messages: Family::default(),
+            received_bytes: Family::default(),
+            message_size: Family::new_with_constructor(sizes),
+            limits: Family::default(),
+            handshakes: Family::default(),
+            verdicts: Family::default(),
+            faults: Family::default(),
+            sink_time: Family::new_with_constructor(latency),
+            late: Family::default(),
+            dropped: Family::default(),
+            replica_changes: Family::default(),
+            deliveries: Family::default(),
+            outgoing: Family::default(),
+            queue_active: Gauge::default(),
+            panics: Counter::default(),
+            accept_errors: Counter::default(),
+            spool: Family::default(),
+            spool_free: Gauge::default(),
+        };
+        metrics.register_front();
+        metrics.register_sinks();
+        metrics.register_rest();
+        Arc::new(metrics)
+    }
+
+    fn register_front(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("sessions", "Sessions begun", self.sessions.clone());
+        registry.register("sessions_open", "Sessions now", self.sessions_open.clone());
+        registry.register("replies", "Replies sent to clients by class", self.replies.clone());
+        registry.register_with_unit(
+            "reply_time",
+            "From the end of a command or a message to its reply",
+            Unit::Seconds,
+            self.reply_time.clone(),
+        );
+        registry.register("messages", "Messages received by what became of them", self.messages.clone());
+        registry.register_with_unit("received", "Content received", Unit::Bytes, self.received_bytes.clone());
+        registry.register_with_unit("message_size", "Sizes of accepted messages", Unit::Bytes, self.message_size.clone());
+        registry.register("limits", "Times that a limit was hit", self.limits.clone());
+        registry.register("tls_handshakes", "TLS handshakes with clients", self.handshakes.clone());
+    }
+
+    fn register_sinks(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("sink_verdicts", "Verdicts by binding, event and decision", self.verdicts.clone());
+        registry.register("sink_faults", "Failures of sinks by binding, event and kind", self.faults.clone());
+        registry.register_with_unit(
+            "sink_time",
+            "From the question to the verdict",
+            Unit::Seconds,
+            self.sink_time.clone(),
+        );
+        registry.register("sink_late", "Verdicts that came when nobody waited any more", self.late.clone());
+        registry.register("sink_dropped", "One-way events lost because a queue was full", self.dropped.clone());
+        registry.register(
+            "sink_replica_changes",
+            "Times that a replica came up or went down",
+            self.replica_changes.clone(),
+        );
+    }
+
+    fn register_rest(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("deliveries", "Attempts to deliver, by recipient and result", self.deliveries.clone());
+        registry.register("outgoing_connections", "Connections to next hops", self.outgoing.clone());
+        registry.register("queue_active", "Messages being worked on by the transport core", self.queue_active.clone());
+        registry.register("task_panics", "Tasks that panicked", self.panics.clone());
+        registry.register(
+            "accept_errors",
+            "Times that the system had no descriptor or memory for a connection",
+            self.accept_errors.clone(),
+        );
+        registry.register("spool_messages", "Messages in the spool by stage", self.spool.clone());
+        registry.register_with_unit("spool_free", "Free space for the spool", Unit::Bytes, self.spool_free.clone());
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The program's version", build);
+    }
+
+    /// A reply goes to a client.
+    pub fn count_reply(&self, server: &Arc<str>, class: u8) {
+        self.replies.get_or_create(&Replied { server: server.into(), class: class.into() }).inc();
+    }
+
+    /// A client waited this long.
+    pub fn observe_wait(&self, server: &Arc<str>, kind: WaitedFor, time: Duration) {
+        self.reply_time.get_or_create(&Waited { server: server.into(), kind }).observe(time.as_secs_f64());
+    }
+
+    /// A message came to this end.
+    pub fn count_message(&self, server: &Arc<str>, end: MessageEnd) {
+        self.messages.get_or_create(&Messages { server: server.into(), end }).inc();
+    }
+
+    /// A limit was hit.
+    pub fn count_limit(&self, server: &Arc<str>, limit: LimitName) {
+        self.limits.get_or_create(&Limited { server: server.into(), limit }).inc();
+    }
+
+    /// What the spool counts now.
+    pub fn set_spool(&self, counts: &StageCounts) {
+        let all = [
+            (Stage::Submit, counts.submit),
+            (Stage::Deliver, counts.deliver),
+            (Stage::Held, counts.held),
+            (Stage::Quarantined, counts.quarantined),
+            (Stage::Damaged, counts.damaged),
+        ];
+        for (stage, count) in all {
+            self.spool.get_or_create(&StageLabel { stage }).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// All metrics in the OpenMetrics text format.
+    ///
+    /// # Errors
+    /// Never in practice: the text goes to a string.
+    pub fn render(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_counted_can_be_read() {
+        let metrics = Metrics::new();
+        let server: Arc<str> = "in\"bound".into();
+        metrics.count_reply(&server, 2);
+        metrics.count_reply(&server, 2);
+        metrics.count_message(&server, MessageEnd::Accepted);
+        metrics.count_limit(&server, LimitName::ConnectionsPerClient);
+        metrics.observe_wait(&server, WaitedFor::Command, Duration::from_millis(3));
+        metrics.set_spool(&StageCounts { held: 3, ..StageCounts::default() });
+        let text = metrics.render().unwrap();
+        for line in [
+            "postern_replies_total{server=\"in\\\"bound\",class=\"2xx\"} 2\n",
+            "postern_messages_total{server=\"in\\\"bound\",end=\"accepted\"} 1\n",
+            "postern_limits_total{server=\"in\\\"bound\",limit=\"connections_per_client\"} 1\n",
+            "postern_reply_time_seconds_bucket{le=\"0.005\",server=\"in\\\"bound\",kind=\"command\"} 1\n",
+            "postern_spool_messages{stage=\"held\"} 3\n",
+            "# EOF\n",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+    }
+}

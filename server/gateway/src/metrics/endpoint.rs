@@ -1,0 +1,135 @@
+//! `/metrics`, `/livez` and `/readyz`, and nothing else.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use postern_spool::StoreDriver;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use super::Metrics;
+use crate::runtime::shutdown::Shutdown;
+use crate::runtime::tasks::Tasks;
+
+/// Connections at the same time; more wait in the system's backlog.
+const CONNECTIONS: usize = 32;
+
+/// Time for a request's header section.
+const HEADER_TIME: Duration = Duration::from_secs(5);
+
+/// Time for a whole connection: a scraper that keeps it open is answered and asked to come again.
+const CONNECTION_TIME: Duration = Duration::from_secs(60);
+
+/// Octets of a request that are read at most.
+const REQUEST_MAX: usize = 16 * 1024;
+
+/// Time for the spool to count its messages; without an answer the last counts stand.
+const COUNT_TIME: Duration = Duration::from_secs(2);
+
+/// Wait after the system had no descriptor for a connection.
+const BACK_OFF: Duration = Duration::from_millis(500);
+
+/// The content type of the OpenMetrics text format.
+const OPEN_METRICS: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+
+/// What the endpoint reports on.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+    /// Asked for its counts at each scrape.
+    pub spool: Arc<dyn StoreDriver>,
+    /// A folder in the spool's file system.
+    pub spool_path: Arc<Path>,
+    /// Not ready once the end has begun.
+    pub shutdown: Shutdown,
+}
+
+impl Endpoint {
+    /// Serves until it is dropped.
+    pub async fn serve(self, listener: TcpListener) {
+        let mut tasks = Tasks::new("metrics connection", self.metrics.panics.clone());
+        loop {
+            tokio::select! {
+                () = tasks.one_ended() => {}
+                accepted = listener.accept(), if tasks.len() < CONNECTIONS => {
+                    match accepted {
+                        Ok((stream, peer)) => tasks.spawn(self.clone().connection(stream, peer)),
+                        Err(error) => Self::note_accept_error(&error).await,
+                    }
+                }
+            }
+        }
+    }
+
+    async fn note_accept_error(error: &io::Error) {
+        tracing::debug!(%error, "metrics listener cannot accept");
+        tokio::time::sleep(BACK_OFF).await;
+    }
+
+    async fn connection(self, stream: TcpStream, peer: SocketAddr) {
+        let service = service_fn(move |request| {
+            let endpoint = self.clone();
+            async move { Ok::<_, Infallible>(endpoint.answer(&request).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIME)
+            .max_buf_size(REQUEST_MAX)
+            .max_headers(64)
+            .serve_connection(TokioIo::new(stream), service);
+        match timeout(CONNECTION_TIME, connection).await {
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "metrics connection ended"),
+            Ok(Ok(())) | Err(_) => {}
+        }
+    }
+
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+        }
+        match request.uri().path() {
+            "/metrics" => self.metrics().await,
+            "/livez" => plain(StatusCode::OK, "ok\n"),
+            "/readyz" if self.shutdown.has_begun() => plain(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n"),
+            "/readyz" => plain(StatusCode::OK, "ok\n"),
+            _ => plain(StatusCode::NOT_FOUND, "/metrics, /livez, /readyz\n"),
+        }
+    }
+
+    async fn metrics(&self) -> Response<Full<Bytes>> {
+        match timeout(COUNT_TIME, self.spool.counts()).await {
+            Ok(Ok(counts)) => self.metrics.set_spool(&counts),
+            Ok(Err(error)) => tracing::warn!(%error, "the spool cannot count its messages"),
+            Err(_) => tracing::warn!("the spool takes too long to count its messages"),
+        }
+        if let Ok(space) = rustix::fs::statvfs(&*self.spool_path) {
+            self.metrics.spool_free.set((space.f_bavail.saturating_mul(space.f_frsize)) as f64);
+        }
+        let Ok(text) = self.metrics.render() else {
+            return plain(StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be written\n");
+        };
+        let mut response = Response::new(Full::from(text));
+        response.headers_mut().insert(CONTENT_TYPE, OPEN_METRICS);
+        response
+    }
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}

@@ -1,0 +1,263 @@
+//! The labels of the metrics. Each is an enum, or a name that the operator gave.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+
+/// A name from the configuration: of a virtual server, a binding, a sink.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Name(Arc<str>);
+
+impl From<&Arc<str>> for Name {
+    fn from(name: &Arc<str>) -> Self {
+        Self(Arc::clone(name))
+    }
+}
+
+impl From<&str> for Name {
+    fn from(name: &str) -> Self {
+        Self(Arc::from(name))
+    }
+}
+
+impl EncodeLabelValue for Name {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        (&*self.0).encode(encoder)
+    }
+}
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)+
+        }
+
+        impl EncodeLabelValue for $name {
+            fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+                let word: &'static str = match self { $(Self::$variant => $word,)+ };
+                word.encode(encoder)
+            }
+        }
+    };
+}
+
+words! {
+    /// The first digit of a reply.
+    Class {
+        /// 2xx
+        Positive = "2xx",
+        /// 3xx
+        Intermediate = "3xx",
+        /// 4xx
+        Transient = "4xx",
+        /// 5xx
+        Permanent = "5xx",
+    }
+}
+
+impl From<u8> for Class {
+    fn from(digit: u8) -> Self {
+        match digit {
+            2 => Self::Positive,
+            3 => Self::Intermediate,
+            4 => Self::Transient,
+            _ => Self::Permanent,
+        }
+    }
+}
+
+words! {
+    /// What a client waited for.
+    WaitedFor {
+        /// The reply to a command.
+        Command = "command",
+        /// The reply to the end of a message.
+        Message = "message",
+    }
+}
+
+words! {
+    /// What became of a message that a client sent.
+    MessageEnd {
+        /// Durable, and on its way.
+        Accepted = "accepted",
+        /// Durable, kept by a failure policy.
+        Held = "held",
+        /// Durable, kept until a person acts.
+        Quarantined = "quarantined",
+        /// Accepted and dropped by a verdict.
+        Discarded = "discarded",
+        /// Refused for now.
+        Tempfailed = "tempfailed",
+        /// Refused for good.
+        Rejected = "rejected",
+        /// The client was gone before the reply.
+        ClientGone = "client_gone",
+    }
+}
+
+words! {
+    /// The limits of `[server.limits]` that the shell enforces or sees enforced.
+    LimitName {
+        /// `connections`
+        Connections = "connections",
+        /// `connections_per_client`
+        ConnectionsPerClient = "connections_per_client",
+        /// `messages_per_session`
+        MessagesPerSession = "messages_per_session",
+        /// `recipients`
+        Recipients = "recipients",
+        /// `errors`
+        Errors = "errors",
+        /// `junk_commands`
+        JunkCommands = "junk_commands",
+        /// `line_length`
+        LineLength = "line_length",
+        /// `header_size`
+        HeaderSize = "header_size",
+        /// `header_count`
+        HeaderCount = "header_count",
+        /// `command_timeout`
+        CommandTimeout = "command_timeout",
+        /// `data_timeout`
+        DataTimeout = "data_timeout",
+        /// `body_rate_min`
+        BodyRate = "body_rate_min",
+        /// `tls_handshake_timeout`
+        HandshakeTimeout = "tls_handshake_timeout",
+        /// The cap on handshakes at the same time.
+        Handshakes = "tls_handshakes",
+        /// `max_message_size`
+        MessageSize = "max_message_size",
+        /// `[spool] min_free`
+        SpoolSpace = "min_free",
+        /// All runtimes have as many new connections waiting as they may.
+        Backlog = "backlog",
+    }
+}
+
+words! {
+    /// How TLS began.
+    TlsMode {
+        /// By STARTTLS.
+        StartTls = "starttls",
+        /// Before the first octet.
+        Implicit = "implicit",
+    }
+}
+
+words! {
+    /// What a handshake came to.
+    TlsResult {
+        /// TLS 1.3
+        Tls13 = "tls1.3",
+        /// TLS 1.2
+        Tls12 = "tls1.2",
+        /// The peers did not agree.
+        Failed = "failed",
+        /// It took too long.
+        Timeout = "timeout",
+        /// Too many at the same time.
+        Shed = "shed",
+    }
+}
+
+words! {
+    /// What became of a recipient in an attempt to deliver.
+    DeliveryResult {
+        /// In its mailbox, or at a server that reports on its own.
+        Delivered = "delivered",
+        /// To be tried again.
+        Deferred = "deferred",
+        /// Failed for good.
+        Failed = "failed",
+        /// Given up after the last retry.
+        Expired = "expired",
+        /// At a server that does not report on its own.
+        Relayed = "relayed",
+    }
+}
+
+words! {
+    /// What came of an outgoing connection.
+    ConnectionResult {
+        /// It was made anew.
+        Opened = "opened",
+        /// One that was open was used again.
+        Reused = "reused",
+        /// It could not be made.
+        Failed = "failed",
+    }
+}
+
+words! {
+    /// Which way a replica changed.
+    Change {
+        /// It can be used.
+        Up = "up",
+        /// It cannot.
+        Down = "down",
+    }
+}
+
+words! {
+    /// Where a message stands in the spool.
+    Stage {
+        /// To be asked about at `transport.submit`.
+        Submit = "submit",
+        /// To be delivered.
+        Deliver = "deliver",
+        /// Kept by a failure policy.
+        Held = "held",
+        /// Kept until a person acts.
+        Quarantined = "quarantined",
+        /// Set aside because it is damaged.
+        Damaged = "damaged",
+    }
+}
+
+macro_rules! labels {
+    ($($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ty,)+ })+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+            pub struct $name {
+                $(#[doc = concat!("The label `", stringify!($field), "`.")] pub $field: $kind,)+
+            }
+        )+
+    };
+}
+
+labels! {
+    /// By virtual server.
+    OfServer { server: Name, }
+    /// Replies.
+    Replied { server: Name, class: Class, }
+    /// Waiting times of clients.
+    Waited { server: Name, kind: WaitedFor, }
+    /// Messages.
+    Messages { server: Name, end: MessageEnd, }
+    /// Limits.
+    Limited { server: Name, limit: LimitName, }
+    /// Handshakes.
+    Handshake { server: Name, mode: TlsMode, result: TlsResult, }
+    /// Verdicts.
+    Ruled { binding: Name, sink: Name, event: &'static str, decision: &'static str, }
+    /// Failures of sinks.
+    Faulted { binding: Name, sink: Name, event: &'static str, kind: &'static str, }
+    /// Times of sinks.
+    OfSink { sink: Name, event: &'static str, }
+    /// By sink.
+    Endpoint { sink: Name, }
+    /// Replicas.
+    ReplicaChange { sink: Name, replica: Name, change: Change, }
+    /// Attempts by recipient.
+    Delivered { server: Name, result: DeliveryResult, }
+    /// Outgoing connections.
+    Attempt { result: ConnectionResult, }
+    /// By stage.
+    StageLabel { stage: Stage, }
+}

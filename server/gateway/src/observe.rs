@@ -1,0 +1,228 @@
+//! Observes what passes between the gateway and its sinks: counts it, and writes what an operator needs to the log.
+//!
+//! The log holds no content. Addresses appear as `[log] addresses` says.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use postern_dispatch::event::EventKind;
+use postern_dispatch::fault::FaultKind;
+use postern_dispatch::observer::{Observer, Record, What};
+
+use crate::metrics::Metrics;
+use crate::metrics::labels::{Change, Endpoint, Faulted, OfSink, ReplicaChange, Ruled};
+
+pub mod addresses;
+
+/// Counts, logs, and passes every record on to one more observer.
+pub struct Watch {
+    metrics: Arc<Metrics>,
+    also: Option<Arc<dyn Observer>>,
+    /// What was last said of each replica. Every runtime has its own connections; the operator is told once.
+    said: Mutex<HashMap<(String, String), bool>>,
+}
+
+impl Watch {
+    /// Counts in `metrics`; `also` hears everything too.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>, also: Option<Arc<dyn Observer>>) -> Self {
+        Self { metrics, also, said: Mutex::default() }
+    }
+
+    fn count(&self, record: &Record<'_>) {
+        let event = record.event.map_or("", EventKind::name);
+        match record.what {
+            What::Answered { elapsed, decision, .. } => {
+                let verdict = Ruled {
+                    binding: record.binding.into(),
+                    sink: record.sink.into(),
+                    event,
+                    decision: decision.name(),
+                };
+                self.metrics.verdicts.get_or_create(&verdict).inc();
+                let time = self.metrics.sink_time.get_or_create_owned(&OfSink { sink: record.sink.into(), event });
+                time.observe(elapsed.as_secs_f64());
+            }
+            What::Failed { fault, .. } => {
+                let failure = Faulted {
+                    binding: record.binding.into(),
+                    sink: record.sink.into(),
+                    event,
+                    kind: fault.kind.name(),
+                };
+                self.metrics.faults.get_or_create(&failure).inc();
+            }
+            What::Late => {
+                self.metrics.late.get_or_create(&Endpoint { sink: record.sink.into() }).inc();
+            }
+            What::Dropped { count } => {
+                self.metrics.dropped.get_or_create(&Endpoint { sink: record.sink.into() }).inc_by(count);
+            }
+            What::ReplicaUp { .. } => self.count_change(record, Change::Up),
+            What::ReplicaDown { .. } => self.count_change(record, Change::Down),
+            What::Asked { .. }
+            | What::Told
+            | What::Skipped { .. }
+            | What::NotReached { .. }
+            | What::Ruled { .. }
+            | What::AsksForMore { .. } => {}
+        }
+    }
+
+    /// Whether it is news that the replica can be used, or cannot.
+    fn is_news(&self, record: &Record<'_>, up: bool) -> bool {
+        let replica = (record.sink.to_owned(), record.replica.to_owned());
+        self.said.lock().insert(replica, up) != Some(up)
+    }
+
+    fn count_change(&self, record: &Record<'_>, change: Change) {
+        let label = ReplicaChange { sink: record.sink.into(), replica: record.replica.into(), change };
+        self.metrics.replica_changes.get_or_create(&label).inc();
+    }
+}
+
+impl Observer for Watch {
+    fn observe(&self, record: &Record<'_>) {
+        self.count(record);
+        match record.what {
+            What::ReplicaUp { .. } if !self.is_news(record, true) => {}
+            What::ReplicaDown { .. } if !self.is_news(record, false) => {}
+            _ => log(record),
+        }
+        if let Some(also) = &self.also {
+            also.observe(record);
+        }
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").finish_non_exhaustive()
+    }
+}
+
+/// One line for what an operator has to know, more at lower levels.
+fn log(record: &Record<'_>) {
+    let id = Id(record);
+    let event = record.event.map_or("", EventKind::name);
+    let (binding, sink, replica) = (record.binding, record.sink, record.replica);
+    match record.what {
+        What::Failed { elapsed, fault } => {
+            let kind = fault.kind.name();
+            // Why a replica cannot be reached was said when it went down.
+            let detail = if fault.kind == FaultKind::Unreachable { "" } else { &fault.detail };
+            tracing::warn!(%id, event, binding, sink, replica, ?elapsed, kind, detail, "sink failed");
+        }
+        What::Answered { elapsed, decision, reason, explanation, warnings, .. } => {
+            let decision = decision.name();
+            if decision == "proceed" {
+                tracing::debug!(%id, event, binding, sink, replica, ?elapsed, decision, reason, "verdict");
+            } else {
+                tracing::info!(
+                    %id, event, binding, sink, replica, ?elapsed, decision, reason, explanation, "verdict"
+                );
+            }
+            for warning in warnings {
+                tracing::warn!(%id, event, binding, sink, warning, "remark of a sink");
+            }
+        }
+        What::Dropped { count } => {
+            tracing::warn!(%id, event, binding, sink, count, "one-way events were lost, the sink is too slow");
+        }
+        What::ReplicaUp { description } => tracing::info!(sink, replica, description, "sink is reachable"),
+        What::ReplicaDown { fault, retry_in } => {
+            tracing::warn!(sink, replica, %fault, ?retry_in, "sink is not reachable");
+        }
+        What::AsksForMore { what } => {
+            tracing::warn!(binding, sink, replica, what, "sink asks for more than was accepted, and does not get it");
+        }
+        What::Late => tracing::debug!(%id, event, binding, sink, replica, "verdict came too late"),
+        What::Asked { deadline, again } => {
+            tracing::trace!(%id, event, binding, sink, replica, ?deadline, again, "asked");
+        }
+        What::Told => tracing::trace!(%id, event, binding, sink, replica, "told"),
+        What::Skipped { why } => tracing::trace!(%id, event, binding, why, "did not fire"),
+        What::NotReached { because } => tracing::debug!(%id, event, binding, because, "verdict not reached"),
+        What::Ruled { elapsed, decision, by, .. } => {
+            tracing::debug!(%id, event, ?elapsed, decision = decision.name(), by, "ruled");
+        }
+    }
+}
+
+/// The id under which a client that was refused asks the operator: the message's, else the session's.
+struct Id<'a>(&'a Record<'a>);
+
+impl fmt::Display for Id<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.message, self.0.session) {
+            (Some(id), _) => id.fmt(f),
+            (None, Some(id)) => id.fmt(f),
+            (None, None) => f.write_str("-"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use postern_dispatch::fault::Fault;
+    use postern_dispatch::verdict::Decision;
+
+    use super::*;
+
+    struct Counted(AtomicUsize);
+
+    impl Observer for Counted {
+        fn observe(&self, _record: &Record<'_>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn record(what: What<'_>) -> Record<'_> {
+        Record {
+            server: "inbound",
+            session: None,
+            message: None,
+            event: Some(EventKind::InboundRcpt),
+            detail: "",
+            binding: "check",
+            sink: "checker",
+            replica: "http://127.0.0.1:7001",
+            what,
+        }
+    }
+
+    #[test]
+    fn verdicts_and_failures_are_counted_and_passed_on() {
+        let metrics = Metrics::new();
+        let also = Arc::new(Counted(AtomicUsize::new(0)));
+        let watch = Watch::new(Arc::clone(&metrics), Some(also.clone()));
+        watch.observe(&record(What::Answered {
+            elapsed: Duration::from_millis(2),
+            decision: &Decision::Proceed,
+            reply: None,
+            edits: &[],
+            reason: "",
+            explanation: "",
+            warnings: &[],
+        }));
+        let fault = Fault::new(FaultKind::Timeout, "5 s");
+        watch.observe(&record(What::Failed { elapsed: Duration::from_secs(5), fault: &fault }));
+        watch.observe(&record(What::Dropped { count: 7 }));
+        assert_eq!(also.0.load(Ordering::Relaxed), 3);
+        let text = metrics.render().unwrap();
+        for line in [
+            "postern_sink_verdicts_total{binding=\"check\",sink=\"checker\",event=\"inbound.rcpt\",decision=\"proceed\"} 1",
+            "postern_sink_faults_total{binding=\"check\",sink=\"checker\",event=\"inbound.rcpt\",kind=\"timeout\"} 1",
+            "postern_sink_dropped_total{sink=\"checker\"} 7",
+            "postern_sink_time_seconds_count{sink=\"checker\",event=\"inbound.rcpt\"} 1",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+    }
+}

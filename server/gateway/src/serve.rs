@@ -1,0 +1,256 @@
+//! The whole gateway: checked, then started, then brought to its end.
+//!
+//! Everything that can be wrong is found before anything runs: certificates, lists of recipients, the plan, ports,
+//! the spool. Sinks that cannot be reached are no reason not to start.
+
+mod counted;
+mod error;
+mod run;
+mod settings;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use postern_config::{Config, Effective};
+use postern_config::settings::server::ListenAddress;
+use postern_dispatch::dispatcher::SharedPlan;
+use postern_dispatch::observer::Observer;
+use postern_dispatch::transport::DeliveryResult;
+use postern_message::Message;
+use postern_spool::{Embedded, StoreDriver};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+pub use self::error::ServeError;
+
+use crate::front::listener::{self, Bound};
+use crate::front::{Front, VirtualServer};
+use crate::metrics::Metrics;
+use crate::observe::Watch;
+use crate::runtime::{self, shutdown::Shutdown};
+use crate::{accepted, plan};
+
+/// Time for what runs to end, once a signal says that it should: less than what service managers usually give.
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// Descriptors that are needed beside those of connections: listeners, spool, sinks, next hops.
+const OTHER_DESCRIPTORS: u64 = 1024;
+
+/// What may be told to whoever runs the gateway inside its own process.
+#[derive(Debug)]
+pub enum ServiceEvent<'a> {
+    /// All listeners accept.
+    Ready,
+    /// A message was accepted and is durable.
+    Accepted(&'a Message),
+    /// What became of recipients in an attempt.
+    Delivery {
+        /// The virtual server of the message.
+        server: &'a str,
+        /// The message.
+        message: &'a Message,
+        /// The results.
+        result: &'a DeliveryResult,
+    },
+    /// The end has begun.
+    Stopping,
+}
+
+/// Hears of service events. Called on the gateway's threads: it must not block.
+pub type Listen = Arc<dyn Fn(&ServiceEvent<'_>) + Send + Sync>;
+
+/// How the gateway is run.
+pub struct Options {
+    /// Hears of all that passes between gateway and sinks, beside log and metrics.
+    pub observer: Option<Arc<dyn Observer>>,
+    /// Hears of the service itself.
+    pub listen: Option<Listen>,
+    /// Time for what runs to end.
+    pub drain: Duration,
+    /// SIGTERM, SIGINT and SIGHUP are ours. Otherwise only [`Gateway::shutdown`] ends it.
+    pub signals: bool,
+    /// Runtimes; by default one for each core.
+    pub runtimes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { observer: None, listen: None, drain: DRAIN, signals: true, runtimes: runtime::cores() }
+    }
+}
+
+/// A listener as it came out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerAddress {
+    /// The virtual server.
+    pub server: String,
+    /// Its address, with the port that was given for port 0.
+    pub address: ListenAddress,
+}
+
+/// A gateway that is ready to run: all is checked, bound and open, nothing runs yet.
+pub struct Gateway {
+    config: Config,
+    options: Options,
+    front: Front,
+    plan: SharedPlan,
+    listeners: Vec<BoundListener>,
+    metrics_listener: Option<TcpListener>,
+    spool: Arc<dyn StoreDriver>,
+    metrics: Arc<Metrics>,
+    observer: Arc<dyn Observer>,
+    shutdown: Shutdown,
+}
+
+/// A bound listener and whose it is.
+struct BoundListener {
+    server: Arc<VirtualServer>,
+    bound: Bound,
+    implicit_tls: bool,
+}
+
+/// Checks everything, then runs until the end. Blocks.
+///
+/// # Errors
+/// [`ServeError`], whose [`exit`](ServeError::exit) says how the process should end.
+pub fn run(effective: &Effective, options: Options) -> Result<(), ServeError> {
+    Gateway::prepare(effective, options)?.run()
+}
+
+impl Gateway {
+    /// Checks everything, binds, opens the spool. Nothing runs yet, and on an error nothing is left behind.
+    ///
+    /// # Errors
+    /// [`ServeError`]
+    pub fn prepare(effective: &Effective, options: Options) -> Result<Self, ServeError> {
+        let config = effective.config.clone();
+        let front = Front::load(&config)?;
+        let plan = load_plan(effective)?;
+        let listeners = bind_all(&config, &front)?;
+        let metrics_listener = config.metrics.listen.map(bind_metrics).transpose()?;
+        let spool = open_spool(&config)?;
+        raise_descriptor_limit(&config);
+        let metrics = Metrics::new();
+        let observer = Arc::new(Watch::new(Arc::clone(&metrics), options.observer.clone()));
+        Ok(Self {
+            config,
+            options,
+            front,
+            plan: Arc::new(ArcSwap::from_pointee(plan)),
+            listeners,
+            metrics_listener,
+            spool,
+            metrics,
+            observer,
+            shutdown: Shutdown::new(),
+        })
+    }
+
+    /// Where it listens, in the order of the configuration.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<ListenerAddress> {
+        let one = |listener: &BoundListener| ListenerAddress {
+            server: listener.server.name.to_string(),
+            address: listener.bound.address().clone(),
+        };
+        self.listeners.iter().map(one).collect()
+    }
+
+    /// Where metrics and health are.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Ends the gateway from elsewhere, also while it runs.
+    #[must_use]
+    pub fn shutdown(&self) -> Shutdown {
+        self.shutdown.clone()
+    }
+
+    /// Runs until the end. Blocks.
+    ///
+    /// # Errors
+    /// [`ServeError`]: the system gives no threads, or a part of the gateway failed.
+    pub fn run(self) -> Result<(), ServeError> {
+        run::run(self)
+    }
+}
+
+fn load_plan(effective: &Effective) -> Result<postern_dispatch::plan::Plan, ServeError> {
+    let bindings = effective.config.bindings.iter().map(|binding| binding.name.as_str());
+    let pins = accepted::load(&effective.config.spool.path, bindings).map_err(ServeError::Accepted)?;
+    let plan = plan::build(effective, &pins).map_err(ServeError::Plan)?;
+    for warning in plan.warnings() {
+        tracing::warn!("{warning}");
+    }
+    Ok(plan)
+}
+
+fn bind_all(config: &Config, front: &Front) -> Result<Vec<BoundListener>, ServeError> {
+    let all: Vec<_> =
+        config.servers.iter().flat_map(|server| &server.listen).map(|listener| listener.address.clone()).collect();
+    let mut listeners = Vec::with_capacity(all.len());
+    for (settings, server) in config.servers.iter().zip(&front.servers) {
+        for listener in &settings.listen {
+            listeners.push(BoundListener {
+                server: Arc::clone(server),
+                bound: listener::bind(&listener.address, &all)?,
+                implicit_tls: listener.implicit_tls,
+            });
+        }
+    }
+    Ok(listeners)
+}
+
+fn bind_metrics(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    bound.map_err(|source| {
+        ServeError::Listen(listener::ListenError { address: ListenAddress::Tcp(address), source })
+    })
+}
+
+fn open_spool(config: &Config) -> Result<Arc<dyn StoreDriver>, ServeError> {
+    let options =
+        postern_spool::Options { path: config.spool.path.clone(), min_free: config.spool.min_free };
+    let spool = Embedded::open(&options, SystemTime::now())?;
+    if let Some(aside) = spool.set_aside() {
+        tracing::error!(
+            database = %aside.database.display(), content = %aside.content.display(), why = aside.why,
+            "the spool's database was damaged and is set aside; a new one was begun"
+        );
+    }
+    if spool.swept() > 0 {
+        tracing::info!(files = spool.swept(), "contents of messages that were never committed were removed");
+    }
+    Ok(Arc::new(spool))
+}
+
+/// The usual soft limit of 1,024 descriptors is far below the connections that are allowed.
+fn raise_descriptor_limit(config: &Config) {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open descriptors cannot be raised");
+    }
+    let connections: u64 = config.servers.iter().map(|server| u64::from(server.limits.connections)).sum();
+    let needed = connections + OTHER_DESCRIPTORS;
+    if let Some(most) = getrlimit(Resource::Nofile).current
+        && most < needed
+    {
+        tracing::warn!(most, needed, "fewer descriptors are allowed than connections; raise LimitNOFILE");
+    }
+}
+
+/// The state folder, for the metrics' view of its file system.
+fn state_folder(config: &Config) -> Arc<Path> {
+    Arc::from(config.spool.path.as_path())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! Why the gateway does not run, one clear line each, and how the process should end.
+
+use std::fmt;
+use std::io;
+
+use postern_config::ConfigError;
+use postern_spool::SpoolError;
+
+use crate::accepted::AcceptedError;
+use crate::cli::Exit;
+use crate::front::FrontError;
+use crate::front::listener::ListenError;
+
+/// Why the gateway does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Certificates or lists of recipients.
+    #[error(transparent)]
+    Front(#[from] FrontError),
+    /// Accepted descriptions that cannot be used.
+    #[error("{}", Lines(.0))]
+    Accepted(Vec<AcceptedError>),
+    /// Sinks and bindings.
+    #[error("{}", Lines(.0))]
+    Plan(Vec<ConfigError>),
+    /// An address that cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The spool.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// TLS towards next hops cannot be set up.
+    #[error("TLS towards next hops: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The system gives no threads, descriptors or signals.
+    #[error("the system refuses what the gateway needs: {0}")]
+    System(#[from] io::Error),
+    /// A part of the gateway failed while it ran. What was accepted is in the spool.
+    #[error("a part of the gateway failed: {0}; what was accepted is safe, start it again and report the log")]
+    Failed(&'static str),
+}
+
+impl ServeError {
+    /// How the process should end.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Front(_) | Self::Plan(_) | Self::Accepted(_) => Exit::Config,
+            Self::Listen(error) if error.source.kind() == io::ErrorKind::PermissionDenied => Exit::NoPerm,
+            Self::Listen(_) => Exit::Unavailable,
+            Self::Spool(error) => spool_exit(error),
+            Self::System(_) => Exit::TempFail,
+            Self::Tls(_) | Self::Failed(_) => Exit::Software,
+        }
+    }
+}
+
+fn spool_exit(error: &SpoolError) -> Exit {
+    match error {
+        SpoolError::Locked { .. } | SpoolError::NoSpace => Exit::TempFail,
+        SpoolError::Format { .. } | SpoolError::NetworkFileSystem { .. } => Exit::Config,
+        SpoolError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Exit::NoPerm,
+        _ => Exit::IoErr,
+    }
+}
+
+/// One line for each.
+struct Lines<'a, T>(&'a [T]);
+
+impl<T: fmt::Display> fmt::Display for Lines<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, line) in self.0.iter().enumerate() {
+            if place > 0 {
+                f.write_str("\n")?;
+            }
+            line.fmt(f)?;
+        }
+        Ok(())
+    }
+}

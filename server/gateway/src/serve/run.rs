@@ -1,0 +1,309 @@
+//! Starts the threads, accepts, hears signals, and brings everything to its end in order.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use postern_dispatch::dispatcher::Dispatcher;
+use postern_dispatch::settings::Tuning;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::counted::{CountedJudge, Submit};
+use super::{Gateway, Listen, ServeError, ServiceEvent, settings, state_folder};
+use crate::delivery::{SystemConnector, opportunistic};
+use crate::front::{Acceptor, Arrival, FrontWorker, Tools};
+use crate::metrics::endpoint::Endpoint;
+use crate::observe::addresses::AddressLog;
+use crate::runtime::handout::{HandOut, Lane, lanes};
+use crate::runtime::shutdown::Shutdown;
+use crate::runtime::tasks::Tasks;
+use crate::runtime::{self, RuntimeThread, reload};
+use crate::transport::{Scanner, Sinks, SystemClock, Transport, Worker};
+
+/// Connections that one runtime may have waiting to be taken over.
+const WAITING: usize = 1024;
+
+/// Time for sinks to hear that we leave.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// Time that the threads get after everything is over. One that is stuck then is left behind.
+const AFTERWARDS: Duration = Duration::from_secs(5);
+
+/// Runs a gateway to its end.
+pub(super) fn run(gateway: Gateway) -> Result<(), ServeError> {
+    let control = runtime::build()?;
+    let count = gateway.options.runtimes.max(1);
+    let runtimes = (0..count).map(|_| runtime::build()).collect::<Result<Vec<_>, _>>()?;
+    let (out, lanes) = lanes(count, WAITING);
+    let transport = make_transport(&gateway, count)?;
+    let handles: Vec<_> = (0..count).map(|place| transport.handle(place)).collect();
+    let Transport { workers, scanner, .. } = transport;
+    let mut scanner = Some(scanner);
+    let mut threads = Vec::with_capacity(count);
+    let parts = runtimes.into_iter().zip(lanes).zip(workers).zip(handles).enumerate();
+    for (place, (((runtime, lane), worker), handle)) in parts {
+        let part = Part::new(&gateway, lane, worker, scanner.take(), handle);
+        threads.push(RuntimeThread::start(place, runtime, || part.run())?);
+    }
+    let ended = control.block_on(run_control(gateway, out, &mut threads));
+    for thread in threads {
+        thread.join_if_ended();
+    }
+    control.shutdown_background();
+    ended
+}
+
+fn make_transport(gateway: &Gateway, count: usize) -> Result<Transport, ServeError> {
+    let own = settings::own_listeners(gateway.listeners.iter().map(|listener| &listener.bound));
+    let connector = SystemConnector::new(gateway.config.outbound.connect_timeout, own);
+    Ok(Transport::new(
+        settings::transport(&gateway.config),
+        Arc::clone(&gateway.spool),
+        Arc::new(connector),
+        opportunistic()?,
+        Arc::new(SystemClock),
+        count,
+    ))
+}
+
+/// What runs on one runtime.
+struct Part {
+    lane: Lane<Arrival>,
+    worker: Worker,
+    scanner: Option<Scanner>,
+    submit: Submit,
+    plan: postern_dispatch::dispatcher::SharedPlan,
+    observer: Arc<dyn postern_dispatch::observer::Observer>,
+    spool: Arc<dyn postern_spool::StoreDriver>,
+    metrics: Arc<crate::metrics::Metrics>,
+    addresses: AddressLog,
+    shutdown: Shutdown,
+    hold_for: Duration,
+    listen: Option<Listen>,
+}
+
+impl Part {
+    fn new(
+        gateway: &Gateway,
+        lane: Lane<Arrival>,
+        worker: Worker,
+        scanner: Option<Scanner>,
+        handle: crate::transport::Handle,
+    ) -> Self {
+        let listen = gateway.options.listen.clone();
+        Self {
+            lane,
+            worker,
+            scanner,
+            submit: Submit { handle, listen: listen.clone() },
+            plan: Arc::clone(&gateway.plan),
+            observer: Arc::clone(&gateway.observer),
+            spool: Arc::clone(&gateway.spool),
+            metrics: Arc::clone(&gateway.metrics),
+            addresses: AddressLog::new(gateway.config.log.addresses),
+            shutdown: gateway.shutdown.clone(),
+            hold_for: settings::schedule(&gateway.config).first_wait(),
+            listen,
+        }
+    }
+
+    /// Runs until the end. If one part of it ends before that, the whole gateway is brought to its end.
+    async fn run(self) {
+        let dispatcher = Dispatcher::new(Arc::clone(&self.plan), self.observer, Tuning::default());
+        dispatcher.warm_up();
+        let judge = CountedJudge {
+            sinks: Sinks::new(dispatcher.clone(), self.plan),
+            metrics: Arc::clone(&self.metrics),
+            listen: self.listen,
+        };
+        let tools = Tools {
+            dispatcher: dispatcher.clone(),
+            spool: self.spool,
+            onward: Arc::new(self.submit),
+            metrics: Arc::clone(&self.metrics),
+            addresses: Arc::new(self.addresses),
+            shutdown: self.shutdown.clone(),
+            hold_for: self.hold_for,
+        };
+        let mut parts = Tasks::new("part of a runtime", self.metrics.panics.clone());
+        let shutdown = self.shutdown;
+        parts.spawn(until_its_time(shutdown.clone(), FrontWorker::new(tools, self.lane).run()));
+        parts.spawn(until_its_time(shutdown.clone(), self.worker.run(Arc::new(judge), shutdown.clone())));
+        if let Some(scanner) = self.scanner {
+            parts.spawn(until_its_time(shutdown.clone(), scanner.run(shutdown.clone())));
+        }
+        parts.all_ended().await;
+        let left = shutdown.time_left().unwrap_or_default().min(GOODBYE);
+        dispatcher.drain(Instant::now() + left).await;
+    }
+}
+
+/// Runs a part that should end only with the whole: by a panic or by a mistake it ends the whole.
+async fn until_its_time(shutdown: Shutdown, part: impl Future<Output = ()>) {
+    struct Ends(Shutdown);
+    impl Drop for Ends {
+        fn drop(&mut self) {
+            if !self.0.has_begun() {
+                self.0.fail();
+            }
+        }
+    }
+    let _ends = Ends(shutdown);
+    part.await;
+}
+
+/// What the control thread does: accepting, signals, metrics, changed files, and the end.
+async fn run_control(
+    gateway: Gateway,
+    out: HandOut<Arrival>,
+    threads: &mut [RuntimeThread],
+) -> Result<(), ServeError> {
+    let Gateway { config, options, front, listeners, metrics_listener, spool, metrics, shutdown, .. } = gateway;
+    let mut signals = if options.signals { Some(Signals::new()?) } else { None };
+    let out = Arc::new(out);
+    let mut acceptors = Tasks::new("listener", metrics.panics.clone());
+    for listener in listeners {
+        let label = listener.bound.address().to_string();
+        let (server, name) = (listener.server, "listening");
+        tracing::info!(server = %server.name, address = label, "{name}");
+        let acceptor = Acceptor::open(server, listener.bound, listener.implicit_tls, Arc::clone(&out), Arc::clone(&metrics))?;
+        acceptors.spawn(acceptor.run());
+    }
+    drop(out);
+    let look_now = Arc::new(Notify::new());
+    let mut aside = JoinSet::new();
+    aside.spawn(reload::watch(front.files, Arc::clone(&look_now)));
+    if let Some(listener) = metrics_listener {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let endpoint = Endpoint {
+            metrics: Arc::clone(&metrics),
+            spool,
+            spool_path: state_folder(&config),
+            shutdown: shutdown.clone(),
+        };
+        aside.spawn(endpoint.serve(listener));
+    }
+    tell(options.listen.as_ref(), &ServiceEvent::Ready);
+
+    wait_for_end(&mut signals, &shutdown, &look_now, options.drain, &mut acceptors).await;
+    tell(options.listen.as_ref(), &ServiceEvent::Stopping);
+    acceptors.abort().await;
+    let well = wait_for_threads(&mut signals, &shutdown, threads).await;
+    aside.shutdown().await;
+    match (shutdown.has_failed(), well) {
+        (false, true) => {
+            tracing::info!("stopped");
+            Ok(())
+        }
+        (true, _) => Err(ServeError::Failed("it ended before its time")),
+        (false, false) => Err(ServeError::Failed("a thread did not end")),
+    }
+}
+
+fn tell(listen: Option<&Listen>, event: &ServiceEvent<'_>) {
+    if let Some(listen) = listen {
+        listen(event);
+    }
+}
+
+/// Returns when the end has begun, by a signal or otherwise.
+async fn wait_for_end(
+    signals: &mut Option<Signals>,
+    shutdown: &Shutdown,
+    look_now: &Notify,
+    drain: Duration,
+    acceptors: &mut Tasks,
+) {
+    let begun = shutdown.begun();
+    tokio::pin!(begun);
+    loop {
+        tokio::select! {
+            () = &mut begun => break,
+            () = acceptors.one_ended() => {
+                tracing::error!("a listener ended by itself");
+                shutdown.fail();
+            }
+            heard = next(signals) => match heard {
+                Heard::Stop => {
+                    tracing::info!(within = ?drain, "stopping; a second signal stops at once");
+                    shutdown.drain(drain);
+                }
+                Heard::Reload => look_now.notify_one(),
+            },
+        }
+    }
+}
+
+/// Waits for the threads; a second signal cuts the waiting short. False if one panicked or is stuck.
+async fn wait_for_threads(
+    signals: &mut Option<Signals>,
+    shutdown: &Shutdown,
+    threads: &mut [RuntimeThread],
+) -> bool {
+    let over = shutdown.over();
+    let all = async {
+        let mut well = true;
+        for thread in threads {
+            well &= thread.ended().await;
+        }
+        well
+    };
+    tokio::pin!(over, all);
+    loop {
+        tokio::select! {
+            well = &mut all => return well,
+            () = &mut over => break,
+            heard = next(signals) => {
+                if matches!(heard, Heard::Stop) {
+                    tracing::warn!("stopping at once");
+                    shutdown.now();
+                }
+            }
+        }
+    }
+    match timeout(AFTERWARDS, all).await {
+        Ok(well) => well,
+        Err(_) => {
+            tracing::error!("a thread is stuck and is left behind");
+            false
+        }
+    }
+}
+
+/// What a signal asks for.
+enum Heard {
+    Stop,
+    Reload,
+}
+
+/// The signals that are ours.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+async fn next(signals: &mut Option<Signals>) -> Heard {
+    match signals {
+        Some(signals) => tokio::select! {
+            Some(()) = signals.terminate.recv() => Heard::Stop,
+            Some(()) = signals.interrupt.recv() => Heard::Stop,
+            Some(()) = signals.hang_up.recv() => Heard::Reload,
+            else => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,68 @@
+//! The configuration, in the terms of the transport core.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use postern_config::Config;
+use postern_config::settings::binding::HeldRefusal as Refusal;
+
+use crate::delivery::{Destination, OwnListeners};
+use crate::front::listener::Bound;
+use crate::transport::{HeldRefusal, Routes, Schedule, Settings};
+use postern_config::settings::server::ListenAddress;
+
+/// Time for all bindings of `transport.submit` together. Nobody waits for a reply.
+const SUBMIT_BUDGET: Duration = Duration::from_secs(3600);
+
+/// Messages in memory at the same time. Others wait in the spool.
+const MESSAGES_IN_MEMORY: usize = 2000;
+
+/// What the transport core needs to know.
+pub(super) fn transport(config: &Config) -> Settings {
+    let hostname = |server: &postern_config::settings::server::Server| server.hostname.clone();
+    Settings {
+        hostname: config.servers.first().map(hostname).unwrap_or_else(|| "localhost".to_owned()),
+        hostnames: config.servers.iter().map(|server| (server.name.clone(), hostname(server))).collect(),
+        routes: routes(config),
+        schedule: schedule(config),
+        command_timeout: config.outbound.command_timeout,
+        data_timeout: config.outbound.data_timeout,
+        connections_per_destination: usize::try_from(config.outbound.connections_per_destination).unwrap_or(usize::MAX),
+        submit_budget: SUBMIT_BUDGET,
+        held_refusals: held_refusals(config),
+        messages_in_memory: MESSAGES_IN_MEMORY,
+    }
+}
+
+/// The waits between attempts.
+pub(super) fn schedule(config: &Config) -> Schedule {
+    Schedule::new(config.queue.retry.clone(), config.queue.expire)
+}
+
+fn routes(config: &Config) -> Routes {
+    let mut routes = Routes::new(config.outbound.deliver.as_ref().map(Destination::from));
+    for domain in &config.domains {
+        routes.add(&domain.name, Destination::from(&domain.deliver));
+    }
+    routes
+}
+
+fn held_refusals(config: &Config) -> HashMap<String, HeldRefusal> {
+    let one = |refusal: &Refusal| match refusal {
+        Refusal::Quarantine => HeldRefusal::Quarantine,
+        Refusal::Discard => HeldRefusal::Discard,
+    };
+    config.bindings.iter().map(|binding| (binding.name.clone(), one(&binding.held_refusal))).collect()
+}
+
+/// Our own listeners, so that no delivery goes round to them.
+pub(super) fn own_listeners<'a>(listeners: impl IntoIterator<Item = &'a Bound>) -> OwnListeners {
+    let own = OwnListeners::default();
+    for bound in listeners {
+        match bound.address() {
+            ListenAddress::Tcp(address) => own.add_tcp(*address),
+            ListenAddress::Unix(path) => own.add_unix(path.clone()),
+        }
+    }
+    own
+}
