@@ -1,6 +1,7 @@
 //! Tests of the client machine: scripted peers, random peers, and the project's own server.
 #![allow(clippy::unwrap_used)]
 
+mod against_server;
 mod play;
 mod properties;
 mod scripts;

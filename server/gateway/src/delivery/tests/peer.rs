@@ -118,6 +118,7 @@ impl Peer {
     async fn talk(&self, stream: &mut BufStream<Box<dyn Link>>, connection: usize, encrypted: bool) -> Option<()> {
         let mut sender = String::new();
         let mut recipients = Vec::new();
+        let mut begun = false;
         loop {
             let mut line = String::new();
             if stream.read_line(&mut line).await.ok()? == 0 {
@@ -128,6 +129,7 @@ impl Peer {
             let usual = match verb.as_str() {
                 "EHLO" | "LHLO" => self.capabilities(encrypted),
                 "STARTTLS" => "220 go".to_owned(),
+                "RCPT" if !begun => "503 no transaction".to_owned(),
                 "DATA" if recipients.is_empty() => "503 nobody".to_owned(),
                 "DATA" => "354 go".to_owned(),
                 "QUIT" => "221 bye".to_owned(),
@@ -150,11 +152,15 @@ impl Peer {
             match verb.as_str() {
                 "STARTTLS" if good => return Some(()),
                 "MAIL" if good => {
+                    begun = true;
                     sender = path(&line);
                     recipients.clear();
                 }
                 "RCPT" if good => recipients.push(path(&line)),
-                "RSET" => recipients.clear(),
+                "RSET" => {
+                    begun = false;
+                    recipients.clear();
+                }
                 "DATA" if reply.starts_with('3') => {
                     let content = dotted(stream).await?;
                     if !self.take(stream, &mut sender, &mut recipients, content, connection, encrypted).await {

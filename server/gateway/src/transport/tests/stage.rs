@@ -1,6 +1,6 @@
 //! What the tests play on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -11,8 +11,10 @@ use postern_dispatch::content::Content;
 use postern_dispatch::event::EventKind;
 use postern_dispatch::exchange::MessageRuling;
 use postern_dispatch::transport::DeliveryResult;
-use postern_message::{Draft, Message};
-use postern_spool::{Due, Embedded, NewMessage, Options, Stage, StageCounts, StoreDriver, StoredMessage};
+use postern_message::{Draft, Message, MessageId};
+use postern_spool::{
+    Batch, Due, Durable, Embedded, Incoming, NewMessage, Options, SpoolError, Stage, StageCounts, StoreDriver, StoredMessage,
+};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -26,7 +28,7 @@ pub(super) const MAIL: &[u8] = b"Subject: x\r\nMessage-ID: <1@sender.test>\r\n\r
 
 /// A transport core at work.
 pub(super) struct Play {
-    pub(super) store: Arc<Embedded>,
+    pub(super) store: Arc<Steady>,
     pub(super) handle: Handle,
     pub(super) clock: Arc<Virtual>,
     pub(super) judge: Arc<Script>,
@@ -44,6 +46,55 @@ pub(super) struct Virtual {
 impl Clock for Virtual {
     fn now(&self) -> SystemTime {
         self.epoch + self.start.elapsed()
+    }
+}
+
+/// The spool, while whose threads work the clock of the test runtime stands still: it only knows of its own tasks, and would
+/// run ahead.
+pub(super) struct Steady(Arc<Embedded>);
+
+impl Steady {
+    async fn on_a_thread<T, F>(&self, call: impl FnOnce(Arc<Embedded>) -> F + Send + 'static) -> T
+    where
+        F: Future<Output = T>,
+        T: Send + 'static,
+    {
+        let (store, runtime) = (Arc::clone(&self.0), tokio::runtime::Handle::current());
+        tokio::task::spawn_blocking(move || runtime.block_on(call(store))).await.unwrap()
+    }
+}
+
+#[async_trait::async_trait]
+impl StoreDriver for Steady {
+    fn begin(&self) -> Result<Incoming, SpoolError> {
+        self.0.begin()
+    }
+
+    async fn commit_many(&self, batch: Batch) -> Result<Durable, SpoolError> {
+        self.on_a_thread(|store| async move { store.commit_many(batch).await }).await
+    }
+
+    async fn due(
+        &self,
+        now: SystemTime,
+        limit: usize,
+        exclude: &HashSet<MessageId>,
+    ) -> Result<Vec<MessageId>, SpoolError> {
+        let exclude = exclude.clone();
+        self.on_a_thread(move |store| async move { store.due(now, limit, &exclude).await }).await
+    }
+
+    async fn next_due(&self, exclude: &HashSet<MessageId>) -> Result<Option<SystemTime>, SpoolError> {
+        let exclude = exclude.clone();
+        self.on_a_thread(move |store| async move { store.next_due(&exclude).await }).await
+    }
+
+    async fn load(&self, id: MessageId) -> Result<Option<StoredMessage>, SpoolError> {
+        self.on_a_thread(move |store| async move { store.load(id).await }).await
+    }
+
+    async fn counts(&self) -> Result<StageCounts, SpoolError> {
+        self.on_a_thread(|store| async move { store.counts().await }).await
     }
 }
 
@@ -154,15 +205,14 @@ fn settings() -> Settings {
 
 impl Play {
     pub(super) fn new(peer: &Peer, judge: Script) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self::in_folder(folder, peer, judge)
-    }
-
-    fn in_folder(folder: tempfile::TempDir, peer: &Peer, judge: Script) -> Self {
         let epoch = SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000);
         let clock = Arc::new(Virtual { start: Instant::now(), epoch });
+        Self::start(tempfile::tempdir().unwrap(), clock, peer, judge)
+    }
+
+    fn start(folder: tempfile::TempDir, clock: Arc<Virtual>, peer: &Peer, judge: Script) -> Self {
         let options = Options { path: folder.path().to_owned(), min_free: 0 };
-        let store = Arc::new(Embedded::open(&options, epoch).unwrap());
+        let store = Arc::new(Steady(Arc::new(Embedded::open(&options, clock.now()).unwrap())));
         let judge = Arc::new(judge);
         let shutdown = Shutdown::new();
         let transport = Transport::new(
@@ -183,34 +233,18 @@ impl Play {
         Self { store, handle, clock, judge, shutdown, tasks, folder }
     }
 
-    /// Ends the core, and starts another on the same spool. The clock goes on.
-    pub(super) async fn restart(mut self, peer: &Peer) -> Self {
-        self.shutdown.now();
-        while self.tasks.join_next().await.is_some() {}
-        drop(self.handle);
-        let clock = self.clock;
-        drop(self.store);
-        let mut next = Self::in_folder(self.folder, peer, Script::default());
-        // Both count from the same epoch, so that due times in the spool keep their meaning.
-        next.shutdown.now();
-        while next.tasks.join_next().await.is_some() {}
-        let judge: Arc<dyn Judge> = Arc::new(Shared(Arc::clone(&next.judge)));
-        next.shutdown = Shutdown::new();
-        let transport = Transport::new(
-            settings(),
-            Arc::clone(&next.store) as Arc<dyn StoreDriver>,
-            Arc::new(peer.clone()),
-            opportunistic().unwrap(),
-            Arc::clone(&clock) as Arc<dyn Clock>,
-            1,
-        );
-        next.handle = transport.handle(0);
-        for worker in transport.workers {
-            next.tasks.spawn(worker.run(Arc::clone(&judge), next.shutdown.clone()));
+    /// Ends the core at once, and starts another on the same spool.
+    pub(super) async fn restart(self, peer: &Peer) -> Self {
+        let Self { store, handle, clock, shutdown, mut tasks, folder, .. } = self;
+        shutdown.now();
+        while tasks.join_next().await.is_some() {}
+        let left = Arc::downgrade(&store.0);
+        drop((store, handle));
+        // A commit that was under way ends on its thread.
+        while left.strong_count() > 0 {
+            tokio::task::yield_now().await;
         }
-        next.tasks.spawn(transport.scanner.run(next.shutdown.clone()));
-        next.clock = clock;
-        next
+        Self::start(folder, clock, peer, Script::default())
     }
 
     /// Commits a message and hands it over, as the front end does.

@@ -68,9 +68,13 @@ impl Play {
     }
 
     pub(super) fn send(&mut self, transaction: Transaction, content: &[u8]) -> String {
+        String::from_utf8(self.send_octets(transaction, content)).unwrap()
+    }
+
+    pub(super) fn send_octets(&mut self, transaction: Transaction, content: &[u8]) -> Vec<u8> {
         self.content = Some(Bytes::copy_from_slice(content));
         self.session.send(transaction, self.now).unwrap();
-        String::from_utf8(self.sent()).unwrap()
+        self.sent()
     }
 
     pub(super) fn sent(&mut self) -> Vec<u8> {
