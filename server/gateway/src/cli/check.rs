@@ -1,7 +1,6 @@
 //! `postern check`: whether the whole can work, before it has to.
 
 mod accept;
-mod files;
 mod listing;
 mod properties;
 mod reach;
@@ -14,7 +13,7 @@ use postern_dispatch::plan::Pin;
 
 use self::reach::Reached;
 use super::{ConfigFile, Exit, output};
-use crate::{accepted, plan};
+use crate::{accepted, plan, preflight};
 
 /// Arguments of `postern check`.
 #[derive(Debug, Args)]
@@ -41,7 +40,7 @@ pub(crate) fn run(args: &CheckArgs) -> Exit {
         Err(exit) => return exit,
     };
     let mut findings = Findings::default();
-    for error in files::check(&effective) {
+    for error in preflight::files(&effective) {
         findings.wrong(&error);
     }
     let reached = if args.offline {
