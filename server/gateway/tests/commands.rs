@@ -1,0 +1,375 @@
+//! The commands that look at the configuration, as a person runs them.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use postern_proto::v1::event_sink_server::{EventSink, EventSinkServer};
+use postern_proto::v1::{
+    AttachRequest, AttachResponse, DescribeRequest, DescribeResponse, EventInterest, EventKind,
+};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status, Streaming};
+
+const BASE: &str = "[spool]\npath = \"state\"\n\
+    [[server]]\nname = \"inbound\"\nhostname = \"mx.example.test\"\nlisten = \"127.0.0.1:2525\"\n";
+
+struct Setup {
+    folder: tempfile::TempDir,
+}
+
+struct Outcome {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Setup {
+    fn new(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("postern.toml"), text).unwrap();
+        Self { folder }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("postern.toml")
+    }
+
+    fn run(&self, arguments: &[&str]) -> Outcome {
+        self.run_with(arguments, &[])
+    }
+
+    fn run_with(&self, arguments: &[&str], env: &[(&str, &str)]) -> Outcome {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(self.file())
+            .stdin(Stdio::null());
+        run(
+            command.envs(env.iter().copied()),
+            &self.folder.path().display().to_string(),
+        )
+    }
+}
+
+/// Runs it; the name of the folder is left out of what it says.
+fn run(command: &mut Command, folder: &str) -> Outcome {
+    let output = command.output().unwrap();
+    let text = |octets: &[u8]| String::from_utf8_lossy(octets).replace(&format!("{folder}/"), "");
+    Outcome {
+        code: output.status.code().unwrap(),
+        out: text(&output.stdout),
+        err: text(&output.stderr),
+    }
+}
+
+/// A sink that only describes itself.
+#[derive(Clone)]
+struct Describing(DescribeResponse);
+
+#[tonic::async_trait]
+impl EventSink for Describing {
+    type AttachStream = tokio_stream::Empty<Result<AttachResponse, Status>>;
+
+    async fn describe(
+        &self,
+        _: Request<DescribeRequest>,
+    ) -> Result<Response<DescribeResponse>, Status> {
+        Ok(Response::new(self.0.clone()))
+    }
+
+    async fn attach(
+        &self,
+        _: Request<Streaming<AttachRequest>>,
+    ) -> Result<Response<Self::AttachStream>, Status> {
+        Err(Status::unimplemented("it only describes itself"))
+    }
+}
+
+fn description(events: &[EventKind], grants: &[&str]) -> DescribeResponse {
+    DescribeResponse {
+        name: "footer".into(),
+        version: "1.2".into(),
+        summary: "Adds a footer.".into(),
+        protocol_version: 1,
+        events: events.iter().map(|event| EventInterest { event: (*event).into(), body: None }).collect(),
+        grants: grants.iter().map(|&grant| grant.to_owned()).collect(),
+        properties_schema: b"{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"text\":{\"type\":\"string\"}}}"
+            .as_slice()
+            .into(),
+        ..DescribeResponse::default()
+    }
+}
+
+/// Serves on a thread of its own until the tests end.
+fn serve(response: DescribeResponse) -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            let server = tonic::transport::Server::builder()
+                .add_service(EventSinkServer::new(Describing(response)));
+            server
+                .serve_with_incoming(TcpListenerStream::new(listener))
+                .await
+                .unwrap();
+        });
+    });
+    address
+}
+
+fn with_sink(address: &str, binding: &str) -> Setup {
+    Setup::new(&format!(
+        "{BASE}[[sink]]\nname = \"footer\"\nendpoint = \"http://{address}\"\n\
+         [[binding]]\nname = \"footer\"\nsink = \"footer\"\n{binding}"
+    ))
+}
+
+#[test]
+fn every_error_is_a_line_and_the_code_is_that_of_a_configuration() {
+    let setup = Setup::new(&format!(
+        "{BASE}hostnme = \"x\"\n[trace]\nkeep = \"3d\"\n[queue]\nexpire = 5\n"
+    ));
+    for arguments in [&["check", "--offline"][..], &["check"], &["config", "show"]] {
+        let outcome = setup.run(arguments);
+        assert_eq!(outcome.code, 78);
+        assert_eq!(
+            outcome.err,
+            "postern.toml:7:1: server.inbound.hostnme: unknown key; did you mean \"hostname\"?\n\
+             postern.toml:8:2: trace: is not in this version; remove it\n\
+             postern.toml:11:10: queue.expire: has no unit; write a number and ms, s, m, h or d, such as \"30s\"\n"
+        );
+        assert_eq!(outcome.out, "");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_a_usage_error() {
+    let setup = Setup::new(BASE);
+    for arguments in [
+        &["chek"][..],
+        &["check", "--offline", "--accept"],
+        &["config"],
+        &["config", "explain", "spool.pth"],
+    ] {
+        let outcome = setup.run(arguments);
+        assert_eq!(outcome.code, 64, "{}", outcome.err);
+        assert!(!outcome.err.is_empty() && outcome.out.is_empty());
+    }
+    let outcome = setup.run_with(&["config", "show"], &[("POSTERN_LOG", "a=b=c")]);
+    assert_eq!(outcome.code, 64);
+    assert!(
+        outcome.err.starts_with("environment POSTERN_LOG: "),
+        "{}",
+        outcome.err
+    );
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    for (argument, part) in [
+        ("--help", "Examples:"),
+        ("--version", env!("CARGO_PKG_VERSION")),
+        ("-h", "Usage:"),
+    ] {
+        let outcome = run(
+            Command::new(env!("CARGO_BIN_EXE_postern")).arg(argument),
+            "",
+        );
+        assert_eq!(outcome.code, 0);
+        assert!(outcome.out.contains(part), "{}", outcome.out);
+    }
+}
+
+#[test]
+fn the_configuration_in_effect_is_shown_with_its_places() {
+    let setup = Setup::new(BASE);
+    let env = [("POSTERN__SERVER__INBOUND__LIMITS__ERRORS", "7")];
+    let outcome = setup.run_with(&["config", "show"], &env);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    let line = |key: &str| {
+        let line = outcome
+            .out
+            .lines()
+            .find(|line| line.starts_with(&format!("{key} =")))
+            .unwrap();
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        line("spool.path"),
+        "spool.path = \"state\" # postern.toml:2:8"
+    );
+    assert_eq!(
+        line("spool.min_free"),
+        "spool.min_free = \"512 MiB\" # default"
+    );
+    assert_eq!(
+        line("server.inbound.limits.errors"),
+        "server.inbound.limits.errors = 7 # environment POSTERN__SERVER__INBOUND__LIMITS__ERRORS"
+    );
+
+    let outcome = setup.run_with(&["config", "show", "--json"], &env);
+    let shown: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
+    let errors = shown
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|own| own["key"] == "server.inbound.limits.errors")
+        .unwrap();
+    assert_eq!(errors["value"], 7);
+    assert_eq!(
+        errors["origin"]["variable"],
+        "POSTERN__SERVER__INBOUND__LIMITS__ERRORS"
+    );
+
+    let outcome = setup.run(&["config", "schema"]);
+    let schema: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
+    assert_eq!(
+        schema["properties"]["spool"]["properties"]["driver"]["enum"],
+        serde_json::json!(["embedded"])
+    );
+}
+
+#[test]
+fn files_that_are_missing_or_do_not_fit_are_named() {
+    let setup = Setup::new(&format!(
+        "{BASE}tls = {{ cert = \"no.pem\", key = \"no.key\" }}\n\
+         [[domain]]\nname = \"example.test\"\nrecipients = {{ file = \"people\" }}\ndeliver = \"smtp://127.0.0.1\"\n"
+    ));
+    let outcome = setup.run(&["check", "--offline"]);
+    assert_eq!(outcome.code, 78);
+    let lines: Vec<_> = outcome.err.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", outcome.err);
+    assert!(
+        lines[0].starts_with("postern.toml:7:7: server.inbound.tls: no.pem: "),
+        "{}",
+        lines[0]
+    );
+    assert!(
+        lines[1].starts_with("postern.toml:10:14: domain.\"example.test\".recipients: people: "),
+        "{}",
+        lines[1]
+    );
+}
+
+#[test]
+fn a_sink_that_cannot_be_reached_is_a_line_and_69() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .to_string();
+    let setup = with_sink(&nobody, "events = [\"inbound.rcpt\"]\nmay = []\n");
+    let outcome = setup.run(&["check"]);
+    assert_eq!(outcome.code, 69, "{}", outcome.err);
+    assert_eq!(outcome.err.lines().count(), 1, "{}", outcome.err);
+    let start =
+        format!("postern.toml:9:12: sink.footer.endpoint: http://{nobody} cannot be reached: ");
+    assert!(outcome.err.starts_with(&start), "{}", outcome.err);
+    assert!(
+        outcome.out.contains("binding footer"),
+        "the rest is still shown: {}",
+        outcome.out
+    );
+    assert_eq!(setup.run(&["check", "--offline"]).code, 0);
+}
+
+#[test]
+fn what_a_sink_asks_for_is_given_once_it_is_accepted_and_no_more_after() {
+    let address = serve(description(
+        &[EventKind::InboundRcpt, EventKind::TransportRoute],
+        &["body"],
+    ));
+    let setup = with_sink(&address.to_string(), "");
+    let outcome = setup.run(&["check"]);
+    assert_eq!(outcome.code, 78);
+    assert!(
+        outcome
+            .err
+            .contains("binding.footer.events: nothing says what this binding may see and do"),
+        "{}",
+        outcome.err
+    );
+    assert!(outcome.err.contains("postern check --accept"));
+
+    let outcome = setup.run(&["check", "--accept"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    assert!(
+        outcome.err.contains("accepted: binding.footer: footer 1.2"),
+        "{}",
+        outcome.err
+    );
+    assert!(
+        outcome
+            .err
+            .contains("transport.route, which is not in this version"),
+        "{}",
+        outcome.err
+    );
+    assert!(
+        setup
+            .folder
+            .path()
+            .join("state/accepted/footer.json")
+            .exists()
+    );
+    let outcome = setup.run(&["check", "--offline"]);
+    assert_eq!((outcome.code, outcome.err.as_str()), (0, ""));
+    for part in [
+        "events      inbound.rcpt\n",
+        "may         body\n",
+        "on failure  command: tempfail\n",
+        "command 5s",
+    ] {
+        assert!(
+            outcome.out.contains(part),
+            "{part:?} is not in\n{}",
+            outcome.out
+        );
+    }
+
+    let address = serve(description(
+        &[EventKind::InboundRcpt, EventKind::InboundMail],
+        &["body", "recipients"],
+    ));
+    let env = [(
+        "POSTERN__SINK__FOOTER__ENDPOINT",
+        &*format!("http://{address}"),
+    )];
+    let outcome = setup.run_with(&["check"], &env);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    assert!(
+        outcome
+            .err
+            .contains("asks for more than was accepted: inbound.mail, may recipients"),
+        "{}",
+        outcome.err
+    );
+    assert!(
+        outcome.out.contains("may         body\n"),
+        "{}",
+        outcome.out
+    );
+}
+
+#[test]
+fn properties_that_a_sink_does_not_take_are_refused() {
+    let address = serve(description(&[EventKind::InboundRcpt], &[]));
+    let setup = with_sink(&address.to_string(), "properties = { txt = \"x\" }\n");
+    let outcome = setup.run(&["check", "--accept"]);
+    assert_eq!(outcome.code, 78);
+    assert!(
+        outcome.err.contains("postern.toml:13:14: binding.footer.properties: \"txt\" is unknown to it; the sink \"footer\" takes text"),
+        "{}",
+        outcome.err
+    );
+}
