@@ -36,6 +36,8 @@ pub(super) fn all(config: &Config) -> std::io::Result<(HashMap<String, Reached>,
     };
     let sinks: Vec<_> = spec.sinks.iter().filter(used).collect();
     let answers = runtime.block_on(join_all(sinks.iter().map(|sink| ask(sink))));
+    // A look-up of a name that hangs is left behind.
+    runtime.shutdown_background();
     let mut reached = HashMap::new();
     let mut failures = Vec::new();
     for (sink, answers) in sinks.iter().zip(answers) {
