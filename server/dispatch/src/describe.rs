@@ -48,7 +48,7 @@ async fn ask(endpoint: &Endpoint, tls: &SinkTls, tuning: &Tuning) -> Result<Desc
     let answer = Connection::lazy(&remote, 1).client().describe(request).await;
     match answer {
         Ok(response) => Ok(response.into_inner()),
-        Err(status) if status.code() == tonic::Code::Unavailable => {
+        Err(status) if std::error::Error::source(&status).is_some() => {
             Err(Fault::new(FaultKind::Unreachable, cause(&status)))
         }
         Err(status) => Err(Fault::new(FaultKind::Protocol, format!("{:?}: {}", status.code(), status.message()))),
