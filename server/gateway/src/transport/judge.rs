@@ -19,6 +19,9 @@ pub trait Judge: Send + Sync {
 
     /// Whether any binding is bound to the event on this virtual server.
     fn listens(&self, server: &str, event: EventKind) -> bool;
+
+    /// Hears what became of every attempt, whether or not a sink wants to know. Must not block.
+    fn note(&self, _message: &Message, _result: &DeliveryResult) {}
 }
 
 /// One message before the sinks.

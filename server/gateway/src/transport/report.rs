@@ -3,7 +3,6 @@
 //! A report is made in memory, so all that goes into it is bounded. Everything that strangers said (replies of next
 //! hops, header fields of the message) is escaped or encoded before it stands in a report.
 
-use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -67,9 +66,9 @@ impl Report<'_> {
         let boundary = format!("=_{}", self.id);
         let mut text = self.header(&boundary);
         for part in [self.explanation(utf8), self.statuses(utf8)] {
-            let _ = write!(text, "--{boundary}\r\n{part}\r\n");
+            text += &format!("--{boundary}\r\n{part}\r\n");
         }
-        let _ = write!(text, "--{boundary}\r\n");
+        text += &format!("--{boundary}\r\n");
         let mut content = text.into_bytes();
         self.append_returned(utf8, &mut content);
         content.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
@@ -118,12 +117,10 @@ impl Report<'_> {
                 (Some(host), false) => format!("{} said:", shown(host, 255)),
                 (None, false) => "It was refused:".to_owned(),
             };
-            let _ = write!(text, "\r\n{}\r\n{}\r\n", recipient.address, fold(&why, "  "));
-            let _ = write!(text, "{}\r\n", fold(&diagnostic(status), "    "));
+            text += &format!("\r\n{}\r\n{}\r\n", recipient.address, fold(&why, "  "));
+            text += &format!("{}\r\n", fold(&diagnostic(status), "    "));
         }
-        let _ = write!(
-            text,
-            "\r\nNo further attempt will be made. The message has the id\r\n{} at {}.\r\n",
+        text += &format!("\r\nNo further attempt will be made. The message has the id\r\n{} at {}.\r\n",
             self.message.id, self.hostname
         );
         text
@@ -136,19 +133,17 @@ impl Report<'_> {
         if utf8 {
             text.push_str("Content-Transfer-Encoding: 8bit\r\n");
         }
-        let _ = write!(
-            text,
-            "Content-Description: Delivery report\r\n\r\nReporting-MTA: dns; {}\r\n",
+        text += &format!("Content-Description: Delivery report\r\n\r\nReporting-MTA: dns; {}\r\n",
             self.hostname
         );
         let envid = self.message.envelope.envid.as_deref().and_then(decode_xtext);
         if let Some(envid) = envid.filter(|envid| envid.is_ascii()) {
-            let _ = write!(text, "Original-Envelope-Id: {envid}\r\n");
+            text += &format!("Original-Envelope-Id: {envid}\r\n");
         }
-        let _ = write!(text, "Arrival-Date: {}\r\n", date(self.message.received_at));
+        text += &format!("Arrival-Date: {}\r\n", date(self.message.received_at));
         for failure in &self.failures {
             text.push_str("\r\n");
-            failure.write(utf8, &mut text);
+            text.push_str(&failure.fields(utf8));
         }
         text
     }
@@ -182,26 +177,28 @@ impl Report<'_> {
 
 impl Failure<'_> {
     /// The fields of one recipient (RFC 3464 2.3).
-    fn write(&self, utf8: bool, text: &mut String) {
+    fn fields(&self, utf8: bool) -> String {
+        let mut text = String::new();
         let Self { recipient, status, .. } = self;
         if let Some(original) = recipient.orcpt.as_deref().and_then(original_recipient) {
-            let _ = write!(text, "{}\r\n", fold(&format!("Original-Recipient: {original}"), ""));
+            text += &format!("{}\r\n", fold(&format!("Original-Recipient: {original}"), ""));
         }
         let address = match &recipient.address {
             ForwardPath::Postmaster => "Postmaster",
             ForwardPath::Mailbox(mailbox) => mailbox.as_str(),
         };
         let kind = if utf8 && !address.is_ascii() { "utf-8" } else { "rfc822" };
-        let _ = write!(text, "Final-Recipient: {kind}; {address}\r\nAction: failed\r\n");
-        let _ = write!(text, "Status: {}\r\n", self.status_code());
+        text += &format!("Final-Recipient: {kind}; {address}\r\nAction: failed\r\n");
+        text += &format!("Status: {}\r\n", self.status_code());
         if let Some(host) = &status.remote {
-            let _ = write!(text, "Remote-MTA: dns; {}\r\n", shown(host, 255));
+            text += &format!("Remote-MTA: dns; {}\r\n", shown(host, 255));
         }
         if status.code.is_some() {
             let line = format!("Diagnostic-Code: smtp; {}", diagnostic(status));
-            let _ = write!(text, "{}\r\n", fold(&line, ""));
+            text += &format!("{}\r\n", fold(&line, ""));
         }
-        let _ = write!(text, "Last-Attempt-Date: {}\r\n", date(status.at));
+        text += &format!("Last-Attempt-Date: {}\r\n", date(status.at));
+        text
     }
 
     /// Always of class 5, since `Action: failed` says that this is final.

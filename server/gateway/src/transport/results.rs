@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use postern_dispatch::event::EventKind;
@@ -48,8 +48,10 @@ pub(crate) async fn record(
             log(job, recipient, state, attempt);
         }
     }
+    let Some(result) = delivery_result(context, job, &recorded.changes, attempt) else { return };
+    context.judge.note(&job.message, &result);
     if context.judge.listens(&job.message.server, EventKind::DeliveryResult) {
-        tell(context, job, &recorded.changes, attempt).await;
+        tell(context, job, result).await;
     }
 }
 
@@ -81,48 +83,23 @@ fn words(state: &RecipientState) -> Option<(&'static str, Option<&Status>)> {
     })
 }
 
-async fn tell(context: &Context, job: &Job, changes: &[(usize, RecipientState)], attempt: &Attempt) {
+fn delivery_result(
+    context: &Context,
+    job: &Job,
+    changes: &[(usize, RecipientState)],
+    attempt: &Attempt,
+) -> Option<DeliveryResult> {
     let message = &job.message;
     let now = context.core.now();
-    let recipients: Vec<_> = changes
-        .iter()
-        .filter_map(|(index, state)| {
-            let recipient = message.recipients.get(*index)?;
-            let (status, words, attempts, due) = match state {
-                RecipientState::Delivered(words) => (DeliveryStatus::Delivered, Some(words), None, None),
-                RecipientState::Relayed(words) => (DeliveryStatus::Relayed, Some(words), None, None),
-                RecipientState::Failed(words) => (DeliveryStatus::Failed, Some(words), None, None),
-                RecipientState::Expired(words) => (DeliveryStatus::Expired, Some(words), None, None),
-                RecipientState::Pending { attempts, due, last } => {
-                    (DeliveryStatus::Deferred, last.as_ref(), Some(*attempts), *due)
-                }
-                RecipientState::Discarded(_) => return None,
-            };
-            Some(RecipientResult {
-                id: recipient.id,
-                address: recipient.address.clone(),
-                status,
-                reply: words.and_then(reply),
-                attempts: attempts.unwrap_or_else(|| earlier_attempts(recipient) + 1),
-                retry_in: due.map(|due| due.duration_since(now).unwrap_or(Duration::ZERO)),
-            })
-        })
-        .collect();
-    if recipients.is_empty() {
-        return;
-    }
-    let content = match Spooled::read(Arc::clone(&job.content), message.version.body_offset()).await {
-        Ok(content) => Arc::new(content),
-        Err(error) => {
-            tracing::warn!(message = %message.id, %error, "content cannot be read, delivery.result not told");
-            return;
-        }
-    };
+    let results = changes.iter().filter_map(|(index, state)| {
+        recipient_result(message.recipients.get(*index)?, state, now)
+    });
+    let recipients: Vec<_> = results.collect();
     let (address, port) = match attempt.address.parse::<SocketAddr>() {
         Ok(address) => (address.ip().to_string(), address.port()),
         Err(_) => (attempt.address.clone(), 0),
     };
-    context.judge.begin(message, content).tell(DeliveryResult {
+    (!recipients.is_empty()).then(|| DeliveryResult {
         attempt: attempt.id,
         destination: Bytes::copy_from_slice(attempt.destination.as_bytes()),
         host: Bytes::copy_from_slice(attempt.host.as_bytes()),
@@ -130,7 +107,38 @@ async fn tell(context: &Context, job: &Job, changes: &[(usize, RecipientState)],
         port,
         recipients,
         age: now.duration_since(message.received_at).unwrap_or(Duration::ZERO),
-    });
+    })
+}
+
+fn recipient_result(recipient: &Recipient, state: &RecipientState, now: SystemTime) -> Option<RecipientResult> {
+    let made = earlier_attempts(recipient) + 1;
+    let (status, words, attempts, due) = match state {
+        RecipientState::Delivered(words) => (DeliveryStatus::Delivered, Some(words), made, None),
+        RecipientState::Relayed(words) => (DeliveryStatus::Relayed, Some(words), made, None),
+        RecipientState::Failed(words) => (DeliveryStatus::Failed, Some(words), made, None),
+        RecipientState::Expired(words) => (DeliveryStatus::Expired, Some(words), made, None),
+        RecipientState::Pending { attempts, due, last } => (DeliveryStatus::Deferred, last.as_ref(), *attempts, *due),
+        RecipientState::Discarded(_) => return None,
+    };
+    Some(RecipientResult {
+        id: recipient.id,
+        address: recipient.address.clone(),
+        status,
+        reply: words.and_then(reply),
+        attempts,
+        retry_in: due.map(|due| due.duration_since(now).unwrap_or(Duration::ZERO)),
+    })
+}
+
+/// Tells the sinks.
+async fn tell(context: &Context, job: &Job, result: DeliveryResult) {
+    let message = &job.message;
+    match Spooled::read(Arc::clone(&job.content), message.version.body_offset()).await {
+        Ok(content) => context.judge.begin(message, Arc::new(content)).tell(result),
+        Err(error) => {
+            tracing::warn!(message = %message.id, %error, "content cannot be read, delivery.result not told");
+        }
+    }
 }
 
 fn earlier_attempts(recipient: &Recipient) -> u32 {

@@ -186,7 +186,7 @@ async fn apply(
             tracing::info!(message = %id, event, binding, ?wait, "deferred");
             let mut update = MessageUpdate::new(id);
             update.message = edited(&begun.stored.message, &draft);
-            update.stage = question.held.is_none().then(|| Stage::Submit { from_binding: Some(binding) });
+            update.stage = question.held.is_none().then_some(Stage::Submit { from_binding: Some(binding) });
             update.due = now.checked_add(wait).map(Due::At);
             commit(core, update).await;
             None
