@@ -95,6 +95,12 @@ impl Message {
         self.pipe.collect(limit).await
     }
 
+    /// The whole body as text, if it is UTF-8. It is the body as it travels: MIME parts are not decoded.
+    pub async fn text(&mut self, limit: u64) -> Result<String, ContentError> {
+        let body = self.body(limit).await?;
+        String::from_utf8(body.into()).map_err(|_| ContentError::NotText)
+    }
+
     /// Header section and body as they were shown, at most `limit` octets of body. Where the binding's `reads`
     /// leave fields out, they are missing here.
     pub async fn raw(&mut self, limit: u64) -> Result<Bytes, ContentError> {
@@ -228,20 +234,30 @@ impl Splice {
     }
 }
 
-/// The edit that makes `new` of the body that was shown.
-fn replacement(shown: Option<&Bytes>, new: Bytes) -> Option<edit::Kind> {
+/// The edits that make `new` of the body that was shown.
+fn replacement(shown: Option<&Bytes>, new: Bytes) -> Vec<edit::Kind> {
     match shown {
-        Some(old) => diff::splice(old, &new).map(|(offset, remove, insert)| {
-            Splice {
-                offset: offset as u64,
-                remove: remove as u64,
-                insert,
-            }
-            .into_edit()
-        }),
-        None => Some(edit::Kind::ReplaceBody(v1::ReplaceBody {
-            body: Some(inline(new)),
-        })),
+        Some(old) => diff::differences(old, &new)
+            .into_iter()
+            .map(
+                |diff::Difference {
+                     offset,
+                     removed,
+                     inserted,
+                 }| {
+                    Splice {
+                        offset: offset as u64,
+                        remove: removed as u64,
+                        insert: inserted,
+                    }
+                    .into_edit()
+                },
+            )
+            .collect(),
+        None => {
+            let body = Some(inline(new));
+            vec![edit::Kind::ReplaceBody(v1::ReplaceBody { body })]
+        }
     }
 }
 

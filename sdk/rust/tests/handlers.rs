@@ -50,8 +50,7 @@ async fn a_new_body_becomes_the_smallest_splice() {
         Body::Full,
         |message| {
             Box::pin(async move {
-                let body = message.body(LIMIT).await?;
-                let text = String::from_utf8_lossy(&body).replace("world", "moon");
+                let text = message.text(LIMIT).await?.replace("world", "moon");
                 message.set_body(text);
                 message.headers.set("Subject", "changed");
                 Ok(Verdict::proceed())

@@ -38,6 +38,9 @@ pub enum ContentError {
     /// A part was taken by `next_chunk` or given up by `ended` before.
     #[error("a part of the body was taken or given up before")]
     Taken,
+    /// The body is no UTF-8.
+    #[error("the body is no UTF-8 text")]
+    NotText,
     /// The range lies behind the end, or is longer than 1 MiB.
     #[error("no such range of the body")]
     Range,
