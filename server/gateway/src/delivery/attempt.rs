@@ -155,7 +155,10 @@ fn is_loss(failure: &Failure) -> bool {
     }
 }
 
-/// The reply's lines without control characters, one after the other.
+/// Characters of a reply's text that are kept with a recipient.
+const TEXT: usize = 2000;
+
+/// The reply's lines without control characters, one after the other, cut where they are too long.
 fn words(response: &Response) -> String {
     let lines = response.lines.iter().map(|line| {
         String::from_utf8_lossy(line)
@@ -163,7 +166,7 @@ fn words(response: &Response) -> String {
             .map(|c| if c.is_control() { '?' } else { c })
             .collect::<String>()
     });
-    lines.collect::<Vec<_>>().join("\n")
+    lines.collect::<Vec<_>>().join("\n").chars().take(TEXT).collect()
 }
 
 #[cfg(test)]

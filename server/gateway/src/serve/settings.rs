@@ -8,6 +8,7 @@ use postern_config::settings::binding::HeldRefusal as Refusal;
 
 use crate::delivery::{Destination, OwnListeners};
 use crate::front::listener::Bound;
+use crate::observe::addresses::AddressLog;
 use crate::transport::{HeldRefusal, Routes, Schedule, Settings};
 use postern_config::settings::server::ListenAddress;
 
@@ -31,6 +32,7 @@ pub(super) fn transport(config: &Config) -> Settings {
         submit_budget: SUBMIT_BUDGET,
         held_refusals: held_refusals(config),
         messages_in_memory: MESSAGES_IN_MEMORY,
+        addresses: AddressLog::new(config.log.addresses),
     }
 }
 

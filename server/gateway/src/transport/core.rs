@@ -16,6 +16,7 @@ use super::routes::Routes;
 use super::schedule::Schedule;
 use super::slots::{Slot, Slots, Source};
 use crate::delivery::{Connector, Destination};
+use crate::observe::addresses::AddressLog;
 
 /// The settings of the transport core.
 #[derive(Clone)]
@@ -41,6 +42,8 @@ pub struct Settings {
     pub held_refusals: HashMap<String, HeldRefusal>,
     /// Messages in memory at the same time.
     pub messages_in_memory: usize,
+    /// How addresses appear in the log.
+    pub addresses: AddressLog,
 }
 
 /// What a refusal means for a message that was accepted and held.

@@ -8,8 +8,10 @@ use bytes::Bytes;
 use postern_dispatch::event::EventKind;
 use postern_dispatch::transport::{DeliveryResult, DeliveryStatus, RecipientResult};
 use postern_message::{AttemptId, Recipient, RecipientState, Status};
+use postern_smtp::address::ForwardPath;
 use postern_smtp::reply::{Code, EnhancedCode, Reply, ReplyText};
 
+use super::encoding::shown;
 use super::job::Job;
 use super::settle::Outcome;
 use super::spooled::Spooled;
@@ -45,7 +47,7 @@ pub(crate) async fn record(
     let recorded = job.record(&context.core, context.place, outcomes, partly).await;
     for (index, state) in &recorded.changes {
         if let Some(recipient) = job.message.recipients.get(*index) {
-            log(job, recipient, state, attempt);
+            log(context, job, recipient, state, attempt);
         }
     }
     let Some(result) = delivery_result(context, job, &recorded.changes, attempt) else { return };
@@ -55,21 +57,33 @@ pub(crate) async fn record(
     }
 }
 
-fn log(job: &Job, recipient: &Recipient, state: &RecipientState, attempt: &Attempt) {
+fn log(context: &Context, job: &Job, recipient: &Recipient, state: &RecipientState, attempt: &Attempt) {
     let Some((what, status)) = words(state) else { return };
-    let reply = status.map_or_else(String::new, |status| {
-        format!("{}{}", status.code.map_or_else(String::new, |code| format!("{code} ")), status.text)
-    });
+    let address = match &recipient.address {
+        ForwardPath::Postmaster => "Postmaster",
+        ForwardPath::Mailbox(mailbox) => mailbox.as_str(),
+    };
+    let to = context.core.settings.addresses.show(address);
+    // Replies often repeat the address: where that may not be in the log, they may not either.
+    let reply = status.map_or_else(String::new, |status| reply_shown(status, to == address));
     tracing::info!(
         message = %job.message.id,
         recipient = %recipient.id,
-        to = %recipient.address,
+        to,
         attempt = %attempt.id,
         destination = attempt.destination,
         address = attempt.address,
         reply,
         "{what}"
     );
+}
+
+fn reply_shown(status: &Status, with_text: bool) -> String {
+    let code = status.code.map_or_else(String::new, |code| format!("{code} "));
+    match with_text {
+        true => code + &shown(&status.text, 500),
+        false => code,
+    }
 }
 
 fn words(state: &RecipientState) -> Option<(&'static str, Option<&Status>)> {

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use postern_config::settings::service::LogAddresses;
 use postern_dispatch::budget::Budget;
 use postern_dispatch::content::Content;
 use postern_dispatch::event::EventKind;
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 use crate::delivery::tests::message;
 use crate::delivery::tests::peer::Peer;
 use crate::delivery::{BoxFuture, Destination, Hop, HopAddress, opportunistic};
+use crate::observe::addresses::AddressLog;
 use crate::runtime::shutdown::Shutdown;
 use crate::transport::{Case, Clock, Handle, HeldRefusal, Judge, Routes, Schedule, Settings, Transport};
 
@@ -200,6 +202,7 @@ fn settings() -> Settings {
         submit_budget: Duration::from_secs(3600),
         held_refusals: HashMap::from([("dropper".to_owned(), HeldRefusal::Discard)]),
         messages_in_memory: 64,
+        addresses: AddressLog::new(LogAddresses::Full),
     }
 }
 
