@@ -137,6 +137,12 @@ impl InboundScope {
         self.scope.facts.lock().draft.session_properties.clone()
     }
 
+    /// The running transaction's properties.
+    #[must_use]
+    pub fn message_properties(&self) -> Properties {
+        self.scope.facts.lock().draft.properties.clone()
+    }
+
     /// The header section is complete: asks `inbound.headers` and `inbound.message` while the body arrives.
     #[must_use]
     pub fn message(&self, incoming: IncomingMessage, budget: &Budget) -> MessageExchange {

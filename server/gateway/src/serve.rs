@@ -30,7 +30,7 @@ use crate::front::{Front, VirtualServer};
 use crate::metrics::Metrics;
 use crate::observe::Watch;
 use crate::runtime::{self, shutdown::Shutdown};
-use crate::{accepted, plan};
+use crate::preflight;
 
 /// Time for what runs to end, once a signal says that it should: less than what service managers usually give.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -126,8 +126,11 @@ impl Gateway {
     /// [`ServeError`]
     pub fn prepare(effective: &Effective, options: Options) -> Result<Self, ServeError> {
         let config = effective.config.clone();
+        let plan = preflight::run(effective).map_err(ServeError::Obstacles)?;
+        for warning in plan.warnings() {
+            tracing::warn!("{warning}");
+        }
         let front = Front::load(&config)?;
-        let plan = load_plan(effective)?;
         let listeners = bind_all(&config, &front)?;
         let metrics_listener = config.metrics.listen.map(bind_metrics).transpose()?;
         let spool = open_spool(&config)?;
@@ -177,16 +180,6 @@ impl Gateway {
     pub fn run(self) -> Result<(), ServeError> {
         run::run(self)
     }
-}
-
-fn load_plan(effective: &Effective) -> Result<postern_dispatch::plan::Plan, ServeError> {
-    let bindings = effective.config.bindings.iter().map(|binding| binding.name.as_str());
-    let pins = accepted::load(&effective.config.spool.path, bindings).map_err(ServeError::Accepted)?;
-    let plan = plan::build(effective, &pins).map_err(ServeError::Plan)?;
-    for warning in plan.warnings() {
-        tracing::warn!("{warning}");
-    }
-    Ok(plan)
 }
 
 fn bind_all(config: &Config, front: &Front) -> Result<Vec<BoundListener>, ServeError> {

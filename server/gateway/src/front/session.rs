@@ -210,6 +210,8 @@ struct Session {
     upload: Option<Upload>,
     /// Resolves when the message is to be refused while it still arrives.
     early: Option<BoxFuture<'static, Ruling>>,
+    /// The reply to a message that was refused after all of it had come.
+    refusal: Option<(Reply, Option<String>)>,
     /// The decision about a message is made: the client's absence no longer changes it.
     committing: bool,
     /// The session ends after the reply to the message.
@@ -247,6 +249,7 @@ impl Session {
             message: None,
             upload: None,
             early: None,
+            refusal: None,
             committing: false,
             close_after_reply: false,
             reset: told::ResetReason::Command,
@@ -481,6 +484,9 @@ impl Session {
     /// The content is complete: asks for the verdicts about it.
     fn judge(&mut self, id: QuestionId, since: Instant) {
         self.early = None;
+        if let Some((reply, by)) = self.refusal.take() {
+            return self.answer(id, Answer::Reply(reply), by);
+        }
         match self.upload.take() {
             Some(upload) => {
                 let shared = Arc::clone(&self.shared);
@@ -608,13 +614,17 @@ impl Session {
 
     /// From here on nothing of the content is kept or shown to sinks.
     fn refuse_content(&mut self, reply: Reply, by: Option<String>) {
-        if self.machine.refuse_content(reply.clone(), Instant::now()) {
-            self.drop_upload(&reply, by);
+        let in_time = self.machine.refuse_content(reply.clone(), Instant::now());
+        self.drop_upload(&reply, by.clone());
+        if !in_time {
+            // All of it had come in one piece: the question about it is on its way.
+            self.refusal = Some((reply, by));
         }
     }
 
     fn drop_upload(&mut self, reply: &Reply, by: Option<String>) {
         self.early = None;
+        self.refusal = None;
         let Some(upload) = self.upload.take() else { return };
         let size = upload.size();
         upload.give_up();
@@ -624,6 +634,7 @@ impl Session {
 
     fn reset_transaction(&mut self) {
         self.early = None;
+        self.refusal = None;
         if let Some(upload) = self.upload.take() {
             upload.give_up();
         }

@@ -3,13 +3,12 @@
 use std::fmt;
 use std::io;
 
-use postern_config::ConfigError;
 use postern_spool::SpoolError;
 
-use crate::accepted::AcceptedError;
 use crate::cli::Exit;
 use crate::front::FrontError;
 use crate::front::listener::ListenError;
+use crate::preflight::Obstacle;
 
 /// Why the gateway does not run.
 #[derive(Debug, thiserror::Error)]
@@ -17,12 +16,9 @@ pub enum ServeError {
     /// Certificates or lists of recipients.
     #[error(transparent)]
     Front(#[from] FrontError),
-    /// Accepted descriptions that cannot be used.
+    /// Whatever `postern check` would find too, a line for each.
     #[error("{}", Lines(.0))]
-    Accepted(Vec<AcceptedError>),
-    /// Sinks and bindings.
-    #[error("{}", Lines(.0))]
-    Plan(Vec<ConfigError>),
+    Obstacles(Vec<Obstacle>),
     /// An address that cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -45,7 +41,7 @@ impl ServeError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Front(_) | Self::Plan(_) | Self::Accepted(_) => Exit::Config,
+            Self::Front(_) | Self::Obstacles(_) => Exit::Config,
             Self::Listen(error) if error.source.kind() == io::ErrorKind::PermissionDenied => Exit::NoPerm,
             Self::Listen(_) => Exit::Unavailable,
             Self::Spool(error) => spool_exit(error),

@@ -10,7 +10,6 @@ use postern_dispatch::event::EventKind;
 use postern_dispatch::session::{CommandLine, HeloFacts, MailFacts, RcptFacts};
 use postern_dispatch::verdict::Ruling;
 use postern_message::{MessageId, RecipientId};
-use postern_smtp::address::ForwardPath;
 use postern_smtp::server::{Answer, Ask, Prospect, Question, QuestionId};
 use postern_spool::Incoming;
 
@@ -88,7 +87,7 @@ enum Own {
     /// Is there room for a message?
     Mail,
     /// May this client send there?
-    Rcpt(ForwardPath),
+    Rcpt(RecipientId),
     /// A place for the content.
     Content,
 }
@@ -176,11 +175,11 @@ impl Chains {
             Ask::Rcpt(rcpt) => {
                 let parameters = facts::raw_parameters(&rcpt.parameters.raw);
                 let recipient = facts::recipient(rcpt);
-                let (id, path) = (recipient.id, recipient.address.clone());
-                let local_domain = shared.server.policy.is_ours(&path);
+                let id = recipient.id;
+                let local_domain = shared.server.policy.is_ours(&recipient.address);
                 let rcpt = RcptFacts { recipient, local_domain, command: line, parameters };
                 self.typed.push(boxed(scope.rcpt(rcpt, budget)));
-                self.own = Own::Rcpt(path);
+                self.own = Own::Rcpt(id);
                 Noted::Rcpt(id)
             }
             Ask::Data | Ask::Bdat { first: true, .. } => {
@@ -229,7 +228,11 @@ impl Chains {
         let refused = match self.own {
             Own::Proceed => None,
             Own::Mail => shared.tools.spool.begin().err().map(|error| storage_reply(shared, &message, &error)),
-            Own::Rcpt(path) => shared.server.policy.judge(&path, shared.may_relay).err(),
+            // As sinks have left it. One that they took out is accepted, and gets nothing.
+            Own::Rcpt(id) => shared
+                .scope
+                .recipient(id)
+                .and_then(|recipient| shared.server.policy.judge(&recipient.address, shared.may_relay).err()),
             Own::Content => match shared.tools.spool.begin() {
                 Ok(incoming) => return Done::Content { id: self.id, incoming: Box::new(incoming) },
                 Err(error) => Some(storage_reply(shared, &message, &error)),

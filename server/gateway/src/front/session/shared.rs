@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use postern_dispatch::inbound::InboundScope;
 use postern_dispatch::session::{Fate, Outcome};
-use postern_message::{Draft, Envelope, Properties, SessionId};
+use postern_message::{Draft, Envelope, SessionId};
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_smtp::reply::Reply;
 
@@ -28,7 +28,7 @@ impl Shared {
         Draft {
             envelope: self.scope.envelope().unwrap_or_else(|| Envelope::new(ReversePath::Null)),
             recipients: self.scope.recipients(),
-            properties: Properties::new(),
+            properties: self.scope.message_properties(),
             session_properties: self.scope.properties(),
             version: None,
         }

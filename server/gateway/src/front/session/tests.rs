@@ -1,1 +1,265 @@
 #![allow(clippy::unwrap_used)]
+mod harness;
+
+use std::time::Duration;
+
+use postern_message::Origin;
+use postern_spool::Stage;
+
+use self::harness::{Client, Setting};
+
+const GREETING: &str = "220 mx.example.test ";
+
+#[tokio::test]
+async fn a_message_is_accepted_stored_and_handed_on() {
+    let setting = Setting::new("");
+    let mut client = setting.connect().await;
+    client.say("EHLO client.example.org").await;
+    let extensions = client.reply().await;
+    assert!(extensions.contains("250-PIPELINING\r\n"), "{extensions}");
+    client.expect("MAIL FROM:<anna@example.org>", "250 2.1.0").await;
+    client.expect("RCPT TO:<carl@example.test>", "250 2.1.5").await;
+    client.expect("DATA", "354 ").await;
+    client.send(b"Subject: x\r\n\r\n..dot\r\nbody\r\n.\r\n").await;
+    let reply = client.reply().await;
+    let id = reply.strip_prefix("250 2.0.0 Ok: queued as ").unwrap().trim_end().to_owned();
+    client.expect("QUIT", "221 2.0.0").await;
+    client.end().await;
+
+    let stored = setting.accepted().remove(0);
+    assert_eq!(stored.message.id.to_string(), id);
+    assert_eq!(stored.stage, Stage::Submit { from_binding: None });
+    assert_eq!(stored.message.origin, Origin::Smtp);
+    assert_eq!(stored.message.client.helo, "client.example.org");
+    let text = setting.text(&stored).await;
+    let (trace, rest) = text.split_once("Subject: x\r\n").unwrap();
+    assert!(trace.starts_with("Received: from client.example.org\r\n\t([192.0.2.7])\r\n"), "{trace}");
+    assert!(trace.contains(&format!("with ESMTP\r\n\tid {id}\r\n\tfor <carl@example.test>;")), "{trace}");
+    assert_eq!(rest, "\r\n.dot\r\nbody\r\n");
+    assert_eq!(setting.spool.counts().await.unwrap().submit, 1);
+}
+
+#[tokio::test]
+async fn a_pipelined_group_is_answered_in_one_write() {
+    let setting = Setting::new("");
+    let mut client = setting.connect().await;
+    client.expect("EHLO client.example.org", "250-").await;
+    let before = client.writes();
+    client
+        .send(b"MAIL FROM:<>\r\nRCPT TO:<a@example.test>\r\nRCPT TO:<b@other.test>\r\nRCPT TO:<c@example.test>\r\nDATA\r\n")
+        .await;
+    let starts = ["250 2.1.0", "250 2.1.5", "550 5.7.1", "250 2.1.5", "354 "];
+    for start in starts {
+        let reply = client.reply().await;
+        assert!(reply.starts_with(start), "{reply} is not {start}");
+    }
+    assert_eq!(client.writes() - before, 1);
+    // The next transaction follows the dot in one segment.
+    client.send(b"\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<d@example.test>\r\nRSET\r\n").await;
+    for start in ["250 2.0.0 Ok: queued", "250 2.1.0", "250 2.1.5", "250 2.0.0"] {
+        let reply = client.reply().await;
+        assert!(reply.starts_with(start), "{reply} is not {start}");
+    }
+    assert_eq!(setting.accepted().remove(0).message.recipients.len(), 2);
+}
+
+#[tokio::test]
+async fn strangers_do_not_relay_and_friends_do() {
+    let setting = Setting::new("relay_from = [\"192.0.2.0/24\"]");
+    let mut client = setting.connect().await;
+    client.expect("EHLO c", "250-").await;
+    client.expect("MAIL FROM:<>", "250").await;
+    client.expect("RCPT TO:<a@other.test>", "550 5.4.4").await;
+    let setting = Setting::new("relay_from = [\"198.51.100.0/24\"]");
+    let mut client = setting.connect().await;
+    client.expect("EHLO c", "250-").await;
+    client.expect("MAIL FROM:<a@example.test>", "250").await;
+    client.expect("RCPT TO:<a@other.test>", "550 5.7.1 Relaying denied").await;
+    client.expect("RCPT TO:<nobody@file.test>", "550 5.1.1").await;
+    client.expect("RCPT TO:<anna@file.test>", "250").await;
+    client.expect("RCPT TO:<Postmaster>", "250").await;
+}
+
+#[tokio::test]
+async fn a_loop_and_header_bombs_are_refused_and_the_session_goes_on() {
+    let setting = Setting::new("[server.limits]\nheader_size = \"16 KiB\"\nheader_count = 200");
+    let mut client = setting.connect().await;
+    client.expect("EHLO c", "250-").await;
+    let bombs = [
+        ("Received: by x\r\n".repeat(101), "554 5.4.6"),
+        ("X: y\r\n".repeat(201), "552 5.3.4 More than 200 header fields"),
+        (format!("X: {}\r\n", ("y".repeat(60) + "\r\n ").repeat(300)), "552 5.3.4 Header section larger"),
+    ];
+    for (bomb, start) in bombs {
+        client.expect("MAIL FROM:<>", "250").await;
+        client.expect("RCPT TO:<a@example.test>", "250").await;
+        client.expect("DATA", "354").await;
+        client.send(bomb.as_bytes()).await;
+        client.send(b"\r\nQUIT\r\nbody\r\n.\r\n").await;
+        let reply = client.reply().await;
+        assert!(reply.starts_with(start), "{reply} is not {start}");
+    }
+    client.message("Received: by x\r\n".repeat(100).as_bytes()).await;
+    assert_eq!(setting.accepted().len(), 1);
+    let text = setting.metrics.render().unwrap();
+    assert!(text.contains("postern_limits_total{server=\"inbound\",limit=\"header_size\"} 1"), "{text}");
+    assert!(text.contains("postern_messages_total{server=\"inbound\",end=\"rejected\"} 3"), "{text}");
+}
+
+#[tokio::test]
+async fn a_large_message_by_bdat_comes_out_as_it_went_in() {
+    let setting = Setting::new("");
+    let mut client = setting.connect().await;
+    client.expect("EHLO c", "250-").await;
+    client.expect("MAIL FROM:<> BODY=BINARYMIME", "250").await;
+    client.expect("RCPT TO:<a@example.test>", "250").await;
+    let body: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
+    client.send(b"BDAT 5\r\nA: b\r").await;
+    assert!(client.reply().await.starts_with("250"));
+    client.send(format!("BDAT {}\r\n\n\r\n", body.len() + 3).as_bytes()).await;
+    client.send(&body).await;
+    assert!(client.reply().await.starts_with("250"));
+    client.expect("BDAT 0 LAST", "250 2.0.0 Ok: queued").await;
+    let stored = setting.accepted().remove(0);
+    let octets = setting.octets(&stored).await;
+    let expected = [b"A: b\r\n\r\n".as_slice(), &body].concat();
+    assert!(octets.ends_with(&expected));
+}
+
+#[tokio::test]
+async fn lmtp_has_a_reply_for_each_recipient() {
+    let setting = Setting::new("protocol = \"lmtp\"");
+    let mut client = setting.connect().await;
+    client.expect("LHLO c", "250-").await;
+    client.expect("MAIL FROM:<>", "250").await;
+    client.expect("RCPT TO:<a@example.test>", "250").await;
+    client.expect("RCPT TO:<b@other.test>", "550").await;
+    client.expect("RCPT TO:<c@example.test>", "250").await;
+    client.expect("DATA", "354").await;
+    client.send(b"\r\nx\r\n.\r\n").await;
+    assert!(client.reply().await.starts_with("250 2.0.0"));
+    assert!(client.reply().await.starts_with("250 2.0.0"));
+    client.expect("NOOP", "250").await;
+    let stored = setting.accepted().remove(0);
+    assert_eq!(stored.message.origin, Origin::Lmtp);
+    assert!(setting.text(&stored).await.contains(" with LMTP\r\n"));
+}
+
+#[tokio::test]
+async fn what_a_client_leaves_behind_is_no_message() {
+    let setting = Setting::new("");
+    for end in ["Subject: x\r\n\r\nhalf a mess", "Subject: x\r\n\r\nall but the dot\r\n"] {
+        let mut client = setting.connect().await;
+        client.expect("EHLO c", "250-").await;
+        client.expect("MAIL FROM:<>", "250").await;
+        client.expect("RCPT TO:<a@example.test>", "250").await;
+        client.expect("DATA", "354").await;
+        client.send(end.as_bytes()).await;
+        client.leave().await;
+    }
+    assert!(setting.accepted().is_empty());
+    assert_eq!(setting.spool.counts().await.unwrap().submit, 0);
+    let text = setting.metrics.render().unwrap();
+    assert!(text.contains("end=\"client_gone\"} 2"), "{text}");
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_before_the_content_comes() {
+    let setting = Setting::with_spool("", u64::MAX / 2);
+    let mut client = setting.connect().await;
+    client.expect("EHLO c", "250-").await;
+    client.expect("MAIL FROM:<>", "452 4.3.1").await;
+    client.expect("QUIT", "221").await;
+    let text = setting.metrics.render().unwrap();
+    assert!(text.contains("limit=\"min_free\"} 1"), "{text}");
+}
+
+#[tokio::test]
+async fn the_end_finds_idle_sessions_and_spares_a_body() {
+    let setting = Setting::new("");
+    let mut idle = setting.connect().await;
+    let mut busy = setting.connect().await;
+    busy.expect("EHLO c", "250-").await;
+    busy.expect("MAIL FROM:<>", "250").await;
+    busy.expect("RCPT TO:<a@example.test>", "250").await;
+    busy.expect("DATA", "354").await;
+    busy.send(b"Subject: x\r\n").await;
+    setting.shutdown.drain(Duration::from_secs(30));
+    assert!(idle.reply().await.starts_with("421 4.3.2"));
+    idle.end().await;
+    busy.send(b"\r\nthe rest\r\n.\r\n").await;
+    assert!(busy.reply().await.starts_with("250 2.0.0"));
+    assert!(busy.reply().await.starts_with("421 4.3.2"));
+    busy.end().await;
+    assert_eq!(setting.accepted().len(), 1);
+}
+
+#[tokio::test]
+async fn at_the_deadline_a_body_is_abandoned_without_a_250() {
+    let setting = Setting::new("");
+    let mut busy = setting.connect().await;
+    busy.expect("EHLO c", "250-").await;
+    busy.expect("MAIL FROM:<>", "250").await;
+    busy.expect("RCPT TO:<a@example.test>", "250").await;
+    busy.expect("DATA", "354").await;
+    busy.send(b"Subject: x\r\n").await;
+    setting.shutdown.now();
+    assert_eq!(busy.rest().await, "");
+    assert!(setting.accepted().is_empty());
+}
+
+#[tokio::test]
+async fn starttls_protects_the_rest_and_is_in_the_trace() {
+    let setting = Setting::with_tls();
+    let mut client = setting.connect().await;
+    client.expect("EHLO c", "250-").await;
+    client.expect("STARTTLS", "220 2.0.0").await;
+    let mut client = client.start_tls().await;
+    client.expect("MAIL FROM:<>", "503").await;
+    client.say("EHLO c").await;
+    assert!(!client.reply().await.contains("STARTTLS"));
+    client.message(b"Subject: x\r\n").await;
+    let stored = setting.accepted().remove(0);
+    let text = setting.text(&stored).await;
+    assert!(text.contains(" with ESMTPS\r\n") && text.contains("\r\n\ttls TLS_"), "{text}");
+    assert_eq!(stored.message.client.tls.as_ref().unwrap().version, "TLSv1.3");
+    let text = setting.metrics.render().unwrap();
+    assert!(text.contains("mode=\"starttls\",result=\"tls1.3\"} 1"), "{text}");
+}
+
+#[tokio::test]
+async fn nothing_said_before_the_handshake_is_heard_after_it() {
+    let setting = Setting::with_tls();
+    let mut client = setting.connect().await;
+    client.expect("EHLO c", "250-").await;
+    client.send(b"STARTTLS\r\nRSET\r\nMAIL FROM:<evil@example.org>\r\n").await;
+    let said = client.rest().await;
+    assert!(said.starts_with("554") || said.starts_with("220"), "{said}");
+    assert!(!said.contains("250"), "{said}");
+}
+
+#[tokio::test]
+async fn who_speaks_before_the_banner_is_not_served() {
+    let setting = Setting::new("");
+    let mut client = setting.connect_early(b"EHLO early\r\n").await;
+    let said = client.rest().await;
+    assert!(said.starts_with("554"), "{said}");
+    let mut client: Client<_> = setting.connect_silent();
+    assert!(client.reply().await.starts_with(GREETING));
+}
+
+#[tokio::test]
+async fn limits_end_sessions_and_are_counted() {
+    let setting = Setting::new("[server.limits]\nerrors = 3\njunk_commands = 3");
+    let mut client = setting.connect().await;
+    client.expect("EHLO c", "250-").await;
+    client.send(b"FOO\r\nFOO\r\nFOO\r\nFOO\r\nFOO\r\n").await;
+    assert!(client.rest().await.contains("\r\n421 4.7.0"));
+    let mut client = setting.connect().await;
+    client.expect("EHLO c", "250-").await;
+    client.send(&b"NOOP\r\n".repeat(6)).await;
+    assert!(client.rest().await.contains("\r\n421 4.7.0"));
+    let text = setting.metrics.render().unwrap();
+    assert!(text.contains("limit=\"errors\"} 1") && text.contains("limit=\"junk_commands\"} 1"), "{text}");
+    assert!(text.contains("postern_sessions_open{server=\"inbound\"} 0"), "{text}");
+}
