@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tonic::transport::server::Router;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic_health::ServingStatus;
 use tracing::{error, info};
 
 pub use self::listen::Address;
@@ -29,6 +30,9 @@ const EX_CONFIG: u8 = 78;
 const EX_UNAVAILABLE: u8 = 69;
 /// Exit code for what should not happen (sysexits `EX_SOFTWARE`).
 const EX_SOFTWARE: u8 = 70;
+
+/// How long the last frames may take to get out when all streams have ended.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
 /// How a sink is served. Each flag is an environment variable too: `--listen` is `POSTERN_SINK_LISTEN`.
 #[derive(Clone, Debug, Parser)]
@@ -201,7 +205,8 @@ where
     if let Some(tls) = tls_config(&options)? {
         server = server.tls_config(tls).map_err(ServeError::Tls)?;
     }
-    let service = SinkService::draining(Arc::new(sink), draining);
+    let (count, mut streams) = watch::channel(0);
+    let service = SinkService::draining(Arc::new(sink), draining, count);
     let router = server
         .add_service(service)
         .add_service(health_service)
@@ -225,14 +230,22 @@ where
     health
         .set_not_serving::<EventSinkServer<SinkService<S, P, T>>>()
         .await;
+    health
+        .set_service_status("", ServingStatus::NotServing)
+        .await;
     drain.send_replace(Some(options.drain));
     stopped.send_replace(true);
-    match tokio::time::timeout(options.drain, serving).await {
-        Ok(ended) => ended.map_err(ServeError::Server)?,
-        Err(_) => info!(
-            sink = name,
-            "drain time is over; what still runs is dropped"
-        ),
+    // Connections that only watch the health, or are kept for later, hold nothing up.
+    let idle = async {
+        drop(streams.wait_for(|count| *count == 0).await);
+        tokio::time::sleep(LAST_ANSWERS).await;
+    };
+    tokio::select! {
+        ended = serving => ended.map_err(ServeError::Server)?,
+        () = idle => {}
+        () = tokio::time::sleep(options.drain) => {
+            info!(sink = name, "drain time is over; what still runs is dropped");
+        }
     }
     info!(sink = name, "stopped");
     Ok(())

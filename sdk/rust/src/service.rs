@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::debug;
@@ -20,6 +21,7 @@ const FRAME_MAX: usize = 1024 * 1024 + 64 * 1024;
 pub struct SinkService<S, P = NoProperties, T = NoState> {
     sink: Arc<S>,
     drain: Drain,
+    streams: watch::Sender<usize>,
     // Says nothing of ownership: the service is as free between threads as the sink is.
     types: PhantomData<fn() -> (P, T)>,
 }
@@ -33,17 +35,39 @@ where
     /// The service for a tonic router. It never drains.
     pub fn server(sink: S) -> EventSinkServer<Self> {
         // Without a sender the channel says nothing ever, which is what is wanted.
-        let (_, drain) = tokio::sync::watch::channel(None);
-        Self::draining(Arc::new(sink), drain)
+        let (_, drain) = watch::channel(None);
+        Self::draining(Arc::new(sink), drain, watch::Sender::new(0))
     }
 
-    pub(crate) fn draining(sink: Arc<S>, drain: Drain) -> EventSinkServer<Self> {
-        EventSinkServer::new(Self {
+    /// The service, with a way to tell it to drain and a count of its streams.
+    pub(crate) fn draining(
+        sink: Arc<S>,
+        drain: Drain,
+        streams: watch::Sender<usize>,
+    ) -> EventSinkServer<Self> {
+        let service = Self {
             sink,
             drain,
+            streams,
             types: PhantomData,
-        })
-        .max_decoding_message_size(FRAME_MAX)
+        };
+        EventSinkServer::new(service).max_decoding_message_size(FRAME_MAX)
+    }
+}
+
+/// Counts a stream while it lives.
+struct Counted(watch::Sender<usize>);
+
+impl Counted {
+    fn new(streams: &watch::Sender<usize>) -> Self {
+        streams.send_modify(|count| *count += 1);
+        Self(streams.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
     }
 }
 
@@ -71,7 +95,11 @@ where
         let (outbox, frames) = Outbox::new();
         let router = Router::new(Arc::clone(&self.sink), outbox, self.drain.clone());
         // It ends with the stream: either side's end of it ends the other.
-        tokio::spawn(router.run(request.into_inner()));
+        let counted = Counted::new(&self.streams);
+        tokio::spawn(async move {
+            router.run(request.into_inner()).await;
+            drop(counted);
+        });
         Ok(Response::new(ReceiverStream::new(frames)))
     }
 }
