@@ -5,6 +5,8 @@ mod config;
 mod exit;
 mod logging;
 mod output;
+mod quickstart;
+mod serve;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,6 +32,8 @@ service in any language; the sink's verdict decides what happens next.";
 
 const EXAMPLES: &str = "\
 Examples:
+  postern quickstart                                See it work, with nothing configured
+  postern serve --config ./postern.toml             Run the gateway
   postern check --config ./postern.toml --offline   Is the configuration in order?
   postern check --accept                            Ask the sinks, and accept what they ask for
   postern config explain server.limits.recipients   What does this key mean?
@@ -43,6 +47,10 @@ Exit codes are those of sysexits.h: 64 usage, 69 a sink cannot be reached, 78 th
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the gateway in the foreground
+    Serve(serve::ServeArgs),
+    /// A whole working set-up on loopback, and a real message through it, every event and verdict shown
+    Quickstart(quickstart::QuickstartArgs),
     /// Validate the configuration, reach each sink, list each binding's reads, grants and failure policy
     Check(check::CheckArgs),
     /// Show the configuration in effect, its schema, or what a key means
@@ -88,11 +96,15 @@ pub fn main() -> ExitCode {
             };
         }
     };
-    if let Err(error) = logging::start() {
+    // The demonstration is read by a person: its log says only what is wrong.
+    let level = if matches!(cli.command, Command::Quickstart(_)) { "warn" } else { "info" };
+    if let Err(error) = logging::start(level) {
         output::complain(&error);
         return Exit::Usage.into();
     }
     let exit = match cli.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Quickstart(args) => quickstart::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Config(args) => config::run(&args),
     };

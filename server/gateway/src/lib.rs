@@ -8,6 +8,7 @@ pub mod metrics;
 pub mod observe;
 pub mod plan;
 pub mod preflight;
+pub mod quickstart;
 pub mod runtime;
 pub mod serve;
 pub mod tls;

@@ -7,16 +7,16 @@ use tracing_subscriber::EnvFilter;
 /// The variable that says what is logged. One underscore: it is no key of the configuration.
 const VARIABLE: &str = "POSTERN_LOG";
 
-/// Starts logging as `POSTERN_LOG` says; without it, what an operator wants to know.
+/// Starts logging as `POSTERN_LOG` says; without it, at `level`.
 ///
 /// # Errors
 /// One line, when the variable says nothing that can be understood.
-pub(crate) fn start() -> Result<(), String> {
+pub(crate) fn start(level: &str) -> Result<(), String> {
     let filter = match std::env::var(VARIABLE) {
         Ok(text) if !text.is_empty() => EnvFilter::try_new(&text).map_err(|error| {
             format!("environment {VARIABLE}: {error}; write a level such as \"info\", or \"info,postern_dispatch=debug\"")
         })?,
-        Ok(_) | Err(std::env::VarError::NotPresent) => EnvFilter::new("info"),
+        Ok(_) | Err(std::env::VarError::NotPresent) => EnvFilter::new(level),
         Err(std::env::VarError::NotUnicode(_)) => {
             return Err(format!("environment {VARIABLE}: is not text; write a level such as \"info\""));
         }

@@ -117,9 +117,10 @@ async fn serve(tools: Arc<Tools>, server: Arc<super::VirtualServer>, connection:
     let may_relay = server.policy.may_relay(client);
     let info = session_info(id, &server, &listener, (peer, client, local), may_relay, tls.as_ref());
     let scope = tools.dispatcher.begin_session(&server.name, info);
+    let implicit_tls = tls.as_ref().map(facts::tls_info);
     let facts = ClientFacts { peer, local, tls, may_relay, ..ClientFacts::default() };
     tracing::debug!(session = %id, server = %server.name, ?peer, "session begins");
-    let shared = Arc::new(Shared { session: id, server, tools, scope, may_relay });
+    let shared = Arc::new(Shared { session: id, server, tools, scope, may_relay, implicit_tls });
     let mut session = Session::new(Arc::clone(&shared), wire, facts);
     let reason = session.serve().await;
     let end = SessionEnd { reason, received_bytes: session.received, sent_bytes: session.outgoing.sent };

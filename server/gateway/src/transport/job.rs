@@ -106,7 +106,7 @@ impl Job {
         let report = match notification::make(core, &self.message, &self.content, &changes, now).await {
             Ok(report) => report,
             Err(error) => {
-                tracing::error!(message = %self.message.id, %error, "report cannot be made, tried again later");
+                tracing::error!(id = %self.message.id, %error, "report cannot be made, tried again later");
                 put_off_failures(&mut changes, states, &progress.states, now);
                 None
             }
@@ -116,11 +116,11 @@ impl Job {
             match core.store.commit_many(batch).await {
                 Ok(_durable) => break,
                 Err(SpoolError::Unknown(id)) => {
-                    tracing::warn!(message = %id, "message was removed while it was being delivered");
+                    tracing::warn!(id = %id, "message was removed while it was being delivered");
                     break;
                 }
                 Err(error) => {
-                    tracing::error!(message = %self.message.id, %error, attempt, "results cannot be recorded");
+                    tracing::error!(id = %self.message.id, %error, attempt, "results cannot be recorded");
                     tokio::time::sleep(PAUSE).await;
                 }
             }

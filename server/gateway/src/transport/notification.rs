@@ -69,7 +69,7 @@ pub(crate) async fn make(
         return Ok(None);
     }
     let ReversePath::Mailbox(sender) = &message.envelope.sender else {
-        tracing::warn!(message = %message.id, origin = ?message.origin, "undeliverable, and nobody to tell");
+        tracing::warn!(id = %message.id, origin = ?message.origin, "undeliverable, and nobody to tell");
         return Ok(None);
     };
     let hostname = core.hostname(&message.server);
@@ -79,7 +79,7 @@ pub(crate) async fn make(
     let body = store(core, &built.content).await?;
     let mut recipient = Recipient::new(ForwardPath::Mailbox(sender.clone()));
     recipient.notify = Some(Notify::NEVER);
-    tracing::info!(message = %message.id, report = %id, "reporting to the sender");
+    tracing::info!(id = %message.id, report = %id, "reporting to the sender");
     Ok(Some(Made { message: Arc::new(report_message(id, message, recipient, &built, now)?), body, due: Due::At(now) }))
 }
 

@@ -193,10 +193,9 @@ impl Failure<'_> {
         if let Some(host) = &status.remote {
             text += &format!("Remote-MTA: dns; {}\r\n", shown(host, 255));
         }
-        if status.code.is_some() {
-            let line = format!("Diagnostic-Code: smtp; {}", diagnostic(status));
-            text += &format!("{}\r\n", fold(&line, ""));
-        }
+        let kind = if status.code.is_some() && status.remote.is_some() { "smtp" } else { "x-postern" };
+        let line = format!("Diagnostic-Code: {kind}; {}", diagnostic(status));
+        text += &format!("{}\r\n", fold(&line, ""));
         text += &format!("Last-Attempt-Date: {}\r\n", date(status.at));
         text
     }

@@ -67,7 +67,7 @@ fn log(context: &Context, job: &Job, recipient: &Recipient, state: &RecipientSta
     // Replies often repeat the address: where that may not be in the log, they may not either.
     let reply = status.map_or_else(String::new, |status| reply_shown(status, to == address));
     tracing::info!(
-        message = %job.message.id,
+        id = %job.message.id,
         recipient = %recipient.id,
         to,
         attempt = %attempt.id,
@@ -150,7 +150,7 @@ async fn tell(context: &Context, job: &Job, result: DeliveryResult) {
     match Spooled::read(Arc::clone(&job.content), message.version.body_offset()).await {
         Ok(content) => context.judge.begin(message, Arc::new(content)).tell(result),
         Err(error) => {
-            tracing::warn!(message = %message.id, %error, "content cannot be read, delivery.result not told");
+            tracing::warn!(id = %message.id, %error, "content cannot be read, delivery.result not told");
         }
     }
 }

@@ -82,7 +82,7 @@ impl Scanner {
             }
             Ok(None) => true,
             Err(error) => {
-                tracing::error!(message = %id, %error, "cannot be read");
+                tracing::error!(id = %id, %error, "cannot be read");
                 false
             }
         }

@@ -108,7 +108,7 @@ async fn ask(
     let content = match content {
         Ok(content) => Arc::new(content),
         Err(error) => {
-            tracing::error!(message = %message.id, %error, "content cannot be read");
+            tracing::error!(id = %message.id, %error, "content cannot be read");
             return None;
         }
     };
@@ -145,14 +145,14 @@ async fn apply(
             {
                 refuse_held(core, worker, begun, &binding, &reply, now).await;
             } else {
-                tracing::info!(message = %id, event, binding, %reply, "refused");
+                tracing::info!(id = %id, event, binding, %reply, "refused");
                 let status = words(&reply, now);
                 end(core, worker, begun, |status| Outcome::Tried(Attempted { fate: Fate::Failed, status }), status).await;
             }
             None
         }
         Decision::Tempfail(reply) | Decision::Disconnect(reply) => {
-            tracing::info!(message = %id, event, binding, %reply, "put off");
+            tracing::info!(id = %id, event, binding, %reply, "put off");
             match &question.held {
                 Some(held) => hold(core, &begun.stored, question.event, held.clone(), now).await,
                 None => {
@@ -163,7 +163,7 @@ async fn apply(
             None
         }
         Decision::Discard => {
-            tracing::info!(message = %id, event, binding, "discarded");
+            tracing::info!(id = %id, event, binding, "discarded");
             let status = own(2, format!("discarded by {binding}"), now);
             end(core, worker, begun, Outcome::Discarded, status).await;
             None
@@ -183,7 +183,7 @@ async fn apply(
             None
         }
         Decision::Defer(wait) => {
-            tracing::info!(message = %id, event, binding, ?wait, "deferred");
+            tracing::info!(id = %id, event, binding, ?wait, "deferred");
             let mut update = MessageUpdate::new(id);
             update.message = edited(&begun.stored.message, &draft);
             update.stage = question.held.is_none().then_some(Stage::Submit { from_binding: Some(binding) });
@@ -217,7 +217,7 @@ async fn go_on(core: &Core, worker: usize, begun: Begun, question: &Question, dr
         begun.stored.message = message;
     }
     if begun.stored.message.recipients.iter().all(|recipient| recipient.state.is_done()) {
-        tracing::info!(message = %begun.stored.message.id, "no recipient left, removed");
+        tracing::info!(id = %begun.stored.message.id, "no recipient left, removed");
         end(core, worker, begun, Outcome::Discarded, own(2, "no recipient left".to_owned(), core.now())).await;
         return None;
     }
@@ -281,7 +281,7 @@ async fn refuse_held(
     now: SystemTime,
 ) {
     let refusal = core.settings.held_refusals.get(binding).copied().unwrap_or_default();
-    tracing::info!(message = %begun.stored.message.id, binding, %reply, ?refusal, "refused after it was held");
+    tracing::info!(id = %begun.stored.message.id, binding, %reply, ?refusal, "refused after it was held");
     match refusal {
         HeldRefusal::Quarantine => {
             quarantine(core, &begun.stored, None, binding.to_owned(), reply.to_string()).await;
@@ -291,7 +291,7 @@ async fn refuse_held(
 }
 
 async fn quarantine(core: &Core, stored: &StoredMessage, draft: Option<&Draft>, by: String, why: String) {
-    tracing::warn!(message = %stored.message.id, binding = by, why, "kept until a person acts");
+    tracing::warn!(id = %stored.message.id, binding = by, why, "kept until a person acts");
     let mut update = MessageUpdate::new(stored.message.id);
     update.message = draft.and_then(|draft| edited(&stored.message, draft));
     update.stage = Some(Stage::Quarantined { by, why });
@@ -331,12 +331,12 @@ async fn hold_with(
     let event = event.name().to_owned();
     match core.settings.schedule.next(held.since, attempts, now, draw) {
         Next::At(at) => {
-            tracing::info!(message = %update.id, event, binding = held.binding, attempts, "held");
+            tracing::info!(id = %update.id, event, binding = held.binding, attempts, "held");
             update.stage = Some(Stage::Held { event, binding: held.binding, since: held.since, attempts });
             update.due = Some(Due::At(at));
         }
         Next::Expired => {
-            tracing::warn!(message = %update.id, event, binding = held.binding, "held too long, kept until a person acts");
+            tracing::warn!(id = %update.id, event, binding = held.binding, "held too long, kept until a person acts");
             let why = format!("no answer to {event} since {} attempts", attempts);
             update.stage = Some(Stage::Quarantined { by: held.binding, why });
             update.due = Some(Due::Never);
@@ -375,7 +375,7 @@ async fn commit(core: &Core, update: MessageUpdate) -> bool {
             true
         }
         Err(error) => {
-            tracing::error!(message = %id, %error, "cannot be recorded");
+            tracing::error!(id = %id, %error, "cannot be recorded");
             // It is still due, and would be taken up again at once.
             tokio::time::sleep(Duration::from_secs(5)).await;
             false

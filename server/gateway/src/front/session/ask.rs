@@ -153,6 +153,11 @@ impl Chains {
                 if scope.wants(EventKind::InboundConnect) {
                     self.typed.push(boxed(scope.connect(budget)));
                 }
+                if let Some(tls) = &shared.implicit_tls
+                    && scope.wants(EventKind::InboundTls)
+                {
+                    self.typed.push(boxed(scope.tls(tls.clone(), budget)));
+                }
                 Noted::Greeting
             }
             Ask::Hello(hello) => {

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use postern_dispatch::inbound::InboundScope;
-use postern_dispatch::session::{Fate, Outcome};
+use postern_dispatch::session::{Fate, Outcome, TlsInfo};
 use postern_message::{Draft, Envelope, SessionId};
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_smtp::reply::Reply;
@@ -20,6 +20,8 @@ pub(super) struct Shared {
     pub(super) tools: Arc<Tools>,
     pub(super) scope: InboundScope,
     pub(super) may_relay: bool,
+    /// TLS was there before the first octet, and nobody has been asked about it yet.
+    pub(super) implicit_tls: Option<TlsInfo>,
 }
 
 impl Shared {
