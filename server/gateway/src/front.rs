@@ -144,7 +144,9 @@ impl Front {
 
 impl std::fmt::Debug for Front {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Front").field("servers", &self.servers).finish_non_exhaustive()
+        f.debug_struct("Front")
+            .field("servers", &self.servers)
+            .finish_non_exhaustive()
     }
 }
 
@@ -157,8 +159,12 @@ fn load_domains(config: &Config, files: &mut Vec<Arc<dyn Reload>>) -> Result<Dom
             RecipientsSetting::File(path) => Recipients::File(match loaded.get(path) {
                 Some(file) => Arc::clone(file),
                 None => {
-                    let file = RecipientFile::load(path.clone())
-                        .map_err(|source| FrontError::Recipients { domain: domain.name.clone(), source })?;
+                    let file = RecipientFile::load(path.clone()).map_err(|source| {
+                        FrontError::Recipients {
+                            domain: domain.name.clone(),
+                            source,
+                        }
+                    })?;
                     let file = Arc::new(file);
                     files.push(Arc::clone(&file) as Arc<dyn Reload>);
                     loaded.insert(path, Arc::clone(&file));
@@ -171,7 +177,10 @@ fn load_domains(config: &Config, files: &mut Vec<Arc<dyn Reload>>) -> Result<Dom
     Ok(domains)
 }
 
-fn load_tls(server: &Server, files: &mut Vec<Arc<dyn Reload>>) -> Result<Option<Arc<ServerTls>>, FrontError> {
+fn load_tls(
+    server: &Server,
+    files: &mut Vec<Arc<dyn Reload>>,
+) -> Result<Option<Arc<ServerTls>>, FrontError> {
     if server.tls.is_empty() {
         return match server.listen.iter().any(|listener| listener.implicit_tls) {
             true => Err(FrontError::NoCertificate(server.name.clone())),
@@ -181,16 +190,26 @@ fn load_tls(server: &Server, files: &mut Vec<Arc<dyn Reload>>) -> Result<Option<
     let pairs = server
         .tls
         .iter()
-        .map(|pair| CertificateFiles { cert: pair.cert.clone(), key: pair.key.clone() })
+        .map(|pair| CertificateFiles {
+            cert: pair.cert.clone(),
+            key: pair.key.clone(),
+        })
         .collect();
-    let tls = ServerTls::load(pairs).map_err(|source| FrontError::Tls { server: server.name.clone(), source })?;
+    let tls = ServerTls::load(pairs).map_err(|source| FrontError::Tls {
+        server: server.name.clone(),
+        source,
+    })?;
     let tls = Arc::new(tls);
     files.push(Arc::clone(&tls) as Arc<dyn Reload>);
     Ok(Some(tls))
 }
 
 impl VirtualServer {
-    fn new(server: &Server, policy: Policy, tls: Option<Arc<ServerTls>>) -> Result<Self, FrontError> {
+    fn new(
+        server: &Server,
+        policy: Policy,
+        tls: Option<Arc<ServerTls>>,
+    ) -> Result<Self, FrontError> {
         let limits = &server.limits;
         let machine = machine_config(server, tls.is_some())?;
         Ok(Self {
@@ -210,15 +229,22 @@ impl VirtualServer {
             message_budget: server.budgets.message,
             tls,
             handshakes: Semaphore::new(HANDSHAKES),
-            admission: Arc::new(Admission::new(limits.connections, limits.connections_per_client)),
+            admission: Arc::new(Admission::new(
+                limits.connections,
+                limits.connections_per_client,
+            )),
             machine: Arc::new(machine),
         })
     }
 }
 
 fn machine_config(server: &Server, starttls: bool) -> Result<machine::Config, FrontError> {
-    let hostname = Domain::parse(server.hostname.as_bytes(), false)
-        .map_err(|source| FrontError::Hostname { server: server.name.clone(), source })?;
+    let hostname = Domain::parse(server.hostname.as_bytes(), false).map_err(|source| {
+        FrontError::Hostname {
+            server: server.name.clone(),
+            source,
+        }
+    })?;
     let protocol = match server.protocol {
         Protocol::Smtp => machine::Protocol::Smtp,
         Protocol::Lmtp => machine::Protocol::Lmtp,

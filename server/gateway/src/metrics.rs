@@ -19,15 +19,25 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use self::labels::{
-    Attempt, Delivered, Endpoint, Faulted, Handshake, Limited, LimitName, MessageEnd, Messages, OfServer, OfSink,
-    Replied, Ruled, Stage, StageLabel, Waited, WaitedFor,
+    Attempt, Delivered, Endpoint, Faulted, Handshake, LimitName, Limited, MessageEnd, Messages,
+    OfServer, OfSink, Replied, Ruled, Stage, StageLabel, Waited, WaitedFor,
 };
 
 /// Bounds of the latency histograms in seconds: from a verdict on the same core to the longest budget.
-const LATENCY: [f64; 13] = [0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 240.0];
+const LATENCY: [f64; 13] = [
+    0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 240.0,
+];
 
 /// Bounds of the message size histogram in octets.
-const SIZES: [f64; 7] = [4_096.0, 32_768.0, 262_144.0, 1_048_576.0, 5_242_880.0, 26_214_400.0, 104_857_600.0];
+const SIZES: [f64; 7] = [
+    4_096.0,
+    32_768.0,
+    262_144.0,
+    1_048_576.0,
+    5_242_880.0,
+    26_214_400.0,
+    104_857_600.0,
+];
 
 /// All counters of the gateway. Shared by all runtimes.
 pub struct Metrics {
@@ -119,32 +129,70 @@ impl Metrics {
         let registry = &mut self.registry;
         registry.register("sessions", "Sessions begun", self.sessions.clone());
         registry.register("sessions_open", "Sessions now", self.sessions_open.clone());
-        registry.register("replies", "Replies sent to clients by class", self.replies.clone());
+        registry.register(
+            "replies",
+            "Replies sent to clients by class",
+            self.replies.clone(),
+        );
         registry.register_with_unit(
             "reply_time",
             "From the end of a command or a message to its reply",
             Unit::Seconds,
             self.reply_time.clone(),
         );
-        registry.register("messages", "Messages received by what became of them", self.messages.clone());
-        registry.register_with_unit("received", "Content received", Unit::Bytes, self.received_bytes.clone());
-        registry.register_with_unit("message_size", "Sizes of accepted messages", Unit::Bytes, self.message_size.clone());
+        registry.register(
+            "messages",
+            "Messages received by what became of them",
+            self.messages.clone(),
+        );
+        registry.register_with_unit(
+            "received",
+            "Content received",
+            Unit::Bytes,
+            self.received_bytes.clone(),
+        );
+        registry.register_with_unit(
+            "message_size",
+            "Sizes of accepted messages",
+            Unit::Bytes,
+            self.message_size.clone(),
+        );
         registry.register("limits", "Times that a limit was hit", self.limits.clone());
-        registry.register("tls_handshakes", "TLS handshakes with clients", self.handshakes.clone());
+        registry.register(
+            "tls_handshakes",
+            "TLS handshakes with clients",
+            self.handshakes.clone(),
+        );
     }
 
     fn register_sinks(&mut self) {
         let registry = &mut self.registry;
-        registry.register("sink_verdicts", "Verdicts by binding, event and decision", self.verdicts.clone());
-        registry.register("sink_faults", "Failures of sinks by binding, event and kind", self.faults.clone());
+        registry.register(
+            "sink_verdicts",
+            "Verdicts by binding, event and decision",
+            self.verdicts.clone(),
+        );
+        registry.register(
+            "sink_faults",
+            "Failures of sinks by binding, event and kind",
+            self.faults.clone(),
+        );
         registry.register_with_unit(
             "sink_time",
             "From the question to the verdict",
             Unit::Seconds,
             self.sink_time.clone(),
         );
-        registry.register("sink_late", "Verdicts that came when nobody waited any more", self.late.clone());
-        registry.register("sink_dropped", "One-way events lost because a queue was full", self.dropped.clone());
+        registry.register(
+            "sink_late",
+            "Verdicts that came when nobody waited any more",
+            self.late.clone(),
+        );
+        registry.register(
+            "sink_dropped",
+            "One-way events lost because a queue was full",
+            self.dropped.clone(),
+        );
         registry.register(
             "sink_replica_changes",
             "Times that a replica came up or went down",
@@ -154,39 +202,80 @@ impl Metrics {
 
     fn register_rest(&mut self) {
         let registry = &mut self.registry;
-        registry.register("deliveries", "Attempts to deliver, by recipient and result", self.deliveries.clone());
-        registry.register("outgoing_connections", "Connections to next hops", self.outgoing.clone());
-        registry.register("queue_active", "Messages being worked on by the transport core", self.queue_active.clone());
+        registry.register(
+            "deliveries",
+            "Attempts to deliver, by recipient and result",
+            self.deliveries.clone(),
+        );
+        registry.register(
+            "outgoing_connections",
+            "Connections to next hops",
+            self.outgoing.clone(),
+        );
+        registry.register(
+            "queue_active",
+            "Messages being worked on by the transport core",
+            self.queue_active.clone(),
+        );
         registry.register("task_panics", "Tasks that panicked", self.panics.clone());
         registry.register(
             "accept_errors",
             "Times that the system had no descriptor or memory for a connection",
             self.accept_errors.clone(),
         );
-        registry.register("spool_messages", "Messages in the spool by stage", self.spool.clone());
-        registry.register_with_unit("spool_free", "Free space for the spool", Unit::Bytes, self.spool_free.clone());
+        registry.register(
+            "spool_messages",
+            "Messages in the spool by stage",
+            self.spool.clone(),
+        );
+        registry.register_with_unit(
+            "spool_free",
+            "Free space for the spool",
+            Unit::Bytes,
+            self.spool_free.clone(),
+        );
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The program's version", build);
     }
 
     /// A reply goes to a client.
     pub fn count_reply(&self, server: &Arc<str>, class: u8) {
-        self.replies.get_or_create(&Replied { server: server.into(), class: class.into() }).inc();
+        self.replies
+            .get_or_create(&Replied {
+                server: server.into(),
+                class: class.into(),
+            })
+            .inc();
     }
 
     /// A client waited this long.
     pub fn observe_wait(&self, server: &Arc<str>, kind: WaitedFor, time: Duration) {
-        self.reply_time.get_or_create(&Waited { server: server.into(), kind }).observe(time.as_secs_f64());
+        self.reply_time
+            .get_or_create(&Waited {
+                server: server.into(),
+                kind,
+            })
+            .observe(time.as_secs_f64());
     }
 
     /// A message came to this end.
     pub fn count_message(&self, server: &Arc<str>, end: MessageEnd) {
-        self.messages.get_or_create(&Messages { server: server.into(), end }).inc();
+        self.messages
+            .get_or_create(&Messages {
+                server: server.into(),
+                end,
+            })
+            .inc();
     }
 
     /// A limit was hit.
     pub fn count_limit(&self, server: &Arc<str>, limit: LimitName) {
-        self.limits.get_or_create(&Limited { server: server.into(), limit }).inc();
+        self.limits
+            .get_or_create(&Limited {
+                server: server.into(),
+                limit,
+            })
+            .inc();
     }
 
     /// What the spool counts now.
@@ -199,7 +288,9 @@ impl Metrics {
             (Stage::Damaged, counts.damaged),
         ];
         for (stage, count) in all {
-            self.spool.get_or_create(&StageLabel { stage }).set(i64::try_from(count).unwrap_or(i64::MAX));
+            self.spool
+                .get_or_create(&StageLabel { stage })
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 
@@ -234,7 +325,10 @@ mod tests {
         metrics.count_message(&server, MessageEnd::Accepted);
         metrics.count_limit(&server, LimitName::ConnectionsPerClient);
         metrics.observe_wait(&server, WaitedFor::Command, Duration::from_millis(3));
-        metrics.set_spool(&StageCounts { held: 3, ..StageCounts::default() });
+        metrics.set_spool(&StageCounts {
+            held: 3,
+            ..StageCounts::default()
+        });
         let text = metrics.render().unwrap();
         for line in [
             "postern_replies_total{server=\"in\\\"bound\",class=\"2xx\"} 2\n",

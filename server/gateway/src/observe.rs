@@ -28,13 +28,19 @@ impl Watch {
     /// Counts in `metrics`; `also` hears everything too.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>, also: Option<Arc<dyn Observer>>) -> Self {
-        Self { metrics, also, said: Mutex::default() }
+        Self {
+            metrics,
+            also,
+            said: Mutex::default(),
+        }
     }
 
     fn count(&self, record: &Record<'_>) {
         let event = record.event.map_or("", EventKind::name);
         match record.what {
-            What::Answered { elapsed, decision, .. } => {
+            What::Answered {
+                elapsed, decision, ..
+            } => {
                 let verdict = Ruled {
                     binding: record.binding.into(),
                     sink: record.sink.into(),
@@ -42,7 +48,10 @@ impl Watch {
                     decision: decision.name(),
                 };
                 self.metrics.verdicts.get_or_create(&verdict).inc();
-                let time = self.metrics.sink_time.get_or_create_owned(&OfSink { sink: record.sink.into(), event });
+                let time = self.metrics.sink_time.get_or_create_owned(&OfSink {
+                    sink: record.sink.into(),
+                    event,
+                });
                 time.observe(elapsed.as_secs_f64());
             }
             What::Failed { fault, .. } => {
@@ -55,10 +64,20 @@ impl Watch {
                 self.metrics.faults.get_or_create(&failure).inc();
             }
             What::Late => {
-                self.metrics.late.get_or_create(&Endpoint { sink: record.sink.into() }).inc();
+                self.metrics
+                    .late
+                    .get_or_create(&Endpoint {
+                        sink: record.sink.into(),
+                    })
+                    .inc();
             }
             What::Dropped { count } => {
-                self.metrics.dropped.get_or_create(&Endpoint { sink: record.sink.into() }).inc_by(count);
+                self.metrics
+                    .dropped
+                    .get_or_create(&Endpoint {
+                        sink: record.sink.into(),
+                    })
+                    .inc_by(count);
             }
             What::ReplicaUp { .. } => self.count_change(record, Change::Up),
             What::ReplicaDown { .. } => self.count_change(record, Change::Down),
@@ -78,7 +97,11 @@ impl Watch {
     }
 
     fn count_change(&self, record: &Record<'_>, change: Change) {
-        let label = ReplicaChange { sink: record.sink.into(), replica: record.replica.into(), change };
+        let label = ReplicaChange {
+            sink: record.sink.into(),
+            replica: record.replica.into(),
+            change,
+        };
         self.metrics.replica_changes.get_or_create(&label).inc();
     }
 }
@@ -112,10 +135,21 @@ fn log(record: &Record<'_>) {
         What::Failed { elapsed, fault } => {
             let kind = fault.kind.name();
             // Why a replica cannot be reached was said when it went down.
-            let detail = if fault.kind == FaultKind::Unreachable { "" } else { &fault.detail };
+            let detail = if fault.kind == FaultKind::Unreachable {
+                ""
+            } else {
+                &fault.detail
+            };
             tracing::warn!(%id, event, binding, sink, replica, ?elapsed, kind, detail, "sink failed");
         }
-        What::Answered { elapsed, decision, reason, explanation, warnings, .. } => {
+        What::Answered {
+            elapsed,
+            decision,
+            reason,
+            explanation,
+            warnings,
+            ..
+        } => {
             let decision = decision.name();
             if decision == "proceed" {
                 tracing::debug!(%id, event, binding, sink, replica, ?elapsed, decision, reason, "verdict");
@@ -131,12 +165,20 @@ fn log(record: &Record<'_>) {
         What::Dropped { count } => {
             tracing::warn!(%id, event, binding, sink, count, "one-way events were lost, the sink is too slow");
         }
-        What::ReplicaUp { description } => tracing::info!(sink, replica, description, "sink is reachable"),
+        What::ReplicaUp { description } => {
+            tracing::info!(sink, replica, description, "sink is reachable")
+        }
         What::ReplicaDown { fault, retry_in } => {
             tracing::warn!(sink, replica, %fault, ?retry_in, "sink is not reachable");
         }
         What::AsksForMore { what } => {
-            tracing::warn!(binding, sink, replica, what, "sink asks for more than was accepted, and does not get it");
+            tracing::warn!(
+                binding,
+                sink,
+                replica,
+                what,
+                "sink asks for more than was accepted, and does not get it"
+            );
         }
         What::Late => tracing::debug!(%id, event, binding, sink, replica, "verdict came too late"),
         What::Asked { deadline, again } => {
@@ -144,8 +186,15 @@ fn log(record: &Record<'_>) {
         }
         What::Told => tracing::trace!(%id, event, binding, sink, replica, "told"),
         What::Skipped { why } => tracing::trace!(%id, event, binding, why, "did not fire"),
-        What::NotReached { because } => tracing::debug!(%id, event, binding, because, "verdict not reached"),
-        What::Ruled { elapsed, decision, by, .. } => {
+        What::NotReached { because } => {
+            tracing::debug!(%id, event, binding, because, "verdict not reached")
+        }
+        What::Ruled {
+            elapsed,
+            decision,
+            by,
+            ..
+        } => {
             tracing::debug!(%id, event, ?elapsed, decision = decision.name(), by, "ruled");
         }
     }
@@ -212,7 +261,10 @@ mod tests {
             warnings: &[],
         }));
         let fault = Fault::new(FaultKind::Timeout, "5 s");
-        watch.observe(&record(What::Failed { elapsed: Duration::from_secs(5), fault: &fault }));
+        watch.observe(&record(What::Failed {
+            elapsed: Duration::from_secs(5),
+            fault: &fault,
+        }));
         watch.observe(&record(What::Dropped { count: 7 }));
         assert_eq!(also.0.load(Ordering::Relaxed), 3);
         let text = metrics.render().unwrap();

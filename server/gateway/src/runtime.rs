@@ -29,7 +29,10 @@ pub fn cores() -> usize {
 /// # Errors
 /// When the system has no descriptors or threads left.
 pub fn build() -> io::Result<Runtime> {
-    Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()
+    Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()
 }
 
 /// A runtime in its own thread.
@@ -60,14 +63,21 @@ impl RuntimeThread {
     {
         let handle = runtime.handle().clone();
         let (done, ended) = oneshot::channel();
-        let thread = thread::Builder::new().name(format!("postern-{index}")).spawn(move || {
-            runtime.block_on(async move { main().await });
-            runtime.shutdown_background();
-            if done.send(()).is_err() {
-                tracing::debug!(runtime = index, "ended after everybody else");
-            }
-        })?;
-        Ok(Self { index, handle, ended: End::Open(ended), thread })
+        let thread = thread::Builder::new()
+            .name(format!("postern-{index}"))
+            .spawn(move || {
+                runtime.block_on(async move { main().await });
+                runtime.shutdown_background();
+                if done.send(()).is_err() {
+                    tracing::debug!(runtime = index, "ended after everybody else");
+                }
+            })?;
+        Ok(Self {
+            index,
+            handle,
+            ended: End::Open(ended),
+            thread,
+        })
     }
 
     /// Its place among the runtimes, from 0.
@@ -112,7 +122,8 @@ mod tests {
         .unwrap();
         assert!(well.ended().await);
         well.join_if_ended();
-        let mut badly = RuntimeThread::start(1, build().unwrap(), || async { panic!("on purpose") }).unwrap();
+        let mut badly =
+            RuntimeThread::start(1, build().unwrap(), || async { panic!("on purpose") }).unwrap();
         assert!(!badly.ended().await);
     }
 }

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use postern_config::{Config, Effective};
 use postern_config::settings::server::ListenAddress;
+use postern_config::{Config, Effective};
 use postern_dispatch::dispatcher::SharedPlan;
 use postern_dispatch::observer::Observer;
 use postern_dispatch::transport::DeliveryResult;
@@ -29,8 +29,8 @@ use crate::front::listener::{self, Bound};
 use crate::front::{Front, VirtualServer};
 use crate::metrics::Metrics;
 use crate::observe::Watch;
-use crate::runtime::{self, shutdown::Shutdown};
 use crate::preflight;
+use crate::runtime::{self, shutdown::Shutdown};
 
 /// Time for what runs to end, once a signal says that it should: less than what service managers usually give.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -77,7 +77,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { observer: None, listen: None, drain: DRAIN, signals: true, runtimes: runtime::cores() }
+        Self {
+            observer: None,
+            listen: None,
+            drain: DRAIN,
+            signals: true,
+            runtimes: runtime::cores(),
+        }
     }
 }
 
@@ -164,7 +170,9 @@ impl Gateway {
     /// Where metrics and health are.
     #[must_use]
     pub fn metrics_address(&self) -> Option<SocketAddr> {
-        self.metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok())
+        self.metrics_listener
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok())
     }
 
     /// Ends the gateway from elsewhere, also while it runs.
@@ -183,8 +191,12 @@ impl Gateway {
 }
 
 fn bind_all(config: &Config, front: &Front) -> Result<Vec<BoundListener>, ServeError> {
-    let all: Vec<_> =
-        config.servers.iter().flat_map(|server| &server.listen).map(|listener| listener.address.clone()).collect();
+    let all: Vec<_> = config
+        .servers
+        .iter()
+        .flat_map(|server| &server.listen)
+        .map(|listener| listener.address.clone())
+        .collect();
     let mut listeners = Vec::with_capacity(all.len());
     for (settings, server) in config.servers.iter().zip(&front.servers) {
         for listener in &settings.listen {
@@ -204,13 +216,18 @@ fn bind_metrics(address: SocketAddr) -> Result<TcpListener, ServeError> {
         Ok(listener)
     });
     bound.map_err(|source| {
-        ServeError::Listen(listener::ListenError { address: ListenAddress::Tcp(address), source })
+        ServeError::Listen(listener::ListenError {
+            address: ListenAddress::Tcp(address),
+            source,
+        })
     })
 }
 
 fn open_spool(config: &Config) -> Result<Arc<dyn StoreDriver>, ServeError> {
-    let options =
-        postern_spool::Options { path: config.spool.path.clone(), min_free: config.spool.min_free };
+    let options = postern_spool::Options {
+        path: config.spool.path.clone(),
+        min_free: config.spool.min_free,
+    };
     let spool = Embedded::open(&options, SystemTime::now())?;
     if let Some(aside) = spool.set_aside() {
         tracing::error!(
@@ -219,7 +236,10 @@ fn open_spool(config: &Config) -> Result<Arc<dyn StoreDriver>, ServeError> {
         );
     }
     if spool.swept() > 0 {
-        tracing::info!(files = spool.swept(), "contents of messages that were never committed were removed");
+        tracing::info!(
+            files = spool.swept(),
+            "contents of messages that were never committed were removed"
+        );
     }
     Ok(Arc::new(spool))
 }
@@ -227,16 +247,27 @@ fn open_spool(config: &Config) -> Result<Arc<dyn StoreDriver>, ServeError> {
 /// The usual soft limit of 1,024 descriptors is far below the connections that are allowed.
 fn raise_descriptor_limit(config: &Config) {
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "the limit of open descriptors cannot be raised");
     }
-    let connections: u64 = config.servers.iter().map(|server| u64::from(server.limits.connections)).sum();
+    let connections: u64 = config
+        .servers
+        .iter()
+        .map(|server| u64::from(server.limits.connections))
+        .sum();
     let needed = connections + OTHER_DESCRIPTORS;
     if let Some(most) = getrlimit(Resource::Nofile).current
         && most < needed
     {
-        tracing::warn!(most, needed, "fewer descriptors are allowed than connections; raise LimitNOFILE");
+        tracing::warn!(
+            most,
+            needed,
+            "fewer descriptors are allowed than connections; raise LimitNOFILE"
+        );
     }
 }
 

@@ -110,16 +110,25 @@ impl ServerTls {
 
 impl Reload for ServerTls {
     fn name(&self) -> String {
-        let names: Vec<_> = self.files.iter().map(|pair| pair.cert.display().to_string()).collect();
+        let names: Vec<_> = self
+            .files
+            .iter()
+            .map(|pair| pair.cert.display().to_string())
+            .collect();
         format!("certificate {}", names.join(", "))
     }
 
     fn stamp(&self) -> Stamp {
-        Stamp::of(self.files.iter().flat_map(|pair| [pair.cert.as_path(), pair.key.as_path()]))
+        Stamp::of(
+            self.files
+                .iter()
+                .flat_map(|pair| [pair.cert.as_path(), pair.key.as_path()]),
+        )
     }
 
     fn reload(&self) -> Result<(), String> {
-        let keys = load_all(&self.files, &self.resolver.provider).map_err(|error| error.to_string())?;
+        let keys =
+            load_all(&self.files, &self.resolver.provider).map_err(|error| error.to_string())?;
         self.resolver.keys.store(Arc::new(keys));
         Ok(())
     }
@@ -127,7 +136,9 @@ impl Reload for ServerTls {
 
 impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerTls").field("files", &self.files).finish_non_exhaustive()
+        f.debug_struct("ServerTls")
+            .field("files", &self.files)
+            .finish_non_exhaustive()
     }
 }
 
@@ -159,7 +170,9 @@ impl ResolvesServerCert for BySni {
 
 impl fmt::Debug for BySni {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BySni").field("certificates", &self.keys.load().len()).finish()
+        f.debug_struct("BySni")
+            .field("certificates", &self.keys.load().len())
+            .finish()
     }
 }
 
@@ -167,11 +180,18 @@ fn is_for(key: &CertifiedKey, name: &ServerName<'_>) -> bool {
     let Ok(end_entity) = key.end_entity_cert() else {
         return false;
     };
-    ParsedCertificate::try_from(end_entity).is_ok_and(|parsed| verify_server_name(&parsed, name).is_ok())
+    ParsedCertificate::try_from(end_entity)
+        .is_ok_and(|parsed| verify_server_name(&parsed, name).is_ok())
 }
 
-fn load_all(files: &[CertificateFiles], provider: &CryptoProvider) -> Result<Vec<Arc<CertifiedKey>>, TlsError> {
-    files.iter().map(|pair| load_pair(pair, provider).map(Arc::new)).collect()
+fn load_all(
+    files: &[CertificateFiles],
+    provider: &CryptoProvider,
+) -> Result<Vec<Arc<CertifiedKey>>, TlsError> {
+    files
+        .iter()
+        .map(|pair| load_pair(pair, provider).map(Arc::new))
+        .collect()
 }
 
 fn load_pair(pair: &CertificateFiles, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
@@ -188,7 +208,10 @@ fn load_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let pem = read(path)?;
     let chain = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| TlsError::Damaged { path: path.to_owned(), what: error.to_string() })?;
+        .map_err(|error| TlsError::Damaged {
+            path: path.to_owned(),
+            what: error.to_string(),
+        })?;
     if chain.is_empty() {
         return Err(TlsError::NoCertificate(path.to_owned()));
     }
@@ -199,12 +222,18 @@ fn load_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     match PrivateKeyDer::from_pem_slice(&read(path)?) {
         Ok(key) => Ok(key),
         Err(rustls::pki_types::pem::Error::NoItemsFound) => Err(TlsError::NoKey(path.to_owned())),
-        Err(error) => Err(TlsError::Damaged { path: path.to_owned(), what: error.to_string() }),
+        Err(error) => Err(TlsError::Damaged {
+            path: path.to_owned(),
+            what: error.to_string(),
+        }),
     }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    fs::read(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })
+    fs::read(path).map_err(|source| TlsError::Read {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// A protocol version as logs and `Received` fields write it.
@@ -220,7 +249,9 @@ pub fn version_name(version: Option<ProtocolVersion>) -> &'static str {
 /// IANA's name of a cipher suite. The library writes `TLS13_…` where IANA has `TLS_…`.
 #[must_use]
 pub fn cipher_name(suite: Option<SupportedCipherSuite>) -> String {
-    let name = suite.and_then(|suite| suite.suite().as_str()).unwrap_or("unknown");
+    let name = suite
+        .and_then(|suite| suite.suite().as_str())
+        .unwrap_or("unknown");
     match name.strip_prefix("TLS13_") {
         Some(rest) => format!("TLS_{rest}"),
         None => name.to_owned(),

@@ -69,7 +69,13 @@ impl Acceptor {
             },
             implicit_tls,
         };
-        Ok(Self { server, listening: bound.open()?, facts: Arc::new(facts), out, metrics })
+        Ok(Self {
+            server,
+            listening: bound.open()?,
+            facts: Arc::new(facts),
+            out,
+            metrics,
+        })
     }
 
     /// Accepts until it is dropped. When the system has nothing left for a connection it waits a little and goes on.
@@ -103,15 +109,22 @@ impl Acceptor {
             Err(denied) => {
                 let (limit, reply) = match denied {
                     Denied::Server => (LimitName::Connections, replies::server_full(hostname)),
-                    Denied::Client => (LimitName::ConnectionsPerClient, replies::client_full(hostname)),
+                    Denied::Client => (
+                        LimitName::ConnectionsPerClient,
+                        replies::client_full(hostname),
+                    ),
                 };
                 self.metrics.count_limit(name, limit);
                 tracing::debug!(server = %name, ?peer, ?denied, "connection refused");
                 return self.refuse(stream, &reply);
             }
         };
-        let arrival =
-            Arrival { server: Arc::clone(&self.server), listener: Arc::clone(&self.facts), stream, ticket };
+        let arrival = Arrival {
+            server: Arc::clone(&self.server),
+            listener: Arc::clone(&self.facts),
+            stream,
+            ticket,
+        };
         if let Err(arrival) = self.out.offer(arrival) {
             self.metrics.count_limit(name, LimitName::Backlog);
             self.refuse(arrival.stream, &replies::server_full(hostname));
@@ -123,12 +136,17 @@ impl Acceptor {
         if self.facts.implicit_tls {
             return;
         }
-        self.metrics.count_reply(&self.server.name, reply.code().class());
+        self.metrics
+            .count_reply(&self.server.name, reply.code().class());
         let mut line = BytesMut::new();
         reply.encode(false, &mut line);
         let sent = match stream {
-            Stream::Tcp { mut stream, .. } => stream.write_all(&line).and_then(|()| stream.shutdown(Direction::Write)),
-            Stream::Unix(mut stream) => stream.write_all(&line).and_then(|()| stream.shutdown(Direction::Write)),
+            Stream::Tcp { mut stream, .. } => stream
+                .write_all(&line)
+                .and_then(|()| stream.shutdown(Direction::Write)),
+            Stream::Unix(mut stream) => stream
+                .write_all(&line)
+                .and_then(|()| stream.shutdown(Direction::Write)),
         };
         if let Err(error) = sent {
             tracing::trace!(%error, "refusal not sent");
@@ -139,5 +157,7 @@ impl Acceptor {
 /// The system has too little of something for one more connection.
 fn is_shortage(error: &io::Error) -> bool {
     let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
-    shortages.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+    shortages
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }

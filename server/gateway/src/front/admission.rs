@@ -59,7 +59,11 @@ impl Admission {
     /// Nobody is connected yet.
     #[must_use]
     pub fn new(most: u32, most_per_client: u32) -> Self {
-        Self { most, most_per_client, counts: Mutex::default() }
+        Self {
+            most,
+            most_per_client,
+            counts: Mutex::default(),
+        }
     }
 
     /// Counts one more connection. Clients on Unix sockets have no address and count in total only.
@@ -82,7 +86,10 @@ impl Admission {
         }
         counts.all += 1;
         drop(counts);
-        Ok(Ticket { admission: Arc::clone(self), client })
+        Ok(Ticket {
+            admission: Arc::clone(self),
+            client,
+        })
     }
 
     /// Connections now.
@@ -120,10 +127,16 @@ mod tests {
     fn one_client_is_an_address_or_a_64() {
         let admission = Arc::new(Admission::new(10, 1));
         let _four = admission.admit(from("192.0.2.1")).unwrap();
-        assert_eq!(admission.admit(from("::ffff:192.0.2.1")).unwrap_err(), Denied::Client);
+        assert_eq!(
+            admission.admit(from("::ffff:192.0.2.1")).unwrap_err(),
+            Denied::Client
+        );
         let _other = admission.admit(from("192.0.2.2")).unwrap();
         let six = admission.admit(from("2001:db8:0:1::1")).unwrap();
-        assert_eq!(admission.admit(from("2001:db8:0:1:ffff::2")).unwrap_err(), Denied::Client);
+        assert_eq!(
+            admission.admit(from("2001:db8:0:1:ffff::2")).unwrap_err(),
+            Denied::Client
+        );
         let _neighbour = admission.admit(from("2001:db8:0:2::1")).unwrap();
         drop(six);
         admission.admit(from("2001:db8:0:1::3")).unwrap();
@@ -134,7 +147,10 @@ mod tests {
         let admission = Arc::new(Admission::new(2, 2));
         let one = admission.admit(None).unwrap();
         let _two = admission.admit(from("192.0.2.1")).unwrap();
-        assert_eq!(admission.admit(from("192.0.2.3")).unwrap_err(), Denied::Server);
+        assert_eq!(
+            admission.admit(from("192.0.2.3")).unwrap_err(),
+            Denied::Server
+        );
         drop(one);
         drop(admission.admit(from("192.0.2.3")).unwrap());
         assert_eq!(admission.connections(), 1);

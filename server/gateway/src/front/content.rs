@@ -38,8 +38,17 @@ impl Intake {
         if digests {
             incoming.want_digests();
         }
-        let arriving = UntilEnd(Arc::new(Arriving { inner: incoming.reader(), end: watch::Sender::new(None) }));
-        Self { incoming, parser: Some(HeaderParser::new(limits)), held: BytesMut::new(), arriving, size: 0 }
+        let arriving = UntilEnd(Arc::new(Arriving {
+            inner: incoming.reader(),
+            end: watch::Sender::new(None),
+        }));
+        Self {
+            incoming,
+            parser: Some(HeaderParser::new(limits)),
+            held: BytesMut::new(),
+            arriving,
+            size: 0,
+        }
     }
 
     /// Octets so far.
@@ -53,7 +62,10 @@ impl Intake {
     }
 
     /// Takes the next octets. Returns the header section once, when it is complete.
-    pub(crate) async fn take(&mut self, bytes: Bytes) -> Result<Option<HeaderSection>, IntakeError> {
+    pub(crate) async fn take(
+        &mut self,
+        bytes: Bytes,
+    ) -> Result<Option<HeaderSection>, IntakeError> {
         self.size += bytes.len() as u64;
         let Some(parser) = &mut self.parser else {
             self.incoming.write(bytes).await?;
@@ -79,7 +91,11 @@ impl Intake {
         Ok(Some(section))
     }
 
-    async fn write_held(&mut self, section: Option<&HeaderSection>, last: Bytes) -> Result<(), SpoolError> {
+    async fn write_held(
+        &mut self,
+        section: Option<&HeaderSection>,
+        last: Bytes,
+    ) -> Result<(), SpoolError> {
         if let Some(section) = section {
             self.incoming.body_starts_at(section.body_offset());
         }
@@ -95,7 +111,9 @@ impl Intake {
 
     /// The content is whole: it is on stable storage when this returns, but not yet part of any message.
     pub(crate) async fn finish(self) -> Result<StoredBody, SpoolError> {
-        let Self { incoming, arriving, .. } = self;
+        let Self {
+            incoming, arriving, ..
+        } = self;
         let body = incoming.finish().await?;
         arriving.0.end.send_replace(Some(end_of(&body)));
         Ok(body)
@@ -103,7 +121,10 @@ impl Intake {
 }
 
 fn end_of(body: &StoredBody) -> ContentEnd {
-    let digests = body.digests().copied().unwrap_or(Digests { whole: [0; 32], body: None });
+    let digests = body.digests().copied().unwrap_or(Digests {
+        whole: [0; 32],
+        body: None,
+    });
     ContentEnd {
         complete: true,
         size_bytes: body.size(),
@@ -114,7 +135,12 @@ fn end_of(body: &StoredBody) -> ContentEnd {
 
 /// The end of a content that did not come whole.
 fn cut(size_bytes: u64) -> ContentEnd {
-    ContentEnd { complete: false, size_bytes, sha256: [0; 32], body_sha256: [0; 32] }
+    ContentEnd {
+        complete: false,
+        size_bytes,
+        sha256: [0; 32],
+        body_sha256: [0; 32],
+    }
 }
 
 /// The dispatcher's view of content that is in the spool or on its way there.

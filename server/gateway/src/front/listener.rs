@@ -68,11 +68,18 @@ pub fn bind(address: &ListenAddress, beside: &[ListenAddress]) -> Result<Bound, 
         ListenAddress::Tcp(tcp) => bind_tcp(*tcp, beside),
         ListenAddress::Unix(path) => bind_unix(path),
     };
-    made.map_err(|source| ListenError { address: address.clone(), source })
+    made.map_err(|source| ListenError {
+        address: address.clone(),
+        source,
+    })
 }
 
 fn bind_tcp(address: SocketAddr, beside: &[ListenAddress]) -> io::Result<Bound> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() {
         let v4 = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port());
         socket.set_only_v6(beside.contains(&ListenAddress::Tcp(v4)))?;
@@ -82,7 +89,11 @@ fn bind_tcp(address: SocketAddr, beside: &[ListenAddress]) -> io::Result<Bound> 
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     let local = socket.local_addr()?.as_socket().unwrap_or(address);
-    Ok(Bound { socket, address: ListenAddress::Tcp(local), path: None })
+    Ok(Bound {
+        socket,
+        address: ListenAddress::Tcp(local),
+        path: None,
+    })
 }
 
 fn bind_unix(path: &Path) -> io::Result<Bound> {
@@ -92,7 +103,11 @@ fn bind_unix(path: &Path) -> io::Result<Bound> {
     let own = OwnPath(path.to_owned());
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
-    Ok(Bound { socket, address: ListenAddress::Unix(path.to_owned()), path: Some(own) })
+    Ok(Bound {
+        socket,
+        address: ListenAddress::Unix(path.to_owned()),
+        path: Some(own),
+    })
 }
 
 /// Removes a socket that nobody listens on any more, as a killed process leaves it.
@@ -124,7 +139,10 @@ impl Bound {
             ListenAddress::Tcp(_) => Open::Tcp(TcpListener::from_std(self.socket.into())?),
             ListenAddress::Unix(_) => Open::Unix(UnixListener::from_std(self.socket.into())?),
         };
-        Ok(Listening { socket, _path: self.path })
+        Ok(Listening {
+            socket,
+            _path: self.path,
+        })
     }
 }
 
@@ -162,7 +180,10 @@ impl Listening {
                 // Replies are written whole; waiting for more would only delay them.
                 stream.set_nodelay(true)?;
                 // Another runtime takes it over.
-                Ok(Stream::Tcp { stream: stream.into_std()?, peer })
+                Ok(Stream::Tcp {
+                    stream: stream.into_std()?,
+                    peer,
+                })
             }
             Open::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
@@ -176,7 +197,9 @@ impl Listening {
 fn is_of_the_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
     )
 }
 
@@ -204,8 +227,14 @@ mod tests {
         let address = bound.address().clone();
         let error = bind(&address, &[]).unwrap_err();
         assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
-        assert!(error.to_string().starts_with(&format!("cannot listen on {address}: ")));
-        let ListenAddress::Tcp(tcp) = address else { panic!("{address}") };
+        assert!(
+            error
+                .to_string()
+                .starts_with(&format!("cannot listen on {address}: "))
+        );
+        let ListenAddress::Tcp(tcp) = address else {
+            panic!("{address}")
+        };
         let listening = bound.open().unwrap();
         let client = TcpStream::connect(tcp).unwrap();
         let accepted = listening.accept().await.unwrap();
@@ -220,11 +249,17 @@ mod tests {
         assert!(path.exists());
         let address = ListenAddress::Unix(path.clone());
         let bound = bind(&address, &[]).unwrap();
-        assert_eq!(bind(&address, &[]).unwrap_err().source.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(
+            bind(&address, &[]).unwrap_err().source.kind(),
+            io::ErrorKind::AddrInUse
+        );
         drop(bound);
         assert!(!path.exists());
         fs::write(&path, "a file").unwrap();
-        assert_eq!(bind(&address, &[]).unwrap_err().source.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(
+            bind(&address, &[]).unwrap_err().source.kind(),
+            io::ErrorKind::AddrInUse
+        );
         assert!(path.exists());
     }
 
@@ -232,10 +267,15 @@ mod tests {
     fn both_wildcards_can_have_one_port() {
         let six = ListenAddress::Tcp("[::]:0".parse().unwrap());
         let Ok(first) = bind(&six, &[]) else { return };
-        let ListenAddress::Tcp(tcp) = *first.address() else { panic!() };
+        let ListenAddress::Tcp(tcp) = *first.address() else {
+            panic!()
+        };
         drop(first);
         let six = ListenAddress::Tcp(tcp);
-        let four = ListenAddress::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), tcp.port()));
+        let four = ListenAddress::Tcp(SocketAddr::new(
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            tcp.port(),
+        ));
         let both = [six.clone(), four.clone()];
         let _six = bind(&six, &both).unwrap();
         let _four = bind(&four, &both).unwrap();

@@ -105,7 +105,9 @@ impl Policy {
     fn judge_mailbox(&self, mailbox: &Mailbox, may_relay: bool) -> Result<(), Reply> {
         match self.recipients_of(mailbox) {
             Some(Recipients::Any) => Ok(()),
-            Some(Recipients::File(file)) if is_postmaster(mailbox) || file.contains(mailbox) => Ok(()),
+            Some(Recipients::File(file)) if is_postmaster(mailbox) || file.contains(mailbox) => {
+                Ok(())
+            }
             Some(Recipients::File(_)) => Err(replies::unknown_recipient()),
             None if !may_relay => Err(replies::relay_denied()),
             None if !self.has_outbound => Err(replies::no_route()),
@@ -115,7 +117,9 @@ impl Policy {
 }
 
 fn is_postmaster(mailbox: &Mailbox) -> bool {
-    mailbox.unquoted_local_part().eq_ignore_ascii_case("postmaster")
+    mailbox
+        .unquoted_local_part()
+        .eq_ignore_ascii_case("postmaster")
 }
 
 #[cfg(test)]

@@ -52,7 +52,13 @@ impl Trace<'_> {
             // A string takes whatever is written to it.
             let _written = write!(field, "\r\n\t({info})");
         }
-        let _written = write!(field, "\r\n\tby {} with {}\r\n\tid {}", self.hostname, self.with(), self.id);
+        let _written = write!(
+            field,
+            "\r\n\tby {} with {}\r\n\tid {}",
+            self.hostname,
+            self.with(),
+            self.id
+        );
         if let Some(recipient) = self.only_recipient.and_then(|path| self.shown(path)) {
             let _written = write!(field, "\r\n\tfor <{recipient}>");
         }
@@ -82,10 +88,20 @@ impl Trace<'_> {
     fn name(&self) -> String {
         let name: String = String::from_utf8_lossy(self.helo)
             .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || ".-_:[]".contains(c) { c } else { '?' })
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || ".-_:[]".contains(c) {
+                    c
+                } else {
+                    '?'
+                }
+            })
             .take(NAME_MAX)
             .collect();
-        if name.is_empty() { "unknown".to_owned() } else { name }
+        if name.is_empty() {
+            "unknown".to_owned()
+        } else {
+            name
+        }
     }
 
     fn tcp_info(&self) -> Option<String> {
@@ -103,7 +119,9 @@ impl Trace<'_> {
     fn shown<'p>(&self, path: &'p ForwardPath) -> Option<&'p str> {
         match path {
             ForwardPath::Postmaster => Some("Postmaster"),
-            ForwardPath::Mailbox(mailbox) if mailbox.is_ascii() || self.smtp_utf8 => Some(mailbox.as_str()),
+            ForwardPath::Mailbox(mailbox) if mailbox.is_ascii() || self.smtp_utf8 => {
+                Some(mailbox.as_str())
+            }
             ForwardPath::Mailbox(_) => None,
         }
     }
@@ -111,8 +129,12 @@ impl Trace<'_> {
 
 /// RFC 5322 date-time, in UTC with the numeric zone that RFC 5321 wants.
 fn date(at: SystemTime) -> String {
-    let zoned = Timestamp::try_from(at).unwrap_or_default().to_zoned(TimeZone::UTC);
-    DateTimePrinter::new().zoned_to_string(&zoned).unwrap_or_else(|_| "Thu, 1 Jan 1970 00:00:00 +0000".to_owned())
+    let zoned = Timestamp::try_from(at)
+        .unwrap_or_default()
+        .to_zoned(TimeZone::UTC);
+    DateTimePrinter::new()
+        .zoned_to_string(&zoned)
+        .unwrap_or_else(|_| "Thu, 1 Jan 1970 00:00:00 +0000".to_owned())
 }
 
 #[cfg(test)]
@@ -165,7 +187,14 @@ mod tests {
     fn the_protocol_has_its_registered_name() {
         let tls = TlsFacts::default();
         let with = |lmtp, smtp_utf8, extended, secure: bool| {
-            Trace { lmtp, smtp_utf8, extended, tls: secure.then_some(&tls), ..trace(MessageId::new()) }.with()
+            Trace {
+                lmtp,
+                smtp_utf8,
+                extended,
+                tls: secure.then_some(&tls),
+                ..trace(MessageId::new())
+            }
+            .with()
         };
         assert_eq!(with(false, false, false, false), "SMTP");
         assert_eq!(with(false, false, true, false), "ESMTP");
@@ -176,19 +205,40 @@ mod tests {
     #[test]
     fn a_client_cannot_write_into_our_header() {
         let id = MessageId::new();
-        let evil = Trace { helo: b"x) by forged; (\r\nX-Evil: 1\xff\x00", ..trace(id) };
+        let evil = Trace {
+            helo: b"x) by forged; (\r\nX-Evil: 1\xff\x00",
+            ..trace(id)
+        };
         let field = String::from_utf8(evil.field().to_vec()).unwrap();
-        assert!(field.starts_with("Received: from x??by?forged?????X-Evil:?1??\r\n\t([192.0.2.7])\r\n"), "{field}");
-        let long = Trace { helo: &[b'a'; 5000], client: None, ..trace(id) };
-        assert!(String::from_utf8(long.field().to_vec()).unwrap().split("\r\n").all(|line| line.len() < 998));
+        assert!(
+            field.starts_with("Received: from x??by?forged?????X-Evil:?1??\r\n\t([192.0.2.7])\r\n"),
+            "{field}"
+        );
+        let long = Trace {
+            helo: &[b'a'; 5000],
+            client: None,
+            ..trace(id)
+        };
+        assert!(
+            String::from_utf8(long.field().to_vec())
+                .unwrap()
+                .split("\r\n")
+                .all(|line| line.len() < 998)
+        );
     }
 
     #[test]
     fn an_address_with_other_letters_stays_out_of_an_ascii_header() {
         let recipient = ForwardPath::parse("<grün@example.test>".as_bytes(), true).unwrap();
-        let ascii = Trace { only_recipient: Some(&recipient), ..trace(MessageId::new()) };
+        let ascii = Trace {
+            only_recipient: Some(&recipient),
+            ..trace(MessageId::new())
+        };
         assert!(ascii.field().is_ascii());
-        let utf8 = Trace { smtp_utf8: true, ..ascii };
+        let utf8 = Trace {
+            smtp_utf8: true,
+            ..ascii
+        };
         assert!(!utf8.field().is_ascii());
     }
 }

@@ -80,15 +80,20 @@ impl Reload for RecipientFile {
 }
 
 fn read(path: &Path) -> Result<HashSet<String>, RecipientsError> {
-    let text = fs::read(path).map_err(|source| RecipientsError::Read { path: path.to_owned(), source })?;
+    let text = fs::read(path).map_err(|source| RecipientsError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
     let mut known = HashSet::new();
     for (number, line) in text.split(|&octet| octet == b'\n').enumerate() {
         let line = line.trim_ascii();
         if line.is_empty() || line.starts_with(b"#") {
             continue;
         }
-        let key = line_key(line)
-            .ok_or_else(|| RecipientsError::Line { path: path.to_owned(), line: number + 1 })?;
+        let key = line_key(line).ok_or_else(|| RecipientsError::Line {
+            path: path.to_owned(),
+            line: number + 1,
+        })?;
         known.insert(key);
     }
     Ok(known)
@@ -99,7 +104,9 @@ fn line_key(line: &[u8]) -> Option<String> {
         return Some(local_key(&mailbox) + &domain_key(&mailbox));
     }
     let completed = [line, b"@local.invalid"].concat();
-    Mailbox::parse(&completed, true).ok().map(|mailbox| local_key(&mailbox))
+    Mailbox::parse(&completed, true)
+        .ok()
+        .map(|mailbox| local_key(&mailbox))
 }
 
 /// What two spellings of one local part have in common, and an `@`.
@@ -127,12 +134,26 @@ mod tests {
     fn addresses_are_found_in_any_spelling() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("recipients");
-        fs::write(&path, "# people\n\nAnna@Example.test\r\n\"b\"@example.test\ngrün@bücher.test\nInfo\n").unwrap();
+        fs::write(
+            &path,
+            "# people\n\nAnna@Example.test\r\n\"b\"@example.test\ngrün@bücher.test\nInfo\n",
+        )
+        .unwrap();
         let file = RecipientFile::load(path.clone()).unwrap();
-        for there in ["anna@example.test", "ANNA@EXAMPLE.TEST", "b@example.test", "GRÜN@xn--bcher-kva.test", "info@any.test"] {
+        for there in [
+            "anna@example.test",
+            "ANNA@EXAMPLE.TEST",
+            "b@example.test",
+            "GRÜN@xn--bcher-kva.test",
+            "info@any.test",
+        ] {
             assert!(file.contains(&mailbox(there)), "{there}");
         }
-        for absent in ["ann@example.test", "anna@example.test.org", "people@example.test"] {
+        for absent in [
+            "ann@example.test",
+            "anna@example.test.org",
+            "people@example.test",
+        ] {
             assert!(!file.contains(&mailbox(absent)), "{absent}");
         }
         fs::write(&path, "carl@example.test\n").unwrap();

@@ -18,13 +18,21 @@ fn reply(code: u16, (subject, detail): (u16, u16), text: &str) -> Reply {
 /// The server has `connections` sessions.
 #[must_use]
 pub(super) fn server_full(hostname: &str) -> Reply {
-    reply(421, (3, 2), &format!("{hostname} Too many connections, try again later"))
+    reply(
+        421,
+        (3, 2),
+        &format!("{hostname} Too many connections, try again later"),
+    )
 }
 
 /// The client has `connections_per_client` sessions.
 #[must_use]
 pub(super) fn client_full(hostname: &str) -> Reply {
-    reply(421, (7, 0), &format!("{hostname} Too many connections from you, try again later"))
+    reply(
+        421,
+        (7, 0),
+        &format!("{hostname} Too many connections from you, try again later"),
+    )
 }
 
 /// The recipient's domain is ours, the recipient is not known.
@@ -54,7 +62,11 @@ pub(super) fn no_space() -> Reply {
 /// The spool failed. The id leads the operator to the log line.
 #[must_use]
 pub(super) fn storage_failed(id: impl Display) -> Reply {
-    reply(451, (3, 0), &format!("Storage failed, try again later ({id})"))
+    reply(
+        451,
+        (3, 0),
+        &format!("Storage failed, try again later ({id})"),
+    )
 }
 
 /// A sink failed and its failure policy speaks, with the code that the policy gave. The client learns no more than
@@ -66,26 +78,42 @@ pub(super) fn sink_failed(by_policy: &Reply, id: impl Display) -> Reply {
     } else {
         format!("Service unavailable, try again later ({id})")
     };
-    Reply::new(by_policy.code(), by_policy.enhanced(), vec![ReplyText::lossy(&text)])
-        .unwrap_or_else(|_| reply(451, (7, 1), &text))
+    Reply::new(
+        by_policy.code(),
+        by_policy.enhanced(),
+        vec![ReplyText::lossy(&text)],
+    )
+    .unwrap_or_else(|_| reply(451, (7, 1), &text))
 }
 
 /// The header section is larger than `header_size`.
 #[must_use]
 pub(super) fn header_too_large(limit: usize) -> Reply {
-    reply(552, (3, 4), &format!("Header section larger than {limit} octets (header_size)"))
+    reply(
+        552,
+        (3, 4),
+        &format!("Header section larger than {limit} octets (header_size)"),
+    )
 }
 
 /// The header section has more fields than `header_count`.
 #[must_use]
 pub(super) fn header_too_many(limit: usize) -> Reply {
-    reply(552, (3, 4), &format!("More than {limit} header fields (header_count)"))
+    reply(
+        552,
+        (3, 4),
+        &format!("More than {limit} header fields (header_count)"),
+    )
 }
 
 /// The message went through too many servers.
 #[must_use]
 pub(super) fn loop_detected(received: usize) -> Reply {
-    reply(554, (4, 6), &format!("Mail loop: {received} Received fields"))
+    reply(
+        554,
+        (4, 6),
+        &format!("Mail loop: {received} Received fields"),
+    )
 }
 
 /// No recipient is left after the edits of sinks.
@@ -121,14 +149,20 @@ mod tests {
             queued(1),
         ];
         for reply in all {
-            assert_eq!(reply.enhanced().map(EnhancedCode::class), Some(reply.code().class()));
+            assert_eq!(
+                reply.enhanced().map(EnhancedCode::class),
+                Some(reply.code().class())
+            );
         }
     }
 
     #[test]
     fn a_failed_sink_shows_its_code_and_an_id_only() {
         let temporary = sink_failed(&reply(451, (7, 1), "timeout of scanner at 10.0.0.7"), "ID");
-        assert_eq!(temporary, reply(451, (7, 1), "Service unavailable, try again later (ID)"));
+        assert_eq!(
+            temporary,
+            reply(451, (7, 1), "Service unavailable, try again later (ID)")
+        );
         let permanent = sink_failed(&reply(550, (7, 1), "x"), "ID");
         assert_eq!(permanent.code().value(), 550);
     }

@@ -32,13 +32,14 @@ use postern_dispatch::verdict::Ruling;
 use postern_message::{ClientFacts, MessageId, SessionId, TlsFacts};
 use postern_smtp::reply::Reply;
 use postern_smtp::server::{
-    Action, Answer, Ask, CloseReason, Prospect, Question, QuestionId, ReplyTo, Session as Machine, Transport, Wants,
+    Action, Answer, Ask, CloseReason, Prospect, Question, QuestionId, ReplyTo, Session as Machine,
+    Transport, Wants,
 };
 use tokio::time::{Instant as Moment, Sleep, sleep_until, timeout};
 
 use super::accept::Arrival;
-use super::worker::Tools;
 use super::wire::{HandshakeError, Wire};
+use super::worker::Tools;
 use crate::metrics::labels::{Handshake, LimitName, OfServer, TlsMode, TlsResult, WaitedFor};
 
 use self::ask::{Asked, Done, Noted};
@@ -63,15 +64,27 @@ const NEVER: Duration = Duration::from_secs(86_400);
 
 /// Runs a session from its connection to its end.
 pub(super) async fn run(tools: Arc<Tools>, arrival: Arrival) {
-    let Arrival { server, listener, stream, ticket } = arrival;
-    let label = OfServer { server: (&server.name).into() };
+    let Arrival {
+        server,
+        listener,
+        stream,
+        ticket,
+    } = arrival;
+    let label = OfServer {
+        server: (&server.name).into(),
+    };
     let open = tools.metrics.sessions_open.get_or_create_owned(&label);
     tools.metrics.sessions.get_or_create(&label).inc();
     let _open = OpenSession::count(open);
     let peer = stream.peer();
     match Wire::accept(stream) {
         Ok(wire) => {
-            let connection = Connection { wire, peer, local: listener.address, listener: Arc::clone(&listener.label) };
+            let connection = Connection {
+                wire,
+                peer,
+                local: listener.address,
+                listener: Arc::clone(&listener.label),
+            };
             serve(tools, server, connection, listener.implicit_tls).await;
         }
         Err(error) => tracing::error!(server = %server.name, %error, "connection not taken over"),
@@ -103,8 +116,18 @@ struct Connection {
     listener: Arc<str>,
 }
 
-async fn serve(tools: Arc<Tools>, server: Arc<super::VirtualServer>, connection: Connection, implicit_tls: bool) {
-    let Connection { wire, peer, local, listener } = connection;
+async fn serve(
+    tools: Arc<Tools>,
+    server: Arc<super::VirtualServer>,
+    connection: Connection,
+    implicit_tls: bool,
+) {
+    let Connection {
+        wire,
+        peer,
+        local,
+        listener,
+    } = connection;
     let (wire, tls) = match (&server.tls, implicit_tls) {
         (Some(_), true) => match handshake(&tools, &server, wire, TlsMode::Implicit).await {
             Ok((wire, facts)) => (wire, Some(facts)),
@@ -115,15 +138,39 @@ async fn serve(tools: Arc<Tools>, server: Arc<super::VirtualServer>, connection:
     let id = SessionId::new();
     let client = peer.map(|peer| peer.ip().to_canonical());
     let may_relay = server.policy.may_relay(client);
-    let info = session_info(id, &server, &listener, (peer, client, local), may_relay, tls.as_ref());
+    let info = session_info(
+        id,
+        &server,
+        &listener,
+        (peer, client, local),
+        may_relay,
+        tls.as_ref(),
+    );
     let scope = tools.dispatcher.begin_session(&server.name, info);
     let implicit_tls = tls.as_ref().map(facts::tls_info);
-    let facts = ClientFacts { peer, local, tls, may_relay, ..ClientFacts::default() };
+    let facts = ClientFacts {
+        peer,
+        local,
+        tls,
+        may_relay,
+        ..ClientFacts::default()
+    };
     tracing::debug!(session = %id, server = %server.name, ?peer, "session begins");
-    let shared = Arc::new(Shared { session: id, server, tools, scope, may_relay, implicit_tls });
+    let shared = Arc::new(Shared {
+        session: id,
+        server,
+        tools,
+        scope,
+        may_relay,
+        implicit_tls,
+    });
     let mut session = Session::new(Arc::clone(&shared), wire, facts);
     let reason = session.serve().await;
-    let end = SessionEnd { reason, received_bytes: session.received, sent_bytes: session.outgoing.sent };
+    let end = SessionEnd {
+        reason,
+        received_bytes: session.received,
+        sent_bytes: session.outgoing.sent,
+    };
     shared.scope.tell_disconnect(end);
     let counters = session.machine.counters();
     tracing::debug!(
@@ -167,23 +214,43 @@ async fn handshake(
     mode: TlsMode,
 ) -> Result<(Wire, TlsFacts), HandshakeError> {
     let Some(tls) = &server.tls else {
-        return Err(HandshakeError::Failed(std::io::ErrorKind::Unsupported.into()));
+        return Err(HandshakeError::Failed(
+            std::io::ErrorKind::Unsupported.into(),
+        ));
     };
-    let made = wire.handshake(tls.config(), &server.handshakes, server.limits.handshake_timeout).await;
+    let made = wire
+        .handshake(
+            tls.config(),
+            &server.handshakes,
+            server.limits.handshake_timeout,
+        )
+        .await;
     let result = match &made {
         Ok((_, facts)) if facts.version == "TLSv1.3" => TlsResult::Tls13,
         Ok(_) => TlsResult::Tls12,
         Err(HandshakeError::Failed(_)) => TlsResult::Failed,
         Err(HandshakeError::Timeout) => {
-            tools.metrics.count_limit(&server.name, LimitName::HandshakeTimeout);
+            tools
+                .metrics
+                .count_limit(&server.name, LimitName::HandshakeTimeout);
             TlsResult::Timeout
         }
         Err(HandshakeError::Shed) => {
-            tools.metrics.count_limit(&server.name, LimitName::Handshakes);
+            tools
+                .metrics
+                .count_limit(&server.name, LimitName::Handshakes);
             TlsResult::Shed
         }
     };
-    tools.metrics.handshakes.get_or_create(&Handshake { server: (&server.name).into(), mode, result }).inc();
+    tools
+        .metrics
+        .handshakes
+        .get_or_create(&Handshake {
+            server: (&server.name).into(),
+            mode,
+            result,
+        })
+        .inc();
     if let Err(error) = &made {
         tracing::debug!(server = %server.name, %error, "no TLS");
     }
@@ -234,7 +301,9 @@ enum Flow {
 impl Session {
     fn new(shared: Arc<Shared>, wire: Wire, client: ClientFacts) -> Self {
         let now = Instant::now();
-        let transport = Transport { tls: client.tls.is_some() };
+        let transport = Transport {
+            tls: client.tls.is_some(),
+        };
         Self {
             machine: Machine::new(Arc::clone(&shared.server.machine), transport, now),
             outgoing: Outgoing::new(Arc::clone(&shared)),
@@ -282,7 +351,8 @@ impl Session {
                 return reason;
             }
             self.set_timer();
-            let reading = !self.eof && (self.machine.wants() == Wants::Input || self.input.len() < READ_AHEAD);
+            let reading = !self.eof
+                && (self.machine.wants() == Wants::Input || self.input.len() < READ_AHEAD);
             tokio::select! {
                 biased;
                 () = &mut over => return DisconnectReason::Shutdown,
@@ -359,7 +429,10 @@ impl Session {
     }
 
     fn set_timer(&mut self) {
-        let due = self.machine.poll_timeout().map_or_else(|| Moment::now() + NEVER, |(due, _)| Moment::from_std(due));
+        let due = self
+            .machine
+            .poll_timeout()
+            .map_or_else(|| Moment::now() + NEVER, |(due, _)| Moment::from_std(due));
         // Deadlines mostly move by the moment in which the client last did something.
         if self.timer.deadline() != due {
             self.timer.as_mut().reset(due);
@@ -411,10 +484,15 @@ impl Session {
                 ReplyTo::Message(..) => WaitedFor::Message,
                 _ => WaitedFor::Command,
             };
-            self.shared.tools.metrics.observe_wait(&self.shared.server.name, kind, asked.since.elapsed());
+            self.shared.tools.metrics.observe_wait(
+                &self.shared.server.name,
+                kind,
+                asked.since.elapsed(),
+            );
             self.note(&asked.noted, &reply);
         }
-        self.outgoing.push(&to, reply, asked, self.machine.replies_utf8());
+        self.outgoing
+            .push(&to, reply, asked, self.machine.replies_utf8());
         if self.close_after_reply && matches!(to, ReplyTo::Message(..)) {
             return Flow::End(self.close(CloseReason::Disconnected).await);
         }
@@ -453,13 +531,18 @@ impl Session {
 
     /// Limits that the machine keeps are seen by their replies.
     fn count_limits(&self, noted: &Noted, reply: &Reply) {
-        let status = reply.enhanced().map(|code| (code.class(), code.subject(), code.detail()));
+        let status = reply
+            .enhanced()
+            .map(|code| (code.class(), code.subject(), code.detail()));
         let limit = match (noted, status) {
             (Noted::Rcpt(..), Some((4, 5, 3))) => LimitName::Recipients,
             (Noted::Mail(..) | Noted::Message, Some((5, 3, 4))) => LimitName::MessageSize,
             _ => return,
         };
-        self.shared.tools.metrics.count_limit(&self.shared.server.name, limit);
+        self.shared
+            .tools
+            .metrics
+            .count_limit(&self.shared.server.name, limit);
     }
 
     /// Finds an answer to a question.
@@ -472,7 +555,8 @@ impl Session {
         ));
         if let Prospect::Accept(Ask::MessageEnd(_)) = question.prospect {
             let budget = Budget::starting(since, self.shared.server.message_budget);
-            self.asked.insert(question.id, Asked::new(Noted::Message, since, budget));
+            self.asked
+                .insert(question.id, Asked::new(Noted::Message, since, budget));
             self.judge(question.id, since);
             return;
         }
@@ -493,11 +577,18 @@ impl Session {
                 let shared = Arc::clone(&self.shared);
                 let client = self.client.clone();
                 self.pending.push(Box::pin(async move {
-                    Done::Judged(id, Box::new(message::judge(shared, upload, client, since).await))
+                    Done::Judged(
+                        id,
+                        Box::new(message::judge(shared, upload, client, since).await),
+                    )
                 }));
             }
             // Without an upload there is nothing that could be accepted.
-            None => self.answer(id, Answer::Reply(super::replies::storage_failed(self.shared.session)), None),
+            None => self.answer(
+                id,
+                Answer::Reply(super::replies::storage_failed(self.shared.session)),
+                None,
+            ),
         }
     }
 
@@ -520,7 +611,11 @@ impl Session {
             }
             Done::Content { id, incoming } => {
                 let Some(message) = self.message else {
-                    self.answer(id, Answer::Reply(super::replies::storage_failed(self.shared.session)), None);
+                    self.answer(
+                        id,
+                        Answer::Reply(super::replies::storage_failed(self.shared.session)),
+                        None,
+                    );
                     return Flow::Go;
                 };
                 self.upload = Some(Upload::new(&self.shared, message, *incoming));
@@ -536,7 +631,9 @@ impl Session {
     }
 
     fn is_greeting(&self, id: QuestionId) -> bool {
-        self.asked.get(&id).is_some_and(|asked| matches!(asked.noted, Noted::Greeting))
+        self.asked
+            .get(&id)
+            .is_some_and(|asked| matches!(asked.noted, Noted::Greeting))
     }
 
     /// Reads what is there without waiting.
@@ -571,11 +668,19 @@ impl Session {
     }
 
     fn finish_message(&mut self, id: QuestionId, answered: Answered) {
-        let Answered { reply, disconnect, outcome } = answered;
+        let Answered {
+            reply,
+            disconnect,
+            outcome,
+        } = answered;
         let by = outcome.decided_by.clone();
         self.message = None;
         self.shared.scope.tell_outcome(outcome);
-        let answer = if disconnect { Answer::Disconnect(reply) } else { Answer::Reply(reply) };
+        let answer = if disconnect {
+            Answer::Disconnect(reply)
+        } else {
+            Answer::Reply(reply)
+        };
         self.answer(id, answer, by);
     }
 
@@ -595,7 +700,9 @@ impl Session {
 
     async fn take_content(&mut self, bytes: bytes::Bytes) {
         self.shared.received(bytes.len());
-        let Some(upload) = &mut self.upload else { return };
+        let Some(upload) = &mut self.upload else {
+            return;
+        };
         match upload.take(&self.shared, bytes).await {
             Ok(None) => {}
             Ok(Some(early)) => self.early = Some(early),
@@ -626,7 +733,9 @@ impl Session {
     fn drop_upload(&mut self, reply: &Reply, by: Option<String>) {
         self.early = None;
         self.refusal = None;
-        let Some(upload) = self.upload.take() else { return };
+        let Some(upload) = self.upload.take() else {
+            return;
+        };
         let size = upload.size();
         upload.give_up();
         self.message = None;
@@ -651,16 +760,30 @@ impl Session {
         // Whatever came in plain text after the command was not said inside TLS.
         self.input.clear();
         let plain = std::mem::replace(&mut self.wire, Wire::over(tokio::io::empty()));
-        let (info, refused) = match handshake(&self.shared.tools, &self.shared.server, plain, TlsMode::StartTls).await {
+        let (info, refused) = match handshake(
+            &self.shared.tools,
+            &self.shared.server,
+            plain,
+            TlsMode::StartTls,
+        )
+        .await
+        {
             Ok((wire, facts)) => {
                 self.wire = wire;
-                self.machine.tls_established(&mut self.input, Instant::now());
+                self.machine
+                    .tls_established(&mut self.input, Instant::now());
                 self.reset = told::ResetReason::Tls;
                 let info = facts::tls_info(&facts);
                 self.client.tls = Some(facts);
                 (info, false)
             }
-            Err(error) => (TlsInfo { failure: error.to_string(), ..TlsInfo::default() }, true),
+            Err(error) => (
+                TlsInfo {
+                    failure: error.to_string(),
+                    ..TlsInfo::default()
+                },
+                true,
+            ),
         };
         let budget = Budget::starting(Instant::now(), self.shared.server.command_budget);
         let ruling = if refused && !self.shared.scope.wants(EventKind::InboundTls) {
@@ -676,7 +799,8 @@ impl Session {
         match ruling.and_then(|ruling| refusal(&ruling, &self.shared.session)) {
             // There is no command to reply to: the client reads it as the reply to its next one.
             Some(refused) => {
-                self.outgoing.push(&ReplyTo::Unsolicited, refused.reply, None, false);
+                self.outgoing
+                    .push(&ReplyTo::Unsolicited, refused.reply, None, false);
                 Flow::End(self.close(CloseReason::Disconnected).await)
             }
             None => Flow::Go,
@@ -693,7 +817,10 @@ impl Session {
 
     async fn close(&mut self, reason: CloseReason) -> DisconnectReason {
         if let Some(limit) = facts::limit_of(&reason) {
-            self.shared.tools.metrics.count_limit(&self.shared.server.name, limit);
+            self.shared
+                .tools
+                .metrics
+                .count_limit(&self.shared.server.name, limit);
             tracing::info!(session = %self.shared.session, peer = ?self.client.peer, ?reason, "session ended by a limit");
         }
         if let Some(upload) = self.upload.take() {
@@ -705,7 +832,11 @@ impl Session {
             return reason;
         }
         // After QUIT nothing more comes. Otherwise octets left unread would take our last reply from the client.
-        let most = if reason == CloseReason::Quit { 0 } else { LINGER_OCTETS };
+        let most = if reason == CloseReason::Quit {
+            0
+        } else {
+            LINGER_OCTETS
+        };
         let linger = async {
             self.wire.close().await?;
             let mut octets = 0;

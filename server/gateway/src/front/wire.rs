@@ -49,7 +49,10 @@ pub(crate) enum HandshakeError {
 impl Wire {
     /// Over anything that carries octets.
     pub(crate) fn over(io: impl Duplex + 'static) -> Self {
-        Self { io: Box::new(io), read_size: READ_MIN }
+        Self {
+            io: Box::new(io),
+            read_size: READ_MIN,
+        }
     }
 
     /// Over an accepted socket, which the current runtime takes over.
@@ -66,7 +69,11 @@ impl Wire {
         let room = self.read_size;
         let read = (&mut self.io).take(room as u64).read_buf(input).await?;
         // A client that fills the room has more: fewer, larger reads.
-        self.read_size = if read == room { (room * 2).min(READ_MAX) } else { self.read_size };
+        self.read_size = if read == room {
+            (room * 2).min(READ_MAX)
+        } else {
+            self.read_size
+        };
         Ok(read)
     }
 

@@ -51,7 +51,10 @@ impl FrontWorker {
     /// Sessions will come out of `lane`.
     #[must_use]
     pub fn new(tools: Tools, lane: Lane<Arrival>) -> Self {
-        Self { tools: Arc::new(tools), lane }
+        Self {
+            tools: Arc::new(tools),
+            lane,
+        }
     }
 
     /// Runs sessions until the end begins, then until they have ended or are to be left.

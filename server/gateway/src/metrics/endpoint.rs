@@ -42,7 +42,8 @@ const COUNT_TIME: Duration = Duration::from_secs(2);
 const BACK_OFF: Duration = Duration::from_millis(500);
 
 /// The content type of the OpenMetrics text format.
-const OPEN_METRICS: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// What the endpoint reports on.
 #[derive(Clone)]
@@ -90,9 +91,8 @@ impl Endpoint {
             .max_buf_size(REQUEST_MAX)
             .max_headers(64)
             .serve_connection(TokioIo::new(stream), service);
-        match timeout(CONNECTION_TIME, connection).await {
-            Ok(Err(error)) => tracing::debug!(%peer, %error, "metrics connection ended"),
-            Ok(Ok(())) | Err(_) => {}
+        if let Ok(Err(error)) = timeout(CONNECTION_TIME, connection).await {
+            tracing::debug!(%peer, %error, "metrics connection ended");
         }
     }
 
@@ -103,7 +103,9 @@ impl Endpoint {
         match request.uri().path() {
             "/metrics" => self.metrics().await,
             "/livez" => plain(StatusCode::OK, "ok\n"),
-            "/readyz" if self.shutdown.has_begun() => plain(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n"),
+            "/readyz" if self.shutdown.has_begun() => {
+                plain(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")
+            }
             "/readyz" => plain(StatusCode::OK, "ok\n"),
             _ => plain(StatusCode::NOT_FOUND, "/metrics, /livez, /readyz\n"),
         }
@@ -116,10 +118,15 @@ impl Endpoint {
             Err(_) => tracing::warn!("the spool takes too long to count its messages"),
         }
         if let Ok(space) = rustix::fs::statvfs(&*self.spool_path) {
-            self.metrics.spool_free.set((space.f_bavail.saturating_mul(space.f_frsize)) as f64);
+            self.metrics
+                .spool_free
+                .set((space.f_bavail.saturating_mul(space.f_frsize)) as f64);
         }
         let Ok(text) = self.metrics.render() else {
-            return plain(StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be written\n");
+            return plain(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "metrics cannot be written\n",
+            );
         };
         let mut response = Response::new(Full::from(text));
         response.headers_mut().insert(CONTENT_TYPE, OPEN_METRICS);
@@ -130,6 +137,9 @@ impl Endpoint {
 fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(text));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     response
 }

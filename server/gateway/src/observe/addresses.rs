@@ -17,7 +17,10 @@ impl AddressLog {
     /// With a key of its own.
     #[must_use]
     pub fn new(how: LogAddresses) -> Self {
-        Self { how, key: *uuid::Uuid::now_v7().as_bytes() }
+        Self {
+            how,
+            key: *uuid::Uuid::now_v7().as_bytes(),
+        }
     }
 
     /// The address as it may stand in the log. The null sender and the bare postmaster are no secret.
@@ -31,7 +34,10 @@ impl AddressLog {
     }
 
     fn digest(&self, address: &str) -> String {
-        let digest = Sha256::new().chain_update(self.key).chain_update(address.to_lowercase()).finalize();
+        let digest = Sha256::new()
+            .chain_update(self.key)
+            .chain_update(address.to_lowercase())
+            .finalize();
         let mut text = String::from("#");
         for octet in digest.iter().take(8) {
             // A string takes whatever is written to it.

@@ -49,7 +49,13 @@ pub fn lanes<T>(runtimes: usize, waiting: usize) -> (HandOut<T>, Vec<Lane<T>>) {
     let pairs = (0..runtimes.max(1)).map(|_| {
         let (sender, receiver) = mpsc::channel(waiting.max(1));
         let load = Arc::new(AtomicUsize::new(0));
-        (LaneSender { sender, load: Arc::clone(&load) }, Lane { receiver, load })
+        (
+            LaneSender {
+                sender,
+                load: Arc::clone(&load),
+            },
+            Lane { receiver, load },
+        )
     });
     let (senders, receivers) = pairs.unzip();
     (HandOut { lanes: senders }, receivers)

@@ -44,7 +44,9 @@ pub trait Reload: Send + Sync {
 pub async fn watch(targets: Vec<Arc<dyn Reload>>, at_once: Arc<Notify>) {
     let mut seen: Vec<Stamp> = targets.iter().map(|target| target.stamp()).collect();
     loop {
-        let asked = tokio::time::timeout(LOOK_EVERY, at_once.notified()).await.is_ok();
+        let asked = tokio::time::timeout(LOOK_EVERY, at_once.notified())
+            .await
+            .is_ok();
         let round = targets.clone();
         let before = std::mem::take(&mut seen);
         let looked = tokio::task::spawn_blocking(move || look(&round, before, asked)).await;
@@ -67,7 +69,11 @@ fn look(targets: &[Arc<dyn Reload>], before: Vec<Stamp>, all: bool) -> Vec<Stamp
             match target.reload() {
                 Ok(()) => tracing::info!(what = target.name(), "read again"),
                 Err(error) => {
-                    tracing::error!(what = target.name(), error, "not taken over, the old one stays in use");
+                    tracing::error!(
+                        what = target.name(),
+                        error,
+                        "not taken over, the old one stays in use"
+                    );
                 }
             }
         }

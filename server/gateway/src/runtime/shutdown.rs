@@ -42,7 +42,10 @@ impl Shutdown {
     /// An end that has not begun.
     #[must_use]
     pub fn new() -> Self {
-        Self { phase: Arc::new(watch::Sender::new(Phase::Running)), failed: Arc::default() }
+        Self {
+            phase: Arc::new(watch::Sender::new(Phase::Running)),
+            failed: Arc::default(),
+        }
     }
 
     /// Begins the first phase. Later calls change nothing.
@@ -50,7 +53,9 @@ impl Shutdown {
         self.phase.send_if_modified(|phase| {
             let first = *phase == Phase::Running;
             if first {
-                *phase = Phase::Draining { until: Instant::now() + within };
+                *phase = Phase::Draining {
+                    until: Instant::now() + within,
+                };
             }
             first
         });
@@ -90,7 +95,11 @@ impl Shutdown {
         let mut phase = self.phase.subscribe();
         async move {
             // An error means that nobody can begin the end any more; then it never comes.
-            if phase.wait_for(|phase| *phase != Phase::Running).await.is_err() {
+            if phase
+                .wait_for(|phase| *phase != Phase::Running)
+                .await
+                .is_err()
+            {
                 std::future::pending::<()>().await;
             }
         }
@@ -105,10 +114,12 @@ impl Shutdown {
                 let seen = *phase.borrow_and_update();
                 let changed = match seen {
                     Phase::Now => return,
-                    Phase::Draining { until } => match tokio::time::timeout_at(until, phase.changed()).await {
-                        Ok(changed) => changed,
-                        Err(_) => return,
-                    },
+                    Phase::Draining { until } => {
+                        match tokio::time::timeout_at(until, phase.changed()).await {
+                            Ok(changed) => changed,
+                            Err(_) => return,
+                        }
+                    }
                     Phase::Running => phase.changed().await,
                 };
                 if changed.is_err() {

@@ -17,7 +17,11 @@ impl Tasks {
     /// An empty set. `what` names the tasks in the log, `panics` counts those that panicked.
     #[must_use]
     pub fn new(what: &'static str, panics: Counter) -> Self {
-        Self { what, set: JoinSet::new(), panics }
+        Self {
+            what,
+            set: JoinSet::new(),
+            panics,
+        }
     }
 
     /// Spawns a task.

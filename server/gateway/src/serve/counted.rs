@@ -54,11 +54,18 @@ impl Judge for CountedJudge {
                 DeliveryStatus::Expired => Label::Expired,
                 DeliveryStatus::Relayed => Label::Relayed,
             };
-            let label = Delivered { server: message.server.as_str().into(), result: became };
+            let label = Delivered {
+                server: message.server.as_str().into(),
+                result: became,
+            };
             self.metrics.deliveries.get_or_create(&label).inc();
         }
         if let Some(listen) = &self.listen {
-            listen(&ServiceEvent::Delivery { server: &message.server, message, result });
+            listen(&ServiceEvent::Delivery {
+                server: &message.server,
+                message,
+                result,
+            });
         }
     }
 }

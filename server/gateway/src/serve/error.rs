@@ -32,7 +32,9 @@ pub enum ServeError {
     #[error("the system refuses what the gateway needs: {0}")]
     System(#[from] io::Error),
     /// A part of the gateway failed while it ran. What was accepted is in the spool.
-    #[error("a part of the gateway failed: {0}; what was accepted is safe, start it again and report the log")]
+    #[error(
+        "a part of the gateway failed: {0}; what was accepted is safe, start it again and report the log"
+    )]
     Failed(&'static str),
 }
 
@@ -42,7 +44,9 @@ impl ServeError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Front(_) | Self::Obstacles(_) => Exit::Config,
-            Self::Listen(error) if error.source.kind() == io::ErrorKind::PermissionDenied => Exit::NoPerm,
+            Self::Listen(error) if error.source.kind() == io::ErrorKind::PermissionDenied => {
+                Exit::NoPerm
+            }
             Self::Listen(_) => Exit::Unavailable,
             Self::Spool(error) => spool_exit(error),
             Self::System(_) => Exit::TempFail,
@@ -55,7 +59,9 @@ fn spool_exit(error: &SpoolError) -> Exit {
     match error {
         SpoolError::Locked { .. } | SpoolError::NoSpace => Exit::TempFail,
         SpoolError::Format { .. } | SpoolError::NetworkFileSystem { .. } => Exit::Config,
-        SpoolError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Exit::NoPerm,
+        SpoolError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            Exit::NoPerm
+        }
         _ => Exit::IoErr,
     }
 }

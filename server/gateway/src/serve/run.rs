@@ -36,14 +36,23 @@ const AFTERWARDS: Duration = Duration::from_secs(5);
 pub(super) fn run(gateway: Gateway) -> Result<(), ServeError> {
     let control = runtime::build()?;
     let count = gateway.options.runtimes.max(1);
-    let runtimes = (0..count).map(|_| runtime::build()).collect::<Result<Vec<_>, _>>()?;
+    let runtimes = (0..count)
+        .map(|_| runtime::build())
+        .collect::<Result<Vec<_>, _>>()?;
     let (out, lanes) = lanes(count, WAITING);
     let transport = make_transport(&gateway, count)?;
     let handles: Vec<_> = (0..count).map(|place| transport.handle(place)).collect();
-    let Transport { workers, scanner, .. } = transport;
+    let Transport {
+        workers, scanner, ..
+    } = transport;
     let mut scanner = Some(scanner);
     let mut threads = Vec::with_capacity(count);
-    let parts = runtimes.into_iter().zip(lanes).zip(workers).zip(handles).enumerate();
+    let parts = runtimes
+        .into_iter()
+        .zip(lanes)
+        .zip(workers)
+        .zip(handles)
+        .enumerate();
     for (place, (((runtime, lane), worker), handle)) in parts {
         let part = Part::new(&gateway, lane, worker, scanner.take(), handle);
         threads.push(RuntimeThread::start(place, runtime, || part.run())?);
@@ -98,7 +107,10 @@ impl Part {
             lane,
             worker,
             scanner,
-            submit: Submit { handle, listen: listen.clone() },
+            submit: Submit {
+                handle,
+                listen: listen.clone(),
+            },
             plan: Arc::clone(&gateway.plan),
             observer: Arc::clone(&gateway.observer),
             spool: Arc::clone(&gateway.spool),
@@ -130,10 +142,19 @@ impl Part {
         };
         let mut parts = Tasks::new("part of a runtime", self.metrics.panics.clone());
         let shutdown = self.shutdown;
-        parts.spawn(until_its_time(shutdown.clone(), FrontWorker::new(tools, self.lane).run()));
-        parts.spawn(until_its_time(shutdown.clone(), self.worker.run(Arc::new(judge), shutdown.clone())));
+        parts.spawn(until_its_time(
+            shutdown.clone(),
+            FrontWorker::new(tools, self.lane).run(),
+        ));
+        parts.spawn(until_its_time(
+            shutdown.clone(),
+            self.worker.run(Arc::new(judge), shutdown.clone()),
+        ));
         if let Some(scanner) = self.scanner {
-            parts.spawn(until_its_time(shutdown.clone(), scanner.run(shutdown.clone())));
+            parts.spawn(until_its_time(
+                shutdown.clone(),
+                scanner.run(shutdown.clone()),
+            ));
         }
         parts.all_ended().await;
         let left = shutdown.time_left().unwrap_or_default().min(GOODBYE);
@@ -161,15 +182,35 @@ async fn run_control(
     out: HandOut<Arrival>,
     threads: &mut [RuntimeThread],
 ) -> Result<(), ServeError> {
-    let Gateway { config, options, front, listeners, metrics_listener, spool, metrics, shutdown, .. } = gateway;
-    let mut signals = if options.signals { Some(Signals::new()?) } else { None };
+    let Gateway {
+        config,
+        options,
+        front,
+        listeners,
+        metrics_listener,
+        spool,
+        metrics,
+        shutdown,
+        ..
+    } = gateway;
+    let mut signals = if options.signals {
+        Some(Signals::new()?)
+    } else {
+        None
+    };
     let out = Arc::new(out);
     let mut acceptors = Tasks::new("listener", metrics.panics.clone());
     for listener in listeners {
         let label = listener.bound.address().to_string();
         let (server, name) = (listener.server, "listening");
         tracing::info!(server = %server.name, address = label, "{name}");
-        let acceptor = Acceptor::open(server, listener.bound, listener.implicit_tls, Arc::clone(&out), Arc::clone(&metrics))?;
+        let acceptor = Acceptor::open(
+            server,
+            listener.bound,
+            listener.implicit_tls,
+            Arc::clone(&out),
+            Arc::clone(&metrics),
+        )?;
         acceptors.spawn(acceptor.run());
     }
     drop(out);
@@ -188,7 +229,14 @@ async fn run_control(
     }
     tell(options.listen.as_ref(), &ServiceEvent::Ready);
 
-    wait_for_end(&mut signals, &shutdown, &look_now, options.drain, &mut acceptors).await;
+    wait_for_end(
+        &mut signals,
+        &shutdown,
+        &look_now,
+        options.drain,
+        &mut acceptors,
+    )
+    .await;
     tell(options.listen.as_ref(), &ServiceEvent::Stopping);
     acceptors.abort().await;
     let well = wait_for_threads(&mut signals, &shutdown, threads).await;

@@ -22,13 +22,22 @@ const MESSAGES_IN_MEMORY: usize = 2000;
 pub(super) fn transport(config: &Config) -> Settings {
     let hostname = |server: &postern_config::settings::server::Server| server.hostname.clone();
     Settings {
-        hostname: config.servers.first().map(hostname).unwrap_or_else(|| "localhost".to_owned()),
-        hostnames: config.servers.iter().map(|server| (server.name.clone(), hostname(server))).collect(),
+        hostname: config
+            .servers
+            .first()
+            .map(hostname)
+            .unwrap_or_else(|| "localhost".to_owned()),
+        hostnames: config
+            .servers
+            .iter()
+            .map(|server| (server.name.clone(), hostname(server)))
+            .collect(),
         routes: routes(config),
         schedule: schedule(config),
         command_timeout: config.outbound.command_timeout,
         data_timeout: config.outbound.data_timeout,
-        connections_per_destination: usize::try_from(config.outbound.connections_per_destination).unwrap_or(usize::MAX),
+        connections_per_destination: usize::try_from(config.outbound.connections_per_destination)
+            .unwrap_or(usize::MAX),
         submit_budget: SUBMIT_BUDGET,
         held_refusals: held_refusals(config),
         messages_in_memory: MESSAGES_IN_MEMORY,
@@ -54,7 +63,11 @@ fn held_refusals(config: &Config) -> HashMap<String, HeldRefusal> {
         Refusal::Quarantine => HeldRefusal::Quarantine,
         Refusal::Discard => HeldRefusal::Discard,
     };
-    config.bindings.iter().map(|binding| (binding.name.clone(), one(&binding.held_refusal))).collect()
+    config
+        .bindings
+        .iter()
+        .map(|binding| (binding.name.clone(), one(&binding.held_refusal)))
+        .collect()
 }
 
 /// Our own listeners, so that no delivery goes round to them.

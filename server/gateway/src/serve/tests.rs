@@ -16,7 +16,9 @@ struct Setup {
 
 impl Setup {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
     }
 
     fn load(&self, listen: &str, rest: &str) -> Effective {
@@ -31,7 +33,12 @@ impl Setup {
     }
 
     fn prepare(&self, rest: &str, listen: Option<Listen>) -> Gateway {
-        let options = Options { listen, signals: false, runtimes: 2, ..Options::default() };
+        let options = Options {
+            listen,
+            signals: false,
+            runtimes: 2,
+            ..Options::default()
+        };
         Gateway::prepare(&self.load("127.0.0.1:0", rest), options).unwrap()
     }
 }
@@ -52,7 +59,10 @@ struct Running {
 impl Running {
     fn start(gateway: Gateway) -> Self {
         let shutdown = gateway.shutdown();
-        Self { shutdown, thread: Some(thread::spawn(|| gateway.run())) }
+        Self {
+            shutdown,
+            thread: Some(thread::spawn(|| gateway.run())),
+        }
     }
 
     fn stop(mut self) -> Result<(), ServeError> {
@@ -80,7 +90,11 @@ impl Client {
         let mut reply = String::new();
         loop {
             let start = reply.len();
-            assert_ne!(self.0.read_line(&mut reply).unwrap(), 0, "closed after {reply:?}");
+            assert_ne!(
+                self.0.read_line(&mut reply).unwrap(),
+                0,
+                "closed after {reply:?}"
+            );
             if reply.as_bytes().get(start + 3) != Some(&b'-') {
                 return reply;
             }
@@ -101,7 +115,11 @@ impl Client {
 fn http(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     text
@@ -116,7 +134,10 @@ fn a_message_goes_through_the_whole_gateway() {
             ServiceEvent::Ready => "ready".to_owned(),
             ServiceEvent::Accepted(message) => format!("accepted {}", message.recipients.len()),
             ServiceEvent::Delivery { server, result, .. } => {
-                format!("{server} {:?}", result.recipients.first().map(|one| one.status))
+                format!(
+                    "{server} {:?}",
+                    result.recipients.first().map(|one| one.status)
+                )
             }
             ServiceEvent::Stopping => "stopping".to_owned(),
         };
@@ -142,12 +163,24 @@ fn a_message_goes_through_the_whole_gateway() {
         .map(|entry| entry.unwrap().path())
         .collect();
     let text = std::fs::read_to_string(&mail[0]).unwrap();
-    assert!(text.contains("Received: from client.example.org") && text.contains("Subject: hello"), "{text}");
+    assert!(
+        text.contains("Received: from client.example.org") && text.contains("Subject: hello"),
+        "{text}"
+    );
 
     let text = http(metrics, "/metrics");
-    assert!(text.contains("postern_messages_total{server=\"inbound\",end=\"accepted\"} 1"), "{text}");
-    assert!(text.contains("postern_deliveries_total{server=\"inbound\",result=\"delivered\"} 1"), "{text}");
-    assert!(text.contains("postern_sessions_open{server=\"inbound\"} 1"), "{text}");
+    assert!(
+        text.contains("postern_messages_total{server=\"inbound\",end=\"accepted\"} 1"),
+        "{text}"
+    );
+    assert!(
+        text.contains("postern_deliveries_total{server=\"inbound\",result=\"delivered\"} 1"),
+        "{text}"
+    );
+    assert!(
+        text.contains("postern_sessions_open{server=\"inbound\"} 1"),
+        "{text}"
+    );
     assert!(http(metrics, "/livez").starts_with("HTTP/1.1 200"));
     assert!(http(metrics, "/readyz").starts_with("HTTP/1.1 200"));
     assert!(http(metrics, "/other").starts_with("HTTP/1.1 404"));
@@ -185,7 +218,10 @@ fn the_end_shows_in_readyz_while_a_body_is_waited_for() {
 #[test]
 fn connections_over_a_limit_are_told_so_and_closed() {
     let setup = Setup::new();
-    let gateway = setup.prepare("[server.limits]\nconnections = 2\nconnections_per_client = 1", None);
+    let gateway = setup.prepare(
+        "[server.limits]\nconnections = 2\nconnections_per_client = 1",
+        None,
+    );
     let address = smtp(&gateway);
     let _running = Running::start(gateway);
     let mut first = Client::connect(address);
@@ -209,16 +245,28 @@ fn what_is_taken_is_refused_with_its_own_exit_code() {
     let setup = Setup::new();
     let gateway = setup.prepare("", None);
     let other = Setup::new();
-    let options = || Options { signals: false, ..Options::default() };
+    let options = || Options {
+        signals: false,
+        ..Options::default()
+    };
     let taken = other.load(&smtp(&gateway).to_string(), "");
     let error = Gateway::prepare(&taken, options()).err().unwrap();
     assert_eq!(error.exit(), Exit::Unavailable, "{error}");
-    assert!(error.to_string().contains(&smtp(&gateway).to_string()), "{error}");
-    assert!(!other.folder.path().join("state").exists(), "a spool was begun");
+    assert!(
+        error.to_string().contains(&smtp(&gateway).to_string()),
+        "{error}"
+    );
+    assert!(
+        !other.folder.path().join("state").exists(),
+        "a spool was begun"
+    );
     let locked = setup.load("127.0.0.1:0", "");
     let error = Gateway::prepare(&locked, options()).err().unwrap();
     assert_eq!(error.exit(), Exit::TempFail, "{error}");
-    let no_files = other.load("127.0.0.1:0", "tls = { cert = \"no.pem\", key = \"no.key\" }");
+    let no_files = other.load(
+        "127.0.0.1:0",
+        "tls = { cert = \"no.pem\", key = \"no.key\" }",
+    );
     let error = Gateway::prepare(&no_files, options()).err().unwrap();
     assert_eq!(error.exit(), Exit::Config, "{error}");
     assert!(error.to_string().contains("no.pem"), "{error}");

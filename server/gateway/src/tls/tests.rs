@@ -34,25 +34,49 @@ fn a_key_of_another_certificate_is_refused_with_both_names() {
     let folder = tempfile::tempdir().unwrap();
     let one = write_pair(folder.path(), "one.test");
     let two = write_pair(folder.path(), "two.test");
-    let mixed = CertificateFiles { cert: one.cert, key: two.key };
+    let mixed = CertificateFiles {
+        cert: one.cert,
+        key: two.key,
+    };
     let error = ServerTls::load(vec![mixed]).unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, TlsError::Mismatch { .. }), "{text}");
-    assert!(text.contains("one.test.crt") && text.contains("two.test.key"), "{text}");
+    assert!(
+        text.contains("one.test.crt") && text.contains("two.test.key"),
+        "{text}"
+    );
 }
 
 #[test]
 fn missing_and_empty_files_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let good = write_pair(folder.path(), "good.test");
-    let absent = CertificateFiles { cert: folder.path().join("absent.crt"), key: good.key.clone() };
-    assert!(matches!(ServerTls::load(vec![absent]), Err(TlsError::Read { .. })));
+    let absent = CertificateFiles {
+        cert: folder.path().join("absent.crt"),
+        key: good.key.clone(),
+    };
+    assert!(matches!(
+        ServerTls::load(vec![absent]),
+        Err(TlsError::Read { .. })
+    ));
     let empty = folder.path().join("empty.pem");
     fs::write(&empty, "").unwrap();
-    let no_cert = CertificateFiles { cert: empty.clone(), key: good.key };
-    assert!(matches!(ServerTls::load(vec![no_cert]), Err(TlsError::NoCertificate(_))));
-    let no_key = CertificateFiles { cert: good.cert, key: empty };
-    assert!(matches!(ServerTls::load(vec![no_key]), Err(TlsError::NoKey(_))));
+    let no_cert = CertificateFiles {
+        cert: empty.clone(),
+        key: good.key,
+    };
+    assert!(matches!(
+        ServerTls::load(vec![no_cert]),
+        Err(TlsError::NoCertificate(_))
+    ));
+    let no_key = CertificateFiles {
+        cert: good.cert,
+        key: empty,
+    };
+    assert!(matches!(
+        ServerTls::load(vec![no_key]),
+        Err(TlsError::NoKey(_))
+    ));
 }
 
 #[test]

@@ -9,9 +9,15 @@ fn policy() -> (Policy, tempfile::TempDir) {
     domains.insert("example.test", Recipients::Any);
     domains.insert("*.wild.test", Recipients::Any);
     domains.insert("xn--bcher-kva.test", Recipients::Any);
-    domains.insert("file.test", Recipients::File(Arc::new(RecipientFile::load(path).unwrap())));
+    domains.insert(
+        "file.test",
+        Recipients::File(Arc::new(RecipientFile::load(path).unwrap())),
+    );
     let policy = Policy {
-        relay_from: vec!["127.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
+        relay_from: vec![
+            "127.0.0.0/8".parse().unwrap(),
+            "2001:db8::/32".parse().unwrap(),
+        ],
         domains: Arc::new(domains),
         has_outbound: true,
     };

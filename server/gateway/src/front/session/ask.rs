@@ -58,7 +58,13 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn new(noted: Noted, since: Instant, budget: Budget) -> Self {
-        Self { since, budget, noted, verb: Bytes::new(), by: None }
+        Self {
+            since,
+            budget,
+            noted,
+            verb: Bytes::new(),
+            by: None,
+        }
     }
 }
 
@@ -119,7 +125,11 @@ pub(super) fn begin(
     since: Instant,
 ) -> (Asked, BoxFuture<'static, Done>) {
     let budget = Budget::starting(since, shared.server.command_budget);
-    let line = question.line.as_ref().map(facts::command_line).unwrap_or_default();
+    let line = question
+        .line
+        .as_ref()
+        .map(facts::command_line)
+        .unwrap_or_default();
     let command = (question.line.is_some() && shared.scope.wants(EventKind::InboundCommand))
         .then(|| boxed(shared.scope.command(line.clone(), &budget)));
     let verb = line.verb.clone();
@@ -139,7 +149,10 @@ pub(super) fn begin(
             Noted::Nothing
         }
     };
-    let asked = Asked { verb, ..Asked::new(noted, since, budget) };
+    let asked = Asked {
+        verb,
+        ..Asked::new(noted, since, budget)
+    };
     (asked, Box::pin(chains.run(Arc::clone(shared))))
 }
 
@@ -161,7 +174,10 @@ impl Chains {
                 Noted::Greeting
             }
             Ask::Hello(hello) => {
-                let helo = HeloFacts { command: line, name: Bytes::from(hello.name.to_string()) };
+                let helo = HeloFacts {
+                    command: line,
+                    name: Bytes::from(hello.name.to_string()),
+                };
                 if scope.wants(EventKind::InboundHelo) {
                     self.typed.push(boxed(scope.helo(helo.clone(), budget)));
                 }
@@ -173,7 +189,12 @@ impl Chains {
                 self.own = Own::Mail;
                 let parameters = facts::raw_parameters(&mail.parameters.raw);
                 let envelope = facts::envelope(mail);
-                let mail = MailFacts { message_id: id, envelope, command: line, parameters };
+                let mail = MailFacts {
+                    message_id: id,
+                    envelope,
+                    command: line,
+                    parameters,
+                };
                 self.typed.push(boxed(scope.mail(mail, budget)));
                 Noted::Mail(id)
             }
@@ -182,7 +203,12 @@ impl Chains {
                 let recipient = facts::recipient(rcpt);
                 let id = recipient.id;
                 let local_domain = shared.server.policy.is_ours(&recipient.address);
-                let rcpt = RcptFacts { recipient, local_domain, command: line, parameters };
+                let rcpt = RcptFacts {
+                    recipient,
+                    local_domain,
+                    command: line,
+                    parameters,
+                };
                 self.typed.push(boxed(scope.rcpt(rcpt, budget)));
                 self.own = Own::Rcpt(id);
                 Noted::Rcpt(id)
@@ -214,7 +240,11 @@ impl Chains {
             return done;
         }
         if self.refused {
-            return Done::Answer { id, answer: Answer::Proceed, by: None };
+            return Done::Answer {
+                id,
+                answer: Answer::Proceed,
+                by: None,
+            };
         }
         for typed in std::mem::take(&mut self.typed) {
             if let Some(done) = ask(&shared, id, self.about, &self.budget, typed).await {
@@ -232,18 +262,35 @@ impl Chains {
         };
         let refused = match self.own {
             Own::Proceed => None,
-            Own::Mail => shared.tools.spool.begin().err().map(|error| storage_reply(shared, &message, &error)),
+            Own::Mail => shared
+                .tools
+                .spool
+                .begin()
+                .err()
+                .map(|error| storage_reply(shared, &message, &error)),
             // As sinks have left it. One that they took out is accepted, and gets nothing.
-            Own::Rcpt(id) => shared
-                .scope
-                .recipient(id)
-                .and_then(|recipient| shared.server.policy.judge(&recipient.address, shared.may_relay).err()),
+            Own::Rcpt(id) => shared.scope.recipient(id).and_then(|recipient| {
+                shared
+                    .server
+                    .policy
+                    .judge(&recipient.address, shared.may_relay)
+                    .err()
+            }),
             Own::Content => match shared.tools.spool.begin() {
-                Ok(incoming) => return Done::Content { id: self.id, incoming: Box::new(incoming) },
+                Ok(incoming) => {
+                    return Done::Content {
+                        id: self.id,
+                        incoming: Box::new(incoming),
+                    };
+                }
                 Err(error) => Some(storage_reply(shared, &message, &error)),
             },
         };
-        Done::Answer { id: self.id, answer: refused.map_or(Answer::Proceed, Answer::Reply), by: None }
+        Done::Answer {
+            id: self.id,
+            answer: refused.map_or(Answer::Proceed, Answer::Reply),
+            by: None,
+        }
     }
 }
 
@@ -262,16 +309,26 @@ async fn ask(
         About::Message(message) => refusal(&ruling, &message),
     }?;
     let by = ruling.by.map(|by| by.binding.to_string());
-    let answer = if disconnect { Answer::Disconnect(reply) } else { Answer::Reply(reply) };
+    let answer = if disconnect {
+        Answer::Disconnect(reply)
+    } else {
+        Answer::Reply(reply)
+    };
     Some(Done::Answer { id, answer, by })
 }
 
 /// A client that is refused at the connection is not kept.
 fn disconnecting(done: Done) -> Done {
     match done {
-        Done::Answer { id, answer: Answer::Reply(reply), by } => {
-            Done::Answer { id, answer: Answer::Disconnect(reply), by }
-        }
+        Done::Answer {
+            id,
+            answer: Answer::Reply(reply),
+            by,
+        } => Done::Answer {
+            id,
+            answer: Answer::Disconnect(reply),
+            by,
+        },
         done => done,
     }
 }

@@ -13,7 +13,11 @@ use crate::metrics::labels::LimitName;
 
 /// A command line for events.
 pub(super) fn command_line(line: &server::CommandLine) -> CommandLine {
-    let verb = line.raw.split(|octet| matches!(octet, b' ' | b'\t' | b':')).next().unwrap_or_default();
+    let verb = line
+        .raw
+        .split(|octet| matches!(octet, b' ' | b'\t' | b':'))
+        .next()
+        .unwrap_or_default();
     CommandLine {
         verb: Bytes::from(verb.to_ascii_uppercase()),
         line: line.raw.clone(),
@@ -24,7 +28,9 @@ pub(super) fn command_line(line: &server::CommandLine) -> CommandLine {
 
 /// Parameters as they came.
 pub(super) fn raw_parameters(raw: &[parameters::RawParameter]) -> Vec<RawParameter> {
-    raw.iter().map(|parameter| (parameter.keyword.clone(), parameter.value.clone())).collect()
+    raw.iter()
+        .map(|parameter| (parameter.keyword.clone(), parameter.value.clone()))
+        .collect()
 }
 
 /// What MAIL said.
@@ -41,7 +47,9 @@ pub(super) fn envelope(mail: Mail) -> Envelope {
         Ret::Full => Return::Full,
         Ret::Headers => Return::Headers,
     });
-    envelope.envid = said.envid.map(|envid| Bytes::copy_from_slice(envid.as_str().as_bytes()));
+    envelope.envid = said
+        .envid
+        .map(|envid| Bytes::copy_from_slice(envid.as_str().as_bytes()));
     envelope.declared_size = said.size;
     envelope
 }
@@ -50,7 +58,9 @@ pub(super) fn envelope(mail: Mail) -> Envelope {
 pub(super) fn recipient(rcpt: Rcpt) -> Recipient {
     let said = rcpt.parameters;
     let mut recipient = Recipient::new(rcpt.recipient);
-    recipient.orcpt = said.orcpt.map(|orcpt| Bytes::copy_from_slice(orcpt.as_str().as_bytes()));
+    recipient.orcpt = said
+        .orcpt
+        .map(|orcpt| Bytes::copy_from_slice(orcpt.as_str().as_bytes()));
     recipient.notify = said.notify.map(|notify| Notify {
         success: notify.success,
         failure: notify.failure,

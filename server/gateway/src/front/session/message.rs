@@ -37,14 +37,24 @@ pub(super) enum Judged {
 }
 
 /// Waits for the verdicts about a message that has arrived whole.
-pub(super) async fn judge(shared: Arc<Shared>, upload: Upload, client: ClientFacts, since: Instant) -> Judged {
+pub(super) async fn judge(
+    shared: Arc<Shared>,
+    upload: Upload,
+    client: ClientFacts,
+    since: Instant,
+) -> Judged {
     let budget = Budget::starting(since, shared.server.message_budget);
     let size = upload.size();
     let arrived = match upload.finish(&shared).await {
         Ok(arrived) => arrived,
         Err(reply) => return Judged::Refused(refused(&shared, reply, size)),
     };
-    let Arrived { message: id, body, section, exchange } = arrived;
+    let Arrived {
+        message: id,
+        body,
+        section,
+        exchange,
+    } = arrived;
     let (ruling, draft) = match exchange {
         Some(exchange) => {
             let MessageRuling { ruling, draft, .. } = exchange.finish(&budget).await;
@@ -57,9 +67,20 @@ pub(super) async fn judge(shared: Arc<Shared>, upload: Upload, client: ClientFac
         Some(refused) => {
             let by = ruling.by.map(|by| by.binding.to_string());
             let outcome = shared.refused(&refused.reply, by, size);
-            Judged::Refused(Answered { reply: refused.reply, disconnect: refused.disconnect, outcome })
+            Judged::Refused(Answered {
+                reply: refused.reply,
+                disconnect: refused.disconnect,
+                outcome,
+            })
         }
-        None => Judged::Ready(Box::new(Ready { id, body, section, client, draft, ruling })),
+        None => Judged::Ready(Box::new(Ready {
+            id,
+            body,
+            section,
+            client,
+            draft,
+            ruling,
+        })),
     }
 }
 
@@ -90,18 +111,35 @@ struct Next {
 
 fn stage_for(shared: &Shared, ruling: &Ruling) -> Next {
     let now = SystemTime::now();
-    let binding = ruling.by.as_ref().map(|by| by.binding.to_string()).unwrap_or_default();
+    let binding = ruling
+        .by
+        .as_ref()
+        .map(|by| by.binding.to_string())
+        .unwrap_or_default();
     match ruling.decision {
         Decision::Hold | Decision::Defer(_) => {
-            let stage = Stage::Held { event: ruling.event.name().to_owned(), binding, since: now, attempts: 0 };
+            let stage = Stage::Held {
+                event: ruling.event.name().to_owned(),
+                binding,
+                since: now,
+                attempts: 0,
+            };
             let wait = match ruling.decision {
                 Decision::Defer(time) => time,
                 _ => shared.tools.hold_for,
             };
-            Next { stage, due: Due::At(now + wait), counted: MessageEnd::Held, fate: Fate::Held }
+            Next {
+                stage,
+                due: Due::At(now + wait),
+                counted: MessageEnd::Held,
+                fate: Fate::Held,
+            }
         }
         Decision::Quarantine => Next {
-            stage: Stage::Quarantined { by: binding, why: ruling.reason_code.clone() },
+            stage: Stage::Quarantined {
+                by: binding,
+                why: ruling.reason_code.clone(),
+            },
             due: Due::Never,
             counted: MessageEnd::Quarantined,
             fate: Fate::Quarantined,
@@ -121,14 +159,24 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready) -> Answered {
         return discard(&shared, &ready);
     }
     let next = stage_for(&shared, &ready.ruling);
-    let Ready { id, body, section, client, draft, ruling } = ready;
+    let Ready {
+        id,
+        body,
+        section,
+        client,
+        draft,
+        ruling,
+    } = ready;
     let size = body.size();
     if draft.recipients.is_empty() {
         return refused(&shared, replies::no_recipients_left(), size);
     }
     let at = SystemTime::now();
     let trace = trace(&shared, id, &client, &draft, at).field();
-    let version = draft.version.clone().unwrap_or_else(|| Version::original(&section, Some(size)));
+    let version = draft
+        .version
+        .clone()
+        .unwrap_or_else(|| Version::original(&section, Some(size)));
     let version = match version.prepend_trace(trace) {
         Ok(version) => version,
         Err(error) => {
@@ -138,11 +186,21 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready) -> Answered {
     };
     let message = Arc::new(message(&shared, id, client, draft, version, at));
     let content = body.reader();
-    let new = NewMessage { message: Arc::clone(&message), body, stage: next.stage.clone(), due: next.due };
+    let new = NewMessage {
+        message: Arc::clone(&message),
+        body,
+        stage: next.stage.clone(),
+        due: next.due,
+    };
     match shared.tools.spool.commit(new).await {
         Ok(proof) => {
             note_accepted(&shared, &message, size, next.counted);
-            shared.tools.onward.accept(StoredMessage { message, stage: next.stage, due: next.due, content });
+            shared.tools.onward.accept(StoredMessage {
+                message,
+                stage: next.stage,
+                due: next.due,
+                content,
+            });
             promise(id, &proof, next.fate, &ruling, size)
         }
         Err(error) => {
@@ -153,14 +211,23 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready) -> Answered {
 }
 
 /// The only place where a kept message becomes a 250.
-fn promise(id: MessageId, _proof: &Durable, fate: Fate, ruling: &Ruling, size_bytes: u64) -> Answered {
+fn promise(
+    id: MessageId,
+    _proof: &Durable,
+    fate: Fate,
+    ruling: &Ruling,
+    size_bytes: u64,
+) -> Answered {
     positive(id, fate, ruling, size_bytes)
 }
 
 /// Accepted and dropped: the record is the log line.
 fn discard(shared: &Shared, ready: &Ready) -> Answered {
     let by = ready.ruling.by.as_ref().map_or("", |by| &*by.binding);
-    shared.tools.metrics.count_message(&shared.server.name, MessageEnd::Discarded);
+    shared
+        .tools
+        .metrics
+        .count_message(&shared.server.name, MessageEnd::Discarded);
     tracing::info!(
         id = %ready.id, session = %shared.session, server = %shared.server.name, binding = by,
         reason = ready.ruling.reason_code, sender = shared.show_sender(&ready.draft.envelope.sender),
@@ -173,7 +240,12 @@ fn positive(id: MessageId, fate: Fate, ruling: &Ruling, size_bytes: u64) -> Answ
     let reply = replies::queued(id);
     let decided_by = ruling.by.as_ref().map(|by| by.binding.to_string());
     Answered {
-        outcome: Outcome { fate, reply: Some(reply.clone()), decided_by, size_bytes },
+        outcome: Outcome {
+            fate,
+            reply: Some(reply.clone()),
+            decided_by,
+            size_bytes,
+        },
         reply,
         disconnect: false,
     }
@@ -183,7 +255,12 @@ fn note_accepted(shared: &Shared, message: &Message, size: u64, counted: Message
     let name = &shared.server.name;
     let metrics = &shared.tools.metrics;
     metrics.count_message(name, counted);
-    metrics.message_size.get_or_create(&OfServer { server: name.into() }).observe(size as f64);
+    metrics
+        .message_size
+        .get_or_create(&OfServer {
+            server: name.into(),
+        })
+        .observe(size as f64);
     tracing::info!(
         id = %message.id, session = %shared.session, server = %name, how = ?counted,
         sender = shared.show_sender(&message.envelope.sender), recipients = message.recipients.len(), size,
@@ -195,14 +272,21 @@ fn note_accepted(shared: &Shared, message: &Message, size: u64, counted: Message
 }
 
 fn refused(shared: &Shared, reply: Reply, size: u64) -> Answered {
-    Answered { outcome: shared.refused(&reply, None, size), reply, disconnect: false }
+    Answered {
+        outcome: shared.refused(&reply, None, size),
+        reply,
+        disconnect: false,
+    }
 }
 
 /// What a client hears when the spool fails, and what the operator reads.
 pub(super) fn storage_reply(shared: &Shared, id: impl Display, error: &SpoolError) -> Reply {
     match error {
         SpoolError::NoSpace => {
-            shared.tools.metrics.count_limit(&shared.server.name, LimitName::SpoolSpace);
+            shared
+                .tools
+                .metrics
+                .count_limit(&shared.server.name, LimitName::SpoolSpace);
             tracing::warn!(%id, "message refused for want of space in the spool");
             replies::no_space()
         }
@@ -230,7 +314,10 @@ fn trace<'a>(
         lmtp: shared.server.protocol == Protocol::Lmtp,
         smtp_utf8: draft.envelope.smtp_utf8,
         client: client.peer.map(|peer| peer.ip()),
-        reverse_name: client.reverse_name.as_deref().filter(|_| client.forward_confirmed),
+        reverse_name: client
+            .reverse_name
+            .as_deref()
+            .filter(|_| client.forward_confirmed),
         tls: client.tls.as_ref(),
         hostname: &shared.server.hostname,
         id,

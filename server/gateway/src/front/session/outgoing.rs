@@ -35,7 +35,12 @@ struct Line {
 
 impl Outgoing {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, output: BytesMut::new(), queue: FuturesOrdered::new(), sent: 0 }
+        Self {
+            shared,
+            output: BytesMut::new(),
+            queue: FuturesOrdered::new(),
+            sent: 0,
+        }
     }
 
     /// Adds a reply behind the others.
@@ -45,11 +50,19 @@ impl Outgoing {
                 self.queue.push_back(self.ask(to, reply, asked, utf8));
             }
             _ if self.queue.is_empty() => self.encode(&Line { reply, utf8 }),
-            _ => self.queue.push_back(Box::pin(std::future::ready(Line { reply, utf8 }))),
+            _ => self
+                .queue
+                .push_back(Box::pin(std::future::ready(Line { reply, utf8 }))),
         }
     }
 
-    fn ask(&self, to: &ReplyTo, reply: Reply, asked: Asked, utf8: bool) -> BoxFuture<'static, Line> {
+    fn ask(
+        &self,
+        to: &ReplyTo,
+        reply: Reply,
+        asked: Asked,
+        utf8: bool,
+    ) -> BoxFuture<'static, Line> {
         let verb = match to {
             ReplyTo::Greeting(_) => Bytes::from_static(b"CONNECT"),
             ReplyTo::Message(..) => Bytes::from_static(b"."),
@@ -59,7 +72,12 @@ impl Outgoing {
             Noted::Rcpt(id) => Some(id),
             _ => None,
         };
-        let response = ResponseFacts { verb, reply: reply.clone(), origin: asked.by, recipient };
+        let response = ResponseFacts {
+            verb,
+            reply: reply.clone(),
+            origin: asked.by,
+            recipient,
+        };
         let ruling = self.shared.scope.response(response, &asked.budget);
         let session = self.shared.session;
         Box::pin(async move {
@@ -92,7 +110,10 @@ impl Outgoing {
 
     fn encode(&mut self, line: &Line) {
         let class = line.reply.code().class();
-        self.shared.tools.metrics.count_reply(&self.shared.server.name, class);
+        self.shared
+            .tools
+            .metrics
+            .count_reply(&self.shared.server.name, class);
         line.reply.encode(line.utf8, &mut self.output);
     }
 

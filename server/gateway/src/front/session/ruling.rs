@@ -35,7 +35,10 @@ pub(super) fn refusal(ruling: &Ruling, id: &dyn Display) -> Option<Refused> {
         },
         None => reply.clone(),
     };
-    Some(Refused { reply, disconnect: matches!(ruling.decision, Decision::Disconnect(_)) })
+    Some(Refused {
+        reply,
+        disconnect: matches!(ruling.decision, Decision::Disconnect(_)),
+    })
 }
 
 /// Holds the reply back for as long as a sink asked for, within the bounds of patience.

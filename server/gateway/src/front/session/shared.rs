@@ -28,7 +28,10 @@ impl Shared {
     /// The running transaction as sinks have left it.
     pub(super) fn draft(&self) -> Draft {
         Draft {
-            envelope: self.scope.envelope().unwrap_or_else(|| Envelope::new(ReversePath::Null)),
+            envelope: self
+                .scope
+                .envelope()
+                .unwrap_or_else(|| Envelope::new(ReversePath::Null)),
             recipients: self.scope.recipients(),
             properties: self.scope.message_properties(),
             session_properties: self.scope.properties(),
@@ -38,8 +41,14 @@ impl Shared {
 
     /// Octets of content came.
     pub(super) fn received(&self, octets: usize) {
-        let label = OfServer { server: (&self.server.name).into() };
-        self.tools.metrics.received_bytes.get_or_create(&label).inc_by(octets as u64);
+        let label = OfServer {
+            server: (&self.server.name).into(),
+        };
+        self.tools
+            .metrics
+            .received_bytes
+            .get_or_create(&label)
+            .inc_by(octets as u64);
     }
 
     /// A message was refused: counted, logged, told to sinks.
@@ -59,14 +68,26 @@ impl Shared {
             session = %self.session, server = %self.server.name, code = reply.code().value(),
             reply = reply.text().first().map_or("", |line| line.as_str()), by, size, "message refused"
         );
-        Outcome { fate, reply: Some(reply.clone()), decided_by: by, size_bytes: size }
+        Outcome {
+            fate,
+            reply: Some(reply.clone()),
+            decided_by: by,
+            size_bytes: size,
+        }
     }
 
     /// The client went away in the middle of a message.
     pub(super) fn tell_gone(&self, size: u64) {
-        self.tools.metrics.count_message(&self.server.name, MessageEnd::ClientGone);
+        self.tools
+            .metrics
+            .count_message(&self.server.name, MessageEnd::ClientGone);
         tracing::info!(session = %self.session, server = %self.server.name, size, "client went away before the reply");
-        self.scope.tell_outcome(Outcome { fate: Fate::ClientGone, reply: None, decided_by: None, size_bytes: size });
+        self.scope.tell_outcome(Outcome {
+            fate: Fate::ClientGone,
+            reply: None,
+            decided_by: None,
+            size_bytes: size,
+        });
     }
 
     /// A sender as it may stand in the log.

@@ -17,12 +17,22 @@ async fn a_message_is_accepted_stored_and_handed_on() {
     client.say("EHLO client.example.org").await;
     let extensions = client.reply().await;
     assert!(extensions.contains("250-PIPELINING\r\n"), "{extensions}");
-    client.expect("MAIL FROM:<anna@example.org>", "250 2.1.0").await;
-    client.expect("RCPT TO:<carl@example.test>", "250 2.1.5").await;
+    client
+        .expect("MAIL FROM:<anna@example.org>", "250 2.1.0")
+        .await;
+    client
+        .expect("RCPT TO:<carl@example.test>", "250 2.1.5")
+        .await;
     client.expect("DATA", "354 ").await;
-    client.send(b"Subject: x\r\n\r\n..dot\r\nbody\r\n.\r\n").await;
+    client
+        .send(b"Subject: x\r\n\r\n..dot\r\nbody\r\n.\r\n")
+        .await;
     let reply = client.reply().await;
-    let id = reply.strip_prefix("250 2.0.0 Ok: queued as ").unwrap().trim_end().to_owned();
+    let id = reply
+        .strip_prefix("250 2.0.0 Ok: queued as ")
+        .unwrap()
+        .trim_end()
+        .to_owned();
     client.expect("QUIT", "221 2.0.0").await;
     client.end().await;
 
@@ -33,8 +43,16 @@ async fn a_message_is_accepted_stored_and_handed_on() {
     assert_eq!(stored.message.client.helo, "client.example.org");
     let text = setting.text(&stored).await;
     let (trace, rest) = text.split_once("Subject: x\r\n").unwrap();
-    assert!(trace.starts_with("Received: from client.example.org\r\n\t([192.0.2.7])\r\n"), "{trace}");
-    assert!(trace.contains(&format!("with ESMTP\r\n\tid {id}\r\n\tfor <carl@example.test>;")), "{trace}");
+    assert!(
+        trace.starts_with("Received: from client.example.org\r\n\t([192.0.2.7])\r\n"),
+        "{trace}"
+    );
+    assert!(
+        trace.contains(&format!(
+            "with ESMTP\r\n\tid {id}\r\n\tfor <carl@example.test>;"
+        )),
+        "{trace}"
+    );
     assert_eq!(rest, "\r\n.dot\r\nbody\r\n");
     assert_eq!(setting.spool.counts().await.unwrap().submit, 1);
 }
@@ -55,8 +73,15 @@ async fn a_pipelined_group_is_answered_in_one_write() {
     }
     assert_eq!(client.writes() - before, 1);
     // The next transaction follows the dot in one segment.
-    client.send(b"\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<d@example.test>\r\nRSET\r\n").await;
-    for start in ["250 2.0.0 Ok: queued", "250 2.1.0", "250 2.1.5", "250 2.0.0"] {
+    client
+        .send(b"\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<d@example.test>\r\nRSET\r\n")
+        .await;
+    for start in [
+        "250 2.0.0 Ok: queued",
+        "250 2.1.0",
+        "250 2.1.5",
+        "250 2.0.0",
+    ] {
         let reply = client.reply().await;
         assert!(reply.starts_with(start), "{reply} is not {start}");
     }
@@ -74,8 +99,12 @@ async fn strangers_do_not_relay_and_friends_do() {
     let mut client = setting.connect().await;
     client.expect("EHLO c", "250-").await;
     client.expect("MAIL FROM:<a@example.test>", "250").await;
-    client.expect("RCPT TO:<a@other.test>", "550 5.7.1 Relaying denied").await;
-    client.expect("RCPT TO:<nobody@file.test>", "550 5.1.1").await;
+    client
+        .expect("RCPT TO:<a@other.test>", "550 5.7.1 Relaying denied")
+        .await;
+    client
+        .expect("RCPT TO:<nobody@file.test>", "550 5.1.1")
+        .await;
     client.expect("RCPT TO:<anna@file.test>", "250").await;
     client.expect("RCPT TO:<Postmaster>", "250").await;
 }
@@ -87,8 +116,14 @@ async fn a_loop_and_header_bombs_are_refused_and_the_session_goes_on() {
     client.expect("EHLO c", "250-").await;
     let bombs = [
         ("Received: by x\r\n".repeat(101), "554 5.4.6"),
-        ("X: y\r\n".repeat(201), "552 5.3.4 More than 200 header fields"),
-        (format!("X: {}\r\n", ("y".repeat(60) + "\r\n ").repeat(300)), "552 5.3.4 Header section larger"),
+        (
+            "X: y\r\n".repeat(201),
+            "552 5.3.4 More than 200 header fields",
+        ),
+        (
+            format!("X: {}\r\n", ("y".repeat(60) + "\r\n ").repeat(300)),
+            "552 5.3.4 Header section larger",
+        ),
     ];
     for (bomb, start) in bombs {
         client.expect("MAIL FROM:<>", "250").await;
@@ -99,11 +134,19 @@ async fn a_loop_and_header_bombs_are_refused_and_the_session_goes_on() {
         let reply = client.reply().await;
         assert!(reply.starts_with(start), "{reply} is not {start}");
     }
-    client.message("Received: by x\r\n".repeat(100).as_bytes()).await;
+    client
+        .message("Received: by x\r\n".repeat(100).as_bytes())
+        .await;
     assert_eq!(setting.accepted().len(), 1);
     let text = setting.metrics.render().unwrap();
-    assert!(text.contains("postern_limits_total{server=\"inbound\",limit=\"header_size\"} 1"), "{text}");
-    assert!(text.contains("postern_messages_total{server=\"inbound\",end=\"rejected\"} 3"), "{text}");
+    assert!(
+        text.contains("postern_limits_total{server=\"inbound\",limit=\"header_size\"} 1"),
+        "{text}"
+    );
+    assert!(
+        text.contains("postern_messages_total{server=\"inbound\",end=\"rejected\"} 3"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -116,7 +159,9 @@ async fn a_large_message_by_bdat_comes_out_as_it_went_in() {
     let body: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
     client.send(b"BDAT 5\r\nA: b\r").await;
     assert!(client.reply().await.starts_with("250"));
-    client.send(format!("BDAT {}\r\n\n\r\n", body.len() + 3).as_bytes()).await;
+    client
+        .send(format!("BDAT {}\r\n\n\r\n", body.len() + 3).as_bytes())
+        .await;
     client.send(&body).await;
     assert!(client.reply().await.starts_with("250"));
     client.expect("BDAT 0 LAST", "250 2.0.0 Ok: queued").await;
@@ -148,7 +193,10 @@ async fn lmtp_has_a_reply_for_each_recipient() {
 #[tokio::test]
 async fn what_a_client_leaves_behind_is_no_message() {
     let setting = Setting::new("");
-    for end in ["Subject: x\r\n\r\nhalf a mess", "Subject: x\r\n\r\nall but the dot\r\n"] {
+    for end in [
+        "Subject: x\r\n\r\nhalf a mess",
+        "Subject: x\r\n\r\nall but the dot\r\n",
+    ] {
         let mut client = setting.connect().await;
         client.expect("EHLO c", "250-").await;
         client.expect("MAIL FROM:<>", "250").await;
@@ -221,10 +269,19 @@ async fn starttls_protects_the_rest_and_is_in_the_trace() {
     client.message(b"Subject: x\r\n").await;
     let stored = setting.accepted().remove(0);
     let text = setting.text(&stored).await;
-    assert!(text.contains(" with ESMTPS\r\n") && text.contains("\r\n\ttls TLS_"), "{text}");
-    assert_eq!(stored.message.client.tls.as_ref().unwrap().version, "TLSv1.3");
+    assert!(
+        text.contains(" with ESMTPS\r\n") && text.contains("\r\n\ttls TLS_"),
+        "{text}"
+    );
+    assert_eq!(
+        stored.message.client.tls.as_ref().unwrap().version,
+        "TLSv1.3"
+    );
     let text = setting.metrics.render().unwrap();
-    assert!(text.contains("mode=\"starttls\",result=\"tls1.3\"} 1"), "{text}");
+    assert!(
+        text.contains("mode=\"starttls\",result=\"tls1.3\"} 1"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -232,7 +289,9 @@ async fn nothing_said_before_the_handshake_is_heard_after_it() {
     let setting = Setting::with_tls();
     let mut client = setting.connect().await;
     client.expect("EHLO c", "250-").await;
-    client.send(b"STARTTLS\r\nRSET\r\nMAIL FROM:<evil@example.org>\r\n").await;
+    client
+        .send(b"STARTTLS\r\nRSET\r\nMAIL FROM:<evil@example.org>\r\n")
+        .await;
     let said = client.rest().await;
     assert!(said.starts_with("554") || said.starts_with("220"), "{said}");
     assert!(!said.contains("250"), "{said}");
@@ -260,6 +319,12 @@ async fn limits_end_sessions_and_are_counted() {
     client.send(&b"NOOP\r\n".repeat(6)).await;
     assert!(client.rest().await.contains("\r\n421 4.7.0"));
     let text = setting.metrics.render().unwrap();
-    assert!(text.contains("limit=\"errors\"} 1") && text.contains("limit=\"junk_commands\"} 1"), "{text}");
-    assert!(text.contains("postern_sessions_open{server=\"inbound\"} 0"), "{text}");
+    assert!(
+        text.contains("limit=\"errors\"} 1") && text.contains("limit=\"junk_commands\"} 1"),
+        "{text}"
+    );
+    assert!(
+        text.contains("postern_sessions_open{server=\"inbound\"} 0"),
+        "{text}"
+    );
 }

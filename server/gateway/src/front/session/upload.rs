@@ -41,7 +41,12 @@ pub(super) struct Arrived {
 impl Upload {
     pub(super) fn new(shared: &Shared, message: MessageId, incoming: Incoming) -> Self {
         let intake = Intake::new(incoming, shared.server.limits.header, is_wanted(shared));
-        Self { message, intake, section: None, exchange: None }
+        Self {
+            message,
+            intake,
+            section: None,
+            exchange: None,
+        }
     }
 
     pub(super) fn size(&self) -> u64 {
@@ -61,7 +66,10 @@ impl Upload {
             Ok(None) => Ok(None),
             Ok(Some(section)) => {
                 self.begin_exchange(shared, section)?;
-                Ok(self.exchange.as_ref().map(|exchange| Box::pin(exchange.early()) as BoxFuture<'static, Ruling>))
+                Ok(self
+                    .exchange
+                    .as_ref()
+                    .map(|exchange| Box::pin(exchange.early()) as BoxFuture<'static, Ruling>))
             }
             Err(error) => Err(self.refusal(shared, error)),
         }
@@ -77,13 +85,23 @@ impl Upload {
             Ok(Some(section)) => self.begin_exchange(shared, section)?,
             Err(error) => return Err(self.refusal(shared, error)),
         }
-        let Self { message, intake, section, exchange } = self;
+        let Self {
+            message,
+            intake,
+            section,
+            exchange,
+        } = self;
         let Some(section) = section else {
             tracing::error!(%message, "content without a header section");
             return Err(replies::storage_failed(message));
         };
         match intake.finish().await {
-            Ok(body) => Ok(Arrived { message, body, section, exchange }),
+            Ok(body) => Ok(Arrived {
+                message,
+                body,
+                section,
+                exchange,
+            }),
             Err(error) => Err(storage_reply(shared, message, &error)),
         }
     }
@@ -97,7 +115,11 @@ impl Upload {
 
     /// The header section is complete: from here on sinks can be asked while the body arrives.
     fn begin_exchange(&mut self, shared: &Shared, section: HeaderSection) -> Result<(), Reply> {
-        let received = section.fields().iter().filter(|field| field.is("Received")).count();
+        let received = section
+            .fields()
+            .iter()
+            .filter(|field| field.is("Received"))
+            .count();
         if received > RECEIVED_MAX {
             return Err(replies::loop_detected(received));
         }

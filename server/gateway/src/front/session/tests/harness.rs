@@ -16,7 +16,9 @@ use postern_dispatch::settings::Tuning;
 use postern_message::Segment;
 use postern_spool::{Embedded, StoreDriver, StoredMessage};
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf};
+use tokio::io::{
+    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf,
+};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -67,7 +69,8 @@ impl Setting {
     pub(super) fn with_spool(keys: &str, min_free: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(vec!["mx.example.test".to_owned()]).unwrap();
-        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
         write("cert.pem", &made.cert.pem());
         write("key.pem", &made.signing_key.serialize_pem());
         write("people", "anna\n");
@@ -79,10 +82,15 @@ impl Setting {
                  [[server]]\nname = \"inbound\"\nhostname = \"mx.example.test\"\nlisten = \"127.0.0.1:0\"\n{keys}\n"
             ),
         );
-        let effective = postern_config::load(&folder.path().join("postern.toml"), &[("NONE", "")]).unwrap();
+        let effective =
+            postern_config::load(&folder.path().join("postern.toml"), &[("NONE", "")]).unwrap();
         let server = Front::load(&effective.config).unwrap().servers.remove(0);
-        let options = postern_spool::Options { path: folder.path().join("state"), min_free };
-        let spool: Arc<dyn StoreDriver> = Arc::new(Embedded::open(&options, SystemTime::now()).unwrap());
+        let options = postern_spool::Options {
+            path: folder.path().join("state"),
+            min_free,
+        };
+        let spool: Arc<dyn StoreDriver> =
+            Arc::new(Embedded::open(&options, SystemTime::now()).unwrap());
         let plan = Arc::new(ArcSwap::from_pointee(Plan::empty()));
         let onward = Arc::new(Kept::default());
         let metrics = Metrics::new();
@@ -96,7 +104,15 @@ impl Setting {
             shutdown: shutdown.clone(),
             hold_for: Duration::from_secs(300),
         };
-        Self { _folder: folder, server, tools: Arc::new(tools), onward, spool, metrics, shutdown }
+        Self {
+            _folder: folder,
+            server,
+            tools: Arc::new(tools),
+            onward,
+            spool,
+            metrics,
+            shutdown,
+        }
     }
 
     /// A client that has read the banner.
@@ -123,16 +139,26 @@ impl Setting {
     fn client(&self, ours: DuplexStream, theirs: DuplexStream) -> Client<DuplexStream> {
         let writes = Arc::new(AtomicUsize::new(0));
         let connection = Connection {
-            wire: Wire::over(Counted { inner: theirs, writes: Arc::clone(&writes) }),
+            wire: Wire::over(Counted {
+                inner: theirs,
+                writes: Arc::clone(&writes),
+            }),
             peer: Some("192.0.2.7:40000".parse().unwrap()),
             local: Some("192.0.2.1:25".parse().unwrap()),
             listener: "192.0.2.1:25".into(),
         };
         let (tools, server) = (Arc::clone(&self.tools), Arc::clone(&self.server));
-        let label = crate::metrics::labels::OfServer { server: (&server.name).into() };
+        let label = crate::metrics::labels::OfServer {
+            server: (&server.name).into(),
+        };
         self.metrics.sessions_open.get_or_create(&label).set(0);
         let session = tokio::spawn(serve(tools, server, connection, false));
-        Client { io: ours, buffer: Vec::new(), writes, session }
+        Client {
+            io: ours,
+            buffer: Vec::new(),
+            writes,
+            session,
+        }
     }
 
     /// What was handed on.
@@ -177,7 +203,10 @@ pub(super) struct Client<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub(super) async fn send(&mut self, octets: &[u8]) {
-        timeout(PATIENCE, self.io.write_all(octets)).await.unwrap().unwrap();
+        timeout(PATIENCE, self.io.write_all(octets))
+            .await
+            .unwrap()
+            .unwrap();
         self.io.flush().await.unwrap();
     }
 
@@ -203,8 +232,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                 let line = self.buffer.drain(..end + 2).collect();
                 return String::from_utf8(line).unwrap();
             }
-            let read = timeout(PATIENCE, self.io.read_buf(&mut self.buffer)).await.unwrap().unwrap();
-            assert_ne!(read, 0, "the session ended after {:?}", String::from_utf8_lossy(&self.buffer));
+            let read = timeout(PATIENCE, self.io.read_buf(&mut self.buffer))
+                .await
+                .unwrap()
+                .unwrap();
+            assert_ne!(
+                read,
+                0,
+                "the session ended after {:?}",
+                String::from_utf8_lossy(&self.buffer)
+            );
         }
     }
 
@@ -227,7 +264,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// Everything that still comes, up to the end.
     pub(super) async fn rest(&mut self) -> String {
-        timeout(PATIENCE, self.io.read_to_end(&mut self.buffer)).await.unwrap().unwrap();
+        timeout(PATIENCE, self.io.read_to_end(&mut self.buffer))
+            .await
+            .unwrap()
+            .unwrap();
         String::from_utf8(std::mem::take(&mut self.buffer)).unwrap()
     }
 
@@ -255,7 +295,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let name = ServerName::try_from("mx.example.test").unwrap();
         let handshake = TlsConnector::from(config).connect(name, self.io);
         let io = timeout(PATIENCE, handshake).await.unwrap().unwrap();
-        Client { io, buffer: Vec::new(), writes: self.writes, session: self.session }
+        Client {
+            io,
+            buffer: Vec::new(),
+            writes: self.writes,
+            session: self.session,
+        }
     }
 }
 
@@ -266,13 +311,21 @@ struct Counted {
 }
 
 impl AsyncRead for Counted {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Counted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.writes.fetch_add(1, Ordering::Relaxed);
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }
