@@ -77,7 +77,7 @@ enum Action {
     Injection,
     /// Verdicts without end.
     Flood,
-    /// A header field put in front, with this name and the value `seen`.
+    /// A header field put in front, with this name and the value `seen`, after 200 ms.
     AddHeader(String),
 }
 
@@ -195,7 +195,10 @@ async fn answer(action: Action, instance_id: u64, event_id: u64, name: &str, ans
         Action::OtherEvent => verdict.event_id = event_id + 1000,
         Action::Twice => times = 2,
         Action::Flood => times = u64::MAX,
-        Action::AddHeader(name) => verdict.edits.push(prepend(name)),
+        Action::AddHeader(name) => {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            verdict.edits.push(prepend(name));
+        }
         _ => {}
     }
     log("answered", instance_id, event_id, name);
