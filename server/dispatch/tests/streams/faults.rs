@@ -1,0 +1,215 @@
+//! Sinks that fail: each fault is what it is called, and comes in time.
+
+use std::time::{Duration, Instant};
+
+use postern_dispatch::fault::FaultKind;
+use postern_dispatch::verdict::{Decision, Ruling};
+use postern_proto::v1::attach_request::Kind as In;
+use postern_proto::v1::attach_response::Kind as Out;
+use postern_proto::v1 as pb;
+use tokio::net::TcpListener;
+
+use crate::rig::{Bound, Rig, budget, line};
+use crate::sink::{TestSink, agreeable, verdict};
+
+fn fault(ruling: &Ruling) -> FaultKind {
+    assert!(matches!(ruling.decision, Decision::Tempfail(_) | Decision::Disconnect(_)), "{ruling:?}");
+    ruling.failures.first().unwrap().fault.kind
+}
+
+#[tokio::test]
+async fn an_absent_sink_is_unreachable_at_once_and_costs_nothing_after_that() {
+    let sink = TestSink::start(0, agreeable).await;
+    sink.kill();
+    let rig = Rig::new(vec![Bound::to(&sink, &["inbound.connect"])]);
+    assert_eq!(fault(&rig.session().connect(&budget()).await), FaultKind::Unreachable);
+    let began = Instant::now();
+    for _ in 0..100 {
+        assert_eq!(fault(&rig.session().connect(&budget()).await), FaultKind::Unreachable);
+    }
+    assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
+    assert_eq!(rig.notes.count("down"), 1);
+}
+
+#[tokio::test]
+async fn a_port_that_accepts_and_says_nothing_is_given_up_in_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let sink = TestSink::start(0, agreeable).await;
+    let mut bound = Bound::to(&sink, &["inbound.connect"]);
+    bound.endpoints = vec![format!("http://{}", listener.local_addr().unwrap())];
+    bound.timeout = Duration::from_millis(100);
+    let rig = Rig::new(vec![bound]);
+    let began = Instant::now();
+    assert_eq!(fault(&rig.session().connect(&budget()).await), FaultKind::Timeout);
+    assert!(began.elapsed() < Duration::from_millis(350), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_replica_that_comes_back_is_used_again() {
+    let sink = TestSink::start(0, agreeable).await;
+    let rig = Rig::new(vec![Bound::to(&sink, &["inbound.connect"])]);
+    assert_eq!(rig.session().connect(&budget()).await.decision, Decision::Proceed);
+    sink.kill();
+    let port = sink.endpoint.rsplit(':').next().unwrap().to_owned();
+    assert_eq!(fault(&rig.session().connect(&budget()).await), FaultKind::Unreachable);
+    let listener = std::net::TcpListener::bind(format!("127.0.0.1:{port}")).unwrap();
+    let back = crate::sink::serve_on(listener, agreeable);
+    let began = Instant::now();
+    while rig.session().connect(&budget()).await.decision != Decision::Proceed {
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", rig.notes.all());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    drop(back);
+}
+
+#[tokio::test]
+async fn a_sink_that_hangs_times_out_is_cancelled_and_its_late_verdict_is_dropped() {
+    let sink = TestSink::start(16, |frame, replies| match &frame.kind {
+        In::Cancel(cancel) => replies.proceed(cancel.event_id),
+        In::Event(event) if matches!(event.kind, Some(pb::event::Kind::InboundHelo(_))) => {
+            replies.proceed(event.event_id);
+        }
+        _ => {}
+    })
+    .await;
+    let mut bound = Bound::to(&sink, &["inbound.connect", "inbound.helo"]);
+    bound.timeout = Duration::from_millis(80);
+    let rig = Rig::new(vec![bound]);
+    let scope = rig.session();
+    let began = Instant::now();
+    assert_eq!(fault(&scope.connect(&budget()).await), FaultKind::Timeout);
+    assert!(began.elapsed() < Duration::from_millis(330), "{:?}", began.elapsed());
+    sink.until(|frames| frames.iter().any(|frame| matches!(frame.kind, In::Cancel(_)))).await;
+    // The same instance serves the next event; the late verdict is not taken for its answer.
+    let helo = postern_dispatch::session::HeloFacts { command: line("EHLO x"), name: "x".into() };
+    assert_eq!(scope.helo(helo, &budget()).await.decision, Decision::Proceed);
+    assert_eq!(rig.notes.count("late"), 1, "{:?}", rig.notes.all());
+    assert_eq!(sink.streams(), 1);
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_with_a_question_open_is_a_failure() {
+    for instances in [1, 16] {
+        let sink = TestSink::start(instances, |frame, replies| {
+            if frame.question().is_some() {
+                replies.hang_up();
+            }
+        })
+        .await;
+        let rig = Rig::new(vec![Bound::to(&sink, &["inbound.connect"])]);
+        assert_eq!(fault(&rig.session().connect(&budget()).await), FaultKind::Unreachable);
+    }
+}
+
+#[tokio::test]
+async fn a_verdict_without_decision_is_never_consent() {
+    let sink = TestSink::start(16, |frame, replies| {
+        if let Some(event) = frame.question() {
+            replies.send(Out::Verdict(pb::Verdict { event_id: event.event_id, ..pb::Verdict::default() }));
+        }
+    })
+    .await;
+    let rig = Rig::new(vec![Bound::to(&sink, &["inbound.connect"])]);
+    assert_eq!(fault(&rig.session().connect(&budget()).await), FaultKind::Protocol);
+}
+
+#[tokio::test]
+async fn a_fault_of_the_sink_is_a_fault() {
+    let sink = TestSink::start(16, |frame, replies| {
+        if let Some(event) = frame.question() {
+            let kind = pb::FaultKind::Internal.into();
+            replies.send(Out::Fault(pb::Fault { event_id: event.event_id, kind, detail: "oh\r\n".to_owned() }));
+        }
+    })
+    .await;
+    let rig = Rig::new(vec![Bound::to(&sink, &["inbound.connect"])]);
+    let ruling = rig.session().connect(&budget()).await;
+    assert_eq!(fault(&ruling), FaultKind::Fault);
+    assert!(!ruling.failures.first().unwrap().fault.detail.contains('\n'));
+}
+
+#[tokio::test]
+async fn a_verdict_for_an_event_never_asked_ends_the_instance() {
+    let sink = TestSink::start(16, |frame, replies| {
+        if let Some(event) = frame.question() {
+            replies.proceed(event.event_id + 7);
+        }
+    })
+    .await;
+    let rig = Rig::new(vec![Bound::to(&sink, &["inbound.connect"])]);
+    assert_eq!(fault(&rig.session().connect(&budget()).await), FaultKind::Protocol);
+    sink.until(|frames| {
+        frames.iter().any(|frame| match &frame.kind {
+            In::Close(close) => close.reason() == pb::CloseReason::Protocol,
+            _ => false,
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_two_verdicts_the_first_stands_and_the_second_ends_the_instance() {
+    let sink = TestSink::start(16, |frame, replies| {
+        if let Some(event) = frame.question() {
+            replies.proceed(event.event_id);
+            if matches!(event.kind, Some(pb::event::Kind::InboundConnect(_))) {
+                replies.reject(event.event_id);
+            }
+        }
+    })
+    .await;
+    let rig = Rig::new(vec![Bound::to(&sink, &["inbound.connect", "inbound.helo"])]);
+    let scope = rig.session();
+    assert_eq!(scope.connect(&budget()).await.decision, Decision::Proceed);
+    sink.until(|frames| frames.iter().any(|frame| matches!(frame.kind, In::Close(_)))).await;
+    let helo = postern_dispatch::session::HeloFacts { command: line("EHLO x"), name: "x".into() };
+    assert_eq!(scope.helo(helo, &budget()).await.decision, Decision::Proceed);
+    let opened: Vec<_> = sink
+        .frames()
+        .iter()
+        .filter_map(|frame| match &frame.kind {
+            In::Open(open) => Some((frame.instance, open.reopened_count)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(opened, vec![(1, 0), (2, 1)]);
+}
+
+#[tokio::test]
+async fn a_frame_over_the_limit_is_a_failure() {
+    let sink = TestSink::start(16, |frame, replies| {
+        if let Some(event) = frame.question() {
+            let mut large = verdict(event.event_id, pb::decision::Kind::Proceed(pb::Proceed {}));
+            large.explanation = "x".repeat(2 << 20);
+            replies.send(Out::Verdict(large));
+        }
+    })
+    .await;
+    let rig = Rig::new(vec![Bound::to(&sink, &["inbound.connect"])]);
+    let ruling = rig.session().connect(&budget()).await;
+    assert_eq!(fault(&ruling), FaultKind::Unreachable);
+}
+
+#[tokio::test]
+async fn another_replica_is_asked_when_one_dies_with_the_question() {
+    let dying = |frame: &crate::sink::Frame, replies: &crate::sink::Replies| {
+        if frame.question().is_some() {
+            replies.hang_up();
+        }
+    };
+    let bad = TestSink::start(16, dying).await;
+    let good = TestSink::start(16, agreeable).await;
+    let mut bound = Bound::to(&bad, &["inbound.connect"]);
+    bound.endpoints.push(good.endpoint.clone());
+    let rig = Rig::new(vec![bound]);
+    rig.dispatcher.warm_up();
+    while rig.notes.count("up") < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for _ in 0..20 {
+        assert_eq!(rig.session().connect(&budget()).await.decision, Decision::Proceed, "{:?}", rig.notes.all());
+    }
+    assert!(rig.notes.count("asked-again") > 0, "both replicas are used");
+    let again = good.frames().into_iter().filter_map(|frame| frame.event().map(|event| event.attempt)).max();
+    assert_eq!(again, Some(1));
+}

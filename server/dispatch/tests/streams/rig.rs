@@ -1,0 +1,254 @@
+//! A gateway's side of the table: plans, sessions, messages, and an observer that remembers.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use postern_dispatch::budget::Budget;
+use postern_dispatch::content::{BoxFuture, Content, ContentEnd};
+use postern_dispatch::dispatcher::Dispatcher;
+use postern_dispatch::exchange::IncomingMessage;
+use postern_dispatch::inbound::InboundScope;
+use postern_dispatch::observer::{Observer, Record, What};
+use postern_dispatch::plan::{BindingSpec, BodyDepth, Plan, PlanSpec, SinkSpec, Timeouts};
+use postern_dispatch::session::{CommandLine, MailFacts, Protocol, RcptFacts, ReverseName, SessionInfo};
+use postern_dispatch::settings::Tuning;
+use postern_message::{Envelope, HeaderLimits, HeaderParser, MessageId, Recipient, SessionId};
+use postern_smtp::address::{ForwardPath, ReversePath};
+use tokio::sync::Notify;
+
+use crate::sink::TestSink;
+
+/// Time-out of a binding where a test does not say.
+pub const PATIENCE: Duration = Duration::from_millis(2000);
+
+/// What was observed, in words.
+#[derive(Default)]
+pub struct Notes(Mutex<Vec<String>>);
+
+impl Notes {
+    pub fn all(&self) -> Vec<String> {
+        self.0.lock().clone()
+    }
+
+    pub fn count(&self, word: &str) -> usize {
+        self.all().iter().filter(|note| note.starts_with(word)).count()
+    }
+}
+
+impl Observer for Notes {
+    fn observe(&self, record: &Record<'_>) {
+        let word = match record.what {
+            What::Asked { again, .. } => if again { "asked-again" } else { "asked" }.to_owned(),
+            What::Told => "told".to_owned(),
+            What::Answered { decision, .. } => format!("answered {}", decision.name()),
+            What::Failed { fault, .. } => format!("failed {fault}"),
+            What::Skipped { .. } => "skipped".to_owned(),
+            What::NotReached { because } => format!("not-reached {because}"),
+            What::Ruled { decision, .. } => format!("ruled {}", decision.name()),
+            What::Late => "late".to_owned(),
+            What::Dropped { count } => format!("dropped {count}"),
+            What::ReplicaUp { .. } => "up".to_owned(),
+            What::ReplicaDown { fault, .. } => format!("down {fault}"),
+            What::AsksForMore { what } => format!("asks-for-more {what}"),
+        };
+        self.0.lock().push(word);
+    }
+}
+
+/// A dispatcher with a plan.
+pub struct Rig {
+    pub dispatcher: Dispatcher,
+    pub notes: Arc<Notes>,
+}
+
+/// A binding to a test sink.
+pub struct Bound<'a> {
+    pub endpoints: Vec<String>,
+    pub events: &'a [&'a str],
+    pub reads: &'a [&'a str],
+    pub may: &'a [&'a str],
+    pub body: BodyDepth,
+    pub timeout: Duration,
+}
+
+impl<'a> Bound<'a> {
+    pub fn to(sink: &TestSink, events: &'a [&'a str]) -> Self {
+        Self {
+            endpoints: vec![sink.endpoint.clone()],
+            events,
+            reads: &[],
+            may: &[],
+            body: BodyDepth::None,
+            timeout: PATIENCE,
+        }
+    }
+}
+
+impl Rig {
+    pub fn new(bound: Vec<Bound<'_>>) -> Self {
+        Self::tuned(bound, Tuning::default())
+    }
+
+    pub fn tuned(bound: Vec<Bound<'_>>, tuning: Tuning) -> Self {
+        let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let mut spec = PlanSpec { servers: vec!["mx".to_owned()], ..PlanSpec::default() };
+        for (number, one) in bound.into_iter().enumerate() {
+            spec.sinks.push(SinkSpec {
+                name: format!("sink{number}"),
+                endpoints: one.endpoints,
+                ..SinkSpec::default()
+            });
+            spec.bindings.push(BindingSpec {
+                events: Some(words(one.events)),
+                reads: Some(words(one.reads)),
+                may: Some(words(one.may)),
+                body: Some(one.body),
+                timeouts: Timeouts::uniform(one.timeout),
+                ..BindingSpec::new(format!("binding{number}"), format!("sink{number}"))
+            });
+        }
+        let plan = Plan::build(spec, &std::collections::HashMap::new()).unwrap();
+        let notes = Arc::new(Notes::default());
+        let observer: Arc<dyn Observer> = notes.clone();
+        let dispatcher = Dispatcher::new(Arc::new(ArcSwap::from_pointee(plan)), observer, tuning);
+        Self { dispatcher, notes }
+    }
+
+    pub fn session(&self) -> InboundScope {
+        self.dispatcher.begin_session("mx", info())
+    }
+}
+
+pub fn info() -> SessionInfo {
+    SessionInfo {
+        id: SessionId::new(),
+        hostname: Arc::from("mx.example.test"),
+        listener: Arc::from("127.0.0.1:2525"),
+        protocol: Protocol::Smtp,
+        client_addr: Some(std::net::IpAddr::from([192, 0, 2, 1])),
+        client_port: 4321,
+        local_addr: Some(std::net::IpAddr::from([127, 0, 0, 1])),
+        local_port: 2525,
+        reverse_name: ReverseName::NotAsked,
+        may_relay: false,
+        tls: None,
+        connected_at: SystemTime::now(),
+    }
+}
+
+pub fn budget() -> Budget {
+    Budget::starting(Instant::now(), Duration::from_secs(20))
+}
+
+pub fn line(text: &'static str) -> CommandLine {
+    let verb = text.split(' ').next().unwrap();
+    CommandLine {
+        verb: Bytes::from_static(verb.as_bytes()),
+        line: Bytes::from_static(text.as_bytes()),
+        pipelined: false,
+        known: true,
+    }
+}
+
+pub fn mail() -> MailFacts {
+    MailFacts {
+        message_id: MessageId::new(),
+        envelope: Envelope::new(ReversePath::parse(b"<a@example.test>", false).unwrap()),
+        command: line("MAIL FROM:<a@example.test>"),
+        parameters: Vec::new(),
+    }
+}
+
+pub fn rcpt(address: &str) -> RcptFacts {
+    let path = ForwardPath::parse(format!("<{address}>").as_bytes(), false).unwrap();
+    RcptFacts { recipient: Recipient::new(path), local_domain: true, command: line("RCPT"), parameters: Vec::new() }
+}
+
+/// A session with a transaction that has one recipient.
+pub async fn with_recipient(scope: &InboundScope) -> MessageId {
+    let mail = mail();
+    let id = mail.message_id;
+    scope.mail(mail, &budget()).await;
+    scope.note_mail();
+    let rcpt = rcpt("b@example.test");
+    let recipient = rcpt.recipient.id;
+    scope.rcpt(rcpt, &budget()).await;
+    scope.note_rcpt(recipient, true);
+    id
+}
+
+pub const HEADER: &[u8] = b"Subject: hello\r\nX-One: 1\r\n\r\n";
+
+/// Content that grows while the test wants it to.
+pub struct Growing {
+    octets: Mutex<Vec<u8>>,
+    end: Mutex<Option<ContentEnd>>,
+    changed: Notify,
+    /// Octets that were read.
+    pub read: AtomicU64,
+}
+
+impl Growing {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            octets: Mutex::new(HEADER.to_vec()),
+            end: Mutex::new(None),
+            changed: Notify::new(),
+            read: AtomicU64::new(0),
+        })
+    }
+
+    pub fn grow(&self, more: &[u8]) {
+        self.octets.lock().extend_from_slice(more);
+        self.changed.notify_waiters();
+    }
+
+    pub fn finish(&self) {
+        let size_bytes = self.octets.lock().len() as u64;
+        *self.end.lock() = Some(ContentEnd { complete: true, size_bytes, sha256: [1; 32], body_sha256: [2; 32] });
+        self.changed.notify_waiters();
+    }
+}
+
+impl Content for Growing {
+    fn read_at(&self, offset: u64, max: usize) -> BoxFuture<'_, io::Result<Bytes>> {
+        let octets = self.octets.lock();
+        let start = (offset as usize).min(octets.len());
+        let stop = (start + max).min(octets.len());
+        let part = Bytes::copy_from_slice(&octets[start..stop]);
+        self.read.fetch_add(part.len() as u64, Ordering::Relaxed);
+        Box::pin(async move { Ok(part) })
+    }
+
+    fn available(&self) -> u64 {
+        self.octets.lock().len() as u64
+    }
+
+    fn wait_beyond(&self, offset: u64) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            loop {
+                let mut changed = std::pin::pin!(self.changed.notified());
+                changed.as_mut().enable();
+                if self.available() > offset || self.end().is_some() {
+                    return;
+                }
+                changed.await;
+            }
+        })
+    }
+
+    fn end(&self) -> Option<ContentEnd> {
+        *self.end.lock()
+    }
+}
+
+pub fn incoming(message_id: MessageId, content: &Arc<Growing>) -> IncomingMessage {
+    let headers = HeaderParser::new(HeaderLimits::default()).feed(HEADER).unwrap().unwrap();
+    let content: Arc<dyn Content> = content.clone();
+    IncomingMessage { message_id, headers, content }
+}
