@@ -74,7 +74,10 @@ fn checked_text(raw: &[u8], utf8: bool) -> Result<&str, AddressError> {
     if !utf8 {
         return Err(AddressError::NotAscii);
     }
-    if text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
+    if text
+        .chars()
+        .any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
+    {
         return Err(AddressError::Control);
     }
     Ok(text)

@@ -17,7 +17,8 @@ impl BdatDecoder {
 
     /// Takes what `input` has of the chunk, and nothing behind it. Nothing is copied.
     pub fn decode(&mut self, input: &mut BytesMut) -> Bytes {
-        let length = usize::try_from(self.remaining).map_or(input.len(), |remaining| remaining.min(input.len()));
+        let length = usize::try_from(self.remaining)
+            .map_or(input.len(), |remaining| remaining.min(input.len()));
         self.remaining -= length as u64;
         input.split_to(length).freeze()
     }

@@ -47,7 +47,14 @@ impl ContentCheck {
     /// A check of nothing yet.
     #[must_use]
     pub const fn new(limits: ContentLimits, binary: bool) -> Self {
-        Self { limits, binary, size: 0, line: 0, after_cr: false, eight_bit: false }
+        Self {
+            limits,
+            binary,
+            size: 0,
+            line: 0,
+            after_cr: false,
+            eight_bit: false,
+        }
     }
 
     /// Checks the next piece. After a fault the check is of no more use.
@@ -60,7 +67,11 @@ impl ContentCheck {
             return Err(ContentFault::TooLarge);
         }
         self.eight_bit |= !piece.is_ascii();
-        if self.binary { Ok(()) } else { self.check_lines(piece) }
+        if self.binary {
+            Ok(())
+        } else {
+            self.check_lines(piece)
+        }
     }
 
     /// Checks the end.
@@ -68,7 +79,11 @@ impl ContentCheck {
     /// # Errors
     /// [`ContentFault::BareCr`] if a CR still waits for its LF.
     pub const fn finish(&self) -> Result<(), ContentFault> {
-        if self.after_cr { Err(ContentFault::BareCr) } else { Ok(()) }
+        if self.after_cr {
+            Err(ContentFault::BareCr)
+        } else {
+            Ok(())
+        }
     }
 
     /// Octets so far.
@@ -84,7 +99,9 @@ impl ContentCheck {
     }
 
     fn check_lines(&mut self, piece: &[u8]) -> Result<(), ContentFault> {
-        let Some(&first) = piece.first() else { return Ok(()) };
+        let Some(&first) = piece.first() else {
+            return Ok(());
+        };
         if self.after_cr && first != b'\n' {
             return Err(ContentFault::BareCr);
         }
@@ -100,7 +117,11 @@ impl ContentCheck {
                 cr_at = Some(at);
                 continue;
             }
-            let paired = if at == 0 { cr_before } else { cr_at == Some(at - 1) };
+            let paired = if at == 0 {
+                cr_before
+            } else {
+                cr_at == Some(at - 1)
+            };
             if !paired {
                 return Err(ContentFault::BareLf);
             }
@@ -114,7 +135,11 @@ impl ContentCheck {
         }
         self.after_cr = piece.last() == Some(&b'\r');
         self.line += piece.len() - line_start;
-        if self.line > self.limits.line_length { Err(ContentFault::LineTooLong) } else { Ok(()) }
+        if self.line > self.limits.line_length {
+            Err(ContentFault::LineTooLong)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -126,7 +151,10 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: ContentLimits = ContentLimits { line_length: 10, size: 40 };
+    const LIMITS: ContentLimits = ContentLimits {
+        line_length: 10,
+        size: 40,
+    };
 
     fn checked(content: &[u8], cuts: &[usize]) -> Result<u64, ContentFault> {
         let mut check = ContentCheck::new(LIMITS, false);
@@ -159,9 +187,17 @@ mod tests {
             (&[b'\0'; 9], Ok(9)),
         ];
         for (content, expected) in cases {
-            assert_eq!(checked(content, &[]), *expected, "{:?}", content.escape_ascii().to_string());
+            assert_eq!(
+                checked(content, &[]),
+                *expected,
+                "{:?}",
+                content.escape_ascii().to_string()
+            );
         }
-        assert_eq!(checked(&b"12345678\r\n".repeat(5), &[]), Err(ContentFault::TooLarge));
+        assert_eq!(
+            checked(&b"12345678\r\n".repeat(5), &[]),
+            Err(ContentFault::TooLarge)
+        );
     }
 
     #[test]

@@ -73,7 +73,10 @@ impl DotDecoder {
         }
         let mut taken = input.split_to(read);
         taken.truncate(write);
-        Decoded { content: taken.freeze(), end }
+        Decoded {
+            content: taken.freeze(),
+            end,
+        }
     }
 }
 
@@ -124,7 +127,9 @@ mod tests {
                 wire.push(b'.');
             }
             wire.push(byte);
-            line_start = content.get(..=at).is_some_and(|seen| seen.ends_with(b"\r\n"));
+            line_start = content
+                .get(..=at)
+                .is_some_and(|seen| seen.ends_with(b"\r\n"));
         }
         wire.extend_from_slice(b".\r\n");
         wire
@@ -132,7 +137,8 @@ mod tests {
 
     #[test]
     fn known_answers() {
-        let cases: &[(&[u8], Option<(&[u8], &[u8])>)] = &[
+        type Case<'a> = (&'a [u8], Option<(&'a [u8], &'a [u8])>);
+        let cases: &[Case<'_>] = &[
             (b".\r\n", Some((b"", b""))),
             (b".\r\nQUIT\r\n", Some((b"", b"QUIT\r\n"))),
             (b"a\r\n.\r\n", Some((b"a\r\n", b""))),
@@ -176,7 +182,14 @@ mod tests {
             (b"\xe2\x80\xa8", b"\xe2\x80\xa8"),
         ];
         for (before, after) in frames {
-            let fake = [b"text".as_slice(), before, b".", after, b"MAIL FROM:<evil@example.test>\r\n"].concat();
+            let fake = [
+                b"text".as_slice(),
+                before,
+                b".",
+                after,
+                b"MAIL FROM:<evil@example.test>\r\n",
+            ]
+            .concat();
             assert_eq!(decode(&fake, &[]), None, "{}", fake.escape_ascii());
             let ended = [fake.as_slice(), b".\r\nRSET\r\n"].concat();
             let (_, rest) = decode(&ended, &[]).unwrap();

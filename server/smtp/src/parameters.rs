@@ -143,7 +143,11 @@ pub struct Notify {
 
 impl Notify {
     /// `NEVER`.
-    pub const NEVER: Self = Self { success: false, failure: false, delay: false };
+    pub const NEVER: Self = Self {
+        success: false,
+        failure: false,
+        delay: false,
+    };
 
     /// Whether no report at all is wanted.
     #[must_use]
@@ -157,7 +161,11 @@ impl std::fmt::Display for Notify {
         if self.is_never() {
             return f.write_str("NEVER");
         }
-        let words = [(self.success, "SUCCESS"), (self.failure, "FAILURE"), (self.delay, "DELAY")];
+        let words = [
+            (self.success, "SUCCESS"),
+            (self.failure, "FAILURE"),
+            (self.delay, "DELAY"),
+        ];
         let mut comma = "";
         for word in words.iter().filter_map(|&(on, word)| on.then_some(word)) {
             write!(f, "{comma}{word}")?;

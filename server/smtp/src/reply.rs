@@ -115,7 +115,11 @@ impl EnhancedCode {
     /// [`ReplyError::EnhancedCode`] if a part is out of range.
     pub const fn new(class: u8, subject: u16, detail: u16) -> Result<Self, ReplyError> {
         if matches!(class, 2 | 4 | 5) && subject <= 999 && detail <= 999 {
-            Ok(Self { class, subject, detail })
+            Ok(Self {
+                class,
+                subject,
+                detail,
+            })
         } else {
             Err(ReplyError::EnhancedCode)
         }
@@ -131,7 +135,11 @@ impl EnhancedCode {
                 && part.len() <= 3
                 && part.bytes().all(|b| b.is_ascii_digit())
                 && (part.len() == 1 || !part.starts_with('0'));
-            if plain { part.parse::<u16>().ok() } else { None }
+            if plain {
+                part.parse::<u16>().ok()
+            } else {
+                None
+            }
         });
         match (parts.next(), parts.next(), parts.next(), parts.next()) {
             (Some(Some(class)), Some(Some(subject)), Some(Some(detail)), None) => {
@@ -191,7 +199,10 @@ impl ReplyText {
     /// A line of our own, known to fit.
     pub(crate) fn fixed(text: impl Into<Cow<'static, str>>) -> Self {
         let text = text.into();
-        debug_assert!(text.len() <= MAX_TEXT && text.chars().all(is_printable), "{text:?}");
+        debug_assert!(
+            text.len() <= MAX_TEXT && text.chars().all(is_printable),
+            "{text:?}"
+        );
         Self(text)
     }
 
@@ -251,7 +262,11 @@ impl Reply {
         if text.len() > MAX_LINES {
             return Err(ReplyError::TooManyLines(text.len()));
         }
-        Ok(Self { code, enhanced, text })
+        Ok(Self {
+            code,
+            enhanced,
+            text,
+        })
     }
 
     /// Makes a reply from plain values, each line of `text` a line of the reply.
@@ -269,13 +284,21 @@ impl Reply {
 
     /// A reply of our own, whose parts are known when the program is written.
     #[must_use]
-    pub(crate) fn fixed(code: u16, status: Option<(u16, u16)>, text: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn fixed(
+        code: u16,
+        status: Option<(u16, u16)>,
+        text: impl Into<Cow<'static, str>>,
+    ) -> Self {
         let enhanced = status.map(|(subject, detail)| EnhancedCode {
             class: (code / 100) as u8,
             subject,
             detail,
         });
-        Self { code: Code(code), enhanced, text: vec![ReplyText::fixed(text)] }
+        Self {
+            code: Code(code),
+            enhanced,
+            text: vec![ReplyText::fixed(text)],
+        }
     }
 
     /// The same reply with more lines of our own.

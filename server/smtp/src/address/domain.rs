@@ -27,8 +27,15 @@ impl Domain {
         if text.len() > MAX_DOMAIN {
             return Err(AddressError::DomainTooLong);
         }
-        let key = if text.is_ascii() { ascii_key(text)? } else { Some(unicode_key(text)?) };
-        Ok(Self { raw: text.into(), key: key.map(Into::into) })
+        let key = if text.is_ascii() {
+            ascii_key(text)?
+        } else {
+            Some(unicode_key(text)?)
+        };
+        Ok(Self {
+            raw: text.into(),
+            key: key.map(Into::into),
+        })
     }
 
     /// The name in A-labels and lower case: what domains are compared by.
@@ -81,7 +88,10 @@ fn ascii_key(text: &str) -> Result<Option<String>, AddressError> {
     for label in text.split('.') {
         check_label(label.as_bytes())?;
     }
-    Ok(text.bytes().any(|b| b.is_ascii_uppercase()).then(|| text.to_ascii_lowercase()))
+    Ok(text
+        .bytes()
+        .any(|b| b.is_ascii_uppercase())
+        .then(|| text.to_ascii_lowercase()))
 }
 
 fn check_label(label: &[u8]) -> Result<(), AddressError> {
@@ -93,8 +103,14 @@ fn check_label(label: &[u8]) -> Result<(), AddressError> {
     }
     let fine = first.is_ascii_alphanumeric()
         && last.is_ascii_alphanumeric()
-        && label.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'-');
-    if fine { Ok(()) } else { Err(AddressError::Domain) }
+        && label
+            .iter()
+            .all(|&b| b.is_ascii_alphanumeric() || b == b'-');
+    if fine {
+        Ok(())
+    } else {
+        Err(AddressError::Domain)
+    }
 }
 
 /// UTS 46 to A-labels. Only ASCII dots part labels, and a label that is not ASCII must stay one that
@@ -102,7 +118,12 @@ fn check_label(label: &[u8]) -> Result<(), AddressError> {
 fn unicode_key(text: &str) -> Result<String, AddressError> {
     use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
     let key = Uts46::new()
-        .to_ascii(text.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast, DnsLength::Verify)
+        .to_ascii(
+            text.as_bytes(),
+            AsciiDenyList::STD3,
+            Hyphens::CheckFirstLast,
+            DnsLength::Verify,
+        )
         .map_err(|_| AddressError::Domain)?
         .into_owned();
     let mut labels = key.split('.');
@@ -113,5 +134,9 @@ fn unicode_key(text: &str) -> Result<String, AddressError> {
             return Err(AddressError::Domain);
         }
     }
-    if labels.next().is_some() { Err(AddressError::Domain) } else { Ok(key) }
+    if labels.next().is_some() {
+        Err(AddressError::Domain)
+    } else {
+        Ok(key)
+    }
 }

@@ -33,16 +33,28 @@ impl AddressLiteral {
             .filter(|inner| inner.bytes().all(|b| matches!(b, 33..=90 | 94..=126)))
             .ok_or(AddressError::Literal)?;
         let Some((tag, content)) = inner.split_once(':') else {
-            return inner.parse().map(Self::V4).map_err(|_| AddressError::Literal);
+            return inner
+                .parse()
+                .map(Self::V4)
+                .map_err(|_| AddressError::Literal);
         };
         if tag.eq_ignore_ascii_case("IPv6") {
-            return content.parse().map(Self::V6).map_err(|_| AddressError::Literal);
+            return content
+                .parse()
+                .map(Self::V6)
+                .map_err(|_| AddressError::Literal);
         }
         let ends_well = tag.ends_with(|c: char| c.is_ascii_alphanumeric());
-        if content.is_empty() || !ends_well || !tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+        if content.is_empty()
+            || !ends_well
+            || !tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        {
             return Err(AddressError::Literal);
         }
-        Ok(Self::General { tag: tag.into(), content: content.into() })
+        Ok(Self::General {
+            tag: tag.into(),
+            content: content.into(),
+        })
     }
 
     /// The address, where it is one.

@@ -74,7 +74,11 @@ impl Mailbox {
         } else {
             DomainOrLiteral::Domain(Domain::parse(domain.as_bytes(), utf8)?)
         };
-        Ok(Self { raw: text.into(), local, domain })
+        Ok(Self {
+            raw: text.into(),
+            local,
+            domain,
+        })
     }
 
     /// The bytes as they came.
@@ -99,7 +103,10 @@ impl Mailbox {
     #[must_use]
     pub fn unquoted_local_part(&self) -> Cow<'_, str> {
         let local = self.local_part();
-        let Some(quoted) = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+        let Some(quoted) = local
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'))
+        else {
             return Cow::Borrowed(local);
         };
         if !quoted.contains('\\') {
@@ -155,13 +162,24 @@ impl fmt::Display for Mailbox {
 /// Where the local part ends. Only a quoted string may hold an `@`, so the one that follows is the
 /// last unquoted one.
 fn local_part_length(text: &str) -> Result<usize, AddressError> {
-    if text.starts_with('"') { quoted_length(text) } else { dot_string_length(text) }
+    if text.starts_with('"') {
+        quoted_length(text)
+    } else {
+        dot_string_length(text)
+    }
 }
 
 fn dot_string_length(text: &str) -> Result<usize, AddressError> {
-    let length = text.bytes().position(|b| !is_atext(b) && b != b'.').unwrap_or(text.len());
+    let length = text
+        .bytes()
+        .position(|b| !is_atext(b) && b != b'.')
+        .unwrap_or(text.len());
     let local = text.get(..length).unwrap_or_default();
-    if local.split('.').any(str::is_empty) { Err(AddressError::LocalPart) } else { Ok(length) }
+    if local.split('.').any(str::is_empty) {
+        Err(AddressError::LocalPart)
+    } else {
+        Ok(length)
+    }
 }
 
 fn quoted_length(text: &str) -> Result<usize, AddressError> {
@@ -179,7 +197,27 @@ fn quoted_length(text: &str) -> Result<usize, AddressError> {
 
 /// `atext` of RFC 5322, with UTF-8 as in RFC 6531 (whose well-formedness was checked before).
 pub(crate) const fn is_atext(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b >= 0x80 || matches!(b,
-        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'/' | b'=' | b'?' | b'^'
-        | b'_' | b'`' | b'{' | b'|' | b'}' | b'~')
+    b.is_ascii_alphanumeric()
+        || b >= 0x80
+        || matches!(
+            b,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'/'
+                | b'='
+                | b'?'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'{'
+                | b'|'
+                | b'}'
+                | b'~'
+        )
 }

@@ -104,7 +104,11 @@ fn inner(raw: &[u8]) -> Result<&[u8], AddressError> {
         .strip_prefix(b"<")
         .and_then(|rest| rest.strip_suffix(b">"))
         .ok_or(AddressError::Brackets)?;
-    if raw.len() > MAX_PATH { Err(AddressError::PathTooLong) } else { Ok(inner) }
+    if raw.len() > MAX_PATH {
+        Err(AddressError::PathTooLong)
+    } else {
+        Ok(inner)
+    }
 }
 
 /// `[ A-d-l ":" ] Mailbox`.

@@ -74,7 +74,10 @@ impl Verb {
     /// The verb in capitals; nothing for [`Verb::Other`].
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        VERBS.iter().find(|&&(_, verb)| verb == self).map_or("", |&(name, _)| name)
+        VERBS
+            .iter()
+            .find(|&&(_, verb)| verb == self)
+            .map_or("", |&(name, _)| name)
     }
 
     /// Whether it must be the last command of a pipelined group (RFC 2920 3.1).
@@ -136,7 +139,11 @@ impl Command {
 }
 
 fn bare(argument: &[u8], command: Command, syntax: &'static str) -> Result<Command, CommandError> {
-    if argument.is_empty() { Ok(command) } else { Err(CommandError::Syntax(syntax)) }
+    if argument.is_empty() {
+        Ok(command)
+    } else {
+        Err(CommandError::Syntax(syntax))
+    }
 }
 
 fn hello(kind: HelloKind, argument: &[u8]) -> Result<Command, CommandError> {
@@ -161,14 +168,17 @@ impl HelloName {
         }
         let fits = !raw.is_empty()
             && raw.len() <= MAX_DOMAIN
-            && raw.iter().all(|b| b.is_ascii_graphic() && !b"<>()[]\\\",;@".contains(b));
+            && raw
+                .iter()
+                .all(|b| b.is_ascii_graphic() && !b"<>()[]\\\",;@".contains(b));
         let text = std::str::from_utf8(raw).ok()?;
         fits.then(|| Self::Other(text.into()))
     }
 }
 
 fn mail(argument: &Bytes, extensions: Extensions) -> Result<Mail, CommandError> {
-    const SYNTAX: CommandError = CommandError::Syntax("MAIL FROM:<address>, no blank after the colon");
+    const SYNTAX: CommandError =
+        CommandError::Syntax("MAIL FROM:<address>, no blank after the colon");
     let (path, parameters) = path_and_parameters(argument, b"FROM:").ok_or(SYNTAX)?;
     check_offered(&parameters, extensions)?;
     let parameters = MailParameters::parse(&parameters)?;
@@ -177,23 +187,38 @@ fn mail(argument: &Bytes, extensions: Extensions) -> Result<Mail, CommandError> 
 }
 
 fn rcpt(argument: &Bytes, extensions: Extensions) -> Result<Rcpt, CommandError> {
-    const SYNTAX: CommandError = CommandError::Syntax("RCPT TO:<address>, no blank after the colon");
+    const SYNTAX: CommandError =
+        CommandError::Syntax("RCPT TO:<address>, no blank after the colon");
     let (path, parameters) = path_and_parameters(argument, b"TO:").ok_or(SYNTAX)?;
     check_offered(&parameters, extensions)?;
     let parameters = RcptParameters::parse(&parameters, extensions.smtp_utf8)?;
-    let recipient = ForwardPath::parse(&path, extensions.smtp_utf8).map_err(CommandError::Recipient)?;
-    Ok(Rcpt { recipient, parameters })
+    let recipient =
+        ForwardPath::parse(&path, extensions.smtp_utf8).map_err(CommandError::Recipient)?;
+    Ok(Rcpt {
+        recipient,
+        parameters,
+    })
 }
 
 /// After HELO there are no extensions, so no parameters.
 fn check_offered(parameters: &[u8], extensions: Extensions) -> Result<(), ParameterError> {
-    if extensions.offered || parameters.is_empty() { Ok(()) } else { Err(ParameterError::Unknown) }
+    if extensions.offered || parameters.is_empty() {
+        Ok(())
+    } else {
+        Err(ParameterError::Unknown)
+    }
 }
 
 /// Parts `FROM:<path> parameters`. The path ends at the first `>` outside of quotes.
 fn path_and_parameters(argument: &Bytes, prefix: &[u8]) -> Option<(Bytes, Bytes)> {
-    let has_prefix = argument.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
-    let rest = if has_prefix { argument.slice(prefix.len()..) } else { return None };
+    let has_prefix = argument
+        .get(..prefix.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    let rest = if has_prefix {
+        argument.slice(prefix.len()..)
+    } else {
+        return None;
+    };
     if rest.first() != Some(&b'<') {
         return None;
     }
@@ -219,7 +244,11 @@ fn path_and_parameters(argument: &Bytes, prefix: &[u8]) -> Option<(Bytes, Bytes)
 fn chunk(argument: &[u8]) -> Result<Chunk, CommandError> {
     const SYNTAX: CommandError = CommandError::Syntax("BDAT size [LAST]");
     let mut words = argument.split(|&b| b == b' ');
-    let size = words.next().and_then(size_value).filter(|&size| size < u64::MAX).ok_or(SYNTAX)?;
+    let size = words
+        .next()
+        .and_then(size_value)
+        .filter(|&size| size < u64::MAX)
+        .ok_or(SYNTAX)?;
     let last = match (words.next(), words.next()) {
         (None, _) => false,
         (Some(word), None) if word.eq_ignore_ascii_case(b"LAST") => true,

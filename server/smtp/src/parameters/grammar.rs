@@ -66,7 +66,10 @@ impl RcptParameters {
                 b"NOTIFY" => once(&mut parameters.notify, notify(value))?,
                 b"ORCPT" => {
                     let orcpt = value.and_then(|value| Orcpt::parse(value, utf8));
-                    once(&mut parameters.orcpt, orcpt.ok_or(ParameterError::Value("ORCPT")))?;
+                    once(
+                        &mut parameters.orcpt,
+                        orcpt.ok_or(ParameterError::Value("ORCPT")),
+                    )?;
                 }
                 _ => return Err(ParameterError::Unknown),
             }
@@ -86,13 +89,17 @@ impl Orcpt {
         }
         let text = std::str::from_utf8(raw).ok()?;
         let (kind, address) = text.split_once(';')?;
-        let kind_fits = !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let kind_fits =
+            !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         let address_fits = if kind.eq_ignore_ascii_case("utf-8") {
             is_utf8_address(address, utf8)
         } else {
             Xtext::parse(address.as_bytes()).is_some()
         };
-        (kind_fits && address_fits && !address.is_empty()).then(|| Self { raw: text.into(), semicolon: kind.len() })
+        (kind_fits && address_fits && !address.is_empty()).then(|| Self {
+            raw: text.into(),
+            semicolon: kind.len(),
+        })
     }
 }
 
@@ -101,9 +108,16 @@ fn is_utf8_address(address: &str, utf8: bool) -> bool {
     let mut rest = address;
     while let Some(c) = rest.chars().next() {
         rest = if let Some(embedded) = rest.strip_prefix("\\x{") {
-            let Some((hex, tail)) = embedded.split_once('}') else { return false };
-            let digits = !hex.is_empty() && hex.len() <= 6 && hex.bytes().all(|b| b.is_ascii_hexdigit());
-            let code = if digits { u32::from_str_radix(hex, 16).ok() } else { None };
+            let Some((hex, tail)) = embedded.split_once('}') else {
+                return false;
+            };
+            let digits =
+                !hex.is_empty() && hex.len() <= 6 && hex.bytes().all(|b| b.is_ascii_hexdigit());
+            let code = if digits {
+                u32::from_str_radix(hex, 16).ok()
+            } else {
+                None
+            };
             if !code.and_then(char::from_u32).is_some_and(is_plain) {
                 return false;
             }
@@ -146,11 +160,20 @@ fn raw_parameter(raw: &Bytes) -> Result<RawParameter, ParameterError> {
     let keyword = raw.slice(..equals.unwrap_or(raw.len()));
     let value = equals.map(|at| raw.slice(at + 1..));
     let keyword_fits = keyword.first().is_some_and(u8::is_ascii_alphanumeric)
-        && keyword.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'-');
+        && keyword
+            .iter()
+            .all(|&b| b.is_ascii_alphanumeric() || b == b'-');
     let value_fits = value.as_ref().is_none_or(|value| {
-        !value.is_empty() && value.iter().all(|&b| matches!(b, 33..=60 | 62..=126) || b >= 0x80)
+        !value.is_empty()
+            && value
+                .iter()
+                .all(|&b| matches!(b, 33..=60 | 62..=126) || b >= 0x80)
     });
-    if keyword_fits && value_fits { Ok(RawParameter { keyword, value }) } else { Err(ParameterError::Syntax) }
+    if keyword_fits && value_fits {
+        Ok(RawParameter { keyword, value })
+    } else {
+        Err(ParameterError::Syntax)
+    }
 }
 
 fn once<T>(slot: &mut Option<T>, value: Result<T, ParameterError>) -> Result<(), ParameterError> {
@@ -173,13 +196,17 @@ pub(crate) fn size_value(raw: &[u8]) -> Option<u64> {
 }
 
 fn size(value: Option<&[u8]>) -> Result<u64, ParameterError> {
-    value.and_then(size_value).ok_or(ParameterError::Value("SIZE"))
+    value
+        .and_then(size_value)
+        .ok_or(ParameterError::Value("SIZE"))
 }
 
 fn body(value: Option<&[u8]>) -> Result<Body, ParameterError> {
     [Body::SevenBit, Body::EightBitMime, Body::BinaryMime]
         .into_iter()
-        .find(|body| value.is_some_and(|value| value.eq_ignore_ascii_case(body.as_str().as_bytes())))
+        .find(|body| {
+            value.is_some_and(|value| value.eq_ignore_ascii_case(body.as_str().as_bytes()))
+        })
         .ok_or(ParameterError::Value("BODY"))
 }
 

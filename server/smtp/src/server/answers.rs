@@ -26,7 +26,12 @@ impl Session {
     ///
     /// # Errors
     /// [`AnswerError`]. Except for an unknown question the client is told 451, and the session goes on.
-    pub fn answer(&mut self, id: QuestionId, answer: Answer, now: Instant) -> Result<(), AnswerError> {
+    pub fn answer(
+        &mut self,
+        id: QuestionId,
+        answer: Answer,
+        now: Instant,
+    ) -> Result<(), AnswerError> {
         if let State::ExpectMessageVerdict { id: open } = self.state
             && open == id
         {
@@ -51,13 +56,23 @@ impl Session {
                 self.enter(effect, now);
             }
         }
-        if fit { Ok(()) } else { Err(AnswerError::Unfit(id)) }
+        if fit {
+            Ok(())
+        } else {
+            Err(AnswerError::Unfit(id))
+        }
     }
 
     /// Sends the replies whose turn it is.
     pub(super) fn flush(&mut self, now: Instant) {
-        while let Some((reply, close)) = self.exchanges.front_mut().and_then(|front| front.settled.take()) {
-            let Some(exchange) = self.exchanges.pop_front() else { return };
+        while let Some((reply, close)) = self
+            .exchanges
+            .front_mut()
+            .and_then(|front| front.settled.take())
+        {
+            let Some(exchange) = self.exchanges.pop_front() else {
+                return;
+            };
             self.count(&exchange, &reply);
             let to = match exchange.verb {
                 Some(verb) => ReplyTo::Command(Some(exchange.id), verb),
@@ -90,8 +105,14 @@ impl Session {
                 self.counters.transactions += 1;
                 self.chunk_failed = false;
                 self.replies_utf8 = smtp_utf8;
-                self.transaction =
-                    Some(Transaction { body, smtp_utf8, recipients: 0, tried: false, chunks: None, refusal: None });
+                self.transaction = Some(Transaction {
+                    body,
+                    smtp_utf8,
+                    recipients: 0,
+                    tried: false,
+                    chunks: None,
+                    refusal: None,
+                });
             }
             Effect::Rcpt => {
                 if let Some(transaction) = &mut self.transaction {
@@ -99,7 +120,12 @@ impl Session {
                 }
             }
             Effect::Rset => self.reset_transaction(),
-            Effect::Nothing | Effect::Greeting | Effect::StartTls | Effect::Data | Effect::Chunk(_) | Effect::Quit => {}
+            Effect::Nothing
+            | Effect::Greeting
+            | Effect::StartTls
+            | Effect::Data
+            | Effect::Chunk(_)
+            | Effect::Quit => {}
         }
     }
 
@@ -138,13 +164,18 @@ impl Session {
 
     /// The octets of a chunk follow whatever the answer was; the reply leaves when they are taken.
     fn begin_chunk(&mut self, id: QuestionId, chunk: Chunk, settlement: Settlement, now: Instant) {
-        let Some(exchange) = self.exchanges.pop_front() else { return };
+        let Some(exchange) = self.exchanges.pop_front() else {
+            return;
+        };
         let refused = !settlement.accepted;
         if refused {
             self.count(&exchange, &settlement.reply);
         }
         let too_much = refused && chunk.size > self.limits.drain;
-        if let Some(reason) = settlement.close.or(too_much.then_some(CloseReason::RefusedBody)) {
+        if let Some(reason) = settlement
+            .close
+            .or(too_much.then_some(CloseReason::RefusedBody))
+        {
             self.push_reply(ReplyTo::Command(Some(id), Verb::Bdat), settlement.reply);
             self.close(reason);
             return;
@@ -158,23 +189,42 @@ impl Session {
         self.end_chunk_if_done(now);
     }
 
-    fn answer_message(&mut self, id: QuestionId, answer: Answer, now: Instant) -> Result<(), AnswerError> {
-        let recipients = self.transaction.as_ref().map_or(0, |transaction| transaction.recipients);
+    fn answer_message(
+        &mut self,
+        id: QuestionId,
+        answer: Answer,
+        now: Instant,
+    ) -> Result<(), AnswerError> {
+        let recipients = self
+            .transaction
+            .as_ref()
+            .map_or(0, |transaction| transaction.recipients);
         let lmtp = self.config.protocol == Protocol::Lmtp;
         let each = if lmtp { recipients as usize } else { 1 };
         let (replies, mut close, result) = match answer {
-            Answer::Reply(reply) if !reply.code().is_intermediate() => (vec![reply; each], None, Ok(())),
+            Answer::Reply(reply) if !reply.code().is_intermediate() => {
+                (vec![reply; each], None, Ok(()))
+            }
             Answer::Disconnect(reply) if !reply.code().is_intermediate() => {
                 (vec![reply; each], Some(CloseReason::Disconnected), Ok(()))
             }
             Answer::PerRecipient(replies) if lmtp && replies.len() != each => {
-                let error = AnswerError::ReplyCount { id, expected: recipients };
+                let error = AnswerError::ReplyCount {
+                    id,
+                    expected: recipients,
+                };
                 (vec![replies::local_error(); each], None, Err(error))
             }
-            Answer::PerRecipient(replies) if lmtp && !replies.iter().any(|reply| reply.code().is_intermediate()) => {
+            Answer::PerRecipient(replies)
+                if lmtp && !replies.iter().any(|reply| reply.code().is_intermediate()) =>
+            {
                 (replies, None, Ok(()))
             }
-            _ => (vec![replies::local_error(); each], None, Err(AnswerError::Unfit(id))),
+            _ => (
+                vec![replies::local_error(); each],
+                None,
+                Err(AnswerError::Unfit(id)),
+            ),
         };
         if replies.iter().any(|reply| reply.code().is_positive()) {
             self.counters.messages += 1;
@@ -186,8 +236,15 @@ impl Session {
             close = Some(CloseReason::Disconnected);
         }
         for (index, reply) in replies.into_iter().enumerate() {
-            let recipient = if lmtp { u32::try_from(index).ok() } else { None };
-            self.push_reply(ReplyTo::Message(Some(id), recipient), reply.with_some_enhanced());
+            let recipient = if lmtp {
+                u32::try_from(index).ok()
+            } else {
+                None
+            };
+            self.push_reply(
+                ReplyTo::Message(Some(id), recipient),
+                reply.with_some_enhanced(),
+            );
         }
         self.end_message(close, now);
         result
@@ -227,9 +284,19 @@ fn settle(exchange: &Exchange, answer: Answer) -> Settlement {
         close = Some(CloseReason::Disconnected);
     }
     // Greetings have no enhanced code (RFC 2034 3), everything else has.
-    let greets = matches!(exchange.effect, Effect::Greeting | Effect::Hello(_)) && reply.code().is_positive();
-    let reply = if greets { reply } else { reply.with_some_enhanced() };
-    Settlement { reply, accepted, close: exchange.close.or(close), fit }
+    let greets = matches!(exchange.effect, Effect::Greeting | Effect::Hello(_))
+        && reply.code().is_positive();
+    let reply = if greets {
+        reply
+    } else {
+        reply.with_some_enhanced()
+    };
+    Settlement {
+        reply,
+        accepted,
+        close: exchange.close.or(close),
+        fit,
+    }
 }
 
 fn may_be_replied(exchange: &Exchange, reply: &Reply) -> bool {

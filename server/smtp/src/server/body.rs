@@ -37,7 +37,12 @@ struct Refusal {
 impl ExpectBody {
     pub(super) const fn new(limits: ContentLimits) -> Self {
         // DATA with BODY=BINARYMIME does not get here: all of it is text.
-        Self { decoder: DotDecoder::new(), check: ContentCheck::new(limits, false), refusal: None, drained: 0 }
+        Self {
+            decoder: DotDecoder::new(),
+            check: ContentCheck::new(limits, false),
+            refusal: None,
+            drained: 0,
+        }
     }
 }
 
@@ -63,15 +68,26 @@ enum Refused {
 
 impl ExpectChunk {
     pub(super) const fn new(id: QuestionId, chunk: Chunk, reply: Reply, refused: bool) -> Self {
-        let refused = if refused { Refused::Command } else { Refused::No };
-        Self { id, chunk, decoder: BdatDecoder::new(chunk.size), reply, refused }
+        let refused = if refused {
+            Refused::Command
+        } else {
+            Refused::No
+        };
+        Self {
+            id,
+            chunk,
+            decoder: BdatDecoder::new(chunk.size),
+            reply,
+            refused,
+        }
     }
 }
 
 impl Transaction {
     pub(super) fn begin_chunks(&mut self, limits: ContentLimits) {
         let binary = self.body == Body::BinaryMime;
-        self.chunks.get_or_insert_with(|| ContentCheck::new(limits, binary));
+        self.chunks
+            .get_or_insert_with(|| ContentCheck::new(limits, binary));
     }
 }
 
@@ -82,7 +98,11 @@ impl Session {
     /// refused already.
     pub fn refuse_content(&mut self, reply: Reply, now: Instant) -> bool {
         let refuses = reply.code().is_transient() || reply.code().is_permanent();
-        let reply = if refuses { reply.with_some_enhanced() } else { replies::local_error() };
+        let reply = if refuses {
+            reply.with_some_enhanced()
+        } else {
+            replies::local_error()
+        };
         let close = (reply.code().value() == 421).then_some(CloseReason::Disconnected);
         match &mut self.state {
             State::ExpectBody(body) if body.refusal.is_none() => {
@@ -106,8 +126,13 @@ impl Session {
     }
 
     fn refuse_next_chunk(&mut self, reply: Reply) -> bool {
-        let begun = self.transaction.as_mut().filter(|transaction| transaction.chunks.is_some());
-        let Some(transaction) = begun.filter(|transaction| transaction.refusal.is_none()) else { return false };
+        let begun = self
+            .transaction
+            .as_mut()
+            .filter(|transaction| transaction.chunks.is_some());
+        let Some(transaction) = begun.filter(|transaction| transaction.refusal.is_none()) else {
+            return false;
+        };
         if let Some(exchange) = self.exchanges.back_mut()
             && matches!(exchange.effect, Effect::Chunk(_))
         {
@@ -119,7 +144,9 @@ impl Session {
     }
 
     pub(super) fn take_body(&mut self, input: &mut BytesMut, now: Instant) -> bool {
-        let State::ExpectBody(body) = &mut self.state else { return false };
+        let State::ExpectBody(body) = &mut self.state else {
+            return false;
+        };
         let before = input.len();
         let decoded = body.decoder.decode(input);
         let taken = (before - input.len()) as u64;
@@ -134,8 +161,12 @@ impl Session {
                 Ok(()) => self.actions.push_back(Action::Content(decoded.content)),
                 Err(fault) => {
                     let reply = replies::content_fault(fault);
-                    self.actions.push_back(Action::ContentRefused(reply.clone()));
-                    body.refusal = Some(Refusal { reply, close: smuggling(fault) });
+                    self.actions
+                        .push_back(Action::ContentRefused(reply.clone()));
+                    body.refusal = Some(Refusal {
+                        reply,
+                        close: smuggling(fault),
+                    });
                 }
             }
         } else {
@@ -150,14 +181,19 @@ impl Session {
     }
 
     pub(super) fn take_chunk(&mut self, input: &mut BytesMut, now: Instant) -> bool {
-        let State::ExpectChunk(expect) = &mut self.state else { return false };
+        let State::ExpectChunk(expect) = &mut self.state else {
+            return false;
+        };
         let octets = expect.decoder.decode(input);
         if octets.is_empty() {
             return false;
         }
         self.counters.content_octets += octets.len() as u64;
         self.clock.note_content(octets.len() as u64, now);
-        let check = self.transaction.as_mut().and_then(|transaction| transaction.chunks.as_mut());
+        let check = self
+            .transaction
+            .as_mut()
+            .and_then(|transaction| transaction.chunks.as_mut());
         if expect.refused == Refused::No
             && let Some(check) = check
         {
@@ -172,19 +208,26 @@ impl Session {
 
     /// Replies to the chunk if all of it was taken.
     pub(super) fn end_chunk_if_done(&mut self, now: Instant) {
-        let State::ExpectChunk(expect) = &self.state else { return };
+        let State::ExpectChunk(expect) = &self.state else {
+            return;
+        };
         if !expect.decoder.is_done() {
             return;
         }
         let (chunk, id) = (expect.chunk, expect.id);
-        let check = self.transaction.as_ref().and_then(|transaction| transaction.chunks.as_ref());
+        let check = self
+            .transaction
+            .as_ref()
+            .and_then(|transaction| transaction.chunks.as_ref());
         if expect.refused == Refused::No
             && chunk.last
             && let Some(Err(fault)) = check.map(ContentCheck::finish)
         {
             self.refuse_faulty_chunk(fault);
         }
-        let State::ExpectChunk(expect) = &self.state else { return };
+        let State::ExpectChunk(expect) = &self.state else {
+            return;
+        };
         if expect.refused != Refused::No {
             self.end_refused_chunk(None, now);
         } else if chunk.last {
@@ -209,10 +252,16 @@ impl Session {
     /// A refused chunk ends the transaction: no later one may pass for the beginning of the message. Those that the
     /// client has sent already are answered 503. Over LMTP the last chunk is answered for each recipient.
     fn end_refused_chunk(&mut self, close: Option<CloseReason>, now: Instant) {
-        let State::ExpectChunk(expect) = std::mem::replace(&mut self.state, State::ExpectCommand) else { return };
-        let close = close.or((expect.reply.code().value() == 421).then_some(CloseReason::Disconnected));
+        let State::ExpectChunk(expect) = std::mem::replace(&mut self.state, State::ExpectCommand)
+        else {
+            return;
+        };
+        let close =
+            close.or((expect.reply.code().value() == 421).then_some(CloseReason::Disconnected));
         let transaction = self.transaction.take();
-        let recipients = transaction.as_ref().map_or(0, |transaction| transaction.recipients);
+        let recipients = transaction
+            .as_ref()
+            .map_or(0, |transaction| transaction.recipients);
         let each = self.config.protocol == Protocol::Lmtp && expect.chunk.last && recipients > 0;
         let count = if each { recipients } else { 1 };
         self.chunk_failed = true;
@@ -224,7 +273,10 @@ impl Session {
                 self.actions.push_back(Action::TransactionReset);
             }
             for _ in 0..count {
-                self.push_reply(ReplyTo::Command(Some(expect.id), Verb::Bdat), expect.reply.clone());
+                self.push_reply(
+                    ReplyTo::Command(Some(expect.id), Verb::Bdat),
+                    expect.reply.clone(),
+                );
             }
         }
         self.after_chunk(close, now);
@@ -240,7 +292,9 @@ impl Session {
     }
 
     fn end_body(&mut self, now: Instant) {
-        let State::ExpectBody(body) = &self.state else { return };
+        let State::ExpectBody(body) = &self.state else {
+            return;
+        };
         if body.refusal.is_some() {
             self.end_refused_body(None, now);
         } else {
@@ -250,11 +304,17 @@ impl Session {
 
     /// Replies to a refused DATA body; over LMTP for each recipient.
     fn end_refused_body(&mut self, close: Option<CloseReason>, now: Instant) {
-        let State::ExpectBody(body) = std::mem::replace(&mut self.state, State::ExpectCommand) else { return };
+        let State::ExpectBody(body) = std::mem::replace(&mut self.state, State::ExpectCommand)
+        else {
+            return;
+        };
         let Some(refusal) = body.refusal else { return };
         self.counters.messages_refused += 1;
         let lmtp = self.config.protocol == Protocol::Lmtp;
-        let recipients = self.transaction.as_ref().map_or(0, |transaction| transaction.recipients);
+        let recipients = self
+            .transaction
+            .as_ref()
+            .map_or(0, |transaction| transaction.recipients);
         self.push_refusals(if lmtp { recipients } else { 1 }, lmtp, &refusal.reply);
         self.end_message(close.or(refusal.close), now);
     }
@@ -266,7 +326,9 @@ impl Session {
     }
 
     fn ask_about_message(&mut self) {
-        let Some(transaction) = &self.transaction else { return };
+        let Some(transaction) = &self.transaction else {
+            return;
+        };
         let (check, chunked) = match (&self.state, &transaction.chunks) {
             (State::ExpectBody(body), _) => (&body.check, false),
             (_, Some(check)) => (check, true),
@@ -283,7 +345,11 @@ impl Session {
         self.state = State::ExpectMessageVerdict { id };
         self.actions.push_back(Action::ContentEnd);
         let prospect = Prospect::Accept(Ask::MessageEnd(end));
-        self.actions.push_back(Action::Ask(Question { id, line: None, prospect }));
+        self.actions.push_back(Action::Ask(Question {
+            id,
+            line: None,
+            prospect,
+        }));
     }
 }
 

@@ -18,7 +18,12 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) const fn new(now: Instant) -> Self {
-        Self { command_since: now, content_at: now, window_start: now, window_octets: 0 }
+        Self {
+            command_since: now,
+            content_at: now,
+            window_start: now,
+            window_octets: 0,
+        }
     }
 
     /// From now on a command is awaited. Parts of one do not move this.
@@ -39,7 +44,10 @@ impl Clock {
     }
 
     pub(super) fn command_deadline(&self, limits: &Limits) -> (Instant, TimeoutReason) {
-        (self.command_since + limits.command_timeout, TimeoutReason::Command)
+        (
+            self.command_since + limits.command_timeout,
+            TimeoutReason::Command,
+        )
     }
 
     pub(super) fn content_deadline(&self, limits: &Limits) -> (Instant, TimeoutReason) {
@@ -47,13 +55,18 @@ impl Clock {
         if limits.body_rate_min == 0 {
             return idle;
         }
-        let slow = (self.window_start + BODY_RATE_WINDOW, TimeoutReason::BodyRate);
+        let slow = (
+            self.window_start + BODY_RATE_WINDOW,
+            TimeoutReason::BodyRate,
+        );
         if slow.0 < idle.0 { slow } else { idle }
     }
 
     /// At the end of a window: whether enough came in it. Then the next one begins.
     pub(super) const fn window_passed(&mut self, limits: &Limits, now: Instant) -> bool {
-        let wanted = limits.body_rate_min.saturating_mul(BODY_RATE_WINDOW.as_secs());
+        let wanted = limits
+            .body_rate_min
+            .saturating_mul(BODY_RATE_WINDOW.as_secs());
         let enough = self.window_octets >= wanted;
         self.window_start = now;
         self.window_octets = 0;

@@ -50,7 +50,10 @@ pub(super) enum Effect {
 impl Effect {
     /// Whether a sink or the caller may only refuse it, the accepting reply being the session's own.
     pub(super) const fn is_refusable_only(self) -> bool {
-        matches!(self, Self::StartTls | Self::Data | Self::Chunk(_) | Self::Rset | Self::Quit)
+        matches!(
+            self,
+            Self::StartTls | Self::Data | Self::Chunk(_) | Self::Rset | Self::Quit
+        )
     }
 }
 

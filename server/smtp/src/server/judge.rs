@@ -8,7 +8,9 @@ use super::exchange::Effect;
 use super::question::{Ask, Prospect};
 use super::replies;
 use super::session::Session;
-use crate::command::{Chunk, Command, CommandError, Extensions, Hello, HelloKind, Mail, Rcpt, Verb};
+use crate::command::{
+    Chunk, Command, CommandError, Extensions, Hello, HelloKind, Mail, Rcpt, Verb,
+};
 use crate::parameters::Body;
 use crate::reply::Reply;
 
@@ -22,15 +24,28 @@ pub(super) struct Judgement {
 
 impl Judgement {
     fn accept(ask: Ask, effect: Effect, own: Reply) -> Self {
-        Self { prospect: Prospect::Accept(ask), effect, own, close: None }
+        Self {
+            prospect: Prospect::Accept(ask),
+            effect,
+            own,
+            close: None,
+        }
     }
 
     fn refuse(own: Reply) -> Self {
-        Self { prospect: Prospect::Refuse(own.clone()), effect: Effect::Nothing, own, close: None }
+        Self {
+            prospect: Prospect::Refuse(own.clone()),
+            effect: Effect::Nothing,
+            own,
+            close: None,
+        }
     }
 
     fn refuse_and_close(own: Reply, reason: CloseReason) -> Self {
-        Self { close: Some(reason), ..Self::refuse(own) }
+        Self {
+            close: Some(reason),
+            ..Self::refuse(own)
+        }
     }
 }
 
@@ -43,13 +58,19 @@ impl Session {
         }
         let extensions = Extensions {
             offered: self.greeted_extended(),
-            smtp_utf8: self.transaction.as_ref().is_some_and(|transaction| transaction.smtp_utf8),
+            smtp_utf8: self
+                .transaction
+                .as_ref()
+                .is_some_and(|transaction| transaction.smtp_utf8),
         };
         let command = match Command::parse(line, extensions) {
             Ok(command) => command,
             // How many octets follow cannot be known, and they must not be read as commands.
             Err(error) if verb == Verb::Bdat => {
-                return Judgement::refuse_and_close(replies::command_error(error), CloseReason::ChunkUnknown);
+                return Judgement::refuse_and_close(
+                    replies::command_error(error),
+                    CloseReason::ChunkUnknown,
+                );
             }
             Err(error) => return Judgement::refuse(replies::command_error(error)),
         };
@@ -59,12 +80,26 @@ impl Session {
             Command::Rcpt(rcpt) => self.judge_rcpt(rcpt),
             Command::Data => self.judge_data(),
             Command::Bdat(chunk) => self.judge_chunk(chunk),
-            Command::StartTls => {
-                Judgement::accept(Ask::StartTls, Effect::StartTls, Reply::fixed(220, Some((0, 0)), "Ready for TLS"))
-            }
-            Command::Rset => Judgement::accept(Ask::Rset, Effect::Rset, Reply::fixed(250, Some((0, 0)), "Forgotten")),
-            Command::Noop(_) => Judgement::accept(Ask::Noop, Effect::Nothing, Reply::fixed(250, Some((0, 0)), "OK")),
-            Command::Quit => Judgement::accept(Ask::Quit, Effect::Quit, Reply::fixed(221, Some((0, 0)), "Bye")),
+            Command::StartTls => Judgement::accept(
+                Ask::StartTls,
+                Effect::StartTls,
+                Reply::fixed(220, Some((0, 0)), "Ready for TLS"),
+            ),
+            Command::Rset => Judgement::accept(
+                Ask::Rset,
+                Effect::Rset,
+                Reply::fixed(250, Some((0, 0)), "Forgotten"),
+            ),
+            Command::Noop(_) => Judgement::accept(
+                Ask::Noop,
+                Effect::Nothing,
+                Reply::fixed(250, Some((0, 0)), "OK"),
+            ),
+            Command::Quit => Judgement::accept(
+                Ask::Quit,
+                Effect::Quit,
+                Reply::fixed(221, Some((0, 0)), "Bye"),
+            ),
             Command::Vrfy(argument) => Judgement::accept(
                 Ask::Vrfy(argument),
                 Effect::Nothing,
@@ -75,8 +110,12 @@ impl Session {
                 Effect::Nothing,
                 Reply::fixed(214, Some((0, 0)), "See RFC 5321; this is Postern"),
             ),
-            Command::Expn(_) => Judgement::refuse(replies::not_available("EXPN is not available here")),
-            Command::Auth(_) => Judgement::refuse(replies::not_available("AUTH is not available here")),
+            Command::Expn(_) => {
+                Judgement::refuse(replies::not_available("EXPN is not available here"))
+            }
+            Command::Auth(_) => {
+                Judgement::refuse(replies::not_available("AUTH is not available here"))
+            }
         }
     }
 
@@ -85,11 +124,17 @@ impl Session {
         let lmtp = self.config.protocol == Protocol::Lmtp;
         let wrong = match verb {
             Verb::Helo | Verb::Ehlo if lmtp => {
-                return Some(Reply::fixed(500, Some((5, 1)), "This is LMTP, greet with LHLO"));
+                return Some(Reply::fixed(
+                    500,
+                    Some((5, 1)),
+                    "This is LMTP, greet with LHLO",
+                ));
             }
             Verb::Lhlo if !lmtp => return Some(replies::command_error(CommandError::UnknownVerb)),
             Verb::StartTls if self.transport.tls => "TLS is active already",
-            Verb::StartTls if !self.config.starttls => return Some(replies::not_available("STARTTLS is not available")),
+            Verb::StartTls if !self.config.starttls => {
+                return Some(replies::not_available("STARTTLS is not available"));
+            }
             Verb::Mail | Verb::StartTls if self.hello.is_none() && lmtp => "Greet with LHLO first",
             Verb::Mail if self.hello.is_none() => "Greet with EHLO first",
             Verb::StartTls if !self.greeted_extended() => "Greet with EHLO first",
@@ -103,32 +148,56 @@ impl Session {
     }
 
     fn judge_hello(&self, hello: Hello) -> Judgement {
-        let reply = replies::hello(hello.kind, &self.config, &self.limits, self.offers_starttls());
+        let reply = replies::hello(
+            hello.kind,
+            &self.config,
+            &self.limits,
+            self.offers_starttls(),
+        );
         let kind = hello.kind;
         Judgement::accept(Ask::Hello(hello), Effect::Hello(kind), reply)
     }
 
     fn judge_mail(&self, mail: Mail) -> Judgement {
         if self.counters.transactions >= self.limits.messages_per_session {
-            let reply = replies::closing(&self.config, (7, 0), "Too many messages in this session, connect again");
+            let reply = replies::closing(
+                &self.config,
+                (7, 0),
+                "Too many messages in this session, connect again",
+            );
             return Judgement::refuse_and_close(reply, CloseReason::Messages);
         }
-        if mail.parameters.size.is_some_and(|size| size > self.limits.max_message_size) {
+        if mail
+            .parameters
+            .size
+            .is_some_and(|size| size > self.limits.max_message_size)
+        {
             return Judgement::refuse(replies::too_large());
         }
         let effect = Effect::Mail {
             body: mail.parameters.body.unwrap_or_default(),
             smtp_utf8: mail.parameters.smtp_utf8,
         };
-        Judgement::accept(Ask::Mail(mail), effect, Reply::fixed(250, Some((1, 0)), "Sender OK"))
+        Judgement::accept(
+            Ask::Mail(mail),
+            effect,
+            Reply::fixed(250, Some((1, 0)), "Sender OK"),
+        )
     }
 
     fn judge_rcpt(&self, rcpt: Rcpt) -> Judgement {
-        let recipients = self.transaction.as_ref().map_or(0, |transaction| transaction.recipients);
+        let recipients = self
+            .transaction
+            .as_ref()
+            .map_or(0, |transaction| transaction.recipients);
         if recipients >= self.limits.recipients {
             return Judgement::refuse(Reply::fixed(452, Some((5, 3)), "Too many recipients"));
         }
-        Judgement::accept(Ask::Rcpt(rcpt), Effect::Rcpt, Reply::fixed(250, Some((1, 5)), "Recipient OK"))
+        Judgement::accept(
+            Ask::Rcpt(rcpt),
+            Effect::Rcpt,
+            Reply::fixed(250, Some((1, 5)), "Recipient OK"),
+        )
     }
 
     fn judge_data(&self) -> Judgement {
@@ -144,14 +213,25 @@ impl Session {
         if transaction.recipients == 0 {
             return Judgement::refuse(replies::sequence("RCPT comes first"));
         }
-        Judgement::accept(Ask::Data, Effect::Data, Reply::fixed(354, None, "End the message with a dot on a line of its own"))
+        Judgement::accept(
+            Ask::Data,
+            Effect::Data,
+            Reply::fixed(354, None, "End the message with a dot on a line of its own"),
+        )
     }
 
     /// The effect stays even with a refusal: the octets that follow are taken in any case.
     fn judge_chunk(&self, chunk: Chunk) -> Judgement {
         let effect = Effect::Chunk(chunk);
-        let refuse = |reply| Judgement { effect, ..Judgement::refuse(reply) };
-        let Some(transaction) = self.transaction.as_ref().filter(|_| self.greeted_extended()) else {
+        let refuse = |reply| Judgement {
+            effect,
+            ..Judgement::refuse(reply)
+        };
+        let Some(transaction) = self
+            .transaction
+            .as_ref()
+            .filter(|_| self.greeted_extended())
+        else {
             return refuse(replies::sequence("MAIL comes first"));
         };
         if let Some(refusal) = &transaction.refusal {
@@ -163,12 +243,22 @@ impl Session {
         if transaction.recipients == 0 {
             return refuse(replies::sequence("RCPT comes first"));
         }
-        let so_far = transaction.chunks.as_ref().map_or(0, crate::content::ContentCheck::size);
+        let so_far = transaction
+            .chunks
+            .as_ref()
+            .map_or(0, crate::content::ContentCheck::size);
         if so_far.saturating_add(chunk.size) > self.limits.max_message_size {
             return refuse(replies::too_large());
         }
         let reply = Reply::fixed(250, Some((0, 0)), format!("{} octets received", chunk.size));
-        Judgement::accept(Ask::Bdat { chunk, first: transaction.chunks.is_none() }, effect, reply)
+        Judgement::accept(
+            Ask::Bdat {
+                chunk,
+                first: transaction.chunks.is_none(),
+            },
+            effect,
+            reply,
+        )
     }
 
     pub(super) fn greeted_extended(&self) -> bool {
@@ -180,6 +270,8 @@ impl Session {
     }
 
     fn has_chunks(&self) -> bool {
-        self.transaction.as_ref().is_some_and(|transaction| transaction.chunks.is_some())
+        self.transaction
+            .as_ref()
+            .is_some_and(|transaction| transaction.chunks.is_some())
     }
 }

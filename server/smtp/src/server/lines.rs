@@ -34,8 +34,15 @@ impl Session {
         if input.is_empty() || !self.may_take(input) {
             return false;
         }
-        if self.counters.commands == 0 && input.first().is_some_and(|first| !first.is_ascii_alphabetic()) {
-            self.refuse_session(Reply::fixed(554, Some((5, 0)), "This is not SMTP"), CloseReason::NotSmtp);
+        if self.counters.commands == 0
+            && input
+                .first()
+                .is_some_and(|first| !first.is_ascii_alphabetic())
+        {
+            self.refuse_session(
+                Reply::fixed(554, Some((5, 0)), "This is not SMTP"),
+                CloseReason::NotSmtp,
+            );
             return true;
         }
         match self.next_line(input) {
@@ -82,7 +89,9 @@ impl Session {
     /// A line may be taken if all before it are answered; RCPT also while other RCPTs wait for their answers, as
     /// long as it is certain that the limit of recipients is not what will refuse it.
     fn may_take(&mut self, input: &BytesMut) -> bool {
-        let Some(last) = self.exchanges.back_mut() else { return true };
+        let Some(last) = self.exchanges.back_mut() else {
+            return true;
+        };
         if last.verb == Some(Verb::Data) || last.effect == Effect::StartTls {
             // The client talks before it heard 354, or 220.
             last.refuse_premature();
@@ -91,17 +100,29 @@ impl Session {
             return false;
         }
         let open = self.exchanges.len();
-        let recipients = self.transaction.as_ref().map_or(0, |transaction| transaction.recipients as usize);
+        let recipients = self
+            .transaction
+            .as_ref()
+            .map_or(0, |transaction| transaction.recipients as usize);
         let certain = recipients + open < self.limits.recipients as usize;
         certain
             && open < self.limits.recipients_in_flight
-            && self.exchanges.iter().all(|exchange| exchange.verb == Some(Verb::Rcpt))
-            && input.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"RCPT "))
+            && self
+                .exchanges
+                .iter()
+                .all(|exchange| exchange.verb == Some(Verb::Rcpt))
+            && input
+                .get(..5)
+                .is_some_and(|start| start.eq_ignore_ascii_case(b"RCPT "))
     }
 
     fn next_line(&self, input: &mut BytesMut) -> Line {
         let Some(lf) = memchr(b'\n', input) else {
-            return if input.len() > self.limits.command_line { Line::TooLong } else { Line::Incomplete };
+            return if input.len() > self.limits.command_line {
+                Line::TooLong
+            } else {
+                Line::Incomplete
+            };
         };
         if lf == 0 || input.get(lf - 1) != Some(&b'\r') {
             return Line::BareLf;
@@ -117,8 +138,14 @@ impl Session {
     fn handle_line(&mut self, line: Bytes, more_input: bool, now: Instant) {
         let verb = Verb::of(&line);
         let word = line.split(|&b| b == b' ').next().unwrap_or_default();
-        if HTTP_METHODS.iter().any(|method| word.eq_ignore_ascii_case(method)) {
-            self.refuse_session(Reply::fixed(554, Some((5, 0)), "This is not SMTP"), CloseReason::NotSmtp);
+        if HTTP_METHODS
+            .iter()
+            .any(|method| word.eq_ignore_ascii_case(method))
+        {
+            self.refuse_session(
+                Reply::fixed(554, Some((5, 0)), "This is not SMTP"),
+                CloseReason::NotSmtp,
+            );
             return;
         }
         self.counters.commands += 1;
@@ -127,15 +154,25 @@ impl Session {
             self.close(reason);
             return;
         }
-        self.replies_utf8 = self.transaction.as_ref().is_some_and(|transaction| transaction.smtp_utf8);
-        let pipelined_wrongly = more_input && (verb.ends_group() || !(self.greeted_extended() || verb == Verb::Bdat));
+        self.replies_utf8 = self
+            .transaction
+            .as_ref()
+            .is_some_and(|transaction| transaction.smtp_utf8);
+        let pipelined_wrongly =
+            more_input && (verb.ends_group() || !(self.greeted_extended() || verb == Verb::Bdat));
         if pipelined_wrongly {
             self.counters.pipelining_violations += 1;
         }
-        if is_junk(verb) || (self.hello.is_some() && matches!(verb, Verb::Helo | Verb::Ehlo | Verb::Lhlo)) {
+        if is_junk(verb)
+            || (self.hello.is_some() && matches!(verb, Verb::Helo | Verb::Ehlo | Verb::Lhlo))
+        {
             self.counters.junk += 1;
         }
-        let line = CommandLine { verb, raw: line, pipelined_wrongly };
+        let line = CommandLine {
+            verb,
+            raw: line,
+            pipelined_wrongly,
+        };
         if verb == Verb::Rcpt
             && let Some(transaction) = &mut self.transaction
         {
@@ -148,11 +185,15 @@ impl Session {
     /// What no more command is taken after.
     fn exhausted(&self) -> Option<(Reply, CloseReason)> {
         let (status, text, reason) = if self.shutting_down {
-            ((3, 2), "Service shutting down, try again later", CloseReason::Shutdown)
+            ((3, 2), super::session::SHUTTING_DOWN, CloseReason::Shutdown)
         } else if self.counters.errors >= self.limits.errors {
             ((7, 0), "Too many errors", CloseReason::Errors)
         } else if self.counters.junk >= self.limits.junk_commands {
-            ((7, 0), "Too many commands that do nothing", CloseReason::JunkCommands)
+            (
+                (7, 0),
+                "Too many commands that do nothing",
+                CloseReason::JunkCommands,
+            )
         } else {
             return None;
         };
@@ -179,10 +220,17 @@ impl Session {
             prospect = Prospect::Refuse(exchange.own.clone());
         }
         self.exchanges.push_back(exchange);
-        self.actions.push_back(Action::Ask(Question { id, line: Some(line), prospect }));
+        self.actions.push_back(Action::Ask(Question {
+            id,
+            line: Some(line),
+            prospect,
+        }));
     }
 }
 
 const fn is_junk(verb: Verb) -> bool {
-    matches!(verb, Verb::Noop | Verb::Rset | Verb::Vrfy | Verb::Expn | Verb::Help)
+    matches!(
+        verb,
+        Verb::Noop | Verb::Rset | Verb::Vrfy | Verb::Expn | Verb::Help
+    )
 }

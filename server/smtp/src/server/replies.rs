@@ -15,11 +15,20 @@ pub(super) fn greeting(config: &Config) -> Reply {
         Protocol::Smtp => "ESMTP",
         Protocol::Lmtp => "LMTP",
     };
-    Reply::fixed(220, None, format!("{} {protocol} Postern", config.hostname.key()))
+    Reply::fixed(
+        220,
+        None,
+        format!("{} {protocol} Postern", config.hostname.key()),
+    )
 }
 
 /// HELO: one line. EHLO and LHLO: the keywords (RFC 5321 4.1.1.1), SIZE and LIMITS with the numbers that hold.
-pub(super) fn hello(kind: HelloKind, config: &Config, limits: &super::Limits, starttls: bool) -> Reply {
+pub(super) fn hello(
+    kind: HelloKind,
+    config: &Config,
+    limits: &super::Limits,
+    starttls: bool,
+) -> Reply {
     let name = config.hostname.key().to_owned();
     if kind == HelloKind::Helo {
         return Reply::fixed(250, None, name);
@@ -30,7 +39,15 @@ pub(super) fn hello(kind: HelloKind, config: &Config, limits: &super::Limits, st
         limits.recipients.min(MAX_ANNOUNCED),
         limits.messages_per_session.min(MAX_ANNOUNCED),
     );
-    let keywords = ["PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "CHUNKING", "BINARYMIME", "DSN"];
+    let keywords = [
+        "PIPELINING",
+        "8BITMIME",
+        "SMTPUTF8",
+        "ENHANCEDSTATUSCODES",
+        "CHUNKING",
+        "BINARYMIME",
+        "DSN",
+    ];
     let lines = keywords.map(ReplyText::fixed).into_iter();
     Reply::fixed(250, None, name)
         .and_lines(lines)
@@ -40,10 +57,14 @@ pub(super) fn hello(kind: HelloKind, config: &Config, limits: &super::Limits, st
 
 pub(super) fn command_error(error: CommandError) -> Reply {
     match error {
-        CommandError::Control => Reply::fixed(500, Some((5, 2)), "Control character in the command"),
+        CommandError::Control => {
+            Reply::fixed(500, Some((5, 2)), "Control character in the command")
+        }
         CommandError::Utf8 => Reply::fixed(500, Some((5, 2)), "Ill-formed UTF-8 in the command"),
         CommandError::UnknownVerb => Reply::fixed(500, Some((5, 1)), "Command not recognized"),
-        CommandError::Syntax(syntax) => Reply::fixed(501, Some((5, 4)), format!("Syntax: {syntax}")),
+        CommandError::Syntax(syntax) => {
+            Reply::fixed(501, Some((5, 4)), format!("Syntax: {syntax}"))
+        }
         CommandError::Sender(error) => address_error(error, (1, 7), "Sender refused"),
         CommandError::Recipient(error) => address_error(error, (1, 3), "Recipient refused"),
         CommandError::Parameter(error) => parameter_error(error),
@@ -59,7 +80,11 @@ fn address_error(error: AddressError, status: (u16, u16), what: &str) -> Reply {
 }
 
 fn parameter_error(error: ParameterError) -> Reply {
-    let code = if error == ParameterError::Unknown { 555 } else { 501 };
+    let code = if error == ParameterError::Unknown {
+        555
+    } else {
+        501
+    };
     Reply::fixed(code, Some((5, 4)), format!("Parameters refused: {error}"))
 }
 
@@ -67,7 +92,9 @@ pub(super) fn content_fault(fault: ContentFault) -> Reply {
     match fault {
         ContentFault::BareCr => Reply::fixed(550, Some((5, 2)), "Message refused: bare CR in it"),
         ContentFault::BareLf => Reply::fixed(550, Some((5, 2)), "Message refused: bare LF in it"),
-        ContentFault::LineTooLong => Reply::fixed(554, Some((6, 0)), "Message refused: a line is too long"),
+        ContentFault::LineTooLong => {
+            Reply::fixed(554, Some((6, 0)), "Message refused: a line is too long")
+        }
         ContentFault::TooLarge => too_large(),
     }
 }
@@ -78,7 +105,11 @@ pub(super) fn too_large() -> Reply {
 
 /// A reply of 421: the session ends with it.
 pub(super) fn closing(config: &Config, status: (u16, u16), text: &str) -> Reply {
-    Reply::fixed(421, Some(status), format!("{} {text}", config.hostname.key()))
+    Reply::fixed(
+        421,
+        Some(status),
+        format!("{} {text}", config.hostname.key()),
+    )
 }
 
 pub(super) fn sequence(text: &'static str) -> Reply {

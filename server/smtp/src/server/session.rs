@@ -18,6 +18,8 @@ use crate::command::HelloKind;
 use crate::content::ContentLimits;
 use crate::reply::Reply;
 
+pub(super) const SHUTTING_DOWN: &str = "Service shutting down, try again later";
+
 /// What carries the session when it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Transport {
@@ -103,7 +105,11 @@ impl Session {
             close: None,
             settled: None,
         });
-        session.actions.push_back(Action::Ask(Question { id, line: None, prospect: Prospect::Accept(Ask::Greeting) }));
+        session.actions.push_back(Action::Ask(Question {
+            id,
+            line: None,
+            prospect: Prospect::Accept(Ask::Greeting),
+        }));
         session
     }
 
@@ -124,7 +130,9 @@ impl Session {
                 State::SkipLine { skipped } => self.skip_line(skipped, input, now),
                 State::ExpectBody(_) => self.take_body(input, now),
                 State::ExpectChunk(_) => self.take_chunk(input, now),
-                State::ExpectHandshake | State::ExpectMessageVerdict { .. } | State::Closed => false,
+                State::ExpectHandshake | State::ExpectMessageVerdict { .. } | State::Closed => {
+                    false
+                }
             };
             if !taken {
                 return progress;
@@ -140,7 +148,9 @@ impl Session {
 
     /// Tells the time. Call it when [`poll_timeout`](Self::poll_timeout) is due; before that it does nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let Some((deadline, reason)) = self.poll_timeout() else { return };
+        let Some((deadline, reason)) = self.poll_timeout() else {
+            return;
+        };
         if now < deadline {
             return;
         }
@@ -188,6 +198,13 @@ impl Session {
     /// next command, one whose message is arriving or being judged after the reply to that.
     pub fn shutdown(&mut self) {
         self.shutting_down = true;
+        if matches!(self.state, State::ExpectGreeting)
+            && let Some(greeting) = self.exchanges.front_mut()
+        {
+            greeting.acceptable = false;
+            greeting.own = replies::closing(&self.config, (3, 2), SHUTTING_DOWN);
+            greeting.close = Some(CloseReason::Shutdown);
+        }
         let idle = matches!(self.state, State::ExpectCommand) && self.exchanges.is_empty();
         if idle && self.transaction.is_none() {
             self.announce_shutdown();
@@ -211,7 +228,9 @@ impl Session {
             State::ExpectGreeting | State::ExpectMessageVerdict { .. } => Wants::Verdict,
             State::ExpectCommand => match self.exchanges.back() {
                 Some(last) if last.effect != Effect::Rcpt => Wants::Verdict,
-                Some(_) if self.exchanges.len() >= self.limits.recipients_in_flight => Wants::Verdict,
+                Some(_) if self.exchanges.len() >= self.limits.recipients_in_flight => {
+                    Wants::Verdict
+                }
                 _ => Wants::Input,
             },
             State::SkipLine { .. } | State::ExpectBody(_) | State::ExpectChunk(_) => Wants::Input,
@@ -226,8 +245,12 @@ impl Session {
     pub fn poll_timeout(&self) -> Option<(Instant, TimeoutReason)> {
         match &self.state {
             State::ExpectCommand if !self.exchanges.is_empty() => None,
-            State::ExpectCommand | State::SkipLine { .. } => Some(self.clock.command_deadline(&self.limits)),
-            State::ExpectBody(_) | State::ExpectChunk(_) => Some(self.clock.content_deadline(&self.limits)),
+            State::ExpectCommand | State::SkipLine { .. } => {
+                Some(self.clock.command_deadline(&self.limits))
+            }
+            State::ExpectBody(_) | State::ExpectChunk(_) => {
+                Some(self.clock.content_deadline(&self.limits))
+            }
             State::ExpectGreeting
             | State::ExpectHandshake
             | State::ExpectMessageVerdict { .. }
@@ -265,7 +288,10 @@ impl Session {
     }
 
     pub(super) fn content_limits(&self) -> ContentLimits {
-        ContentLimits { line_length: self.limits.line_length, size: self.limits.max_message_size }
+        ContentLimits {
+            line_length: self.limits.line_length,
+            size: self.limits.max_message_size,
+        }
     }
 
     pub(super) fn push_reply(&mut self, to: ReplyTo, reply: Reply) {
@@ -279,7 +305,7 @@ impl Session {
     }
 
     pub(super) fn announce_shutdown(&mut self) {
-        let reply = replies::closing(&self.config, (3, 2), "Service shutting down, try again later");
+        let reply = replies::closing(&self.config, (3, 2), SHUTTING_DOWN);
         self.refuse_session(reply, CloseReason::Shutdown);
     }
 

@@ -1,0 +1,10 @@
+//! The server's session machine, driven by scripts on a virtual clock.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod answers;
+mod attacks;
+mod chunks;
+mod conformance;
+mod driver;
+mod limits;
+mod pieces;
