@@ -77,7 +77,7 @@ async fn content_is_pushed_while_it_arrives_and_ends_with_its_digests() {
 async fn a_prefix_is_no_more_than_asked_for_and_the_end_is_still_told() {
     for (depth, wanted) in [(BodyDepth::Prefix(4), &b"0123"[..]), (BodyDepth::Headers, &b""[..])] {
         let sink = TestSink::start(16, at_the_end).await;
-        let rig = Rig::new(vec![Bound { body: depth, ..full(&sink) }]);
+        let rig = Rig::new(vec![Bound { body: depth, reads: &["headers"], ..full(&sink) }]);
         let scope = rig.session();
         let id = with_recipient(&scope).await;
         let content = Growing::new();
@@ -182,19 +182,26 @@ async fn credit_bounds_what_is_pushed_on_a_shared_stream() {
 #[tokio::test]
 async fn a_sink_that_does_not_read_holds_little_memory_and_no_other_session() {
     for instances in [1, 64] {
-        let sink = TestSink::start(instances, agreeable).await;
+        let sink = TestSink::start(instances, |frame, replies| match frame.question() {
+            Some(event) if matches!(event.kind, Some(pb::event::Kind::InboundMessage(_))) => replies.turn_deaf(),
+            Some(event) => replies.proceed(event.event_id),
+            None => {}
+        })
+        .await;
         let mut bound = full(&sink);
         bound.events = &["inbound.message", "inbound.connect"];
         bound.timeout = Duration::from_millis(300);
         let rig = Rig::new(vec![bound]);
-        let scope = rig.session();
+        let (scope, other) = (rig.session(), rig.session());
         let id = with_recipient(&scope).await;
         assert_eq!(scope.connect(&budget()).await.decision, Decision::Proceed);
-        sink.turn_deaf();
         let content = Growing::new();
         content.grow(&vec![b'x'; 25 << 20]);
         content.finish();
-        let ruling = scope.message(incoming(id, &content), &budget()).finish(&budget()).await;
+        let stuck = tokio::spawn(scope.message(incoming(id, &content), &budget()).finish(&budget()));
+        sink.until(|frames| frames.iter().any(|frame| matches!(frame.kind, In::Event(_)) && frame.question().is_some_and(|event| event.event_id == 2))).await;
+        assert_eq!(other.connect(&budget()).await.decision, Decision::Proceed);
+        let ruling = stuck.await.unwrap();
         assert_eq!(ruling.ruling.failures.first().unwrap().fault.kind, FaultKind::Timeout);
         let read = content.read.load(Ordering::Relaxed);
         // What the pump has read is in our queue, in HTTP/2's window or at the sink: never the whole body.
@@ -212,6 +219,7 @@ async fn an_early_refusal_is_known_before_the_end_and_stops_everything() {
     .await;
     let watching = TestSink::start(16, |_, _| {}).await;
     let rig = Rig::new(vec![full(&refusing), full(&watching)]);
+    rig.connected(2).await;
     let scope = rig.session();
     let id = with_recipient(&scope).await;
     let content = Growing::new();
@@ -254,7 +262,7 @@ async fn headers_are_a_question_of_their_own_whose_edits_the_message_shows() {
             Some(pb::event::Kind::InboundHeaders(headers)) => {
                 assert_eq!(headers.headers.as_ref().unwrap().fields.len(), 2);
                 let insert = pb::InsertHeader {
-                    place: Some(pb::insert_header::Place::First(pb::HeaderEdge {})),
+                    place: Some(pb::HeaderPlace { kind: Some(pb::header_place::Kind::First(pb::FirstPlace {})) }),
                     name: "X-New".into(),
                     value: "yes".into(),
                 };

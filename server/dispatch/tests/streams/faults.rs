@@ -202,10 +202,7 @@ async fn another_replica_is_asked_when_one_dies_with_the_question() {
     let mut bound = Bound::to(&bad, &["inbound.connect"]);
     bound.endpoints.push(good.endpoint.clone());
     let rig = Rig::new(vec![bound]);
-    rig.dispatcher.warm_up();
-    while rig.notes.count("up") < 2 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    rig.connected(2).await;
     for _ in 0..20 {
         assert_eq!(rig.session().connect(&budget()).await.decision, Decision::Proceed, "{:?}", rig.notes.all());
     }

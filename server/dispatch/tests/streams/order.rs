@@ -122,6 +122,7 @@ async fn a_refusal_cancels_those_behind_it_and_the_first_in_order_decides() {
         Bound::to(&refusing, &["inbound.connect"]),
         Bound::to(&silent, &["inbound.connect"]),
     ]);
+    rig.connected(2).await;
     let ruling = rig.session().connect(&budget()).await;
     assert!(matches!(ruling.decision, Decision::Reject(_)));
     assert_eq!(&*ruling.by.unwrap().binding, "binding0");

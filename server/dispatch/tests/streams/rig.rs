@@ -119,6 +119,14 @@ impl Rig {
         Self { dispatcher, notes }
     }
 
+    /// Connects to all sinks and waits until so many can be used.
+    pub async fn connected(&self, replicas: usize) {
+        self.dispatcher.warm_up();
+        while self.notes.count("up") < replicas {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     pub fn session(&self) -> InboundScope {
         self.dispatcher.begin_session("mx", info())
     }

@@ -16,10 +16,9 @@ use tonic::{Request, Response, Status, Streaming};
 
 type Behaviour = dyn Fn(&Frame, &Replies) + Send + Sync;
 
-/// A frame that came, and on which stream.
+/// A frame that came.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    pub stream: usize,
     pub instance: u64,
     pub kind: In,
 }
@@ -43,9 +42,16 @@ pub struct Replies {
     out: mpsc::Sender<Result<AttachResponse, Status>>,
     instance: u64,
     hang_up: Arc<Notify>,
+    /// Frames of the stream are left on the network from here on.
+    deaf: Arc<AtomicBool>,
 }
 
 impl Replies {
+    /// Reads nothing more from this stream.
+    pub fn turn_deaf(&self) {
+        self.deaf.store(true, Ordering::Relaxed);
+    }
+
     pub fn send(&self, kind: Out) {
         self.out.try_send(Ok(AttachResponse { instance_id: self.instance, kind: Some(kind) })).unwrap();
     }
@@ -74,7 +80,7 @@ impl Replies {
 
     /// The same replies, for later.
     pub fn keep(&self) -> Self {
-        Self { out: self.out.clone(), instance: self.instance, hang_up: Arc::clone(&self.hang_up) }
+        Self { out: self.out.clone(), instance: self.instance, hang_up: Arc::clone(&self.hang_up), deaf: Arc::clone(&self.deaf) }
     }
 }
 
@@ -95,8 +101,6 @@ struct Inner {
     streams: AtomicUsize,
     frames: Mutex<Vec<Frame>>,
     came: Notify,
-    /// Frames are left on the network from here on.
-    deaf: AtomicBool,
 }
 
 /// A running sink.
@@ -176,17 +180,11 @@ impl TestSink {
             streams: AtomicUsize::new(0),
             frames: Mutex::new(Vec::new()),
             came: Notify::new(),
-            deaf: AtomicBool::new(false),
         });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let server = Server::start(listener, Arc::clone(&inner));
         Self { inner, endpoint, server: Arc::new(server) }
-    }
-
-    /// Reads no frames any more.
-    pub fn turn_deaf(&self) {
-        self.inner.deaf.store(true, Ordering::Relaxed);
     }
 
     /// Stops the server and drops its connections.
@@ -250,7 +248,6 @@ pub fn serve_on(
         streams: AtomicUsize::new(0),
         frames: Mutex::new(Vec::new()),
         came: Notify::new(),
-        deaf: AtomicBool::new(false),
     });
     Server::start(listener, inner)
 }
@@ -269,9 +266,9 @@ impl EventSink for Service {
         let first = frames.message().await?;
         let (out, replies) = mpsc::channel(4096);
         let inner = Arc::clone(&self.0);
-        let stream = inner.streams.fetch_add(1, Ordering::Relaxed);
+        inner.streams.fetch_add(1, Ordering::Relaxed);
         let hang_up = Arc::new(Notify::new());
-        let serving = serve(inner, stream, first, frames, out, Arc::clone(&hang_up));
+        let serving = serve(inner, first, frames, out, Arc::clone(&hang_up));
         tokio::spawn(async move {
             tokio::select! {
                 () = serving => {}
@@ -284,21 +281,21 @@ impl EventSink for Service {
 
 fn serve(
     inner: Arc<Inner>,
-    stream: usize,
     first: Option<AttachRequest>,
     mut frames: Streaming<AttachRequest>,
     out: mpsc::Sender<Result<AttachResponse, Status>>,
     hang_up: Arc<Notify>,
 ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     Box::pin(async move {
+        let deaf = Arc::new(AtomicBool::new(false));
         let mut next = first;
         while let Some(AttachRequest { instance_id, kind: Some(kind) }) = next {
-            let frame = Frame { stream, instance: instance_id, kind };
+            let frame = Frame { instance: instance_id, kind };
             inner.frames.lock().push(frame.clone());
             inner.came.notify_waiters();
-            let replies = Replies { out: out.clone(), instance: instance_id, hang_up: Arc::clone(&hang_up) };
+            let replies = Replies { out: out.clone(), instance: instance_id, hang_up: Arc::clone(&hang_up), deaf: Arc::clone(&deaf) };
             (inner.behaviour)(&frame, &replies);
-            while inner.deaf.load(Ordering::Relaxed) {
+            if deaf.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
             }
             next = frames.message().await.unwrap_or(None);
