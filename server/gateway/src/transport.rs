@@ -12,6 +12,7 @@ mod carrier;
 mod clock;
 mod core;
 mod encoding;
+mod held;
 mod job;
 mod judge;
 mod notification;
@@ -42,7 +43,6 @@ pub use self::schedule::{Next, Schedule};
 pub use self::worker::Worker;
 
 use self::core::{Core, orders};
-use self::slots::Source;
 use crate::delivery::Connector;
 
 /// The parts of a transport core, before they run.
@@ -72,20 +72,35 @@ impl Transport {
         threads: usize,
     ) -> Self {
         let room = orders(&settings);
-        let (senders, receivers): (Vec<_>, Vec<_>) = (0..threads.max(1)).map(|_| mpsc::channel(room)).unzip();
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            (0..threads.max(1)).map(|_| mpsc::channel(room)).unzip();
         let core = Arc::new(Core::new(settings, store, connector, tls, clock, senders));
         let workers = receivers
             .into_iter()
             .enumerate()
-            .map(|(place, orders)| Worker { core: Arc::clone(&core), place, orders })
+            .map(|(place, orders)| Worker {
+                core: Arc::clone(&core),
+                place,
+                orders,
+            })
             .collect();
-        let scanner = Scanner { core: Arc::clone(&core), workers: threads.max(1) };
-        Self { core, workers, scanner }
+        let scanner = Scanner {
+            core: Arc::clone(&core),
+            workers: threads.max(1),
+        };
+        Self {
+            core,
+            workers,
+            scanner,
+        }
     }
 
     /// The handle of a runtime thread.
     pub fn handle(&self, worker: usize) -> Handle {
-        Handle { core: Arc::clone(&self.core), worker }
+        Handle {
+            core: Arc::clone(&self.core),
+            worker,
+        }
     }
 }
 
@@ -93,7 +108,12 @@ impl Handle {
     /// Takes up a message that was just committed and is due, without reading it back from the spool. Never waits. If memory
     /// is full the message stays in the spool and is taken up from there. A message that is not due is left alone.
     pub fn accept(&self, stored: StoredMessage) {
-        self.core.begin(self.worker, stored, Source::Fresh);
+        self.core.begin(self.worker, stored);
+    }
+
+    /// How many messages are being worked on now, on all runtime threads.
+    pub fn in_memory(&self) -> usize {
+        self.core.slots.count()
     }
 }
 

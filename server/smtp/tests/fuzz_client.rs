@@ -48,26 +48,37 @@ fn act(session: &mut Session, now: Instant) -> usize {
 
 #[test]
 fn peer_says_anything() {
-    bolero::check!().with_type().for_each(|(lmtp, pieces): &(bool, Vec<Vec<u8>>)| {
-        let protocol = if *lmtp { Protocol::Lmtp } else { Protocol::Smtp };
-        let Ok(name) = ClientName::new("client.test") else { return };
-        let now = Instant::now();
-        let mut session = Session::new(Arc::new(Config::new(protocol, name)), false, now);
-        let mut input = BytesMut::from(&b"220 x\r\n250-x\r\n250 PIPELINING\r\n"[..]);
-        let (mut begun, mut ended) = (0, 0);
-        for piece in pieces {
-            input.extend_from_slice(piece);
-            session.handle_input(&mut input, now);
-            ended += act(&mut session, now);
-            assert!(input.len() <= 2048, "what is not understood does not pile up");
-            if session.send(transaction(), now).is_ok() {
-                begun += 1;
+    bolero::check!()
+        .with_type()
+        .for_each(|(lmtp, pieces): &(bool, Vec<Vec<u8>>)| {
+            let protocol = if *lmtp {
+                Protocol::Lmtp
+            } else {
+                Protocol::Smtp
+            };
+            let Ok(name) = ClientName::new("client.test") else {
+                return;
+            };
+            let now = Instant::now();
+            let mut session = Session::new(Arc::new(Config::new(protocol, name)), false, now);
+            let mut input = BytesMut::from(&b"220 x\r\n250-x\r\n250 PIPELINING\r\n"[..]);
+            let (mut begun, mut ended) = (0, 0);
+            for piece in pieces {
+                input.extend_from_slice(piece);
+                session.handle_input(&mut input, now);
+                ended += act(&mut session, now);
+                assert!(
+                    input.len() <= 2048,
+                    "what is not understood does not pile up"
+                );
+                if session.send(transaction(), now).is_ok() {
+                    begun += 1;
+                }
+                ended += act(&mut session, now);
             }
+            session.handle_eof();
             ended += act(&mut session, now);
-        }
-        session.handle_eof();
-        ended += act(&mut session, now);
-        assert_eq!(begun, ended, "every transaction has an end");
-        assert_eq!(session.wants(), Wants::Nothing);
-    });
+            assert_eq!(begun, ended, "every transaction has an end");
+            assert_eq!(session.wants(), Wants::Nothing);
+        });
 }

@@ -38,28 +38,41 @@ impl Attempted {
             Fate::Deferred => 4,
             Fate::Failed => 5,
         };
-        let status = Status { at, code: None, enhanced: Some((class, subject, detail)), text, remote: None };
+        let status = Status {
+            at,
+            code: None,
+            enhanced: Some((class, subject, detail)),
+            text,
+            remote: None,
+        };
         Self { fate, status }
     }
 
     /// The result of a transaction with a peer. `None`: the attempt says nothing of the message, since the connection had
     /// carried others before and was lost or closed before this one's content was through. Try again on another one.
-    pub fn from_peer(
-        delivery: &Delivery,
-        peer: &PeerFacts<'_>,
-        at: SystemTime,
-    ) -> Option<Self> {
+    pub fn from_peer(delivery: &Delivery, peer: &PeerFacts<'_>, at: SystemTime) -> Option<Self> {
         match delivery {
             Delivery::Accepted(response) => {
-                let fate = if peer.lmtp { Fate::Delivered } else { Fate::Relayed };
+                let fate = if peer.lmtp {
+                    Fate::Delivered
+                } else {
+                    Fate::Relayed
+                };
                 Some(Self::said(fate, response, peer.host, at))
             }
             Delivery::Refused { stage, response } => {
                 let closing = response.announces_close();
-                if peer.reused && closing && matches!(stage, Stage::Mail | Stage::Rset | Stage::Idle) {
+                if peer.reused
+                    && closing
+                    && matches!(stage, Stage::Mail | Stage::Rset | Stage::Idle)
+                {
                     return None;
                 }
-                let fate = if response.is_permanent() { Fate::Failed } else { Fate::Deferred };
+                let fate = if response.is_permanent() {
+                    Fate::Failed
+                } else {
+                    Fate::Deferred
+                };
                 Some(Self::said(fate, response, peer.host, at))
             }
             Delivery::Impossible(obstacle) => Some(Self::impossible(obstacle, at)),
@@ -74,7 +87,11 @@ impl Attempted {
     pub fn from_open_error(error: &OpenError, host: &str, at: SystemTime) -> Self {
         match error {
             OpenError::Connect(error) => {
-                let fate = if error.is_permanent() { Fate::Failed } else { Fate::Deferred };
+                let fate = if error.is_permanent() {
+                    Fate::Failed
+                } else {
+                    Fate::Deferred
+                };
                 let (subject, detail) = error.status();
                 Self::own(fate, subject, detail, error.to_string(), at)
             }
@@ -88,7 +105,11 @@ impl Attempted {
         match result {
             Ok(name) => Self::own(Fate::Delivered, 0, 0, format!("delivered as {name}"), at),
             Err(error) => {
-                let fate = if error.is_permanent() { Fate::Failed } else { Fate::Deferred };
+                let fate = if error.is_permanent() {
+                    Fate::Failed
+                } else {
+                    Fate::Deferred
+                };
                 let (subject, detail) = error.status();
                 Self::own(fate, subject, detail, error.to_string(), at)
             }
@@ -97,13 +118,19 @@ impl Attempted {
 
     fn said(fate: Fate, response: &Response, host: &str, at: SystemTime) -> Self {
         let class = (response.code / 100) as u8;
-        let enhanced = response
-            .enhanced
-            .map_or((class, 0, 0), |code| (code.class(), code.subject(), code.detail()));
+        let enhanced = response.enhanced.map_or((class, 0, 0), |code| {
+            (code.class(), code.subject(), code.detail())
+        });
         // A code of class 3 has no place in a status; it can only have come where another was due.
         let enhanced = matches!(class, 2 | 4 | 5).then_some(enhanced);
         let text = words(response);
-        let status = Status { at, code: Some(response.code), enhanced, text, remote: Some(host.to_owned()) };
+        let status = Status {
+            at,
+            code: Some(response.code),
+            enhanced,
+            text,
+            remote: Some(host.to_owned()),
+        };
         Self { fate, status }
     }
 
@@ -113,7 +140,11 @@ impl Attempted {
     }
 
     fn broken(failure: &Failure, host: &str, at: SystemTime) -> Self {
-        let fate = if failure.is_permanent() { Fate::Failed } else { Fate::Deferred };
+        let fate = if failure.is_permanent() {
+            Fate::Failed
+        } else {
+            Fate::Deferred
+        };
         match failure {
             Failure::Refused { response, .. } => {
                 let mut said = Self::said(fate, response, host, at);
@@ -166,7 +197,12 @@ fn words(response: &Response) -> String {
             .map(|c| if c.is_control() { '?' } else { c })
             .collect::<String>()
     });
-    lines.collect::<Vec<_>>().join("\n").chars().take(TEXT).collect()
+    lines
+        .collect::<Vec<_>>()
+        .join("\n")
+        .chars()
+        .take(TEXT)
+        .collect()
 }
 
 #[cfg(test)]
@@ -178,18 +214,35 @@ mod tests {
     const AT: SystemTime = SystemTime::UNIX_EPOCH;
 
     fn refused(stage: Stage, code: u16) -> Delivery {
-        let response = Response { code, enhanced: None, lines: vec![Bytes::from_static(b"no\x1bt now")] };
-        Delivery::Refused { stage, response: Arc::new(response) }
+        let response = Response {
+            code,
+            enhanced: None,
+            lines: vec![Bytes::from_static(b"no\x1bt now")],
+        };
+        Delivery::Refused {
+            stage,
+            response: Arc::new(response),
+        }
     }
 
     fn facts(reused: bool) -> PeerFacts<'static> {
-        PeerFacts { host: "mx.test", lmtp: false, reused }
+        PeerFacts {
+            host: "mx.test",
+            lmtp: false,
+            reused,
+        }
     }
 
     #[test]
     fn classes_decide_and_words_are_kept_without_controls() {
         let failed = Attempted::from_peer(&refused(Stage::Rcpt, 550), &facts(false), AT);
-        let Some(Attempted { fate: Fate::Failed, status }) = failed else { panic!("{failed:?}") };
+        let Some(Attempted {
+            fate: Fate::Failed,
+            status,
+        }) = failed
+        else {
+            panic!("{failed:?}")
+        };
         assert_eq!(status.enhanced, Some((5, 0, 0)));
         assert_eq!(status.text, "no?t now");
         let deferred = Attempted::from_peer(&refused(Stage::Rcpt, 450), &facts(false), AT);
@@ -201,9 +254,17 @@ mod tests {
         let closed = refused(Stage::Mail, 421);
         assert_eq!(Attempted::from_peer(&closed, &facts(true), AT), None);
         assert!(Attempted::from_peer(&closed, &facts(false), AT).is_some());
-        for (stage, told) in [(Stage::Mail, false), (Stage::Data, false), (Stage::ContentReply, true)] {
+        for (stage, told) in [
+            (Stage::Mail, false),
+            (Stage::Data, false),
+            (Stage::ContentReply, true),
+        ] {
             let broken = Delivery::Broken(Arc::new(Failure::Disconnected { stage }));
-            assert_eq!(Attempted::from_peer(&broken, &facts(true), AT).is_some(), told, "{stage}");
+            assert_eq!(
+                Attempted::from_peer(&broken, &facts(true), AT).is_some(),
+                told,
+                "{stage}"
+            );
         }
     }
 }

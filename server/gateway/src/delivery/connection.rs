@@ -129,7 +129,11 @@ impl Connection {
                 Turn::StartTls => connection = connection.encrypt(&peer.tls).await?,
                 Turn::Finished(_) => {}
                 Turn::Closed(failure) => {
-                    let abandoned = || Arc::new(Failure::Abandoned { stage: postern_smtp::client::Stage::Greeting });
+                    let abandoned = || {
+                        Arc::new(Failure::Abandoned {
+                            stage: postern_smtp::client::Stage::Greeting,
+                        })
+                    };
                     return Err(OpenError::Session {
                         address: connection.address,
                         failure: failure.unwrap_or_else(abandoned),
@@ -140,8 +144,17 @@ impl Connection {
     }
 
     async fn encrypt(self, tls: &Arc<ClientConfig>) -> Result<Self, OpenError> {
-        let Self { mut session, link, host, address, .. } = self;
-        let failed = |source| OpenError::Handshake { address: address.clone(), source };
+        let Self {
+            mut session,
+            link,
+            host,
+            address,
+            ..
+        } = self;
+        let failed = |source| OpenError::Handshake {
+            address: address.clone(),
+            source,
+        };
         let name = ServerName::try_from(host.clone())
             .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
         let handshake = TlsConnector::from(Arc::clone(tls)).connect(name, link);
@@ -196,7 +209,11 @@ impl Connection {
 
     /// Sends a message. Always comes to an end, by the time-outs of the configuration at the latest.
     /// `None`: the session was not ready, and nothing was sent.
-    pub async fn deliver(&mut self, transaction: Transaction, content: ContentReader) -> Option<Report> {
+    pub async fn deliver(
+        &mut self,
+        transaction: Transaction,
+        content: ContentReader,
+    ) -> Option<Report> {
         self.session.send(transaction, now()).ok()?;
         self.messages = self.messages.saturating_add(1);
         let mut content = Some(content);

@@ -21,12 +21,18 @@ pub struct ContentReader {
 impl ContentReader {
     /// The content that `version` makes of the original in `source`.
     pub fn new(version: &Version, source: Arc<dyn ReadAt>) -> Self {
-        Self { source, left: version.segments().into() }
+        Self {
+            source,
+            left: version.segments().into(),
+        }
     }
 
     /// The octets `range` of that content.
     pub fn range(version: &Version, range: Range<u64>, source: Arc<dyn ReadAt>) -> Self {
-        Self { source, left: version.segments_in(range).into() }
+        Self {
+            source,
+            left: version.segments_in(range).into(),
+        }
     }
 
     /// All that is left, in one piece. For content whose size is known to be small.

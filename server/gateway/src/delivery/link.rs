@@ -100,7 +100,10 @@ impl SystemConnector {
     }
 
     async fn tcp(&self, host: &str, port: u16, until: Instant) -> Result<Connected, ConnectError> {
-        let unresolved = |source| ConnectError::Resolve { host: host.to_owned(), source };
+        let unresolved = |source| ConnectError::Resolve {
+            host: host.to_owned(),
+            source,
+        };
         let addresses: Vec<SocketAddr> = timeout_at(until, lookup_host((host, port)))
             .await
             .map_err(|_| unresolved(io::ErrorKind::TimedOut.into()))?
@@ -123,7 +126,12 @@ impl SystemConnector {
         }
         let stream = match timeout_at(until, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(source)) => return Err(ConnectError::Refused { address: text, source }),
+            Ok(Err(source)) => {
+                return Err(ConnectError::Refused {
+                    address: text,
+                    source,
+                });
+            }
             Err(_) => return Err(ConnectError::TimedOut { address: text }),
         };
         if self.own.has_tcp(address, stream.local_addr().ok()) {
@@ -133,7 +141,10 @@ impl SystemConnector {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY refused");
         }
-        Ok(Connected { link: Box::new(stream), address: text })
+        Ok(Connected {
+            link: Box::new(stream),
+            address: text,
+        })
     }
 
     async fn unix(&self, path: &PathBuf, until: Instant) -> Result<Connected, ConnectError> {
@@ -142,7 +153,10 @@ impl SystemConnector {
             return Err(ConnectError::Own { address });
         }
         match timeout_at(until, UnixStream::connect(path)).await {
-            Ok(Ok(stream)) => Ok(Connected { link: Box::new(stream), address }),
+            Ok(Ok(stream)) => Ok(Connected {
+                link: Box::new(stream),
+                address,
+            }),
             Ok(Err(source)) => Err(ConnectError::Refused { address, source }),
             Err(_) => Err(ConnectError::TimedOut { address }),
         }

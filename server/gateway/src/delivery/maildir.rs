@@ -76,7 +76,10 @@ impl Maildir {
     pub fn new(template: PathBuf, hostname: &str) -> Self {
         // As the Maildir convention has it: these two would be read as a path and as a flag.
         let hostname = hostname.replace('/', "\\057").replace(':', "\\072");
-        Self { template, hostname: hostname.into() }
+        Self {
+            template,
+            hostname: hostname.into(),
+        }
     }
 
     /// Delivers a message to one recipient. Returns the file's name.
@@ -90,14 +93,20 @@ impl Maildir {
         mut content: ContentReader,
     ) -> Result<String, MaildirError> {
         let folder = self.folder(recipient).ok_or(MaildirError::Address)?;
-        let head = format!("Return-Path: {sender}\r\nDelivered-To: {}\r\n", bare(recipient));
+        let head = format!(
+            "Return-Path: {sender}\r\nDelivered-To: {}\r\n",
+            bare(recipient)
+        );
         let name = self.file_name();
         let (pieces, receiver) = mpsc::channel(PIECES);
         let shown = folder.clone();
         let file = name.clone();
-        let writer = tokio::task::spawn_blocking(move || write(&folder, &file, head.into(), receiver));
+        let writer =
+            tokio::task::spawn_blocking(move || write(&folder, &file, head.into(), receiver));
         let read = feed(&mut content, pieces).await;
-        let written = writer.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let written = writer
+            .await
+            .unwrap_or_else(|error| Err(io::Error::other(error)));
         // A reader that failed is why the writer did not finish.
         read.map_err(MaildirError::Content)?;
         if let Err(error) = &written {
@@ -131,7 +140,9 @@ impl Maildir {
 
     /// Unique on every host and for all time: the seconds are for people, the UUID is what counts.
     fn file_name(&self) -> String {
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
+        let seconds = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |age| age.as_secs());
         format!("{seconds}.{}.{}", Uuid::now_v7().simple(), self.hostname)
     }
 }
@@ -168,7 +179,10 @@ fn write(
     mut pieces: mpsc::Receiver<Bytes>,
 ) -> io::Result<()> {
     for part in ["tmp", "new", "cur"] {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder.join(part))?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder.join(part))?;
     }
     let temporary = folder.join("tmp").join(name);
     let result = write_file(&temporary, head, &mut pieces).and_then(|()| {
@@ -184,12 +198,12 @@ fn write(
     result
 }
 
-fn write_file(
-    path: &Path,
-    head: Bytes,
-    pieces: &mut mpsc::Receiver<Bytes>,
-) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+fn write_file(path: &Path, head: Bytes, pieces: &mut mpsc::Receiver<Bytes>) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     let mut small = io::BufWriter::with_capacity(64 * 1024, &mut file);
     small.write_all(&head)?;
     loop {
@@ -212,7 +226,9 @@ mod tests {
     fn folder(template: &str, address: &str) -> Option<String> {
         let recipient = ForwardPath::parse(format!("<{address}>").as_bytes(), true).unwrap();
         let maildir = Maildir::new(template.into(), "mx.test");
-        maildir.folder(&recipient).map(|path| path.to_str().unwrap().to_owned())
+        maildir
+            .folder(&recipient)
+            .map(|path| path.to_str().unwrap().to_owned())
     }
 
     #[test]
@@ -225,7 +241,15 @@ mod tests {
         ] {
             let path = (!path.is_empty()).then(|| path.to_owned());
             let parsed = ForwardPath::parse(format!("<{address}>").as_bytes(), true).is_ok();
-            assert_eq!(if parsed { folder("/m/{user}", address) } else { None }, path, "{address}");
+            assert_eq!(
+                if parsed {
+                    folder("/m/{user}", address)
+                } else {
+                    None
+                },
+                path,
+                "{address}"
+            );
         }
         let both = folder("/m/{domain}/{user}", "joe@EXAMPLE.test");
         assert_eq!(both.as_deref(), Some("/m/example.test/joe"));

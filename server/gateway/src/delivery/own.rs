@@ -38,7 +38,8 @@ impl OwnListeners {
             || local.is_some_and(|local| local.ip().to_canonical() == remote_ip);
         self.inner.read().tcp.iter().any(|own| {
             let own_ip = own.ip().to_canonical();
-            own.port() == remote.port() && (own_ip == remote_ip || (here && covers(own_ip, remote_ip)))
+            own.port() == remote.port()
+                && (own_ip == remote_ip || (here && covers(own_ip, remote_ip)))
         })
     }
 

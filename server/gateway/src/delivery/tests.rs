@@ -10,7 +10,8 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use postern_message::{
-    ClientFacts, Envelope, HeaderLimits, HeaderParser, Message, MessageId, Origin, Properties, Recipient, Version,
+    ClientFacts, Envelope, HeaderLimits, HeaderParser, Message, MessageId, Origin, Properties,
+    Recipient, Version,
 };
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_spool::ReadAt;

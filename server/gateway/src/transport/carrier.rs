@@ -10,7 +10,8 @@ use futures_util::future::join_all;
 use postern_message::{BodyKind, Envelope, Message, Notify, Return};
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_smtp::client::{
-    self, Body, ClientName, Config, Delivery, Protocol, Report, Ret, Stage, Timeouts, TlsUse, Transaction,
+    self, Body, ClientName, Config, Delivery, Protocol, Report, Ret, Stage, Timeouts, TlsUse,
+    Transaction,
 };
 use tokio::time::Instant;
 
@@ -21,12 +22,16 @@ use super::results::{self, Attempt};
 use super::settle::Outcome;
 use super::worker::Context;
 use crate::delivery::{
-    Attempted, Connection, ContentReader, Destination, Hop, HopAddress, Maildir, OpenError, Peer, PeerFacts,
+    Attempted, Connection, ContentReader, Destination, Hop, HopAddress, Maildir, OpenError, Peer,
+    PeerFacts,
 };
 
 /// Serves a queue until it is empty or the connection ends.
 pub(crate) async fn carry(context: Context, queue: Arc<Queue>) {
-    let place = Place { core: Arc::clone(&context.core), queue };
+    let place = Place {
+        core: Arc::clone(&context.core),
+        queue,
+    };
     match place.queue.destination() {
         Destination::Hop(hop) => carry_to_hop(&context, &place.queue, hop).await,
         Destination::Maildir(path) => carry_to_maildir(&context, &place.queue, path).await,
@@ -49,7 +54,9 @@ impl Drop for Place {
 async fn carry_to_hop(context: &Context, queue: &Arc<Queue>, hop: &Hop) {
     let shutdown = context.shutdown.begun();
     tokio::pin!(shutdown);
-    let Some(peer) = peer(&context.core, hop) else { return };
+    let Some(peer) = peer(&context.core, hop) else {
+        return;
+    };
     let opened = tokio::select! {
         opened = open(context, queue, &peer) => opened,
         () = &mut shutdown => return,
@@ -84,7 +91,11 @@ fn peer(core: &Core, hop: &Hop) -> Option<Peer> {
             return None;
         }
     };
-    let protocol = if hop.lmtp { Protocol::Lmtp } else { Protocol::Smtp };
+    let protocol = if hop.lmtp {
+        Protocol::Lmtp
+    } else {
+        Protocol::Smtp
+    };
     let mut config = Config::new(protocol, name);
     config.timeouts = Timeouts {
         greeting: settings.command_timeout,
@@ -96,7 +107,11 @@ fn peer(core: &Core, hop: &Hop) -> Option<Peer> {
     if matches!(hop.address, HopAddress::Unix(_)) {
         config.tls = TlsUse::Never;
     }
-    Some(Peer { hop: hop.clone(), config: Arc::new(config), tls: Arc::clone(&core.tls) })
+    Some(Peer {
+        hop: hop.clone(),
+        config: Arc::new(config),
+        tls: Arc::clone(&core.tls),
+    })
 }
 
 /// A connection, encrypted if that works. If it does not, then one without, since the alternative to opportunistic TLS is
@@ -124,7 +139,11 @@ async fn destination_down(context: &Context, queue: &Queue, hop: &Hop, error: &O
     tracing::warn!(destination = %hop, %error, waiting = groups.len(), "destination cannot be reached");
     let settled = groups.into_iter().map(|group| {
         let outcome = Outcome::Tried(why.clone());
-        let outcomes = group.recipients.iter().map(|&index| (index, outcome.clone())).collect();
+        let outcomes = group
+            .recipients
+            .iter()
+            .map(|&index| (index, outcome.clone()))
+            .collect();
         let attempt = Attempt::without_host(hop.to_string());
         async move { results::record(context, &group.job, outcomes, false, &attempt).await }
     });
@@ -132,13 +151,22 @@ async fn destination_down(context: &Context, queue: &Queue, hop: &Hop, error: &O
 }
 
 /// Sends one message to a group of its recipients, in as many transactions as the peer wants it in.
-async fn deliver(context: &Context, queue: &Queue, hop: &Hop, connection: &mut Connection, group: Group) {
+async fn deliver(
+    context: &Context,
+    queue: &Queue,
+    hop: &Hop,
+    connection: &mut Connection,
+    group: Group,
+) {
     let Group { job, recipients } = group;
     let mut left: VecDeque<usize> = recipients.into();
     let mut outcomes = Vec::with_capacity(left.len());
     let attempt = Attempt::new(hop.to_string(), connection.host(), connection.address());
     while !left.is_empty() && connection.is_ready() {
-        let most = connection.most_recipients().unwrap_or(RECIPIENTS).clamp(1, RECIPIENTS);
+        let most = connection
+            .most_recipients()
+            .unwrap_or(RECIPIENTS)
+            .clamp(1, RECIPIENTS);
         let part: Vec<usize> = left.drain(..most.min(left.len())).collect();
         let reused = connection.messages() > 0;
         let transaction = transaction(&job.message, &part);
@@ -147,7 +175,11 @@ async fn deliver(context: &Context, queue: &Queue, hop: &Hop, connection: &mut C
             left.extend(part);
             break;
         };
-        let facts = PeerFacts { host: connection.host(), lmtp: hop.lmtp, reused };
+        let facts = PeerFacts {
+            host: connection.host(),
+            lmtp: hop.lmtp,
+            reused,
+        };
         sort(&part, &report, &facts, context, &mut outcomes, &mut left);
     }
     let partly = !left.is_empty();
@@ -155,7 +187,10 @@ async fn deliver(context: &Context, queue: &Queue, hop: &Hop, connection: &mut C
         results::record(context, &job, outcomes, partly, &attempt).await;
     }
     if partly {
-        queue.put_back(Group { job, recipients: left.into() });
+        queue.put_back(Group {
+            job,
+            recipients: left.into(),
+        });
     }
 }
 
@@ -169,7 +204,10 @@ fn sort(
     left: &mut VecDeque<usize>,
 ) {
     let now = context.core.now();
-    let some_accepted = report.recipients.iter().any(|delivery| matches!(delivery, Delivery::Accepted(_)));
+    let some_accepted = report
+        .recipients
+        .iter()
+        .any(|delivery| matches!(delivery, Delivery::Accepted(_)));
     for (&index, delivery) in part.iter().zip(&report.recipients) {
         // RFC 5321 4.5.3.1.10: too many recipients for this transaction, not for the next.
         if some_accepted && is_too_many(delivery) {
@@ -185,8 +223,13 @@ fn sort(
 
 fn is_too_many(delivery: &Delivery) -> bool {
     match delivery {
-        Delivery::Refused { stage: Stage::Rcpt, response } => {
-            let code = response.enhanced.map(|code| (code.subject(), code.detail()));
+        Delivery::Refused {
+            stage: Stage::Rcpt,
+            response,
+        } => {
+            let code = response
+                .enhanced
+                .map(|code| (code.subject(), code.detail()));
             response.code == 452 && matches!(code, None | Some((5, 3)))
         }
         _ => false,
@@ -195,7 +238,9 @@ fn is_too_many(delivery: &Delivery) -> bool {
 
 fn transaction(message: &Message, recipients: &[usize]) -> Transaction {
     let envelope = &message.envelope;
-    let chosen = recipients.iter().filter_map(|&index| message.recipients.get(index));
+    let chosen = recipients
+        .iter()
+        .filter_map(|&index| message.recipients.get(index));
     let recipients: Vec<_> = chosen
         .map(|recipient| client::Recipient {
             address: match &recipient.address {
@@ -234,14 +279,28 @@ fn body(envelope: &Envelope) -> Body {
 /// Whether this copy of the message is internationalized. A client that says SMTPUTF8 with everything it sends must not make
 /// plain mail undeliverable to hosts that have not got it.
 fn needs_utf8(message: &Message, recipients: &[client::Recipient]) -> bool {
-    let address = !message.envelope.sender.is_ascii() || recipients.iter().any(|r| !r.address.is_ascii());
+    let address =
+        !message.envelope.sender.is_ascii() || recipients.iter().any(|r| !r.address.is_ascii());
     address
-        || (message.envelope.smtp_utf8 && message.version.headers().iter().any(|field| !field.raw().is_ascii()))
+        || (message.envelope.smtp_utf8
+            && message
+                .version
+                .headers()
+                .iter()
+                .any(|field| !field.raw().is_ascii()))
 }
 
 fn notify(notify: Notify) -> Bytes {
-    let words = [(notify.success, "SUCCESS"), (notify.failure, "FAILURE"), (notify.delay, "DELAY")];
-    let chosen: Vec<_> = words.iter().filter(|(wanted, _)| *wanted).map(|(_, word)| *word).collect();
+    let words = [
+        (notify.success, "SUCCESS"),
+        (notify.failure, "FAILURE"),
+        (notify.delay, "DELAY"),
+    ];
+    let chosen: Vec<_> = words
+        .iter()
+        .filter(|(wanted, _)| *wanted)
+        .map(|(_, word)| *word)
+        .collect();
     match chosen.is_empty() {
         true => Bytes::from_static(b"NEVER"),
         false => chosen.join(",").into(),
@@ -252,18 +311,30 @@ async fn carry_to_maildir(context: &Context, queue: &Queue, path: &Path) {
     queue.is_up();
     let maildir = Maildir::new(path.to_owned(), &context.core.settings.hostname);
     while !context.shutdown.has_begun() {
-        let Some(group) = queue.next(Instant::now() + Duration::from_millis(1)).await else { return };
+        let Some(group) = queue.next(Instant::now() + Duration::from_millis(1)).await else {
+            return;
+        };
         into_maildir(context, queue, &maildir, &group.job, &group.recipients).await;
     }
 }
 
-async fn into_maildir(context: &Context, queue: &Queue, maildir: &Maildir, job: &Arc<Job>, recipients: &[usize]) {
+async fn into_maildir(
+    context: &Context,
+    queue: &Queue,
+    maildir: &Maildir,
+    job: &Arc<Job>,
+    recipients: &[usize],
+) {
     let message = &job.message;
     let mut outcomes = Vec::with_capacity(recipients.len());
     for &index in recipients {
-        let Some(recipient) = message.recipients.get(index) else { continue };
+        let Some(recipient) = message.recipients.get(index) else {
+            continue;
+        };
         let content = ContentReader::new(&message.version, Arc::clone(&job.content));
-        let result = maildir.deliver(&message.envelope.sender, &recipient.address, content).await;
+        let result = maildir
+            .deliver(&message.envelope.sender, &recipient.address, content)
+            .await;
         let attempted = Attempted::from_maildir(&result, context.core.now());
         outcomes.push((index, Outcome::Tried(attempted)));
     }

@@ -102,7 +102,16 @@ impl Core {
         workers: Vec<mpsc::Sender<Order>>,
     ) -> Self {
         let slots = Arc::new(Slots::new(settings.messages_in_memory));
-        Self { settings, store, connector, tls, clock, slots, workers, queues: Mutex::default() }
+        Self {
+            settings,
+            store,
+            connector,
+            tls,
+            clock,
+            slots,
+            workers,
+            queues: Mutex::default(),
+        }
     }
 
     pub(crate) fn now(&self) -> SystemTime {
@@ -111,20 +120,36 @@ impl Core {
 
     /// The host name of a virtual server.
     pub(crate) fn hostname(&self, server: &str) -> &str {
-        self.settings.hostnames.get(server).unwrap_or(&self.settings.hostname)
+        self.settings
+            .hostnames
+            .get(server)
+            .unwrap_or(&self.settings.hostname)
     }
 
-    /// Takes a message up on a worker, if there is room in memory. Otherwise it is found again by its due time.
-    pub(crate) fn begin(&self, worker: usize, stored: StoredMessage, source: Source) -> bool {
-        let Some(slot) = self.slots.take(stored.message.id, source) else {
-            return false;
+    /// Takes a message up on a worker that was just committed, if there is room in memory. Otherwise it is found again by
+    /// its due time.
+    pub(crate) fn begin(&self, worker: usize, stored: StoredMessage) -> bool {
+        match self.slots.take(stored.message.id, Source::Fresh) {
+            Some(slot) => self.begin_in(slot, worker, stored),
+            None => false,
+        }
+    }
+
+    /// Takes a message up that has its slot already.
+    pub(crate) fn begin_in(&self, slot: Slot, worker: usize, stored: StoredMessage) -> bool {
+        let begun = Begun {
+            stored,
+            unrecorded: false,
+            slot,
         };
-        self.order(worker, Order::Begin(Begun { stored, unrecorded: false, slot }))
+        self.order(worker, Order::Begin(begun))
     }
 
     fn order(&self, worker: usize, order: Order) -> bool {
         let place = worker % self.workers.len().max(1);
-        self.workers.get(place).is_some_and(|worker| worker.try_send(order).is_ok())
+        self.workers
+            .get(place)
+            .is_some_and(|worker| worker.try_send(order).is_ok())
     }
 
     /// The queue of a destination.

@@ -91,7 +91,10 @@ mod tests {
 
     #[test]
     fn what_strangers_say_stays_on_its_line() {
-        assert_eq!(shown("a\r\nBcc: b\u{1b}[0m\u{e9}", 100), "a Bcc: b\\u{1b}[0m\\u{e9}");
+        assert_eq!(
+            shown("a\r\nBcc: b\u{1b}[0m\u{e9}", 100),
+            "a Bcc: b\\u{1b}[0m\\u{e9}"
+        );
         assert_eq!(shown("abcdef", 3), "abc...");
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use super::core::{Begun, Core};
 use super::notification;
 use super::settle::{Outcome, next_due, settle};
-use super::slots::{Slot, Source};
+use super::slots::Slot;
 
 /// Attempts to record a result before it is left to be found out again after a restart, and the wait between them.
 const TRIES: u32 = 30;
@@ -42,12 +42,25 @@ pub(crate) struct Recorded {
 impl Job {
     /// A message that goes to `groups` destinations.
     pub(crate) fn new(begun: Begun, groups: usize) -> Self {
-        let Begun { stored, unrecorded, slot } = begun;
-        let states = stored.message.recipients.iter().map(|r| r.state.clone()).collect();
+        let Begun {
+            stored,
+            unrecorded,
+            slot,
+        } = begun;
+        let states = stored
+            .message
+            .recipients
+            .iter()
+            .map(|r| r.state.clone())
+            .collect();
         Self {
             message: stored.message,
             content: stored.content,
-            progress: Mutex::new(Progress { states, open: groups, earlier_stage: unrecorded }),
+            progress: Mutex::new(Progress {
+                states,
+                open: groups,
+                earlier_stage: unrecorded,
+            }),
             _slot: slot,
         }
     }
@@ -67,7 +80,17 @@ impl Job {
         let now = core.now();
         let changes = self.apply(core, &mut states, outcomes, now);
         let open = progress.open - usize::from(!partly && progress.open > 0);
-        let mut recorded = self.commit(core, worker, &mut states, changes, open == 0, &progress, now).await;
+        let mut recorded = self
+            .commit(
+                core,
+                worker,
+                &mut states,
+                changes,
+                open == 0,
+                &progress,
+                now,
+            )
+            .await;
         progress.earlier_stage = false;
         progress.states = states;
         progress.open = open;
@@ -92,7 +115,10 @@ impl Job {
         changes
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one step of record, cut off for its length")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one step of record, cut off for its length"
+    )]
     async fn commit(
         &self,
         core: &Core,
@@ -103,7 +129,9 @@ impl Job {
         progress: &Progress,
         now: SystemTime,
     ) -> Recorded {
-        let report = match notification::make(core, &self.message, &self.content, &changes, now).await {
+        let report = match notification::make(core, &self.message, &self.content, &changes, now)
+            .await
+        {
             Ok(report) => report,
             Err(error) => {
                 tracing::error!(id = %self.message.id, %error, "report cannot be made, tried again later");
@@ -112,7 +140,14 @@ impl Job {
             }
         };
         for attempt in 1..=TRIES {
-            let batch = self.batch(states, &changes, last, progress.earlier_stage, report.as_ref(), now);
+            let batch = self.batch(
+                states,
+                &changes,
+                last,
+                progress.earlier_stage,
+                report.as_ref(),
+                now,
+            );
             match core.store.commit_many(batch).await {
                 Ok(_durable) => break,
                 Err(SpoolError::Unknown(id)) => {
@@ -126,7 +161,7 @@ impl Job {
             }
         }
         let waiting = last && states.iter().any(|state| !state.is_done());
-        let left = report.is_some_and(|report| !core.begin(worker, report.stored(), Source::Fresh));
+        let left = report.is_some_and(|report| !core.begin(worker, report.stored()));
         if waiting || left {
             core.slots.scan.notify_one();
         }
@@ -143,7 +178,13 @@ impl Job {
         now: SystemTime,
     ) -> Batch {
         let id = self.message.id;
-        let mut batch = Batch { insert: report.map(notification::Made::new_message).into_iter().collect(), ..Batch::default() };
+        let mut batch = Batch {
+            insert: report
+                .map(notification::Made::new_message)
+                .into_iter()
+                .collect(),
+            ..Batch::default()
+        };
         let due = next_due(states.iter(), now);
         match due {
             None if last => batch.remove.push(id),
@@ -161,7 +202,10 @@ impl Job {
     fn recipient_changes(&self, changes: &[(usize, RecipientState)]) -> Vec<RecipientChange> {
         let change = |(index, state): &(usize, RecipientState)| {
             let recipient = self.message.recipients.get(*index)?;
-            Some(RecipientChange { id: recipient.id, state: state.clone() })
+            Some(RecipientChange {
+                id: recipient.id,
+                state: state.clone(),
+            })
         };
         changes.iter().filter_map(change).collect()
     }
@@ -175,8 +219,13 @@ fn put_off_failures(
     now: SystemTime,
 ) {
     for (index, state) in changes {
-        let failed = matches!(state, RecipientState::Failed(_) | RecipientState::Expired(_));
-        if let (true, Some(RecipientState::Pending { attempts, last, .. })) = (failed, before.get(*index)) {
+        let failed = matches!(
+            state,
+            RecipientState::Failed(_) | RecipientState::Expired(_)
+        );
+        if let (true, Some(RecipientState::Pending { attempts, last, .. })) =
+            (failed, before.get(*index))
+        {
             *state = RecipientState::Pending {
                 attempts: *attempts,
                 due: now.checked_add(NO_REPORT),

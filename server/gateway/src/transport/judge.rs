@@ -27,7 +27,12 @@ pub trait Judge: Send + Sync {
 /// One message before the sinks.
 pub trait Case: Send + Sync {
     /// Asks about `transport.submit`, from the binding `from` on.
-    fn submit(&self, budget: &Budget, from: Option<&str>, attempt: u32) -> BoxFuture<'static, MessageRuling>;
+    fn submit(
+        &self,
+        budget: &Budget,
+        from: Option<&str>,
+        attempt: u32,
+    ) -> BoxFuture<'static, MessageRuling>;
 
     /// Asks again about an inbound event that the message was held at, from the binding `from` on that it was held by.
     fn redo_inbound(
@@ -66,7 +71,12 @@ impl Judge for Sinks {
 }
 
 impl Case for TransportScope {
-    fn submit(&self, budget: &Budget, from: Option<&str>, attempt: u32) -> BoxFuture<'static, MessageRuling> {
+    fn submit(
+        &self,
+        budget: &Budget,
+        from: Option<&str>,
+        attempt: u32,
+    ) -> BoxFuture<'static, MessageRuling> {
         Box::pin(TransportScope::submit(self, budget, from, attempt))
     }
 
@@ -77,7 +87,9 @@ impl Case for TransportScope {
         from: &str,
         attempt: u32,
     ) -> BoxFuture<'static, MessageRuling> {
-        Box::pin(TransportScope::redo_inbound(self, budget, event, from, attempt))
+        Box::pin(TransportScope::redo_inbound(
+            self, budget, event, from, attempt,
+        ))
     }
 
     fn tell(&self, result: DeliveryResult) {

@@ -5,14 +5,16 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use postern_message::{
-    BodyKind, ClientFacts, Envelope, HeaderLimits, HeaderParser, HeaderSection, Message, MessageId, Notify, Origin,
-    Properties, Recipient, RecipientState, Return, Version,
+    BodyKind, ClientFacts, Envelope, HeaderLimits, HeaderParser, HeaderSection, Message, MessageId,
+    Notify, Origin, Properties, Recipient, RecipientState, Return, Version,
 };
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_spool::{Due, NewMessage, ReadAt, SpoolError, Stage, StoredBody, StoredMessage};
 
 use super::core::Core;
-use super::report::{Built, Failure, RETURNED_HEADERS, RETURNED_MESSAGE, Report, Returned, is_plain};
+use super::report::{
+    Built, Failure, RETURNED_HEADERS, RETURNED_MESSAGE, Report, Returned, is_plain,
+};
 use super::settle::wants_report;
 use crate::delivery::ContentReader;
 
@@ -64,7 +66,10 @@ pub(crate) async fn make(
     changes: &[(usize, RecipientState)],
     now: SystemTime,
 ) -> Result<Option<Made>, ReportError> {
-    let failures: Vec<_> = changes.iter().filter_map(|change| failure(message, change)).collect();
+    let failures: Vec<_> = changes
+        .iter()
+        .filter_map(|change| failure(message, change))
+        .collect();
     if failures.is_empty() {
         return Ok(None);
     }
@@ -75,22 +80,44 @@ pub(crate) async fn make(
     let hostname = core.hostname(&message.server);
     let id = MessageId::new();
     let returned = returned(message, content).await?;
-    let built = Report { id, hostname, message, failures, returned, now }.build();
+    let built = Report {
+        id,
+        hostname,
+        message,
+        failures,
+        returned,
+        now,
+    }
+    .build();
     let body = store(core, &built.content).await?;
     let mut recipient = Recipient::new(ForwardPath::Mailbox(sender.clone()));
     recipient.notify = Some(Notify::NEVER);
     tracing::info!(id = %message.id, report = %id, "reporting to the sender");
-    Ok(Some(Made { message: Arc::new(report_message(id, message, recipient, &built, now)?), body, due: Due::At(now) }))
+    Ok(Some(Made {
+        message: Arc::new(report_message(id, message, recipient, &built, now)?),
+        body,
+        due: Due::At(now),
+    }))
 }
 
-fn failure<'a>(message: &'a Message, (index, state): &'a (usize, RecipientState)) -> Option<Failure<'a>> {
+fn failure<'a>(
+    message: &'a Message,
+    (index, state): &'a (usize, RecipientState),
+) -> Option<Failure<'a>> {
     let (status, expired) = match state {
         RecipientState::Failed(status) => (status, false),
         RecipientState::Expired(status) => (status, true),
         _ => return None,
     };
-    let recipient = message.recipients.get(*index).filter(|recipient| wants_report(recipient))?;
-    Some(Failure { recipient, status, expired })
+    let recipient = message
+        .recipients
+        .get(*index)
+        .filter(|recipient| wants_report(recipient))?;
+    Some(Failure {
+        recipient,
+        status,
+        expired,
+    })
 }
 
 /// What of the message goes back: its header section, bounded; all of it if that was asked for and it is small and plain.
@@ -99,17 +126,24 @@ async fn returned(message: &Message, content: &Arc<dyn ReadAt>) -> Result<Return
     let small = version.size().is_some_and(|size| size <= RETURNED_MESSAGE);
     let text = message.envelope.body != BodyKind::BinaryMime;
     if message.envelope.ret == Some(Return::Full) && small && text {
-        let all = ContentReader::new(version, Arc::clone(content)).read_to_end().await?;
+        let all = ContentReader::new(version, Arc::clone(content))
+            .read_to_end()
+            .await?;
         if is_plain(&all) {
             return Ok(Returned::Message(all));
         }
     }
     let most = RETURNED_HEADERS as u64;
     let end = version.header_size().min(most);
-    let mut headers = ContentReader::range(version, 0..end, Arc::clone(content)).read_to_end().await?;
+    let mut headers = ContentReader::range(version, 0..end, Arc::clone(content))
+        .read_to_end()
+        .await?;
     if version.header_size() > most {
         // Cut at the end of a line.
-        let whole = headers.windows(2).rposition(|pair| pair == b"\r\n").map_or(0, |at| at + 2);
+        let whole = headers
+            .windows(2)
+            .rposition(|pair| pair == b"\r\n")
+            .map_or(0, |at| at + 2);
         headers.truncate(whole);
     }
     Ok(Returned::Headers(headers))

@@ -75,7 +75,14 @@ impl Queue {
         most_groups: usize,
     ) -> Self {
         let state = Mutex::default();
-        Self { destination, owner, most_connections, most_groups, state, ready: Notify::new() }
+        Self {
+            destination,
+            owner,
+            most_connections,
+            most_groups,
+            state,
+            ready: Notify::new(),
+        }
     }
 
     pub(crate) fn destination(&self) -> &Destination {
@@ -134,7 +141,9 @@ impl Queue {
     fn wanted(&self, state: &State) -> usize {
         let waiting = state.groups.len().saturating_sub(state.idle);
         let most = match (&state.health, state.cap) {
-            (Health::Up, Some((cap, until))) if Instant::now() < until => cap.min(self.most_connections),
+            (Health::Up, Some((cap, until))) if Instant::now() < until => {
+                cap.min(self.most_connections)
+            }
             (Health::Up, _) => self.most_connections,
             // Whether it answers is found out by one.
             _ => 1,
@@ -178,8 +187,14 @@ impl Queue {
             Health::Down { failures, .. } => failures.saturating_add(1),
             _ => 0,
         };
-        let rest = Duration::from_secs(1 << failures.min(6)).min(longest).min(LONGEST_REST);
-        state.health = Health::Down { until: now + rest, failures, why };
+        let rest = Duration::from_secs(1 << failures.min(6))
+            .min(longest)
+            .min(LONGEST_REST);
+        state.health = Health::Down {
+            until: now + rest,
+            failures,
+            why,
+        };
         state.groups.drain(..).collect()
     }
 
@@ -196,7 +211,10 @@ impl Queue {
 
     /// Whether TLS may be tried.
     pub(crate) fn may_encrypt(&self) -> bool {
-        self.state.lock().plain_until.is_none_or(|until| Instant::now() >= until)
+        self.state
+            .lock()
+            .plain_until
+            .is_none_or(|until| Instant::now() >= until)
     }
 }
 

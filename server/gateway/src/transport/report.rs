@@ -72,16 +72,28 @@ impl Report<'_> {
         let mut content = text.into_bytes();
         self.append_returned(utf8, &mut content);
         content.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
-        Built { eight_bit: !content.is_ascii(), smtp_utf8: utf8, content: content.into() }
+        Built {
+            eight_bit: !content.is_ascii(),
+            smtp_utf8: utf8,
+            content: content.into(),
+        }
     }
 
     fn needs_utf8(&self) -> bool {
-        let recipients = self.failures.iter().map(|failure| &failure.recipient.address);
+        let recipients = self
+            .failures
+            .iter()
+            .map(|failure| &failure.recipient.address);
         !self.message.envelope.sender.is_ascii() || !recipients.clone().all(ForwardPath::is_ascii)
     }
 
     fn header(&self, boundary: &str) -> String {
-        let Self { hostname, id, message, .. } = self;
+        let Self {
+            hostname,
+            id,
+            message,
+            ..
+        } = self;
         let sender = message.envelope.sender.to_string();
         let date = date(self.now);
         format!(
@@ -111,16 +123,24 @@ impl Report<'_> {
             self.hostname,
             date(self.message.received_at),
         );
-        for Failure { recipient, status, expired } in &self.failures {
+        for Failure {
+            recipient,
+            status,
+            expired,
+        } in &self.failures
+        {
             let why = match (&status.remote, expired) {
-                (_, true) => "It could not be delivered in time. The last attempt ended with:".to_owned(),
+                (_, true) => {
+                    "It could not be delivered in time. The last attempt ended with:".to_owned()
+                }
                 (Some(host), false) => format!("{} said:", shown(host, 255)),
                 (None, false) => "It was refused:".to_owned(),
             };
             text += &format!("\r\n{}\r\n{}\r\n", recipient.address, fold(&why, "  "));
             text += &format!("{}\r\n", fold(&diagnostic(status), "    "));
         }
-        text += &format!("\r\nNo further attempt will be made. The message has the id\r\n{} at {}.\r\n",
+        text += &format!(
+            "\r\nNo further attempt will be made. The message has the id\r\n{} at {}.\r\n",
             self.message.id, self.hostname
         );
         text
@@ -128,15 +148,25 @@ impl Report<'_> {
 
     /// The part for programs.
     fn statuses(&self, utf8: bool) -> String {
-        let kind = if utf8 { "global-delivery-status" } else { "delivery-status" };
+        let kind = if utf8 {
+            "global-delivery-status"
+        } else {
+            "delivery-status"
+        };
         let mut text = format!("Content-Type: message/{kind}\r\n");
         if utf8 {
             text.push_str("Content-Transfer-Encoding: 8bit\r\n");
         }
-        text += &format!("Content-Description: Delivery report\r\n\r\nReporting-MTA: dns; {}\r\n",
+        text += &format!(
+            "Content-Description: Delivery report\r\n\r\nReporting-MTA: dns; {}\r\n",
             self.hostname
         );
-        let envid = self.message.envelope.envid.as_deref().and_then(decode_xtext);
+        let envid = self
+            .message
+            .envelope
+            .envid
+            .as_deref()
+            .and_then(decode_xtext);
         if let Some(envid) = envid.filter(|envid| envid.is_ascii()) {
             text += &format!("Original-Envelope-Id: {envid}\r\n");
         }
@@ -151,7 +181,11 @@ impl Report<'_> {
     fn append_returned(&self, utf8: bool, content: &mut Vec<u8>) {
         let (kind, encoding, body): (_, _, Vec<u8>) = match &self.returned {
             Returned::Message(message) => {
-                let kind = if utf8 { "message/global" } else { "message/rfc822" };
+                let kind = if utf8 {
+                    "message/global"
+                } else {
+                    "message/rfc822"
+                };
                 let encoding = if message.is_ascii() { "7bit" } else { "8bit" };
                 (kind, encoding, message.to_vec())
             }
@@ -161,9 +195,11 @@ impl Report<'_> {
             Returned::Headers(headers) if headers.is_ascii() && is_plain(headers) => {
                 ("text/rfc822-headers", "7bit", headers.to_vec())
             }
-            Returned::Headers(headers) => {
-                ("text/rfc822-headers", "quoted-printable", quoted_printable(headers))
-            }
+            Returned::Headers(headers) => (
+                "text/rfc822-headers",
+                "quoted-printable",
+                quoted_printable(headers),
+            ),
         };
         let head = format!(
             "Content-Type: {kind}\r\n\
@@ -179,21 +215,34 @@ impl Failure<'_> {
     /// The fields of one recipient (RFC 3464 2.3).
     fn fields(&self, utf8: bool) -> String {
         let mut text = String::new();
-        let Self { recipient, status, .. } = self;
+        let Self {
+            recipient, status, ..
+        } = self;
         if let Some(original) = recipient.orcpt.as_deref().and_then(original_recipient) {
-            text += &format!("{}\r\n", fold(&format!("Original-Recipient: {original}"), ""));
+            text += &format!(
+                "{}\r\n",
+                fold(&format!("Original-Recipient: {original}"), "")
+            );
         }
         let address = match &recipient.address {
             ForwardPath::Postmaster => "Postmaster",
             ForwardPath::Mailbox(mailbox) => mailbox.as_str(),
         };
-        let kind = if utf8 && !address.is_ascii() { "utf-8" } else { "rfc822" };
+        let kind = if utf8 && !address.is_ascii() {
+            "utf-8"
+        } else {
+            "rfc822"
+        };
         text += &format!("Final-Recipient: {kind}; {address}\r\nAction: failed\r\n");
         text += &format!("Status: {}\r\n", self.status_code());
         if let Some(host) = &status.remote {
             text += &format!("Remote-MTA: dns; {}\r\n", shown(host, 255));
         }
-        let kind = if status.code.is_some() && status.remote.is_some() { "smtp" } else { "x-postern" };
+        let kind = if status.code.is_some() && status.remote.is_some() {
+            "smtp"
+        } else {
+            "x-postern"
+        };
         let line = format!("Diagnostic-Code: {kind}; {}", diagnostic(status));
         text += &format!("{}\r\n", fold(&line, ""));
         text += &format!("Last-Attempt-Date: {}\r\n", date(status.at));
@@ -272,8 +321,15 @@ fn pieces(word: &str) -> impl Iterator<Item = &str> {
 /// Lines of at most 998 octets that end with CRLF, and no NUL: fit to be sent without an encoding.
 pub(crate) fn is_plain(octets: &[u8]) -> bool {
     let mut rest = octets;
-    while let Some(end) = rest.iter().position(|&octet| matches!(octet, b'\r' | b'\n')) {
-        if end > 998 || !rest.get(end..).is_some_and(|tail| tail.starts_with(b"\r\n")) {
+    while let Some(end) = rest
+        .iter()
+        .position(|&octet| matches!(octet, b'\r' | b'\n'))
+    {
+        if end > 998
+            || !rest
+                .get(end..)
+                .is_some_and(|tail| tail.starts_with(b"\r\n"))
+        {
             return false;
         }
         rest = rest.get(end + 2..).unwrap_or_default();
@@ -284,5 +340,7 @@ pub(crate) fn is_plain(octets: &[u8]) -> bool {
 fn date(at: SystemTime) -> String {
     let timestamp = Timestamp::try_from(at).unwrap_or_default();
     let zoned = timestamp.to_zoned(jiff::tz::TimeZone::UTC);
-    DateTimePrinter::new().zoned_to_string(&zoned).unwrap_or_default()
+    DateTimePrinter::new()
+        .zoned_to_string(&zoned)
+        .unwrap_or_default()
 }

@@ -27,7 +27,12 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     pub(crate) fn new(destination: String, host: &str, address: &str) -> Self {
-        Self { id: AttemptId::new(), destination, host: host.to_owned(), address: address.to_owned() }
+        Self {
+            id: AttemptId::new(),
+            destination,
+            host: host.to_owned(),
+            address: address.to_owned(),
+        }
     }
 
     /// No connection was made.
@@ -44,21 +49,36 @@ pub(crate) async fn record(
     partly: bool,
     attempt: &Attempt,
 ) {
-    let recorded = job.record(&context.core, context.place, outcomes, partly).await;
+    let recorded = job
+        .record(&context.core, context.place, outcomes, partly)
+        .await;
     for (index, state) in &recorded.changes {
         if let Some(recipient) = job.message.recipients.get(*index) {
             log(context, job, recipient, state, attempt);
         }
     }
-    let Some(result) = delivery_result(context, job, &recorded.changes, attempt) else { return };
+    let Some(result) = delivery_result(context, job, &recorded.changes, attempt) else {
+        return;
+    };
     context.judge.note(&job.message, &result);
-    if context.judge.listens(&job.message.server, EventKind::DeliveryResult) {
+    if context
+        .judge
+        .listens(&job.message.server, EventKind::DeliveryResult)
+    {
         tell(context, job, result).await;
     }
 }
 
-fn log(context: &Context, job: &Job, recipient: &Recipient, state: &RecipientState, attempt: &Attempt) {
-    let Some((what, status)) = words(state) else { return };
+fn log(
+    context: &Context,
+    job: &Job,
+    recipient: &Recipient,
+    state: &RecipientState,
+    attempt: &Attempt,
+) {
+    let Some((what, status)) = words(state) else {
+        return;
+    };
     let address = match &recipient.address {
         ForwardPath::Postmaster => "Postmaster",
         ForwardPath::Mailbox(mailbox) => mailbox.as_str(),
@@ -79,7 +99,9 @@ fn log(context: &Context, job: &Job, recipient: &Recipient, state: &RecipientSta
 }
 
 fn reply_shown(status: &Status, with_text: bool) -> String {
-    let code = status.code.map_or_else(String::new, |code| format!("{code} "));
+    let code = status
+        .code
+        .map_or_else(String::new, |code| format!("{code} "));
     match with_text {
         true => code + &shown(&status.text, 500),
         false => code,
@@ -105,9 +127,9 @@ fn delivery_result(
 ) -> Option<DeliveryResult> {
     let message = &job.message;
     let now = context.core.now();
-    let results = changes.iter().filter_map(|(index, state)| {
-        recipient_result(message.recipients.get(*index)?, state, now)
-    });
+    let results = changes
+        .iter()
+        .filter_map(|(index, state)| recipient_result(message.recipients.get(*index)?, state, now));
     let recipients: Vec<_> = results.collect();
     let (address, port) = match attempt.address.parse::<SocketAddr>() {
         Ok(address) => (address.ip().to_string(), address.port()),
@@ -120,18 +142,28 @@ fn delivery_result(
         address,
         port,
         recipients,
-        age: now.duration_since(message.received_at).unwrap_or(Duration::ZERO),
+        age: now
+            .duration_since(message.received_at)
+            .unwrap_or(Duration::ZERO),
     })
 }
 
-fn recipient_result(recipient: &Recipient, state: &RecipientState, now: SystemTime) -> Option<RecipientResult> {
+fn recipient_result(
+    recipient: &Recipient,
+    state: &RecipientState,
+    now: SystemTime,
+) -> Option<RecipientResult> {
     let made = earlier_attempts(recipient) + 1;
     let (status, words, attempts, due) = match state {
         RecipientState::Delivered(words) => (DeliveryStatus::Delivered, Some(words), made, None),
         RecipientState::Relayed(words) => (DeliveryStatus::Relayed, Some(words), made, None),
         RecipientState::Failed(words) => (DeliveryStatus::Failed, Some(words), made, None),
         RecipientState::Expired(words) => (DeliveryStatus::Expired, Some(words), made, None),
-        RecipientState::Pending { attempts, due, last } => (DeliveryStatus::Deferred, last.as_ref(), *attempts, *due),
+        RecipientState::Pending {
+            attempts,
+            due,
+            last,
+        } => (DeliveryStatus::Deferred, last.as_ref(), *attempts, *due),
         RecipientState::Discarded(_) => return None,
     };
     Some(RecipientResult {
@@ -164,7 +196,9 @@ fn earlier_attempts(recipient: &Recipient) -> u32 {
 
 /// A status as a reply. What a reply cannot hold is left out.
 fn reply(status: &Status) -> Option<Reply> {
-    let enhanced = status.enhanced.and_then(|(class, subject, detail)| EnhancedCode::new(class, subject, detail).ok());
+    let enhanced = status
+        .enhanced
+        .and_then(|(class, subject, detail)| EnhancedCode::new(class, subject, detail).ok());
     let implied = || enhanced.map(|enhanced| u16::from(enhanced.class()) * 100 + 50);
     let code = Code::new(status.code.or_else(implied)?).ok()?;
     let enhanced = enhanced.filter(|enhanced| enhanced.class() == code.class());

@@ -20,7 +20,10 @@ pub struct Routes {
 impl Routes {
     /// A table with `outbound` for whatever is in no domain of ours; without it such mail has no route.
     pub fn new(outbound: Option<Destination>) -> Self {
-        Self { outbound, ..Self::default() }
+        Self {
+            outbound,
+            ..Self::default()
+        }
     }
 
     /// Adds a domain: its name as a lower-case A-label, or `*.name` for all below it and not itself.

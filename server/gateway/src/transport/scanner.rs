@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern_message::MessageId;
+use postern_spool::Due;
 use tokio::time::sleep;
 
 use super::core::Core;
@@ -74,15 +75,22 @@ impl Scanner {
 
     /// False if the store failed.
     async fn take_up(&self, id: MessageId, next_worker: &mut usize) -> bool {
+        // The slot first: whoever had it before has recorded what it did, so that what is read now is the last word.
+        let Some(slot) = self.core.slots.take(id, Source::Spool) else {
+            return true;
+        };
         match self.core.store.load(id).await {
             Ok(Some(stored)) => {
-                self.core.begin(*next_worker % self.workers.max(1), stored, Source::Spool);
-                *next_worker = next_worker.wrapping_add(1);
+                if matches!(stored.due, Due::At(due) if due <= self.core.now()) {
+                    self.core
+                        .begin_in(slot, *next_worker % self.workers.max(1), stored);
+                    *next_worker = next_worker.wrapping_add(1);
+                }
                 true
             }
             Ok(None) => true,
             Err(error) => {
-                tracing::error!(id = %id, %error, "cannot be read");
+                tracing::error!(%id, %error, "cannot be read");
                 false
             }
         }
@@ -91,7 +99,10 @@ impl Scanner {
     async fn until_next(&self) -> Duration {
         let in_memory = self.core.slots.taken();
         match self.core.store.next_due(&in_memory).await {
-            Ok(Some(due)) => due.duration_since(self.core.now()).unwrap_or(Duration::ZERO).min(LONGEST),
+            Ok(Some(due)) => due
+                .duration_since(self.core.now())
+                .unwrap_or(Duration::ZERO)
+                .min(LONGEST),
             Ok(None) => LONGEST,
             Err(error) => {
                 tracing::error!(%error, "the spool cannot be searched");

@@ -46,7 +46,12 @@ impl Schedule {
 
     fn wait(&self, attempts: u32, draw: u32) -> Duration {
         let place = (attempts.max(1) - 1) as usize;
-        let wait = self.waits.get(place).or(self.waits.last()).copied().unwrap_or(DEFAULT_WAIT);
+        let wait = self
+            .waits
+            .get(place)
+            .or(self.waits.last())
+            .copied()
+            .unwrap_or(DEFAULT_WAIT);
         let tenth = wait / 10;
         wait - tenth + (tenth * 2).mul_f64(f64::from(draw) / f64::from(u32::MAX))
     }
@@ -82,16 +87,28 @@ mod tests {
     #[test]
     fn jitter_stays_within_a_tenth() {
         let start = SystemTime::UNIX_EPOCH;
-        assert_eq!(schedule().next(start, 1, start, 0), Next::At(start + 4 * MINUTE + MINUTE / 2));
-        assert_eq!(schedule().next(start, 1, start, u32::MAX), Next::At(start + 5 * MINUTE + MINUTE / 2));
+        assert_eq!(
+            schedule().next(start, 1, start, 0),
+            Next::At(start + 4 * MINUTE + MINUTE / 2)
+        );
+        assert_eq!(
+            schedule().next(start, 1, start, u32::MAX),
+            Next::At(start + 5 * MINUTE + MINUTE / 2)
+        );
     }
 
     #[test]
     fn the_last_attempt_is_at_the_end_and_then_it_is_over() {
         let start = SystemTime::UNIX_EPOCH;
         let late = start + 58 * MINUTE;
-        assert_eq!(schedule().next(start, 5, late, MIDDLE), Next::At(start + 60 * MINUTE));
-        assert_eq!(schedule().next(start, 6, start + 60 * MINUTE, MIDDLE), Next::Expired);
+        assert_eq!(
+            schedule().next(start, 5, late, MIDDLE),
+            Next::At(start + 60 * MINUTE)
+        );
+        assert_eq!(
+            schedule().next(start, 6, start + 60 * MINUTE, MIDDLE),
+            Next::Expired
+        );
     }
 
     #[test]

@@ -44,9 +44,11 @@ pub(crate) fn settle(
             Fate::Deferred => {
                 let attempts = attempts.saturating_add(1);
                 match schedule.next(message.received_at, attempts, now, draw(message, attempts)) {
-                    Next::At(at) => {
-                        RecipientState::Pending { attempts, due: Some(at), last: Some(status) }
-                    }
+                    Next::At(at) => RecipientState::Pending {
+                        attempts,
+                        due: Some(at),
+                        last: Some(status),
+                    },
                     Next::Expired => RecipientState::Expired(status),
                 }
             }

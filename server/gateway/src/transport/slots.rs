@@ -46,7 +46,16 @@ pub(crate) struct Slot {
 
 impl Slots {
     pub(crate) fn new(most: usize) -> Self {
-        Self { most: most.max(1), inner: Mutex::new(Inner::default()), scan: Notify::new() }
+        Self {
+            most: most.max(1),
+            inner: Mutex::new(Inner::default()),
+            scan: Notify::new(),
+        }
+    }
+
+    /// How many messages have a slot.
+    pub(crate) fn count(&self) -> usize {
+        self.inner.lock().taken.len()
     }
 
     /// A slot for a message. `None`: it has one, or had one just now, or there is none left; then it stays in the spool.
@@ -65,7 +74,11 @@ impl Slots {
             return None;
         }
         inner.taken.insert(id);
-        Some(Slot { slots: Arc::clone(self), id, source })
+        Some(Slot {
+            slots: Arc::clone(self),
+            id,
+            source,
+        })
     }
 
     /// How many messages the scanner may take now. None left: it is told when there are.
@@ -112,12 +125,20 @@ mod tests {
         let id = MessageId::new();
         let held = slots.take(id, Source::Spool).unwrap();
         assert!(slots.take(id, Source::Spool).is_none());
-        let others: Vec<_> = (0..2).filter_map(|_| slots.take(MessageId::new(), Source::Fresh)).collect();
+        let others: Vec<_> = (0..2)
+            .filter_map(|_| slots.take(MessageId::new(), Source::Fresh))
+            .collect();
         assert_eq!(others.len(), 2);
-        assert!(slots.take(MessageId::new(), Source::Fresh).is_none(), "the last one is the spool's");
+        assert!(
+            slots.take(MessageId::new(), Source::Fresh).is_none(),
+            "the last one is the spool's"
+        );
         assert!(slots.take(MessageId::new(), Source::Spool).is_some());
         drop(held);
-        assert!(slots.take(id, Source::Fresh).is_none(), "it was done a moment ago");
+        assert!(
+            slots.take(id, Source::Fresh).is_none(),
+            "it was done a moment ago"
+        );
         assert!(slots.take(id, Source::Spool).is_some());
     }
 }

@@ -11,11 +11,11 @@ use postern_message::{Draft, Message, RecipientState, Status};
 use postern_smtp::reply::Reply;
 use postern_spool::{Due, MessageUpdate, Stage, StoredMessage};
 
-use super::core::{Begun, Core, HeldRefusal};
+use super::core::{Begun, Core};
+use super::held::{Held, hold, hold_edited, quarantine, refuse_held};
 use super::job::Job;
 use super::judge::Judge;
-use super::schedule::Next;
-use super::settle::{Outcome, draw};
+use super::settle::Outcome;
 use super::spooled::Spooled;
 use crate::delivery::{Attempted, Fate};
 
@@ -38,16 +38,13 @@ struct Question {
     held: Option<Held>,
 }
 
-/// The message was accepted and held because of this binding.
-#[derive(Clone)]
-struct Held {
-    binding: String,
-    since: SystemTime,
-    attempts: u32,
-}
-
 /// Takes a message through the stages before its delivery.
-pub(crate) async fn pass(core: &Core, worker: usize, judge: &dyn Judge, mut begun: Begun) -> Passed {
+pub(crate) async fn pass(
+    core: &Core,
+    worker: usize,
+    judge: &dyn Judge,
+    mut begun: Begun,
+) -> Passed {
     // Twice at most: a message that was held at its way in is asked about there, and then submitted.
     loop {
         let Some(question) = question(&begun.stored) else {
@@ -72,10 +69,14 @@ pub(crate) async fn pass(core: &Core, worker: usize, judge: &dyn Judge, mut begu
 }
 
 fn question(stored: &StoredMessage) -> Option<Question> {
-    let pending = stored.message.recipients.iter().filter_map(|recipient| match &recipient.state {
-        RecipientState::Pending { attempts, .. } => Some(*attempts),
-        _ => None,
-    });
+    let pending = stored
+        .message
+        .recipients
+        .iter()
+        .filter_map(|recipient| match &recipient.state {
+            RecipientState::Pending { attempts, .. } => Some(*attempts),
+            _ => None,
+        });
     let attempt = pending.max().unwrap_or(0);
     match &stored.stage {
         Stage::Submit { from_binding } => Some(Question {
@@ -84,14 +85,23 @@ fn question(stored: &StoredMessage) -> Option<Question> {
             attempt,
             held: None,
         }),
-        Stage::Held { event, binding, since, attempts } => Some(Question {
+        Stage::Held {
+            event,
+            binding,
+            since,
+            attempts,
+        } => Some(Question {
             event: [EventKind::TransportSubmit, EventKind::InboundHeaders]
                 .into_iter()
                 .find(|kind| kind.name() == event)
                 .unwrap_or(EventKind::InboundMessage),
             from: Some(binding.clone()),
             attempt: *attempts,
-            held: Some(Held { binding: binding.clone(), since: *since, attempts: *attempts }),
+            held: Some(Held {
+                binding: binding.clone(),
+                since: *since,
+                attempts: *attempts,
+            }),
         }),
         Stage::Deliver | Stage::Quarantined { .. } => None,
     }
@@ -116,10 +126,15 @@ async fn ask(
     let now = tokio::time::Instant::now().into_std();
     let budget = Budget::starting(now, core.settings.submit_budget);
     let answer = match (&question.event, &question.from) {
-        (EventKind::TransportSubmit, from) => case.submit(&budget, from.as_deref(), question.attempt),
-        (event, from) => {
-            case.redo_inbound(&budget, *event, from.as_deref().unwrap_or_default(), question.attempt)
+        (EventKind::TransportSubmit, from) => {
+            case.submit(&budget, from.as_deref(), question.attempt)
         }
+        (event, from) => case.redo_inbound(
+            &budget,
+            *event,
+            from.as_deref().unwrap_or_default(),
+            question.attempt,
+        ),
     };
     Some(answer.await)
 }
@@ -133,12 +148,17 @@ async fn apply(
     ruled: MessageRuling,
 ) -> Option<Begun> {
     let MessageRuling { ruling, draft } = ruled;
-    let binding = ruling.by.as_ref().map_or_else(String::new, |by| by.binding.to_string());
+    let binding = ruling
+        .by
+        .as_ref()
+        .map_or_else(String::new, |by| by.binding.to_string());
     let now = core.now();
     let id = begun.stored.message.id;
     let event = question.event.name();
     match ruling.decision {
-        Decision::Proceed | Decision::Finish(_) | Decision::Respond(_) => go_on(core, worker, begun, question, &draft).await,
+        Decision::Proceed | Decision::Finish(_) | Decision::Respond(_) => {
+            go_on(core, worker, begun, question, &draft).await
+        }
         Decision::Reject(reply) => {
             if let Some(held) = &question.held
                 && (question.event != EventKind::TransportSubmit || held.binding == binding)
@@ -147,7 +167,19 @@ async fn apply(
             } else {
                 tracing::info!(id = %id, event, binding, %reply, "refused");
                 let status = words(&reply, now);
-                end(core, worker, begun, |status| Outcome::Tried(Attempted { fate: Fate::Failed, status }), status).await;
+                end(
+                    core,
+                    worker,
+                    begun,
+                    |status| {
+                        Outcome::Tried(Attempted {
+                            fate: Fate::Failed,
+                            status,
+                        })
+                    },
+                    status,
+                )
+                .await;
             }
             None
         }
@@ -169,14 +201,25 @@ async fn apply(
             None
         }
         Decision::Quarantine => {
-            let why = if ruling.reason_code.is_empty() { event.to_owned() } else { ruling.reason_code };
+            let why = if ruling.reason_code.is_empty() {
+                event.to_owned()
+            } else {
+                ruling.reason_code
+            };
             quarantine(core, &begun.stored, Some(&draft), binding, why).await;
             None
         }
         Decision::Hold => {
-            let first = Held { binding: binding.clone(), since: now, attempts: 0 };
+            let first = Held {
+                binding: binding.clone(),
+                since: now,
+                attempts: 0,
+            };
             let held = match &question.held {
-                Some(held) => Held { binding, ..held.clone() },
+                Some(held) => Held {
+                    binding,
+                    ..held.clone()
+                },
                 None => first,
             };
             hold_edited(core, &begun.stored, ruling.event, held, &draft, now).await;
@@ -186,7 +229,9 @@ async fn apply(
             tracing::info!(id = %id, event, binding, ?wait, "deferred");
             let mut update = MessageUpdate::new(id);
             update.message = edited(&begun.stored.message, &draft);
-            update.stage = question.held.is_none().then_some(Stage::Submit { from_binding: Some(binding) });
+            update.stage = question.held.is_none().then_some(Stage::Submit {
+                from_binding: Some(binding),
+            });
             update.due = now.checked_add(wait).map(Due::At);
             commit(core, update).await;
             None
@@ -195,7 +240,13 @@ async fn apply(
 }
 
 /// Nobody objects: the edits are committed before anything is delivered.
-async fn go_on(core: &Core, worker: usize, begun: Begun, question: &Question, draft: &Draft) -> Option<Begun> {
+async fn go_on(
+    core: &Core,
+    worker: usize,
+    begun: Begun,
+    question: &Question,
+    draft: &Draft,
+) -> Option<Begun> {
     let edited = edited(&begun.stored.message, draft);
     let next = match question.event {
         EventKind::TransportSubmit => Stage::Deliver,
@@ -216,9 +267,22 @@ async fn go_on(core: &Core, worker: usize, begun: Begun, question: &Question, dr
     if let Some(message) = edited {
         begun.stored.message = message;
     }
-    if begun.stored.message.recipients.iter().all(|recipient| recipient.state.is_done()) {
+    if begun
+        .stored
+        .message
+        .recipients
+        .iter()
+        .all(|recipient| recipient.state.is_done())
+    {
         tracing::info!(id = %begun.stored.message.id, "no recipient left, removed");
-        end(core, worker, begun, Outcome::Discarded, own(2, "no recipient left".to_owned(), core.now())).await;
+        end(
+            core,
+            worker,
+            begun,
+            Outcome::Discarded,
+            own(2, "no recipient left".to_owned(), core.now()),
+        )
+        .await;
         return None;
     }
     Some(match question.event {
@@ -239,7 +303,7 @@ impl Begun {
 }
 
 /// All pending recipients come to the same.
-async fn end(
+pub(super) async fn end(
     core: &Core,
     worker: usize,
     begun: Begun,
@@ -255,7 +319,9 @@ async fn end(
         .filter(|(_, recipient)| !recipient.state.is_done())
         .map(|(index, _)| (index, outcome(status.clone())))
         .collect();
-    Job::new(begun, 1).record(core, worker, outcomes, false).await;
+    Job::new(begun, 1)
+        .record(core, worker, outcomes, false)
+        .await;
 }
 
 /// Stays queued, and is asked about again by the retry schedule. The stage in the spool stays what it is.
@@ -265,87 +331,22 @@ async fn defer_all(core: &Core, worker: usize, begun: Begun, status: Status) {
     let outcomes = recipients
         .filter(|(_, recipient)| !recipient.state.is_done())
         .map(|(index, _)| {
-            let attempted = Attempted { fate: Fate::Deferred, status: status.clone() };
+            let attempted = Attempted {
+                fate: Fate::Deferred,
+                status: status.clone(),
+            };
             (index, Outcome::Tried(attempted))
         })
         .collect();
     job.record(core, worker, outcomes, false).await;
 }
 
-async fn refuse_held(
-    core: &Core,
-    worker: usize,
-    begun: Begun,
-    binding: &str,
-    reply: &Reply,
-    now: SystemTime,
-) {
-    let refusal = core.settings.held_refusals.get(binding).copied().unwrap_or_default();
-    tracing::info!(id = %begun.stored.message.id, binding, %reply, ?refusal, "refused after it was held");
-    match refusal {
-        HeldRefusal::Quarantine => {
-            quarantine(core, &begun.stored, None, binding.to_owned(), reply.to_string()).await;
-        }
-        HeldRefusal::Discard => end(core, worker, begun, Outcome::Discarded, words(reply, now)).await,
-    }
-}
-
-async fn quarantine(core: &Core, stored: &StoredMessage, draft: Option<&Draft>, by: String, why: String) {
-    tracing::warn!(id = %stored.message.id, binding = by, why, "kept until a person acts");
-    let mut update = MessageUpdate::new(stored.message.id);
-    update.message = draft.and_then(|draft| edited(&stored.message, draft));
-    update.stage = Some(Stage::Quarantined { by, why });
-    update.due = Some(Due::Never);
-    commit(core, update).await;
-}
-
-async fn hold(core: &Core, stored: &StoredMessage, event: EventKind, held: Held, now: SystemTime) {
-    let update = MessageUpdate::new(stored.message.id);
-    hold_with(core, stored, event, held, update, now).await;
-}
-
-async fn hold_edited(
+async fn put_off(
     core: &Core,
     stored: &StoredMessage,
-    event: EventKind,
-    held: Held,
-    draft: &Draft,
-    now: SystemTime,
-) {
-    let mut update = MessageUpdate::new(stored.message.id);
-    update.message = edited(&stored.message, draft);
-    hold_with(core, stored, event, held, update, now).await;
-}
-
-/// Asked about again by the retry schedule; when that is at its end, kept for a person.
-async fn hold_with(
-    core: &Core,
-    stored: &StoredMessage,
-    event: EventKind,
-    held: Held,
-    mut update: MessageUpdate,
-    now: SystemTime,
-) {
-    let attempts = held.attempts.saturating_add(1);
-    let draw = draw(&stored.message, attempts);
-    let event = event.name().to_owned();
-    match core.settings.schedule.next(held.since, attempts, now, draw) {
-        Next::At(at) => {
-            tracing::info!(id = %update.id, event, binding = held.binding, attempts, "held");
-            update.stage = Some(Stage::Held { event, binding: held.binding, since: held.since, attempts });
-            update.due = Some(Due::At(at));
-        }
-        Next::Expired => {
-            tracing::warn!(id = %update.id, event, binding = held.binding, "held too long, kept until a person acts");
-            let why = format!("no answer to {event} since {} attempts", attempts);
-            update.stage = Some(Stage::Quarantined { by: held.binding, why });
-            update.due = Some(Due::Never);
-        }
-    }
-    commit(core, update).await;
-}
-
-async fn put_off(core: &Core, stored: &StoredMessage, stage: Option<Stage>, wait: Duration) -> Passed {
+    stage: Option<Stage>,
+    wait: Duration,
+) -> Passed {
     let mut update = MessageUpdate::new(stored.message.id);
     update.stage = stage;
     update.due = core.now().checked_add(wait).map(Due::At);
@@ -354,20 +355,23 @@ async fn put_off(core: &Core, stored: &StoredMessage, stage: Option<Stage>, wait
 }
 
 /// The message as the draft has it; `None` if that changes nothing.
-fn edited(message: &Arc<Message>, draft: &Draft) -> Option<Arc<Message>> {
+pub(super) fn edited(message: &Arc<Message>, draft: &Draft) -> Option<Arc<Message>> {
     let next = Message {
         envelope: draft.envelope.clone(),
         recipients: draft.recipients.clone(),
         properties: draft.properties.clone(),
         session_properties: draft.session_properties.clone(),
-        version: draft.version.clone().unwrap_or_else(|| message.version.clone()),
+        version: draft
+            .version
+            .clone()
+            .unwrap_or_else(|| message.version.clone()),
         ..Message::clone(message)
     };
     (next != **message).then(|| Arc::new(next))
 }
 
 /// False if it failed: the message is as it was, and due as it was.
-async fn commit(core: &Core, update: MessageUpdate) -> bool {
+pub(super) async fn commit(core: &Core, update: MessageUpdate) -> bool {
     let id = update.id;
     match core.store.update(update).await {
         Ok(_durable) => {
@@ -383,17 +387,25 @@ async fn commit(core: &Core, update: MessageUpdate) -> bool {
     }
 }
 
-fn words(reply: &Reply, at: SystemTime) -> Status {
+pub(super) fn words(reply: &Reply, at: SystemTime) -> Status {
     let text: Vec<_> = reply.text().iter().map(|line| line.as_str()).collect();
     Status {
         at,
         code: Some(reply.code().value()),
-        enhanced: reply.enhanced().map(|code| (code.class(), code.subject(), code.detail())),
+        enhanced: reply
+            .enhanced()
+            .map(|code| (code.class(), code.subject(), code.detail())),
         text: text.join("\n"),
         remote: None,
     }
 }
 
 fn own(class: u8, text: String, at: SystemTime) -> Status {
-    Status { at, code: None, enhanced: Some((class, 0, 0)), text, remote: None }
+    Status {
+        at,
+        code: None,
+        enhanced: Some((class, 0, 0)),
+        text,
+        remote: None,
+    }
 }

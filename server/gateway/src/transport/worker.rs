@@ -38,7 +38,12 @@ impl Worker {
     /// Runs until the shutdown is over: in its first phase nothing new is begun, and what is on its way may arrive; what
     /// is not done then stays in the spool. `judge` asks the sinks from this thread.
     pub async fn run(mut self, judge: Arc<dyn Judge>, shutdown: Shutdown) {
-        let context = Context { core: Arc::clone(&self.core), place: self.place, judge, shutdown: shutdown.clone() };
+        let context = Context {
+            core: Arc::clone(&self.core),
+            place: self.place,
+            judge,
+            shutdown: shutdown.clone(),
+        };
         let mut tasks = JoinSet::new();
         let begun = shutdown.begun();
         tokio::pin!(begun);
@@ -83,7 +88,9 @@ fn note(end: Result<(), JoinError>) {
 
 /// Takes a message through its stages and gives its recipients to the queues of their destinations.
 async fn take_up(context: Context, begun: Begun) {
-    let Context { core, place, judge, .. } = &context;
+    let Context {
+        core, place, judge, ..
+    } = &context;
     let begun = match pass(core, *place, judge.as_ref(), begun).await {
         Passed::On(begun) => begun,
         Passed::Settled => return,
@@ -93,25 +100,36 @@ async fn take_up(context: Context, begun: Begun) {
     let pending = message.recipients.iter().enumerate().filter(|(_, recipient)| {
         matches!(&recipient.state, RecipientState::Pending { due, .. } if due.is_none_or(|due| due <= now))
     });
-    let (groups, lost) = core.settings.routes.group(pending.map(|(index, recipient)| (index, &recipient.address)));
+    let (groups, lost) = core
+        .settings
+        .routes
+        .group(pending.map(|(index, recipient)| (index, &recipient.address)));
     // The recipients without a route are a group of their own; it also stands for "nothing is due".
     let own = !lost.is_empty() || groups.is_empty();
     let job = Arc::new(Job::new(begun, groups.len() + usize::from(own)));
     let mut refused = Vec::new();
     for (destination, recipients) in groups {
         let queue = core.queue(&destination);
-        match queue.push(Group { job: Arc::clone(&job), recipients }) {
+        match queue.push(Group {
+            job: Arc::clone(&job),
+            recipients,
+        }) {
             Ok(()) => core.serve(&queue),
             Err(why) => refused.push((destination.to_string(), why)),
         }
     }
-    let settled = refused.into_iter().map(|(destination, why)| settle_refused(&context, destination, why));
+    let settled = refused
+        .into_iter()
+        .map(|(destination, why)| settle_refused(&context, destination, why));
     join_all(settled).await;
     if own {
         let at = core.now();
         let text = "no route is configured for this recipient";
         let unroutable = || Outcome::Tried(Attempted::own(Fate::Failed, 4, 4, text.to_owned(), at));
-        let outcomes = lost.into_iter().map(|index| (index, unroutable())).collect();
+        let outcomes = lost
+            .into_iter()
+            .map(|index| (index, unroutable()))
+            .collect();
         let attempt = Attempt::without_host("none".to_owned());
         results::record(&context, &job, outcomes, false, &attempt).await;
     }
@@ -124,6 +142,10 @@ async fn settle_refused(context: &Context, destination: String, refused: Refused
         Refused::Full(group) => (group, Outcome::Later(NO_ROOM)),
         Refused::Down(group, why) => (group, Outcome::Tried(why)),
     };
-    let outcomes = group.recipients.iter().map(|&index| (index, outcome.clone())).collect();
+    let outcomes = group
+        .recipients
+        .iter()
+        .map(|&index| (index, outcome.clone()))
+        .collect();
     results::record(context, &group.job, outcomes, false, &attempt).await;
 }

@@ -127,7 +127,13 @@ mod tests {
 
     #[test]
     fn malformed_parameters_do_not_count() {
-        for size in ["0", "-1", "1e9", "99999999999999999999999", "18446744073709551616"] {
+        for size in [
+            "0",
+            "-1",
+            "1e9",
+            "99999999999999999999999",
+            "18446744073709551616",
+        ] {
             let found = parse(&format!("250-x\r\n250 SIZE {size}\r\n"));
             assert!(found.size);
             assert_eq!(found.size_limit, None, "{size}");

@@ -204,7 +204,11 @@ mod tests {
 
     #[test]
     fn dots_at_line_starts_are_doubled_also_across_slices() {
-        let wire = encode(Framing::Dots, &[b".a\r\n..", b"b.c\r", b"\n", b".", b"\r\n"]).unwrap();
+        let wire = encode(
+            Framing::Dots,
+            &[b".a\r\n..", b"b.c\r", b"\n", b".", b"\r\n"],
+        )
+        .unwrap();
         assert_eq!(wire, b"..a\r\n...b.c\r\n..\r\n.\r\n");
     }
 
@@ -239,7 +243,10 @@ mod tests {
     #[test]
     fn binary_content_is_left_alone_and_counted() {
         let framing = |size| Framing::Counted { size, binary: true };
-        assert_eq!(encode(framing(5), &[b".\n\r", b"\0."]).unwrap(), b".\n\r\0.");
+        assert_eq!(
+            encode(framing(5), &[b".\n\r", b"\0."]).unwrap(),
+            b".\n\r\0."
+        );
         assert_eq!(
             encode(framing(6), &[b".\n\r\0."]),
             Err(ContentError::Size {

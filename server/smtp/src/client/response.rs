@@ -176,7 +176,12 @@ impl ResponseParser {
 
 /// Code of a line, and whether it is the last line of its reply.
 fn first_word(line: &[u8]) -> Result<(u16, bool), ResponseError> {
-    let &[hundreds @ b'2'..=b'5', tens @ b'0'..=b'9', ones @ b'0'..=b'9', ref rest @ ..] = line
+    let &[
+        hundreds @ b'2'..=b'5',
+        tens @ b'0'..=b'9',
+        ones @ b'0'..=b'9',
+        ref rest @ ..,
+    ] = line
     else {
         return Err(ResponseError::NotAReply);
     };
@@ -235,7 +240,9 @@ mod tests {
 
     #[test]
     fn enhanced_codes_of_another_class_or_form_do_not_count() {
-        for text in ["2.1.1 x", "5.1", "5.1.1.1", "5.1.1234", "5.a.1", "", "55.1.1"] {
+        for text in [
+            "2.1.1 x", "5.1", "5.1.1.1", "5.1.1234", "5.a.1", "", "55.1.1",
+        ] {
             let found = all(format!("550 {text}\r\n").as_bytes()).unwrap();
             assert_eq!(found[0].enhanced, None, "{text}");
         }

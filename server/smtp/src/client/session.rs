@@ -1,5 +1,7 @@
 //! The client's state machine.
 
+mod opening;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +10,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
 use super::capabilities::Capabilities;
-use super::config::{Config, Protocol, TlsUse};
+use super::config::{Config, Protocol};
 use super::exchange::{Exchange, Step};
 use super::outcome::{Failure, Report, Stage};
 use super::response::{Response, ResponseParser};
@@ -148,7 +150,11 @@ impl Session {
 
     /// Whether a message may be sent now: open, idle, and the peer's MAILMAX not reached.
     pub fn is_ready(&self) -> bool {
-        let left = self.peer.limits.messages.is_none_or(|max| self.messages < max);
+        let left = self
+            .peer
+            .limits
+            .messages
+            .is_none_or(|max| self.messages < max);
         matches!(self.state, State::Idle) && left
     }
 
@@ -346,74 +352,6 @@ impl Session {
         self.restart_clock(now);
     }
 
-    fn opening_response(&mut self, expected: Expected, response: Arc<Response>) {
-        let stage = expected.stage();
-        match expected {
-            Expected::Greeting if response.code == 220 => self.say_hello(),
-            Expected::Ehlo | Expected::Hello if response.code == 250 => {
-                let offers = expected == Expected::Ehlo || self.config.protocol == Protocol::Lmtp;
-                if offers {
-                    self.peer = Capabilities::parse(&response);
-                }
-                self.after_hello();
-            }
-            Expected::Ehlo if response.is_permanent() => {
-                let line = self.hello_line(b"HELO ");
-                self.command(&line, Expected::Hello);
-            }
-            Expected::StartTls if response.code == 220 => {
-                self.state = State::Handshake;
-                self.actions.push_back(Action::StartTls);
-            }
-            Expected::StartTls
-                if self.config.tls == TlsUse::IfOffered && !response.announces_close() =>
-            {
-                self.open();
-            }
-            Expected::Greeting | Expected::Hello | Expected::Ehlo if response.is_positive() => {
-                self.fail(Failure::Unexpected { stage, response });
-            }
-            _ => self.refuse(stage, response),
-        }
-    }
-
-    /// The peer wants no session: leave politely, without waiting for an answer.
-    fn refuse(&mut self, stage: Stage, response: Arc<Response>) {
-        let farewell = !response.announces_close();
-        self.fail(Failure::Refused { stage, response });
-        if farewell {
-            let quit = Action::Send(Bytes::from_static(b"QUIT\r\n"));
-            self.actions.push_front(quit);
-        }
-    }
-
-    fn say_hello(&mut self) {
-        let (verb, expected): (&[u8], _) = match self.config.protocol {
-            Protocol::Smtp => (b"EHLO ", Expected::Ehlo),
-            Protocol::Lmtp => (b"LHLO ", Expected::Hello),
-        };
-        let line = self.hello_line(verb);
-        self.command(&line, expected);
-    }
-
-    fn hello_line(&self, verb: &[u8]) -> Vec<u8> {
-        [verb, self.config.name.as_bytes(), b"\r\n"].concat()
-    }
-
-    fn after_hello(&mut self) {
-        match (self.config.tls, self.encrypted) {
-            (_, true) | (TlsUse::Never, _) => self.open(),
-            _ if self.peer.starttls => self.command(b"STARTTLS\r\n", Expected::StartTls),
-            (TlsUse::IfOffered, _) => self.open(),
-            (TlsUse::Required, _) => self.fail(Failure::TlsNotOffered),
-        }
-    }
-
-    fn open(&mut self) {
-        self.state = State::Idle;
-        self.actions.push_back(Action::Ready);
-    }
-
     fn command(&mut self, line: &[u8], expected: Expected) {
         self.commands.put_slice(line);
         self.expected.push_back(expected);
@@ -454,7 +392,8 @@ impl Session {
         let state = std::mem::replace(&mut self.state, State::Closed);
         // What was not sent yet must not follow the failure, and what was reported stays reported.
         self.commands.clear();
-        self.actions.retain(|action| !matches!(action, Action::Send(_)));
+        self.actions
+            .retain(|action| !matches!(action, Action::Send(_)));
         if let State::Busy(mut exchange) = state {
             exchange.break_off(&failure);
             self.actions.push_back(Action::Finished(exchange.report()));

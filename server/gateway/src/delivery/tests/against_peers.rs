@@ -13,17 +13,29 @@ use tokio_rustls::TlsAcceptor;
 use super::peer::Peer;
 use super::{in_memory, message};
 use crate::delivery::{
-    Connection, ContentReader, Hop, HopAddress, OpenError, OwnListeners, SystemConnector, opportunistic,
+    Connection, ContentReader, Hop, HopAddress, OpenError, OwnListeners, SystemConnector,
+    opportunistic,
 };
 
 fn hop(address: SocketAddr) -> Hop {
-    Hop { lmtp: false, address: HopAddress::Tcp(address.ip().to_string(), address.port()) }
+    Hop {
+        lmtp: false,
+        address: HopAddress::Tcp(address.ip().to_string(), address.port()),
+    }
 }
 
 fn peer(hop: Hop) -> crate::delivery::Peer {
-    let protocol = if hop.lmtp { Protocol::Lmtp } else { Protocol::Smtp };
+    let protocol = if hop.lmtp {
+        Protocol::Lmtp
+    } else {
+        Protocol::Smtp
+    };
     let config = Config::new(protocol, ClientName::new("client.test").unwrap());
-    crate::delivery::Peer { hop, config: Arc::new(config), tls: opportunistic().unwrap() }
+    crate::delivery::Peer {
+        hop,
+        config: Arc::new(config),
+        tls: opportunistic().unwrap(),
+    }
 }
 
 fn connector() -> SystemConnector {
@@ -53,7 +65,11 @@ fn content(lines: usize) -> Bytes {
 async fn send(connection: &mut Connection, content: &Bytes) -> Vec<Delivery> {
     let message = message(content, &["to@peer.test"], SystemTime::UNIX_EPOCH);
     let reader = ContentReader::new(&message.version, in_memory(content));
-    connection.deliver(transaction(content.len()), reader).await.unwrap().recipients
+    connection
+        .deliver(transaction(content.len()), reader)
+        .await
+        .unwrap()
+        .recipients
 }
 
 fn acceptor() -> TlsAcceptor {
@@ -73,7 +89,9 @@ async fn messages_share_a_connection_and_arrive_as_they_are() {
     for extensions in [&[][..], &["PIPELINING"], &["PIPELINING", "CHUNKING"]] {
         let server = Peer::with(extensions);
         let address = server.clone().listen().await;
-        let mut connection = Connection::open(&peer(hop(address)), &connector()).await.unwrap();
+        let mut connection = Connection::open(&peer(hop(address)), &connector())
+            .await
+            .unwrap();
         for lines in [3, 100_000] {
             let content = content(lines);
             let results = send(&mut connection, &content).await;
@@ -87,9 +105,14 @@ async fn messages_share_a_connection_and_arrive_as_they_are() {
 
 #[tokio::test]
 async fn starttls_is_used_where_it_is_offered() {
-    let server = Peer { tls: Some(acceptor()), ..Peer::with(&["PIPELINING"]) };
+    let server = Peer {
+        tls: Some(acceptor()),
+        ..Peer::with(&["PIPELINING"])
+    };
     let address = server.clone().listen().await;
-    let mut connection = Connection::open(&peer(hop(address)), &connector()).await.unwrap();
+    let mut connection = Connection::open(&peer(hop(address)), &connector())
+        .await
+        .unwrap();
     assert!(connection.is_encrypted());
     let content = content(50_000);
     send(&mut connection, &content).await;
@@ -99,7 +122,10 @@ async fn starttls_is_used_where_it_is_offered() {
 
 #[tokio::test]
 async fn a_failed_handshake_is_told_apart_and_plain_text_is_a_new_connection() {
-    let server = Peer { breaks_tls: true, ..Peer::with(&[]) };
+    let server = Peer {
+        breaks_tls: true,
+        ..Peer::with(&[])
+    };
     let address = server.clone().listen().await;
     let peer = peer(hop(address));
     let failed = Connection::open(&peer, &connector()).await;
@@ -115,13 +141,19 @@ async fn lmtp_over_a_unix_socket() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("lmtp.sock");
     let listener = tokio::net::UnixListener::bind(&path).unwrap();
-    let server = Peer { lmtp: true, ..Peer::with(&["PIPELINING"]) };
+    let server = Peer {
+        lmtp: true,
+        ..Peer::with(&["PIPELINING"])
+    };
     let serving = server.clone();
     tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
         serving.serve(Box::new(stream)).await;
     });
-    let hop = Hop { lmtp: true, address: HopAddress::Unix(path) };
+    let hop = Hop {
+        lmtp: true,
+        address: HopAddress::Unix(path),
+    };
     let mut connection = Connection::open(&peer(hop), &connector()).await.unwrap();
     let results = send(&mut connection, &content(1)).await;
     assert!(matches!(results[0], Delivery::Accepted(_)));
@@ -135,7 +167,8 @@ async fn an_own_listener_is_not_connected_to() {
     let own = OwnListeners::default();
     own.add_tcp(SocketAddr::from(([0, 0, 0, 0], address.port())));
     let connector = SystemConnector::new(Duration::from_secs(5), own);
-    let Err(OpenError::Connect(error)) = Connection::open(&peer(hop(address)), &connector).await else {
+    let Err(OpenError::Connect(error)) = Connection::open(&peer(hop(address)), &connector).await
+    else {
         panic!("connected to itself");
     };
     assert!(error.is_permanent() && error.status() == (4, 6), "{error}");
@@ -147,9 +180,13 @@ async fn an_idle_connection_that_the_peer_closes_is_noticed() {
     let server = Peer::with(&[]);
     server.says("MAIL", &["421 too long"]);
     let address = server.clone().listen().await;
-    let mut connection = Connection::open(&peer(hop(address)), &connector()).await.unwrap();
+    let mut connection = Connection::open(&peer(hop(address)), &connector())
+        .await
+        .unwrap();
     send(&mut connection, &content(1)).await;
-    tokio::time::timeout(Duration::from_secs(5), connection.closed()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(5), connection.closed())
+        .await
+        .unwrap();
     assert!(!connection.is_ready());
 }
 
@@ -158,7 +195,10 @@ async fn a_silent_peer_costs_its_time_and_no_more() {
     let (near, _far) = tokio::io::duplex(64);
     let connector = Fixed(parking_lot::Mutex::new(Some(Box::new(near))));
     let start = tokio::time::Instant::now();
-    let hop = Hop { lmtp: false, address: HopAddress::Tcp("peer.test".to_owned(), 25) };
+    let hop = Hop {
+        lmtp: false,
+        address: HopAddress::Tcp("peer.test".to_owned(), 25),
+    };
     let opened = Connection::open(&peer(hop), &connector).await;
     assert!(matches!(opened, Err(OpenError::Session { .. })));
     assert_eq!(start.elapsed().as_secs(), 300);
@@ -171,8 +211,14 @@ impl crate::delivery::Connector for Fixed {
     fn connect<'a>(
         &'a self,
         _hop: &'a Hop,
-    ) -> crate::delivery::BoxFuture<'a, Result<crate::delivery::Connected, crate::delivery::ConnectError>> {
+    ) -> crate::delivery::BoxFuture<
+        'a,
+        Result<crate::delivery::Connected, crate::delivery::ConnectError>,
+    > {
         let link = self.0.lock().take().unwrap();
-        Box::pin(std::future::ready(Ok(crate::delivery::Connected { link, address: "memory".to_owned() })))
+        Box::pin(std::future::ready(Ok(crate::delivery::Connected {
+            link,
+            address: "memory".to_owned(),
+        })))
     }
 }

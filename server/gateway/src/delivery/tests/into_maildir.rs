@@ -14,7 +14,9 @@ const CONTENT: &[u8] = b"Subject: x\r\n\r\n.\r\nFrom here\r\n";
 async fn deliver(template: &str, to: &str, content: ContentReader) -> Result<String, MaildirError> {
     let sender = ReversePath::parse(b"<from@sender.test>", false).unwrap();
     let recipient = ForwardPath::parse(format!("<{to}>").as_bytes(), true).unwrap();
-    Maildir::new(template.into(), "mx.test").deliver(&sender, &recipient, content).await
+    Maildir::new(template.into(), "mx.test")
+        .deliver(&sender, &recipient, content)
+        .await
 }
 
 fn reader() -> ContentReader {
@@ -27,8 +29,12 @@ fn reader() -> ContentReader {
 async fn a_message_appears_whole_in_new() {
     let root = tempfile::tempdir().unwrap();
     let template = format!("{}/{{domain}}/{{user}}", root.path().display());
-    let first = deliver(&template, "joe@Example.test", reader()).await.unwrap();
-    let second = deliver(&template, "joe@example.test", reader()).await.unwrap();
+    let first = deliver(&template, "joe@Example.test", reader())
+        .await
+        .unwrap();
+    let second = deliver(&template, "joe@example.test", reader())
+        .await
+        .unwrap();
     assert_ne!(first, second);
     let folder = root.path().join("example.test/joe");
     let found = fs::read(folder.join("new").join(&first)).unwrap();
@@ -45,10 +51,17 @@ async fn a_content_that_ends_too_early_leaves_nothing() {
     let content = Bytes::from_static(CONTENT);
     let version = message(&content, &[], SystemTime::UNIX_EPOCH).version;
     let cut = ContentReader::new(&version, in_memory(&content.slice(..20)));
-    let error = deliver(&template, "joe@example.test", cut).await.unwrap_err();
+    let error = deliver(&template, "joe@example.test", cut)
+        .await
+        .unwrap_err();
     assert!(matches!(error, MaildirError::Content(_)) && !error.is_permanent());
     for part in ["tmp", "new"] {
-        assert_eq!(fs::read_dir(root.path().join("joe").join(part)).unwrap().count(), 0);
+        assert_eq!(
+            fs::read_dir(root.path().join("joe").join(part))
+                .unwrap()
+                .count(),
+            0
+        );
     }
 }
 
@@ -56,7 +69,9 @@ async fn a_content_that_ends_too_early_leaves_nothing() {
 async fn addresses_that_lead_elsewhere_are_refused() {
     let root = tempfile::tempdir().unwrap();
     let template = format!("{}/{{user}}", root.path().display());
-    let error = deliver(&template, "\"../x\"@example.test", reader()).await.unwrap_err();
+    let error = deliver(&template, "\"../x\"@example.test", reader())
+        .await
+        .unwrap_err();
     assert!(error.is_permanent());
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
 }

@@ -43,13 +43,20 @@ pub(super) struct Inner {
 
 impl Peer {
     pub(crate) fn with(extensions: &[&'static str]) -> Self {
-        Self { extensions: extensions.to_vec(), ..Self::default() }
+        Self {
+            extensions: extensions.to_vec(),
+            ..Self::default()
+        }
     }
 
     /// Replies to the next commands that start with `command`; an empty reply closes the connection.
     pub(crate) fn says(&self, command: &str, replies: &[&str]) {
         let mut inner = self.inner.lock();
-        inner.replies.entry(command.to_owned()).or_default().extend(replies.iter().map(|r| (*r).to_owned()));
+        inner
+            .replies
+            .entry(command.to_owned())
+            .or_default()
+            .extend(replies.iter().map(|r| (*r).to_owned()));
     }
 
     pub(crate) fn goes_down(&self, down: bool) {
@@ -70,7 +77,9 @@ impl Peer {
             .replies
             .iter_mut()
             .find(|(command, replies)| line.starts_with(command.as_str()) && !replies.is_empty());
-        planned.and_then(|(_, replies)| replies.pop_front()).unwrap_or_else(|| usual.to_owned())
+        planned
+            .and_then(|(_, replies)| replies.pop_front())
+            .unwrap_or_else(|| usual.to_owned())
     }
 
     /// Listens on a port of the loopback interface.
@@ -115,7 +124,12 @@ impl Peer {
     }
 
     /// Talks until the end; `Some` if TLS is to follow.
-    async fn talk(&self, stream: &mut BufStream<Box<dyn Link>>, connection: usize, encrypted: bool) -> Option<()> {
+    async fn talk(
+        &self,
+        stream: &mut BufStream<Box<dyn Link>>,
+        connection: usize,
+        encrypted: bool,
+    ) -> Option<()> {
         let mut sender = String::new();
         let mut recipients = Vec::new();
         let mut begun = false;
@@ -125,7 +139,11 @@ impl Peer {
                 return None;
             }
             let line = line.trim_end().to_owned();
-            let verb = line.split([' ', ':']).next().unwrap_or("").to_ascii_uppercase();
+            let verb = line
+                .split([' ', ':'])
+                .next()
+                .unwrap_or("")
+                .to_ascii_uppercase();
             let usual = match verb.as_str() {
                 "EHLO" | "LHLO" => self.capabilities(encrypted),
                 "STARTTLS" => "220 go".to_owned(),
@@ -139,7 +157,17 @@ impl Peer {
                 let size = line.split(' ').nth(1).unwrap().parse().unwrap();
                 let mut content = vec![0; size];
                 stream.read_exact(&mut content).await.ok()?;
-                if !self.take(stream, &mut sender, &mut recipients, content, connection, encrypted).await {
+                if !self
+                    .take(
+                        stream,
+                        &mut sender,
+                        &mut recipients,
+                        content,
+                        connection,
+                        encrypted,
+                    )
+                    .await
+                {
                     return None;
                 }
                 continue;
@@ -163,7 +191,17 @@ impl Peer {
                 }
                 "DATA" if reply.starts_with('3') => {
                     let content = dotted(stream).await?;
-                    if !self.take(stream, &mut sender, &mut recipients, content, connection, encrypted).await {
+                    if !self
+                        .take(
+                            stream,
+                            &mut sender,
+                            &mut recipients,
+                            content,
+                            connection,
+                            encrypted,
+                        )
+                        .await
+                    {
                         return None;
                     }
                 }
@@ -174,7 +212,11 @@ impl Peer {
 
     fn capabilities(&self, encrypted: bool) -> String {
         let mut lines = vec!["250-peer.test".to_owned()];
-        lines.extend(self.extensions.iter().map(|extension| format!("250-{extension}")));
+        lines.extend(
+            self.extensions
+                .iter()
+                .map(|extension| format!("250-{extension}")),
+        );
         if (self.tls.is_some() || self.breaks_tls) && !encrypted {
             lines.push("250-STARTTLS".to_owned());
         }
@@ -196,7 +238,11 @@ impl Peer {
         if all.is_empty() {
             return answer(stream, "503 nobody").await;
         }
-        let asked: Vec<_> = if self.lmtp { all.clone() } else { vec![all.join(",")] };
+        let asked: Vec<_> = if self.lmtp {
+            all.clone()
+        } else {
+            vec![all.join(",")]
+        };
         let mut lines = Vec::new();
         for recipient in asked {
             let reply = self.reply(&format!(". {recipient}"), "250 taken");
@@ -208,7 +254,13 @@ impl Peer {
         if !good.is_empty() {
             let recipients = if self.lmtp { good } else { all };
             let sender = std::mem::take(sender);
-            self.inner.lock().taken.push(Taken { sender, recipients, content, connection, encrypted });
+            self.inner.lock().taken.push(Taken {
+                sender,
+                recipients,
+                content,
+                connection,
+                encrypted,
+            });
         }
         for line in lines {
             if !answer(stream, &line).await {
@@ -224,7 +276,10 @@ async fn answer(stream: &mut BufStream<Box<dyn Link>>, reply: &str) -> bool {
     if reply.is_empty() {
         return false;
     }
-    stream.write_all(format!("{reply}\r\n").as_bytes()).await.is_ok()
+    stream
+        .write_all(format!("{reply}\r\n").as_bytes())
+        .await
+        .is_ok()
         && stream.flush().await.is_ok()
         && !reply.starts_with("421")
 }
@@ -259,7 +314,10 @@ impl Connector for Peer {
             }
             let (near, far) = tokio::io::duplex(4096);
             tokio::spawn(self.clone().serve(Box::new(far)));
-            Ok(Connected { link: Box::new(near), address })
+            Ok(Connected {
+                link: Box::new(near),
+                address,
+            })
         })
     }
 }

@@ -14,9 +14,20 @@ use super::stage::{Asked, Play, Script, draft};
 use crate::delivery::tests::peer::Peer;
 
 fn ruled(message: &Message, asked: &Asked, decision: Decision, binding: &str) -> MessageRuling {
-    let by = By { member: 0, binding: Arc::from(binding), cause: Cause::Verdict };
-    let ruling = Ruling { decision, by: Some(by), ..Ruling::proceed(asked.event) };
-    MessageRuling { ruling, draft: draft(message) }
+    let by = By {
+        member: 0,
+        binding: Arc::from(binding),
+        cause: Cause::Verdict,
+    };
+    let ruling = Ruling {
+        decision,
+        by: Some(by),
+        ..Ruling::proceed(asked.event)
+    };
+    MessageRuling {
+        ruling,
+        draft: draft(message),
+    }
 }
 
 fn proceeds(message: &Message, asked: &Asked) -> MessageRuling {
@@ -39,11 +50,15 @@ fn held(event: EventKind) -> impl Fn() -> Stage {
 #[tokio::test(start_paused = true)]
 async fn edits_are_delivered() {
     let peer = Peer::with(&[]);
-    let play = Play::new(&peer, Script::new(|message, asked| {
-        let mut ruling = proceeds(message, asked);
-        ruling.draft.recipients[0].address = ForwardPath::parse(b"<other@example.org>", false).unwrap();
-        ruling
-    }));
+    let play = Play::new(
+        &peer,
+        Script::new(|message, asked| {
+            let mut ruling = proceeds(message, asked);
+            ruling.draft.recipients[0].address =
+                ForwardPath::parse(b"<other@example.org>", false).unwrap();
+            ruling
+        }),
+    );
     play.accept(&["a@example.test"]).await;
     play.until_empty().await;
     assert_eq!(peer.taken()[0].recipients, ["other@example.org"]);
@@ -52,14 +67,23 @@ async fn edits_are_delivered() {
 #[tokio::test(start_paused = true)]
 async fn a_message_that_is_put_off_is_asked_about_again_with_its_attempt() {
     let peer = Peer::with(&[]);
-    let play = Play::new(&peer, Script::new(|message, asked| match asked.attempt {
-        0 | 1 => ruled(message, asked, Decision::Tempfail(reply(451)), "checker"),
-        _ => proceeds(message, asked),
-    }));
+    let play = Play::new(
+        &peer,
+        Script::new(|message, asked| match asked.attempt {
+            0 | 1 => ruled(message, asked, Decision::Tempfail(reply(451)), "checker"),
+            _ => proceeds(message, asked),
+        }),
+    );
     play.accept(&["a@example.test"]).await;
     let took = play.until_empty().await;
     assert!((1080..1330).contains(&took.as_secs()), "{took:?}");
-    let attempts: Vec<_> = play.judge.asked.lock().iter().map(|asked| asked.attempt).collect();
+    let attempts: Vec<_> = play
+        .judge
+        .asked
+        .lock()
+        .iter()
+        .map(|asked| asked.attempt)
+        .collect();
     assert_eq!(attempts, [0, 1, 2]);
     assert_eq!(peer.taken().len(), 1);
 }
@@ -67,14 +91,26 @@ async fn a_message_that_is_put_off_is_asked_about_again_with_its_attempt() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_message_comes_back_as_a_report_and_a_discarded_one_not() {
     let peer = Peer::with(&[]);
-    let play = Play::new(&peer, Script::new(|message, asked| {
-        if message.envelope.sender.mailbox().is_none() {
-            return proceeds(message, asked);
-        }
-        let local = message.recipients[0].address.mailbox().unwrap().local_part().to_owned();
-        let decision = if local == "gone" { Decision::Discard } else { Decision::Reject(reply(550)) };
-        ruled(message, asked, decision, "checker")
-    }));
+    let play = Play::new(
+        &peer,
+        Script::new(|message, asked| {
+            if message.envelope.sender.mailbox().is_none() {
+                return proceeds(message, asked);
+            }
+            let local = message.recipients[0]
+                .address
+                .mailbox()
+                .unwrap()
+                .local_part()
+                .to_owned();
+            let decision = if local == "gone" {
+                Decision::Discard
+            } else {
+                Decision::Reject(reply(550))
+            };
+            ruled(message, asked, decision, "checker")
+        }),
+    );
     play.accept(&["gone@example.test"]).await;
     play.until_empty().await;
     assert!(peer.taken().is_empty());
@@ -84,18 +120,26 @@ async fn a_refused_message_comes_back_as_a_report_and_a_discarded_one_not() {
     assert_eq!((taken.len(), taken[0].sender.as_str()), (1, ""));
     assert_eq!(taken[0].recipients, ["from@sender.test"]);
     let text = String::from_utf8(taken[0].content.clone()).unwrap();
-    assert!(text.contains("Action: failed") && text.contains("the sink says no"), "{text}");
+    assert!(
+        text.contains("Action: failed") && text.contains("the sink says no"),
+        "{text}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_quarantined_message_stays() {
-    let play = Play::new(&Peer::with(&[]), Script::new(|message, asked| {
-        ruled(message, asked, Decision::Quarantine, "checker")
-    }));
+    let play = Play::new(
+        &Peer::with(&[]),
+        Script::new(|message, asked| ruled(message, asked, Decision::Quarantine, "checker")),
+    );
     let message = play.accept(&["a@example.test"]).await;
-    play.until("the quarantine", |counts| counts.quarantined == 1).await;
+    play.until("the quarantine", |counts| counts.quarantined == 1)
+        .await;
     tokio::time::sleep(std::time::Duration::from_secs(86_400)).await;
-    let stored = postern_spool::StoreDriver::load(play.store.as_ref(), message.id).await.unwrap().unwrap();
+    let stored = postern_spool::StoreDriver::load(play.store.as_ref(), message.id)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(matches!(stored.stage, Stage::Quarantined { by, .. } if by == "checker"));
     assert_eq!(play.judge.asked.lock().len(), 1);
 }
@@ -103,49 +147,86 @@ async fn a_quarantined_message_stays() {
 #[tokio::test(start_paused = true)]
 async fn a_held_message_is_asked_about_again_from_its_binding_on_until_the_sink_is_back() {
     let peer = Peer::with(&[]);
-    let play = Play::new(&peer, Script::new(|message, asked| match asked.attempt {
-        0..=2 => ruled(message, asked, Decision::Hold, "checker"),
-        _ => proceeds(message, asked),
-    }));
+    let play = Play::new(
+        &peer,
+        Script::new(|message, asked| match asked.attempt {
+            0..=2 => ruled(message, asked, Decision::Hold, "checker"),
+            _ => proceeds(message, asked),
+        }),
+    );
     play.accept(&["a@example.test"]).await;
     play.until_empty().await;
     let asked = play.judge.asked.lock();
     let from: Vec<_> = asked.iter().map(|asked| asked.from.as_deref()).collect();
-    assert_eq!(from, [None, Some("checker"), Some("checker"), Some("checker")]);
+    assert_eq!(
+        from,
+        [None, Some("checker"), Some("checker"), Some("checker")]
+    );
     assert_eq!(peer.taken().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_message_held_on_its_way_in_is_submitted_after_it_passed() {
     let peer = Peer::with(&[]);
-    let play = Play::new(&peer, Script::new(|message, asked| match asked.event {
-        EventKind::InboundMessage => proceeds(message, asked),
-        _ => ruled(message, asked, Decision::Proceed, "other"),
-    }));
-    play.accept_at(held(EventKind::InboundMessage)(), &["a@example.test"], |_| {}).await;
+    let play = Play::new(
+        &peer,
+        Script::new(|message, asked| match asked.event {
+            EventKind::InboundMessage => proceeds(message, asked),
+            _ => ruled(message, asked, Decision::Proceed, "other"),
+        }),
+    );
+    play.accept_at(
+        held(EventKind::InboundMessage)(),
+        &["a@example.test"],
+        |_| {},
+    )
+    .await;
     play.until_empty().await;
-    let events: Vec<_> = play.judge.asked.lock().iter().map(|asked| asked.event).collect();
-    assert_eq!(events, [EventKind::InboundMessage, EventKind::TransportSubmit]);
+    let events: Vec<_> = play
+        .judge
+        .asked
+        .lock()
+        .iter()
+        .map(|asked| asked.event)
+        .collect();
+    assert_eq!(
+        events,
+        [EventKind::InboundMessage, EventKind::TransportSubmit]
+    );
     assert_eq!(peer.taken().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_of_a_held_message_follows_the_bindings_setting() {
     for (binding, quarantined) in [("checker", 1), ("dropper", 0)] {
-        let play = Play::new(&Peer::with(&[]), Script::new(move |message, asked| {
-            ruled(message, asked, Decision::Reject(reply(550)), binding)
-        }));
-        play.accept_at(held(EventKind::InboundMessage)(), &["a@example.test"], |_| {}).await;
-        play.until("its end", |counts| counts.held == 0 && counts.quarantined == quarantined).await;
+        let play = Play::new(
+            &Peer::with(&[]),
+            Script::new(move |message, asked| {
+                ruled(message, asked, Decision::Reject(reply(550)), binding)
+            }),
+        );
+        play.accept_at(
+            held(EventKind::InboundMessage)(),
+            &["a@example.test"],
+            |_| {},
+        )
+        .await;
+        play.until("its end", |counts| {
+            counts.held == 0 && counts.quarantined == quarantined
+        })
+        .await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_message_held_too_long_is_kept_for_a_person() {
-    let play = Play::new(&Peer::with(&[]), Script::new(|message, asked| {
-        ruled(message, asked, Decision::Hold, "checker")
-    }));
+    let play = Play::new(
+        &Peer::with(&[]),
+        Script::new(|message, asked| ruled(message, asked, Decision::Hold, "checker")),
+    );
     play.accept(&["a@example.test"]).await;
-    let took = play.until("the quarantine", |counts| counts.quarantined == 1).await;
+    let took = play
+        .until("the quarantine", |counts| counts.quarantined == 1)
+        .await;
     assert!((7200..7300).contains(&took.as_secs()), "{took:?}");
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use postern_dispatch::transport::DeliveryStatus;
-use postern_dispatch::verdict::Ruling;
 use postern_dispatch::event::EventKind;
 use postern_dispatch::exchange::MessageRuling;
+use postern_dispatch::transport::DeliveryStatus;
+use postern_dispatch::verdict::Ruling;
 
 use super::stage::{MAIL, Play, Script, draft};
 use crate::delivery::tests::peer::Peer;
@@ -18,12 +18,23 @@ fn pipelining() -> Peer {
 async fn recipients_of_one_destination_share_a_transaction_and_then_the_message_is_gone() {
     let peer = pipelining();
     let play = Play::new(&peer, Script::default());
-    play.accept(&["a@example.test", "b@example.test", "c@example.org"]).await;
+    play.accept(&["a@example.test", "b@example.test", "c@example.org"])
+        .await;
     play.until_empty().await;
-    let mut taken: Vec<_> = peer.taken().into_iter().map(|taken| (taken.recipients, taken.content)).collect();
+    let mut taken: Vec<_> = peer
+        .taken()
+        .into_iter()
+        .map(|taken| (taken.recipients, taken.content))
+        .collect();
     taken.sort();
     assert_eq!(taken.len(), 2);
-    assert_eq!(taken[0], (vec!["a@example.test".to_owned(), "b@example.test".to_owned()], MAIL.to_vec()));
+    assert_eq!(
+        taken[0],
+        (
+            vec!["a@example.test".to_owned(), "b@example.test".to_owned()],
+            MAIL.to_vec()
+        )
+    );
     assert_eq!(taken[1].0, ["c@example.org"]);
 }
 
@@ -48,7 +59,11 @@ async fn what_is_put_off_is_tried_again_on_schedule_and_alone() {
     let took = play.until_empty().await;
     // 5 and 15 minutes, a tenth more or less.
     assert!((1080..1330).contains(&took.as_secs()), "{took:?}");
-    let recipients: Vec<_> = peer.taken().into_iter().map(|taken| taken.recipients).collect();
+    let recipients: Vec<_> = peer
+        .taken()
+        .into_iter()
+        .map(|taken| taken.recipients)
+        .collect();
     assert_eq!(recipients, [["a@example.test"], ["b@example.test"]]);
 }
 
@@ -60,7 +75,8 @@ async fn a_destination_that_is_down_is_left_alone_and_comes_back() {
     for _ in 0..10 {
         play.accept(&["a@example.test"]).await;
     }
-    play.until("all put off", |counts| counts.deliver == 10).await;
+    play.until("all put off", |counts| counts.deliver == 10)
+        .await;
     peer.goes_down(false);
     play.until_empty().await;
     assert_eq!(peer.taken().len(), 10);
@@ -72,7 +88,8 @@ async fn due_times_survive_a_restart() {
     peer.says("MAIL", &["451 not now"]);
     let play = Play::new(&peer, Script::default());
     let message = play.accept(&["a@example.test"]).await;
-    play.until("the deferral", |counts| counts.deliver == 1).await;
+    play.until("the deferral", |counts| counts.deliver == 1)
+        .await;
     let play = play.restart(&peer).await;
     let took = play.until_empty().await;
     assert!(took > Duration::from_secs(200), "{took:?}");
@@ -89,7 +106,11 @@ async fn a_message_that_was_only_committed_is_found_by_its_due_time() {
     }
     let play = play.restart(&peer).await;
     play.until_empty().await;
-    assert!(peer.taken().len() >= 200, "none lost: {}", peer.taken().len());
+    assert!(
+        peer.taken().len() >= 200,
+        "none lost: {}",
+        peer.taken().len()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,11 +132,22 @@ async fn recipients_beyond_what_a_peer_takes_follow_in_another_transaction() {
     let peer = Peer::with(&["PIPELINING", "LIMITS RCPTMAX=2"]);
     peer.says("RCPT TO:<b@", &["452 4.5.3 too many"]);
     let play = Play::new(&peer, Script::default());
-    play.accept(&["a@example.test", "b@example.test", "c@example.test"]).await;
+    play.accept(&["a@example.test", "b@example.test", "c@example.test"])
+        .await;
     let took = play.until_empty().await;
     assert!(took < Duration::from_secs(60), "{took:?}");
-    let recipients: Vec<_> = peer.taken().into_iter().map(|taken| taken.recipients).collect();
-    assert_eq!(recipients, [vec!["a@example.test"], vec!["c@example.test", "b@example.test"]]);
+    let recipients: Vec<_> = peer
+        .taken()
+        .into_iter()
+        .map(|taken| taken.recipients)
+        .collect();
+    assert_eq!(
+        recipients,
+        [
+            vec!["a@example.test"],
+            vec!["c@example.test", "b@example.test"]
+        ]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,8 +162,15 @@ async fn results_are_told() {
     play.accept(&["a@example.test", "b@example.test"]).await;
     play.until_empty().await;
     let told = play.judge.told.lock();
-    let first: Vec<_> = told[0].recipients.iter().map(|r| (r.status, r.attempts)).collect();
-    assert_eq!(first, [(DeliveryStatus::Relayed, 1), (DeliveryStatus::Deferred, 1)]);
+    let first: Vec<_> = told[0]
+        .recipients
+        .iter()
+        .map(|r| (r.status, r.attempts))
+        .collect();
+    assert_eq!(
+        first,
+        [(DeliveryStatus::Relayed, 1), (DeliveryStatus::Deferred, 1)]
+    );
     assert!(told[0].recipients[1].retry_in.is_some());
     assert_eq!(told[1].recipients[0].attempts, 2);
 }

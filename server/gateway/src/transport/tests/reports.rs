@@ -34,7 +34,11 @@ fn build(recipient: &str, text: &str, headers: &'static [u8]) -> (String, Built)
     let report = Report {
         id: "0190c0de-0000-7000-8000-000000000002".parse().unwrap(),
         hostname: "mx.test",
-        failures: vec![Failure { recipient: &message.recipients[0], status: &said, expired: false }],
+        failures: vec![Failure {
+            recipient: &message.recipients[0],
+            status: &said,
+            expired: false,
+        }],
         message: &message,
         returned: Returned::Headers(Bytes::from_static(headers)),
         now: SystemTime::UNIX_EPOCH + NOW,
@@ -45,7 +49,11 @@ fn build(recipient: &str, text: &str, headers: &'static [u8]) -> (String, Built)
 
 #[test]
 fn a_report_reads_like_this() {
-    let (text, built) = build("a@example.test", "5.1.1 no such user", b"Subject: x\r\nTo: a@example.test\r\n\r\n");
+    let (text, built) = build(
+        "a@example.test",
+        "5.1.1 no such user",
+        b"Subject: x\r\nTo: a@example.test\r\n\r\n",
+    );
     assert!(!built.eight_bit && !built.smtp_utf8);
     assert_eq!(text.replace("\r\n", "\n"), include_str!("report.txt"));
     assert!(!text.replace("\r\n", "").contains(['\r', '\n']));
@@ -53,11 +61,18 @@ fn a_report_reads_like_this() {
 
 #[test]
 fn what_strangers_wrote_cannot_break_a_report() {
-    let evil = format!("no\r\n--=_0190c0de-0000-7000-8000-000000000002--\r\n{}\u{0}\u{e9}", "x".repeat(5000));
+    let evil = format!(
+        "no\r\n--=_0190c0de-0000-7000-8000-000000000002--\r\n{}\u{0}\u{e9}",
+        "x".repeat(5000)
+    );
     let (text, built) = build("a@example.test", &evil, b"Subject: \xe9\rX: y\n\r\n");
     assert!(!built.eight_bit && text.is_ascii());
     assert!(text.contains("Subject: =E9=0DX: y=0A\r\n"), "{text}");
-    assert_eq!(text.matches("\r\n--=_").count(), 4, "three parts and the end");
+    assert_eq!(
+        text.matches("\r\n--=_").count(),
+        4,
+        "three parts and the end"
+    );
     assert!(text.split("\r\n").all(|line| line.len() <= 998));
 }
 
@@ -78,18 +93,29 @@ fn refusing() -> Peer {
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_is_reported_with_what_was_asked_back() {
-    for (ret, expected) in [(None, "text/rfc822-headers"), (Some(Return::Full), "message/rfc822")] {
+    for (ret, expected) in [
+        (None, "text/rfc822-headers"),
+        (Some(Return::Full), "message/rfc822"),
+    ] {
         let peer = refusing();
         let play = Play::new(&peer, Script::default());
         let stage = Stage::Submit { from_binding: None };
-        play.accept_at(stage, &["good@example.test", "bad@example.test"], |m| m.envelope.ret = ret).await;
+        play.accept_at(stage, &["good@example.test", "bad@example.test"], |m| {
+            m.envelope.ret = ret
+        })
+        .await;
         play.until_empty().await;
         let taken = peer.taken();
         assert_eq!(taken.len(), 2);
         let report = taken.iter().find(|taken| taken.sender.is_empty()).unwrap();
         let text = String::from_utf8(report.content.clone()).unwrap();
-        assert!(text.contains(&format!("Content-Type: {expected}\r\n")), "{text}");
-        assert!(text.contains("Final-Recipient: rfc822; bad@example.test") && !text.contains("good@"));
+        assert!(
+            text.contains(&format!("Content-Type: {expected}\r\n")),
+            "{text}"
+        );
+        assert!(
+            text.contains("Final-Recipient: rfc822; bad@example.test") && !text.contains("good@")
+        );
     }
 }
 
@@ -102,7 +128,12 @@ async fn nobody_is_told_who_must_or_would_not_be() {
     for change in changes {
         let peer = refusing();
         let play = Play::new(&peer, Script::default());
-        play.accept_at(Stage::Submit { from_binding: None }, &["bad@example.test"], change).await;
+        play.accept_at(
+            Stage::Submit { from_binding: None },
+            &["bad@example.test"],
+            change,
+        )
+        .await;
         play.until_empty().await;
         assert!(peer.taken().is_empty());
     }
@@ -118,7 +149,10 @@ async fn what_is_too_old_is_given_back() {
     assert!((7200..7300).contains(&took.as_secs()), "{took:?}");
     let taken = peer.taken();
     let text = String::from_utf8(taken[0].content.clone()).unwrap();
-    assert!(text.contains("Status: 5.4.7") && text.contains("450 4.2.1 busy"), "{text}");
+    assert!(
+        text.contains("Status: 5.4.7") && text.contains("450 4.2.1 busy"),
+        "{text}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,8 @@ use postern_dispatch::exchange::MessageRuling;
 use postern_dispatch::transport::DeliveryResult;
 use postern_message::{Draft, Message, MessageId};
 use postern_spool::{
-    Batch, Due, Durable, Embedded, Incoming, NewMessage, Options, SpoolError, Stage, StageCounts, StoreDriver, StoredMessage,
+    Batch, Due, Durable, Embedded, Incoming, NewMessage, Options, SpoolError, Stage, StageCounts,
+    StoreDriver, StoredMessage,
 };
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -24,7 +25,9 @@ use crate::delivery::tests::peer::Peer;
 use crate::delivery::{BoxFuture, Destination, Hop, HopAddress, opportunistic};
 use crate::observe::addresses::AddressLog;
 use crate::runtime::shutdown::Shutdown;
-use crate::transport::{Case, Clock, Handle, HeldRefusal, Judge, Routes, Schedule, Settings, Transport};
+use crate::transport::{
+    Case, Clock, Handle, HeldRefusal, Judge, Routes, Schedule, Settings, Transport,
+};
 
 pub(super) const MAIL: &[u8] = b"Subject: x\r\nMessage-ID: <1@sender.test>\r\n\r\nText\r\n";
 
@@ -62,7 +65,9 @@ impl Steady {
         T: Send + 'static,
     {
         let (store, runtime) = (Arc::clone(&self.0), tokio::runtime::Handle::current());
-        tokio::task::spawn_blocking(move || runtime.block_on(call(store))).await.unwrap()
+        tokio::task::spawn_blocking(move || runtime.block_on(call(store)))
+            .await
+            .unwrap()
     }
 }
 
@@ -73,7 +78,8 @@ impl StoreDriver for Steady {
     }
 
     async fn commit_many(&self, batch: Batch) -> Result<Durable, SpoolError> {
-        self.on_a_thread(|store| async move { store.commit_many(batch).await }).await
+        self.on_a_thread(|store| async move { store.commit_many(batch).await })
+            .await
     }
 
     async fn due(
@@ -83,20 +89,27 @@ impl StoreDriver for Steady {
         exclude: &HashSet<MessageId>,
     ) -> Result<Vec<MessageId>, SpoolError> {
         let exclude = exclude.clone();
-        self.on_a_thread(move |store| async move { store.due(now, limit, &exclude).await }).await
+        self.on_a_thread(move |store| async move { store.due(now, limit, &exclude).await })
+            .await
     }
 
-    async fn next_due(&self, exclude: &HashSet<MessageId>) -> Result<Option<SystemTime>, SpoolError> {
+    async fn next_due(
+        &self,
+        exclude: &HashSet<MessageId>,
+    ) -> Result<Option<SystemTime>, SpoolError> {
         let exclude = exclude.clone();
-        self.on_a_thread(move |store| async move { store.next_due(&exclude).await }).await
+        self.on_a_thread(move |store| async move { store.next_due(&exclude).await })
+            .await
     }
 
     async fn load(&self, id: MessageId) -> Result<Option<StoredMessage>, SpoolError> {
-        self.on_a_thread(move |store| async move { store.load(id).await }).await
+        self.on_a_thread(move |store| async move { store.load(id).await })
+            .await
     }
 
     async fn counts(&self) -> Result<StageCounts, SpoolError> {
-        self.on_a_thread(|store| async move { store.counts().await }).await
+        self.on_a_thread(|store| async move { store.counts().await })
+            .await
     }
 }
 
@@ -120,8 +133,13 @@ pub(super) struct Script {
 }
 
 impl Script {
-    pub(super) fn new(answer: impl Fn(&Message, &Asked) -> MessageRuling + Send + Sync + 'static) -> Self {
-        Self { answer: Some(Box::new(answer)), ..Self::default() }
+    pub(super) fn new(
+        answer: impl Fn(&Message, &Asked) -> MessageRuling + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            answer: Some(Box::new(answer)),
+            ..Self::default()
+        }
     }
 }
 
@@ -136,7 +154,10 @@ struct OneCase {
 impl Judge for Shared {
     fn begin(&self, message: &Message, content: Arc<dyn Content>) -> Box<dyn Case> {
         assert!(content.end().unwrap().complete);
-        Box::new(OneCase { script: Arc::clone(&self.0), message: message.clone() })
+        Box::new(OneCase {
+            script: Arc::clone(&self.0),
+            message: message.clone(),
+        })
     }
 
     fn listens(&self, _server: &str, _event: EventKind) -> bool {
@@ -145,8 +166,17 @@ impl Judge for Shared {
 }
 
 impl OneCase {
-    fn ask(&self, event: EventKind, from: Option<&str>, attempt: u32) -> BoxFuture<'static, MessageRuling> {
-        let asked = Asked { event, from: from.map(str::to_owned), attempt };
+    fn ask(
+        &self,
+        event: EventKind,
+        from: Option<&str>,
+        attempt: u32,
+    ) -> BoxFuture<'static, MessageRuling> {
+        let asked = Asked {
+            event,
+            from: from.map(str::to_owned),
+            attempt,
+        };
         let ruling = self.script.answer.as_ref().unwrap()(&self.message, &asked);
         self.script.asked.lock().push(asked);
         Box::pin(std::future::ready(ruling))
@@ -154,7 +184,12 @@ impl OneCase {
 }
 
 impl Case for OneCase {
-    fn submit(&self, _budget: &Budget, from: Option<&str>, attempt: u32) -> BoxFuture<'static, MessageRuling> {
+    fn submit(
+        &self,
+        _budget: &Budget,
+        from: Option<&str>,
+        attempt: u32,
+    ) -> BoxFuture<'static, MessageRuling> {
         self.ask(EventKind::TransportSubmit, from, attempt)
     }
 
@@ -185,7 +220,10 @@ pub(super) fn draft(message: &Message) -> Draft {
 
 fn settings() -> Settings {
     let hop = |host: &str| {
-        Destination::Hop(Hop { lmtp: false, address: HopAddress::Tcp(host.to_owned(), 25) })
+        Destination::Hop(Hop {
+            lmtp: false,
+            address: HopAddress::Tcp(host.to_owned(), 25),
+        })
     };
     let mut routes = Routes::new(None);
     routes.add("example.test", hop("one.test"));
@@ -195,7 +233,10 @@ fn settings() -> Settings {
         hostname: "mx.test".to_owned(),
         hostnames: HashMap::new(),
         routes,
-        schedule: Schedule::new(vec![Duration::from_secs(300), Duration::from_secs(900)], Duration::from_secs(7200)),
+        schedule: Schedule::new(
+            vec![Duration::from_secs(300), Duration::from_secs(900)],
+            Duration::from_secs(7200),
+        ),
         command_timeout: Duration::from_secs(300),
         data_timeout: Duration::from_secs(600),
         connections_per_destination: 4,
@@ -206,16 +247,47 @@ fn settings() -> Settings {
     }
 }
 
+fn open(folder: &tempfile::TempDir, clock: &Virtual) -> Result<Embedded, SpoolError> {
+    let options = Options {
+        path: folder.path().to_owned(),
+        min_free: 0,
+    };
+    Embedded::open(&options, clock.now())
+}
+
+/// Opens the spool again as soon as whoever had it has let go of it: a commit that was under way ends on its own thread.
+async fn reopen(folder: &tempfile::TempDir, clock: &Virtual) -> Embedded {
+    let start = std::time::Instant::now();
+    loop {
+        match open(folder, clock) {
+            Err(SpoolError::Locked { .. }) if start.elapsed() < Duration::from_secs(20) => {
+                tokio::task::yield_now().await;
+            }
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
 impl Play {
     pub(super) fn new(peer: &Peer, judge: Script) -> Self {
         let epoch = SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000);
-        let clock = Arc::new(Virtual { start: Instant::now(), epoch });
-        Self::start(tempfile::tempdir().unwrap(), clock, peer, judge)
+        let clock = Arc::new(Virtual {
+            start: Instant::now(),
+            epoch,
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder, &clock).unwrap();
+        Self::start(folder, store, clock, peer, judge)
     }
 
-    fn start(folder: tempfile::TempDir, clock: Arc<Virtual>, peer: &Peer, judge: Script) -> Self {
-        let options = Options { path: folder.path().to_owned(), min_free: 0 };
-        let store = Arc::new(Steady(Arc::new(Embedded::open(&options, clock.now()).unwrap())));
+    fn start(
+        folder: tempfile::TempDir,
+        store: Embedded,
+        clock: Arc<Virtual>,
+        peer: &Peer,
+        judge: Script,
+    ) -> Self {
+        let store = Arc::new(Steady(Arc::new(store)));
         let judge = Arc::new(judge);
         let shutdown = Shutdown::new();
         let transport = Transport::new(
@@ -233,26 +305,39 @@ impl Play {
             tasks.spawn(worker.run(judge, shutdown.clone()));
         }
         tasks.spawn(transport.scanner.run(shutdown.clone()));
-        Self { store, handle, clock, judge, shutdown, tasks, folder }
+        Self {
+            store,
+            handle,
+            clock,
+            judge,
+            shutdown,
+            tasks,
+            folder,
+        }
     }
 
     /// Ends the core at once, and starts another on the same spool.
     pub(super) async fn restart(self, peer: &Peer) -> Self {
-        let Self { store, handle, clock, shutdown, mut tasks, folder, .. } = self;
+        let Self {
+            store,
+            handle,
+            clock,
+            shutdown,
+            mut tasks,
+            folder,
+            ..
+        } = self;
         shutdown.now();
         while tasks.join_next().await.is_some() {}
-        let left = Arc::downgrade(&store.0);
         drop((store, handle));
-        // A commit that was under way ends on its thread.
-        while left.strong_count() > 0 {
-            tokio::task::yield_now().await;
-        }
-        Self::start(folder, clock, peer, Script::default())
+        let store = reopen(&folder, &clock).await;
+        Self::start(folder, store, clock, peer, Script::default())
     }
 
     /// Commits a message and hands it over, as the front end does.
     pub(super) async fn accept(&self, recipients: &[&str]) -> Arc<Message> {
-        self.accept_at(Stage::Submit { from_binding: None }, recipients, |_| {}).await
+        self.accept_at(Stage::Submit { from_binding: None }, recipients, |_| {})
+            .await
     }
 
     pub(super) async fn accept_at(
@@ -269,14 +354,28 @@ impl Play {
         incoming.write(content).await.unwrap();
         let body = incoming.finish().await.unwrap();
         let due = Due::At(self.clock.now());
-        let new = NewMessage { message: Arc::clone(&message), body: body.clone(), stage: stage.clone(), due };
+        let new = NewMessage {
+            message: Arc::clone(&message),
+            body: body.clone(),
+            stage: stage.clone(),
+            due,
+        };
         self.store.commit(new).await.unwrap();
-        self.handle.accept(StoredMessage { message: Arc::clone(&message), stage, due, content: body.reader() });
+        self.handle.accept(StoredMessage {
+            message: Arc::clone(&message),
+            stage,
+            due,
+            content: body.reader(),
+        });
         message
     }
 
     /// Waits until `done`, for two days at most.
-    pub(super) async fn until(&self, what: &str, mut done: impl FnMut(&StageCounts) -> bool) -> Duration {
+    pub(super) async fn until(
+        &self,
+        what: &str,
+        mut done: impl FnMut(&StageCounts) -> bool,
+    ) -> Duration {
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(48 * 3600) {
             if done(&self.store.counts().await.unwrap()) {
@@ -284,11 +383,15 @@ impl Play {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("{what} never came: {:?}", self.store.counts().await.unwrap());
+        panic!(
+            "{what} never came: {:?}",
+            self.store.counts().await.unwrap()
+        );
     }
 
     /// Waits until the spool is empty.
     pub(super) async fn until_empty(&self) -> Duration {
-        self.until("an empty spool", |counts| *counts == StageCounts::default()).await
+        self.until("an empty spool", |counts| *counts == StageCounts::default())
+            .await
     }
 }

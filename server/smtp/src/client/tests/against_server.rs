@@ -25,7 +25,11 @@ struct Server {
 
 impl Server {
     fn new(lmtp: bool, now: Instant) -> Self {
-        let protocol = if lmtp { server::Protocol::Lmtp } else { server::Protocol::Smtp };
+        let protocol = if lmtp {
+            server::Protocol::Lmtp
+        } else {
+            server::Protocol::Smtp
+        };
         let mut config = server::Config::new(protocol, Domain::parse(b"mx.test", false).unwrap());
         config.starttls = true;
         let session = server::Session::new(Arc::new(config), Transport { tls: false }, now);
@@ -76,7 +80,9 @@ impl Server {
         let reply = |code, text| Reply::parse(code, None, text).unwrap();
         match prospect {
             Prospect::Accept(Ask::Rcpt(rcpt)) => match rcpt.recipient.mailbox() {
-                Some(mailbox) if mailbox.local_part().starts_with("no") => Answer::Reply(reply(550, "no")),
+                Some(mailbox) if mailbox.local_part().starts_with("no") => {
+                    Answer::Reply(reply(550, "no"))
+                }
                 _ => Answer::Proceed,
             },
             Prospect::Accept(Ask::MessageEnd(end)) => {
@@ -93,8 +99,17 @@ impl Server {
 }
 
 /// Sends messages over one connection; what became of each recipient, and what the server got.
-fn run(lmtp: bool, slice: usize, bdat_up_to: u64, mails: &[(Vec<String>, Vec<u8>)]) -> (Vec<String>, Vec<Vec<u8>>) {
-    let protocol = if lmtp { client::Protocol::Lmtp } else { client::Protocol::Smtp };
+fn run(
+    lmtp: bool,
+    slice: usize,
+    bdat_up_to: u64,
+    mails: &[(Vec<String>, Vec<u8>)],
+) -> (Vec<String>, Vec<Vec<u8>>) {
+    let protocol = if lmtp {
+        client::Protocol::Lmtp
+    } else {
+        client::Protocol::Smtp
+    };
     let mut config = config(protocol);
     config.bdat_up_to = bdat_up_to;
     let mut play = Play::new(config);
@@ -106,7 +121,10 @@ fn run(lmtp: bool, slice: usize, bdat_up_to: u64, mails: &[(Vec<String>, Vec<u8>
     for (recipients, content) in mails {
         let mail = Transaction {
             sender: Bytes::from_static(b"from@client.test"),
-            recipients: recipients.iter().map(|r| Recipient::new(r.clone())).collect(),
+            recipients: recipients
+                .iter()
+                .map(|r| Recipient::new(r.clone()))
+                .collect(),
             size: content.len() as u64,
             body: Body::EightBitMime,
             smtp_utf8: false,
@@ -118,9 +136,17 @@ fn run(lmtp: bool, slice: usize, bdat_up_to: u64, mails: &[(Vec<String>, Vec<u8>
         exchange(&mut play, &mut server, &mut to_client);
         words.extend(play.results());
         let report = play.finished.last().unwrap();
-        assert!(report.recipients.iter().all(|d| matches!(d, Delivery::Accepted(_) | Delivery::Refused { .. })));
+        assert!(
+            report
+                .recipients
+                .iter()
+                .all(|d| matches!(d, Delivery::Accepted(_) | Delivery::Refused { .. }))
+        );
     }
-    assert!(play.session.is_ready() && play.session.encrypted(), "still open, and encrypted");
+    assert!(
+        play.session.is_ready() && play.session.encrypted(),
+        "still open, and encrypted"
+    );
     (words, server.messages)
 }
 

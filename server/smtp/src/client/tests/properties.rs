@@ -28,11 +28,17 @@ fn peers() -> impl Strategy<Value = Vec<u8>> {
         Just("250-mx\r\n250 PIPELINING\r\n"),
         Just("250-mx\r\n250-CHUNKING\r\n250 PIPELINING\r\n"),
     ];
-    (hello, prop::collection::vec(reply(), 0..10), prop::collection::vec(any::<u8>(), 0..8))
+    (
+        hello,
+        prop::collection::vec(reply(), 0..10),
+        prop::collection::vec(any::<u8>(), 0..8),
+    )
         .prop_map(|(hello, replies, garbage)| {
             let mut all = b"220 mx\r\n".to_vec();
             all.extend_from_slice(hello.as_bytes());
-            replies.iter().for_each(|reply| all.extend_from_slice(reply));
+            replies
+                .iter()
+                .for_each(|reply| all.extend_from_slice(reply));
             all.extend_from_slice(&garbage);
             all
         })
@@ -51,8 +57,15 @@ fn run(lmtp: bool, peer: &[u8], pieces: &[usize]) -> (Vec<u8>, String) {
         // A message is sent as soon as the session takes one: that must not depend on the pieces either, so that the
         // greeting and the answer to EHLO are always given alone.
         let greeting = !play.ready && play.closed.is_none();
-        let line = left.iter().position(|&o| o == b'\n').map_or(left.len(), |at| at + 1);
-        let piece = if greeting { line } else { pieces.next().unwrap_or(left.len()) };
+        let line = left
+            .iter()
+            .position(|&o| o == b'\n')
+            .map_or(left.len(), |at| at + 1);
+        let piece = if greeting {
+            line
+        } else {
+            pieces.next().unwrap_or(left.len())
+        };
         let boundary = after_go_ahead.iter().find(|&&at| at > given);
         let most = boundary.map_or(left.len(), |at| at - given);
         let (now, later) = left.split_at(piece.clamp(1, most));

@@ -58,7 +58,10 @@ fn without_recipients_data_is_not_said_and_the_next_mail_resets() {
     play.hears("250 ok");
     assert_eq!(play.hears("450 later"), "");
     assert_eq!(play.results(), ["450 at RCPT"]);
-    assert_eq!(play.send(transaction(&["b@x.test"], MAIL), MAIL), "RSET\r\n");
+    assert_eq!(
+        play.send(transaction(&["b@x.test"], MAIL), MAIL),
+        "RSET\r\n"
+    );
     let mail = play.hears("250 ok");
     assert!(mail.starts_with("MAIL"), "{mail}");
 }
@@ -174,7 +177,10 @@ fn helo_follows_a_refused_ehlo_only() {
     assert_eq!(play.hears("450 busy"), "QUIT\r\n");
     assert!(matches!(
         play.closed.unwrap().unwrap().as_ref(),
-        Failure::Refused { stage: Stage::Hello, .. }
+        Failure::Refused {
+            stage: Stage::Hello,
+            ..
+        }
     ));
 }
 
@@ -249,7 +255,11 @@ fn lmtp_has_a_reply_for_each_accepted_recipient() {
     play.hears("250 stored");
     assert_eq!(
         play.results(),
-        ["452 at the end of the content", "550 at RCPT", "accepted 250"]
+        [
+            "452 at the end of the content",
+            "550 at RCPT",
+            "accepted 250"
+        ]
     );
 }
 
@@ -301,13 +311,20 @@ fn replies_out_of_place_end_the_session() {
     play.hears("250 for nothing");
     assert!(matches!(
         play.closed.unwrap().unwrap().as_ref(),
-        Failure::Unexpected { stage: Stage::Idle, .. }
+        Failure::Unexpected {
+            stage: Stage::Idle,
+            ..
+        }
     ));
     let mut play = extensions(&[]);
     play.send(transaction(&["a@x"], MAIL), MAIL);
     play.hears("250 ok\r\n250 ok");
     play.hears("250 not an invitation");
-    assert!(play.results()[0].starts_with("broken"), "{:?}", play.results());
+    assert!(
+        play.results()[0].starts_with("broken"),
+        "{:?}",
+        play.results()
+    );
 }
 
 #[test]
@@ -339,7 +356,9 @@ fn each_reply_has_its_time() {
     play.sent();
     assert_eq!(
         *play.closed.unwrap().unwrap(),
-        Failure::TimedOut { stage: Stage::Greeting }
+        Failure::TimedOut {
+            stage: Stage::Greeting
+        }
     );
 
     let mut play = extensions(&["PIPELINING"]);
@@ -358,5 +377,9 @@ fn mailmax_is_honoured() {
     play.send(transaction(&["a@x"], MAIL), MAIL);
     play.hears("550 no");
     assert!(!play.session.is_ready());
-    assert!(play.session.send(transaction(&["a@x"], MAIL), play.now).is_err());
+    assert!(
+        play.session
+            .send(transaction(&["a@x"], MAIL), play.now)
+            .is_err()
+    );
 }
