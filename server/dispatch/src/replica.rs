@@ -22,7 +22,7 @@ use crate::plan::{Binding, Endpoint, Sink};
 use crate::settings::Tuning;
 use crate::stream::{SinkStream, describe};
 
-/// Time-outs in a row after which a replica that was well is taken for dead.
+/// Time-outs and lost streams in a row after which a replica that was well is taken for dead.
 const TIMEOUTS_IN_A_ROW: u32 = 20;
 
 /// The protocol version spoken here.
@@ -355,10 +355,14 @@ impl Replica {
         state.timeouts = 0;
     }
 
-    /// A question found no answer in time.
+    /// A question found no answer in time, or its stream ended before.
     pub(crate) fn timed_out(&self) {
         let dead = {
             let mut state = self.state.lock();
+            state.streams.retain(|stream| !stream.is_spent());
+            if state.phase != Phase::Up {
+                return;
+            }
             state.timeouts += 1;
             // Back from a failure and silent again: no second run of time-outs.
             state.timeouts >= TIMEOUTS_IN_A_ROW || (state.failures > 0 && state.timeouts >= 2)
@@ -368,11 +372,10 @@ impl Replica {
         }
     }
 
-    /// A stream has ended. `fault`: nothing had ever been said on it.
-    pub(crate) fn stream_ended(&self, fault: Option<&Fault>) {
-        self.state.lock().streams.retain(|stream| !stream.is_spent());
+    /// A stream could not be had.
+    pub(crate) fn stream_refused(&self, fault: &Fault) {
         let up = self.state.lock().phase == Phase::Up;
-        if let (Some(fault), true) = (fault, up) {
+        if up {
             self.went_down(fault);
         }
     }

@@ -274,22 +274,27 @@ impl SinkStream {
     }
 
     fn ended_by_sink(&self, end: Result<(), Status>) {
-        let (spoke, ended, loaded) = {
+        let (spoke, ended) = {
             let state = self.state.lock();
-            (state.spoke, state.ended, !state.instances.is_empty())
+            (state.spoke, state.ended)
         };
         if ended {
             return;
         }
+        let asked = self.instances().iter().any(|instance| !instance.is_idle());
         let detail = match &end {
             Ok(()) => "the sink ended the stream".to_owned(),
             Err(status) => describe(status),
         };
         let fault = Fault::new(FaultKind::Unreachable, detail);
         self.end(&fault);
-        // A stream on which nothing was ever said counts against the replica; one that broke later is opened anew.
-        let failed = !spoke && (end.is_err() || loaded);
-        self.replica.stream_ended(failed.then_some(&fault));
+        // Only a stream that could not be had at all speaks for the whole replica. One that ended with questions
+        // open may be the work of one message; many in a row are counted like time-outs.
+        match end {
+            Err(status) if !spoke && status.code() == tonic::Code::Unavailable => self.replica.stream_refused(&fault),
+            _ if asked => self.replica.timed_out(),
+            _ => self.replica.stream_retired(),
+        }
     }
 }
 

@@ -210,3 +210,21 @@ async fn another_replica_is_asked_when_one_dies_with_the_question() {
     let again = good.frames().into_iter().filter_map(|frame| frame.event().map(|event| event.attempt)).max();
     assert_eq!(again, Some(1));
 }
+
+#[tokio::test]
+async fn a_stream_lost_to_one_question_ejects_nobody() {
+    let sink = TestSink::start(1, |frame, replies| match frame.question() {
+        Some(event) if matches!(event.kind, Some(pb::event::Kind::InboundHelo(_))) => replies.hang_up(),
+        Some(event) => replies.proceed(event.event_id),
+        None => {}
+    })
+    .await;
+    let rig = Rig::new(vec![Bound::to(&sink, &["inbound.connect", "inbound.helo"])]);
+    let helo = postern_dispatch::session::HeloFacts { command: line("EHLO x"), name: "x".into() };
+    for _ in 0..3 {
+        let scope = rig.session();
+        assert_eq!(fault(&scope.helo(helo.clone(), &budget()).await), FaultKind::Unreachable);
+        assert_eq!(rig.session().connect(&budget()).await.decision, Decision::Proceed);
+    }
+    assert_eq!(rig.notes.count("down"), 0, "{:?}", rig.notes.all());
+}
