@@ -19,7 +19,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use self::labels::{
-    Attempt, Delivered, Endpoint, Faulted, Handshake, LimitName, Limited, MessageEnd, Messages,
+    Delivered, Endpoint, Faulted, Handshake, LimitName, Limited, MessageEnd, Messages,
     OfServer, OfSink, Replied, Ruled, Stage, StageLabel, Waited, WaitedFor,
 };
 
@@ -74,8 +74,6 @@ pub struct Metrics {
     pub replica_changes: Family<labels::ReplicaChange, Counter>,
     /// Attempts to deliver, one for each recipient.
     pub deliveries: Family<Delivered, Counter>,
-    /// Connections to next hops.
-    pub outgoing: Family<Attempt, Counter>,
     /// Messages that are being worked on by the transport core.
     pub queue_active: Gauge,
     /// Tasks that panicked.
@@ -112,7 +110,6 @@ impl Metrics {
             dropped: Family::default(),
             replica_changes: Family::default(),
             deliveries: Family::default(),
-            outgoing: Family::default(),
             queue_active: Gauge::default(),
             panics: Counter::default(),
             accept_errors: Counter::default(),
@@ -206,11 +203,6 @@ impl Metrics {
             "deliveries",
             "Attempts to deliver, by recipient and result",
             self.deliveries.clone(),
-        );
-        registry.register(
-            "outgoing_connections",
-            "Connections to next hops",
-            self.outgoing.clone(),
         );
         registry.register(
             "queue_active",

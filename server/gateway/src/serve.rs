@@ -28,7 +28,7 @@ pub use self::error::ServeError;
 use crate::front::listener::{self, Bound};
 use crate::front::{Front, VirtualServer};
 use crate::metrics::Metrics;
-use crate::observe::Watch;
+use crate::observe::{Watch, addresses::AddressLog};
 use crate::preflight;
 use crate::runtime::{self, shutdown::Shutdown};
 
@@ -107,6 +107,7 @@ pub struct Gateway {
     spool: Arc<dyn StoreDriver>,
     metrics: Arc<Metrics>,
     observer: Arc<dyn Observer>,
+    addresses: AddressLog,
     shutdown: Shutdown,
 }
 
@@ -143,6 +144,7 @@ impl Gateway {
         raise_descriptor_limit(&config);
         let metrics = Metrics::new();
         let observer = Arc::new(Watch::new(Arc::clone(&metrics), options.observer.clone()));
+        let addresses = config.log.addresses;
         Ok(Self {
             config,
             options,
@@ -153,6 +155,7 @@ impl Gateway {
             spool,
             metrics,
             observer,
+            addresses: AddressLog::new(addresses),
             shutdown: Shutdown::new(),
         })
     }

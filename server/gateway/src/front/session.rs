@@ -218,17 +218,20 @@ async fn handshake(
             std::io::ErrorKind::Unsupported.into(),
         ));
     };
-    let made = wire
-        .handshake(
-            tls.config(),
-            &server.handshakes,
-            server.limits.handshake_timeout,
-        )
-        .await;
+    let handshake = wire.handshake(
+        tls.config(),
+        &server.handshakes,
+        server.limits.handshake_timeout,
+    );
+    let made = tokio::select! {
+        made = handshake => made,
+        // At the end nobody waits for a client that has said nothing yet.
+        () = tools.shutdown.begun() => return Err(HandshakeError::Ended),
+    };
     let result = match &made {
         Ok((_, facts)) if facts.version == "TLSv1.3" => TlsResult::Tls13,
         Ok(_) => TlsResult::Tls12,
-        Err(HandshakeError::Failed(_)) => TlsResult::Failed,
+        Err(HandshakeError::Failed(_) | HandshakeError::Ended) => TlsResult::Failed,
         Err(HandshakeError::Timeout) => {
             tools
                 .metrics

@@ -41,6 +41,9 @@ pub(crate) enum HandshakeError {
     /// The client took too long.
     #[error("TLS handshake took too long")]
     Timeout,
+    /// The gateway is shutting down.
+    #[error("shutting down")]
+    Ended,
     /// The peers did not agree, or the connection ended.
     #[error("TLS handshake failed: {0}")]
     Failed(#[from] io::Error),

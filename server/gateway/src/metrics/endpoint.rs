@@ -52,6 +52,8 @@ pub struct Endpoint {
     pub metrics: Arc<Metrics>,
     /// Asked for its counts at each scrape.
     pub spool: Arc<dyn StoreDriver>,
+    /// Messages that the transport core works on now.
+    pub queue_depth: Arc<dyn Fn() -> usize + Send + Sync>,
     /// A folder in the spool's file system.
     pub spool_path: Arc<Path>,
     /// Not ready once the end has begun.
@@ -122,6 +124,8 @@ impl Endpoint {
                 .spool_free
                 .set((space.f_bavail.saturating_mul(space.f_frsize)) as f64);
         }
+        let depth = i64::try_from((self.queue_depth)()).unwrap_or(i64::MAX);
+        self.metrics.queue_active.set(depth);
         let Ok(text) = self.metrics.render() else {
             return plain(
                 StatusCode::INTERNAL_SERVER_ERROR,

@@ -182,18 +182,6 @@ words! {
 }
 
 words! {
-    /// What came of an outgoing connection.
-    ConnectionResult {
-        /// It was made anew.
-        Opened = "opened",
-        /// One that was open was used again.
-        Reused = "reused",
-        /// It could not be made.
-        Failed = "failed",
-    }
-}
-
-words! {
     /// Which way a replica changed.
     Change {
         /// It can be used.
@@ -256,8 +244,6 @@ labels! {
     ReplicaChange { sink: Name, replica: Name, change: Change, }
     /// Attempts by recipient.
     Delivered { server: Name, result: DeliveryResult, }
-    /// Outgoing connections.
-    Attempt { result: ConnectionResult, }
     /// By stage.
     StageLabel { stage: Stage, }
 }

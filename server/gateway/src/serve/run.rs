@@ -42,6 +42,8 @@ pub(super) fn run(gateway: Gateway) -> Result<(), ServeError> {
     let (out, lanes) = lanes(count, WAITING);
     let transport = make_transport(&gateway, count)?;
     let handles: Vec<_> = (0..count).map(|place| transport.handle(place)).collect();
+    let depth = transport.handle(0);
+    let queue_depth = Arc::new(move || depth.in_memory());
     let Transport {
         workers, scanner, ..
     } = transport;
@@ -57,7 +59,7 @@ pub(super) fn run(gateway: Gateway) -> Result<(), ServeError> {
         let part = Part::new(&gateway, lane, worker, scanner.take(), handle);
         threads.push(RuntimeThread::start(place, runtime, || part.run())?);
     }
-    let ended = control.block_on(run_control(gateway, out, &mut threads));
+    let ended = control.block_on(run_control(gateway, out, queue_depth, &mut threads));
     for thread in threads {
         thread.join_if_ended();
     }
@@ -69,7 +71,7 @@ fn make_transport(gateway: &Gateway, count: usize) -> Result<Transport, ServeErr
     let own = settings::own_listeners(gateway.listeners.iter().map(|listener| &listener.bound));
     let connector = SystemConnector::new(gateway.config.outbound.connect_timeout, own);
     Ok(Transport::new(
-        settings::transport(&gateway.config),
+        settings::transport(&gateway.config, gateway.addresses.clone()),
         Arc::clone(&gateway.spool),
         Arc::new(connector),
         opportunistic()?,
@@ -115,7 +117,7 @@ impl Part {
             observer: Arc::clone(&gateway.observer),
             spool: Arc::clone(&gateway.spool),
             metrics: Arc::clone(&gateway.metrics),
-            addresses: AddressLog::new(gateway.config.log.addresses),
+            addresses: gateway.addresses.clone(),
             shutdown: gateway.shutdown.clone(),
             hold_for: settings::schedule(&gateway.config).first_wait(),
             listen,
@@ -180,6 +182,7 @@ async fn until_its_time(shutdown: Shutdown, part: impl Future<Output = ()>) {
 async fn run_control(
     gateway: Gateway,
     out: HandOut<Arrival>,
+    queue_depth: Arc<dyn Fn() -> usize + Send + Sync>,
     threads: &mut [RuntimeThread],
 ) -> Result<(), ServeError> {
     let Gateway {
@@ -222,6 +225,7 @@ async fn run_control(
         let endpoint = Endpoint {
             metrics: Arc::clone(&metrics),
             spool,
+            queue_depth,
             spool_path: state_folder(&config),
             shutdown: shutdown.clone(),
         };

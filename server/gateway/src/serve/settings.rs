@@ -19,7 +19,7 @@ const SUBMIT_BUDGET: Duration = Duration::from_secs(3600);
 const MESSAGES_IN_MEMORY: usize = 2000;
 
 /// What the transport core needs to know.
-pub(super) fn transport(config: &Config) -> Settings {
+pub(super) fn transport(config: &Config, addresses: AddressLog) -> Settings {
     let hostname = |server: &postern_config::settings::server::Server| server.hostname.clone();
     Settings {
         hostname: config
@@ -41,7 +41,7 @@ pub(super) fn transport(config: &Config) -> Settings {
         submit_budget: SUBMIT_BUDGET,
         held_refusals: held_refusals(config),
         messages_in_memory: MESSAGES_IN_MEMORY,
-        addresses: AddressLog::new(config.log.addresses),
+        addresses,
     }
 }
 
