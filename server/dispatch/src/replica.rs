@@ -388,6 +388,8 @@ impl Replica {
     /// Closes instances that were idle since `idle_since`, asks idle streams for a sign of life, and gives up
     /// connections that are not needed.
     pub(crate) fn tidy(&self, now: Instant, idle_since: Instant) {
+        let crowded = self.instances() > self.tuning.open_instances;
+        let idle_since = if crowded { now } else { idle_since };
         let streams = {
             let mut state = self.state.lock();
             state.streams.retain(|stream| !stream.is_spent());

@@ -39,7 +39,7 @@ pub struct Tuning {
     pub eject_max: Duration,
     /// An instance without an open question for this long is closed, and opened again when needed.
     pub park_after: Duration,
-    /// Instances kept open per replica; beyond it the longest idle ones are closed.
+    /// Instances kept open per replica; beyond it those without an open question are closed, looked at every second.
     pub open_instances: usize,
     /// One-way events waiting for one sink that cannot take them at once.
     pub one_way_queue: usize,
