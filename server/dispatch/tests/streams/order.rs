@@ -167,14 +167,15 @@ async fn progress_extends_the_time_of_a_question() {
     })
     .await;
     let mut bound = Bound::to(&sink, &["inbound.connect"]);
-    bound.timeout = std::time::Duration::from_millis(150);
+    bound.timeout = std::time::Duration::from_millis(600);
     let rig = Rig::new(vec![bound]);
     let scope = rig.session();
     let asking = tokio::spawn(scope.connect(&budget()));
     sink.until(|frames| frames.iter().any(|frame| frame.question().is_some())).await;
     let (replies, event_id) = held.lock().take().unwrap();
     for _ in 0..4 {
-        tokio::time::sleep(std::time::Duration::from_millis(80)).await;
+        // Together longer than the time-out, each far shorter.
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         let progress = pb::Progress { event_id, activity: String::new() };
         replies.send(postern_proto::v1::attach_response::Kind::Progress(progress));
     }
