@@ -4,48 +4,44 @@
 //! content, and keeps the time. Replies of a pipelined group leave in one write.
 
 mod ask;
+mod begin;
+mod connection;
 mod facts;
 mod message;
 mod outgoing;
 mod ruling;
 mod shared;
+mod transaction;
 mod upload;
 
 use std::collections::HashMap;
 use std::future::pending;
-use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use futures_util::future::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use postern_config::settings::server::Protocol;
 use postern_dispatch::budget::Budget;
 use postern_dispatch::content::BoxFuture;
-use postern_dispatch::event::EventKind;
-use postern_dispatch::session::{
-    self as told, DisconnectReason, ReverseName, SessionEnd, SessionInfo, TlsInfo,
-};
+use postern_dispatch::session::{self as told, DisconnectReason};
 use postern_dispatch::verdict::Ruling;
-use postern_message::{ClientFacts, MessageId, SessionId, TlsFacts};
+use postern_message::{ClientFacts, MessageId};
 use postern_smtp::reply::Reply;
 use postern_smtp::server::{
     Action, Answer, Ask, CloseReason, Prospect, Question, QuestionId, ReplyTo, Session as Machine,
     Transport, Wants,
 };
-use tokio::time::{Instant as Moment, Sleep, sleep_until, timeout};
+use tokio::time::{Instant as Moment, Sleep, sleep_until};
 
-use super::accept::Arrival;
-use super::wire::{HandshakeError, Wire};
-use super::worker::Tools;
-use crate::metrics::labels::{Handshake, LimitName, OfServer, TlsMode, TlsResult, WaitedFor};
+use super::replies;
+use super::wire::Wire;
+use crate::metrics::labels::{LimitName, WaitedFor};
 
 use self::ask::{Asked, Done, Noted};
-use self::message::{Answered, Judged};
+pub(super) use self::begin::run;
 use self::outgoing::Outgoing;
-use self::ruling::refusal;
 use self::shared::Shared;
 use self::upload::Upload;
 
@@ -53,212 +49,8 @@ use self::upload::Upload;
 /// the client goes away.
 const READ_AHEAD: usize = 16 * 1024;
 
-/// Time for the end of a connection: what the client still sends is read so that it gets our last reply.
-const LINGER: Duration = Duration::from_secs(2);
-
-/// Octets read for that at most.
-const LINGER_OCTETS: usize = 1 << 20;
-
 /// A time further away than any limit.
 const NEVER: Duration = Duration::from_secs(86_400);
-
-/// Runs a session from its connection to its end.
-pub(super) async fn run(tools: Arc<Tools>, arrival: Arrival) {
-    let Arrival {
-        server,
-        listener,
-        stream,
-        ticket,
-    } = arrival;
-    let label = OfServer {
-        server: (&server.name).into(),
-    };
-    let open = tools.metrics.sessions_open.get_or_create_owned(&label);
-    tools.metrics.sessions.get_or_create(&label).inc();
-    let _open = OpenSession::count(open);
-    let peer = stream.peer();
-    match Wire::accept(stream) {
-        Ok(wire) => {
-            let connection = Connection {
-                wire,
-                peer,
-                local: listener.address,
-                listener: Arc::clone(&listener.label),
-            };
-            serve(tools, server, connection, listener.implicit_tls).await;
-        }
-        Err(error) => tracing::error!(server = %server.name, %error, "connection not taken over"),
-    }
-    drop(ticket);
-}
-
-/// Counts as open until it is dropped, also by a panic or an abort.
-struct OpenSession(prometheus_client::metrics::gauge::Gauge);
-
-impl OpenSession {
-    fn count(gauge: prometheus_client::metrics::gauge::Gauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for OpenSession {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
-/// A connection, and where it comes from.
-struct Connection {
-    wire: Wire,
-    peer: Option<SocketAddr>,
-    local: Option<SocketAddr>,
-    listener: Arc<str>,
-}
-
-async fn serve(
-    tools: Arc<Tools>,
-    server: Arc<super::VirtualServer>,
-    connection: Connection,
-    implicit_tls: bool,
-) {
-    let Connection {
-        wire,
-        peer,
-        local,
-        listener,
-    } = connection;
-    let (wire, tls) = match (&server.tls, implicit_tls) {
-        (Some(_), true) => match handshake(&tools, &server, wire, TlsMode::Implicit).await {
-            Ok((wire, facts)) => (wire, Some(facts)),
-            Err(_) => return,
-        },
-        _ => (wire, None),
-    };
-    let id = SessionId::new();
-    let client = peer.map(|peer| peer.ip().to_canonical());
-    let may_relay = server.policy.may_relay(client);
-    let info = session_info(
-        id,
-        &server,
-        &listener,
-        (peer, client, local),
-        may_relay,
-        tls.as_ref(),
-    );
-    let scope = tools.dispatcher.begin_session(&server.name, info);
-    let implicit_tls = tls.as_ref().map(facts::tls_info);
-    let facts = ClientFacts {
-        peer,
-        local,
-        tls,
-        may_relay,
-        ..ClientFacts::default()
-    };
-    tracing::debug!(session = %id, server = %server.name, ?peer, "session begins");
-    let shared = Arc::new(Shared {
-        session: id,
-        server,
-        tools,
-        scope,
-        may_relay,
-        implicit_tls,
-    });
-    let mut session = Session::new(Arc::clone(&shared), wire, facts);
-    let reason = session.serve().await;
-    let end = SessionEnd {
-        reason,
-        received_bytes: session.received,
-        sent_bytes: session.outgoing.sent,
-    };
-    shared.scope.tell_disconnect(end);
-    let counters = session.machine.counters();
-    tracing::debug!(
-        session = %id, ?reason, commands = counters.commands, errors = counters.errors, messages = counters.messages,
-        "session ends"
-    );
-}
-
-fn session_info(
-    id: SessionId,
-    server: &super::VirtualServer,
-    listener: &Arc<str>,
-    (peer, client, local): (Option<SocketAddr>, Option<IpAddr>, Option<SocketAddr>),
-    may_relay: bool,
-    tls: Option<&TlsFacts>,
-) -> SessionInfo {
-    SessionInfo {
-        id,
-        hostname: Arc::clone(&server.hostname),
-        listener: Arc::clone(listener),
-        protocol: match server.protocol {
-            Protocol::Smtp => told::Protocol::Smtp,
-            Protocol::Lmtp => told::Protocol::Lmtp,
-        },
-        client_addr: client,
-        client_port: peer.map_or(0, |peer| peer.port()),
-        local_addr: local.map(|local| local.ip()),
-        local_port: local.map_or(0, |local| local.port()),
-        reverse_name: ReverseName::NotAsked,
-        may_relay,
-        tls: tls.map(facts::tls_info),
-        connected_at: SystemTime::now(),
-    }
-}
-
-/// Does a handshake and counts what came of it.
-async fn handshake(
-    tools: &Tools,
-    server: &super::VirtualServer,
-    wire: Wire,
-    mode: TlsMode,
-) -> Result<(Wire, TlsFacts), HandshakeError> {
-    let Some(tls) = &server.tls else {
-        return Err(HandshakeError::Failed(
-            std::io::ErrorKind::Unsupported.into(),
-        ));
-    };
-    let handshake = wire.handshake(
-        tls.config(),
-        &server.handshakes,
-        server.limits.handshake_timeout,
-    );
-    let made = tokio::select! {
-        made = handshake => made,
-        // At the end nobody waits for a client that has said nothing yet.
-        () = tools.shutdown.begun() => return Err(HandshakeError::Ended),
-    };
-    let result = match &made {
-        Ok((_, facts)) if facts.version == "TLSv1.3" => TlsResult::Tls13,
-        Ok(_) => TlsResult::Tls12,
-        Err(HandshakeError::Failed(_) | HandshakeError::Ended) => TlsResult::Failed,
-        Err(HandshakeError::Timeout) => {
-            tools
-                .metrics
-                .count_limit(&server.name, LimitName::HandshakeTimeout);
-            TlsResult::Timeout
-        }
-        Err(HandshakeError::Shed) => {
-            tools
-                .metrics
-                .count_limit(&server.name, LimitName::Handshakes);
-            TlsResult::Shed
-        }
-    };
-    tools
-        .metrics
-        .handshakes
-        .get_or_create(&Handshake {
-            server: (&server.name).into(),
-            mode,
-            result,
-        })
-        .inc();
-    if let Err(error) = &made {
-        tracing::debug!(server = %server.name, %error, "no TLS");
-    }
-    made
-}
 
 /// A session in progress.
 struct Session {
@@ -419,18 +211,6 @@ impl Session {
         Flow::Go
     }
 
-    /// The client went away with a message on its way.
-    fn give_up_message(&mut self) {
-        self.pending.clear();
-        self.early = None;
-        if let Some(upload) = self.upload.take() {
-            let size = upload.size();
-            upload.give_up();
-            self.shared.tell_gone(size);
-            self.message = None;
-        }
-    }
-
     fn set_timer(&mut self) {
         let due = self
             .machine
@@ -440,23 +220,6 @@ impl Session {
         if self.timer.deadline() != due {
             self.timer.as_mut().reset(due);
         }
-    }
-
-    async fn flush(&mut self) -> Result<(), DisconnectReason> {
-        let within = self.shared.server.limits.write_timeout;
-        match timeout(within, self.outgoing.write(&mut self.wire)).await {
-            Ok(Ok(true)) => self.last_reply = Instant::now(),
-            Ok(Ok(false)) => {}
-            Ok(Err(error)) => {
-                tracing::debug!(session = %self.shared.session, %error, "reply not sent");
-                return Err(DisconnectReason::ClientGone);
-            }
-            Err(_) => {
-                tracing::debug!(session = %self.shared.session, "client takes no replies");
-                return Err(DisconnectReason::Timeout);
-            }
-        }
-        Ok(())
     }
 
     /// Does what the machine wants done.
@@ -569,32 +332,6 @@ impl Session {
         self.pending.push(answer);
     }
 
-    /// The content is complete: asks for the verdicts about it.
-    fn judge(&mut self, id: QuestionId, since: Instant) {
-        self.early = None;
-        if let Some((reply, by)) = self.refusal.take() {
-            return self.answer(id, Answer::Reply(reply), by);
-        }
-        match self.upload.take() {
-            Some(upload) => {
-                let shared = Arc::clone(&self.shared);
-                let client = self.client.clone();
-                self.pending.push(Box::pin(async move {
-                    Done::Judged(
-                        id,
-                        Box::new(message::judge(shared, upload, client, since).await),
-                    )
-                }));
-            }
-            // Without an upload there is nothing that could be accepted.
-            None => self.answer(
-                id,
-                Answer::Reply(super::replies::storage_failed(self.shared.session)),
-                None,
-            ),
-        }
-    }
-
     /// Something has been found out.
     async fn settle(&mut self, done: Done) -> Flow {
         match done {
@@ -616,7 +353,7 @@ impl Session {
                 let Some(message) = self.message else {
                     self.answer(
                         id,
-                        Answer::Reply(super::replies::storage_failed(self.shared.session)),
+                        Answer::Reply(replies::storage_failed(self.shared.session)),
                         None,
                     );
                     return Flow::Go;
@@ -650,43 +387,6 @@ impl Session {
         }
     }
 
-    /// The verdicts are in: unless the client has gone meanwhile, the message is committed.
-    fn commit(&mut self, id: QuestionId, judged: Judged) -> Flow {
-        match judged {
-            Judged::Refused(answered) => self.finish_message(id, answered),
-            Judged::Ready(ready) => {
-                if let Flow::End(reason) = self.look() {
-                    self.shared.tell_gone(ready.size());
-                    self.message = None;
-                    return Flow::End(reason);
-                }
-                self.committing = true;
-                let shared = Arc::clone(&self.shared);
-                self.pending.push(Box::pin(async move {
-                    Done::Answered(id, Box::new(message::commit(shared, *ready).await))
-                }));
-            }
-        }
-        Flow::Go
-    }
-
-    fn finish_message(&mut self, id: QuestionId, answered: Answered) {
-        let Answered {
-            reply,
-            disconnect,
-            outcome,
-        } = answered;
-        let by = outcome.decided_by.clone();
-        self.message = None;
-        self.shared.scope.tell_outcome(outcome);
-        let answer = if disconnect {
-            Answer::Disconnect(reply)
-        } else {
-            Answer::Reply(reply)
-        };
-        self.answer(id, answer, by);
-    }
-
     fn answer(&mut self, id: QuestionId, answer: Answer, by: Option<String>) {
         if let Some(asked) = self.asked.get_mut(&id) {
             asked.by = by;
@@ -699,163 +399,6 @@ impl Session {
         if let Err(error) = self.machine.answer(id, answer, Instant::now()) {
             tracing::error!(session = %self.shared.session, %error, "answer does not fit its question");
         }
-    }
-
-    async fn take_content(&mut self, bytes: bytes::Bytes) {
-        self.shared.received(bytes.len());
-        let Some(upload) = &mut self.upload else {
-            return;
-        };
-        match upload.take(&self.shared, bytes).await {
-            Ok(None) => {}
-            Ok(Some(early)) => self.early = Some(early),
-            Err(reply) => self.refuse_content(reply, None),
-        }
-    }
-
-    fn refuse_early(&mut self, ruling: &Ruling) {
-        self.early = None;
-        let Some(message) = self.message else { return };
-        if let Some(refused) = refusal(ruling, &message) {
-            self.close_after_reply = refused.disconnect;
-            let by = ruling.by.as_ref().map(|by| by.binding.to_string());
-            self.refuse_content(refused.reply, by);
-        }
-    }
-
-    /// From here on nothing of the content is kept or shown to sinks.
-    fn refuse_content(&mut self, reply: Reply, by: Option<String>) {
-        let in_time = self.machine.refuse_content(reply.clone(), Instant::now());
-        self.drop_upload(&reply, by.clone());
-        if !in_time {
-            // All of it had come in one piece: the question about it is on its way.
-            self.refusal = Some((reply, by));
-        }
-    }
-
-    fn drop_upload(&mut self, reply: &Reply, by: Option<String>) {
-        self.early = None;
-        self.refusal = None;
-        let Some(upload) = self.upload.take() else {
-            return;
-        };
-        let size = upload.size();
-        upload.give_up();
-        self.message = None;
-        self.shared.tell_refused(reply, by, size);
-    }
-
-    fn reset_transaction(&mut self) {
-        self.early = None;
-        self.refusal = None;
-        if let Some(upload) = self.upload.take() {
-            upload.give_up();
-        }
-        if self.message.take().is_some() {
-            self.shared.scope.tell_reset(self.reset);
-        }
-    }
-
-    async fn start_tls(&mut self) -> Flow {
-        if let Err(reason) = self.send_all().await {
-            return Flow::End(reason);
-        }
-        // Whatever came in plain text after the command was not said inside TLS.
-        self.input.clear();
-        let plain = std::mem::replace(&mut self.wire, Wire::over(tokio::io::empty()));
-        let (info, refused) = match handshake(
-            &self.shared.tools,
-            &self.shared.server,
-            plain,
-            TlsMode::StartTls,
-        )
-        .await
-        {
-            Ok((wire, facts)) => {
-                self.wire = wire;
-                self.machine
-                    .tls_established(&mut self.input, Instant::now());
-                self.reset = told::ResetReason::Tls;
-                let info = facts::tls_info(&facts);
-                self.client.tls = Some(facts);
-                (info, false)
-            }
-            Err(error) => (
-                TlsInfo {
-                    failure: error.to_string(),
-                    ..TlsInfo::default()
-                },
-                true,
-            ),
-        };
-        let budget = Budget::starting(Instant::now(), self.shared.server.command_budget);
-        let ruling = if refused && !self.shared.scope.wants(EventKind::InboundTls) {
-            None
-        } else {
-            Some(self.shared.scope.tls(info, &budget).await)
-        };
-        if refused {
-            self.machine.tls_failed();
-            return Flow::Go;
-        }
-        self.last_reply = Instant::now();
-        match ruling.and_then(|ruling| refusal(&ruling, &self.shared.session)) {
-            // There is no command to reply to: the client reads it as the reply to its next one.
-            Some(refused) => {
-                self.outgoing
-                    .push(&ReplyTo::Unsolicited, refused.reply, None, false);
-                Flow::End(self.close(CloseReason::Disconnected).await)
-            }
-            None => Flow::Go,
-        }
-    }
-
-    /// Waits for all replies and writes them.
-    async fn send_all(&mut self) -> Result<(), DisconnectReason> {
-        while !self.outgoing.is_settled() {
-            self.outgoing.next().await;
-        }
-        self.flush().await
-    }
-
-    async fn close(&mut self, reason: CloseReason) -> DisconnectReason {
-        if let Some(limit) = facts::limit_of(&reason) {
-            self.shared
-                .tools
-                .metrics
-                .count_limit(&self.shared.server.name, limit);
-            tracing::info!(session = %self.shared.session, peer = ?self.client.peer, ?reason, "session ended by a limit");
-        }
-        if let Some(upload) = self.upload.take() {
-            let size = upload.size();
-            upload.give_up();
-            self.shared.tell_gone(size);
-        }
-        if let Err(reason) = self.send_all().await {
-            return reason;
-        }
-        // After QUIT nothing more comes. Otherwise octets left unread would take our last reply from the client.
-        let most = if reason == CloseReason::Quit {
-            0
-        } else {
-            LINGER_OCTETS
-        };
-        let linger = async {
-            self.wire.close().await?;
-            let mut octets = 0;
-            while octets < most && !self.eof {
-                self.input.clear();
-                match self.wire.read(&mut self.input).await? {
-                    0 => break,
-                    read => octets += read,
-                }
-            }
-            std::io::Result::Ok(())
-        };
-        if let Ok(Err(error)) = timeout(LINGER, linger).await {
-            tracing::trace!(session = %self.shared.session, %error, "connection was not closed in order");
-        }
-        facts::disconnect_reason(&reason)
     }
 }
 

@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::super::{Connection, serve};
+use super::super::begin::{Connection, serve};
 use crate::front::wire::Wire;
 use crate::front::{Front, Onward, Tools, VirtualServer};
 use crate::metrics::Metrics;

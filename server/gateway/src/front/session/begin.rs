@@ -1,0 +1,216 @@
+//! The begin of a session: the connection taken over, TLS from the first octet, the scope at the dispatcher.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use postern_config::settings::server::Protocol;
+use postern_dispatch::session::{self as told, ReverseName, SessionEnd, SessionInfo};
+use postern_message::{ClientFacts, SessionId, TlsFacts};
+use prometheus_client::metrics::gauge::Gauge;
+
+use super::shared::Shared;
+use super::{Session, facts};
+use crate::front::VirtualServer;
+use crate::front::accept::Arrival;
+use crate::front::wire::{HandshakeError, Wire};
+use crate::front::worker::Tools;
+use crate::metrics::labels::{Handshake, LimitName, OfServer, TlsMode, TlsResult};
+
+/// Runs a session from its connection to its end.
+pub(in crate::front) async fn run(tools: Arc<Tools>, arrival: Arrival) {
+    let Arrival {
+        server,
+        listener,
+        stream,
+        ticket,
+    } = arrival;
+    let label = OfServer {
+        server: (&server.name).into(),
+    };
+    let open = tools.metrics.sessions_open.get_or_create_owned(&label);
+    tools.metrics.sessions.get_or_create(&label).inc();
+    let _open = OpenSession::count(open);
+    let peer = stream.peer();
+    match Wire::accept(stream) {
+        Ok(wire) => {
+            let connection = Connection {
+                wire,
+                peer,
+                local: listener.address,
+                listener: Arc::clone(&listener.label),
+            };
+            serve(tools, server, connection, listener.implicit_tls).await;
+        }
+        Err(error) => tracing::error!(server = %server.name, %error, "connection not taken over"),
+    }
+    drop(ticket);
+}
+
+/// Counts as open until it is dropped, also by a panic or an abort.
+struct OpenSession(Gauge);
+
+impl OpenSession {
+    fn count(gauge: Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for OpenSession {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// A connection, and where it comes from.
+pub(super) struct Connection {
+    pub(super) wire: Wire,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) local: Option<SocketAddr>,
+    pub(super) listener: Arc<str>,
+}
+
+pub(super) async fn serve(
+    tools: Arc<Tools>,
+    server: Arc<VirtualServer>,
+    connection: Connection,
+    implicit_tls: bool,
+) {
+    let Connection {
+        wire,
+        peer,
+        local,
+        listener,
+    } = connection;
+    let (wire, tls) = match (&server.tls, implicit_tls) {
+        (Some(_), true) => match handshake(&tools, &server, wire, TlsMode::Implicit).await {
+            Ok((wire, facts)) => (wire, Some(facts)),
+            Err(_) => return,
+        },
+        _ => (wire, None),
+    };
+    let id = SessionId::new();
+    let client = peer.map(|peer| peer.ip().to_canonical());
+    let may_relay = server.policy.may_relay(client);
+    let info = session_info(
+        id,
+        &server,
+        &listener,
+        (peer, client, local),
+        may_relay,
+        tls.as_ref(),
+    );
+    let scope = tools.dispatcher.begin_session(&server.name, info);
+    let implicit_tls = tls.as_ref().map(facts::tls_info);
+    let facts = ClientFacts {
+        peer,
+        local,
+        tls,
+        may_relay,
+        ..ClientFacts::default()
+    };
+    tracing::debug!(session = %id, server = %server.name, ?peer, "session begins");
+    let shared = Arc::new(Shared {
+        session: id,
+        server,
+        tools,
+        scope,
+        may_relay,
+        implicit_tls,
+    });
+    let mut session = Session::new(Arc::clone(&shared), wire, facts);
+    let reason = session.serve().await;
+    let end = SessionEnd {
+        reason,
+        received_bytes: session.received,
+        sent_bytes: session.outgoing.sent,
+    };
+    shared.scope.tell_disconnect(end);
+    let counters = session.machine.counters();
+    tracing::debug!(
+        session = %id, ?reason, commands = counters.commands, errors = counters.errors, messages = counters.messages,
+        "session ends"
+    );
+}
+
+fn session_info(
+    id: SessionId,
+    server: &VirtualServer,
+    listener: &Arc<str>,
+    (peer, client, local): (Option<SocketAddr>, Option<IpAddr>, Option<SocketAddr>),
+    may_relay: bool,
+    tls: Option<&TlsFacts>,
+) -> SessionInfo {
+    SessionInfo {
+        id,
+        hostname: Arc::clone(&server.hostname),
+        listener: Arc::clone(listener),
+        protocol: match server.protocol {
+            Protocol::Smtp => told::Protocol::Smtp,
+            Protocol::Lmtp => told::Protocol::Lmtp,
+        },
+        client_addr: client,
+        client_port: peer.map_or(0, |peer| peer.port()),
+        local_addr: local.map(|local| local.ip()),
+        local_port: local.map_or(0, |local| local.port()),
+        reverse_name: ReverseName::NotAsked,
+        may_relay,
+        tls: tls.map(facts::tls_info),
+        connected_at: SystemTime::now(),
+    }
+}
+
+/// Does a handshake and counts what came of it.
+pub(super) async fn handshake(
+    tools: &Tools,
+    server: &VirtualServer,
+    wire: Wire,
+    mode: TlsMode,
+) -> Result<(Wire, TlsFacts), HandshakeError> {
+    let Some(tls) = &server.tls else {
+        return Err(HandshakeError::Failed(
+            std::io::ErrorKind::Unsupported.into(),
+        ));
+    };
+    let handshake = wire.handshake(
+        tls.config(),
+        &server.handshakes,
+        server.limits.handshake_timeout,
+    );
+    let made = tokio::select! {
+        made = handshake => made,
+        // At the end nobody waits for a client that has said nothing yet.
+        () = tools.shutdown.begun() => return Err(HandshakeError::Ended),
+    };
+    let result = match &made {
+        Ok((_, facts)) if facts.version == "TLSv1.3" => TlsResult::Tls13,
+        Ok(_) => TlsResult::Tls12,
+        Err(HandshakeError::Failed(_) | HandshakeError::Ended) => TlsResult::Failed,
+        Err(HandshakeError::Timeout) => {
+            tools
+                .metrics
+                .count_limit(&server.name, LimitName::HandshakeTimeout);
+            TlsResult::Timeout
+        }
+        Err(HandshakeError::Shed) => {
+            tools
+                .metrics
+                .count_limit(&server.name, LimitName::Handshakes);
+            TlsResult::Shed
+        }
+    };
+    tools
+        .metrics
+        .handshakes
+        .get_or_create(&Handshake {
+            server: (&server.name).into(),
+            mode,
+            result,
+        })
+        .inc();
+    if let Err(error) = &made {
+        tracing::debug!(server = %server.name, %error, "no TLS");
+    }
+    made
+}

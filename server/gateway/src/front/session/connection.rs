@@ -1,0 +1,142 @@
+//! What a session does about its connection: STARTTLS, writing, the end.
+
+use std::time::{Duration, Instant};
+
+use postern_dispatch::budget::Budget;
+use postern_dispatch::event::EventKind;
+use postern_dispatch::session::{self as told, DisconnectReason, TlsInfo};
+use postern_smtp::server::{CloseReason, ReplyTo};
+use tokio::time::timeout;
+
+use super::begin::handshake;
+use super::ruling::refusal;
+use super::{Flow, Session, facts};
+use crate::front::wire::Wire;
+use crate::metrics::labels::TlsMode;
+
+/// Time for the end of a connection: what the client still sends is read so that it gets our last reply.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Octets read for that at most.
+const LINGER_OCTETS: usize = 1 << 20;
+
+impl Session {
+    pub(super) async fn start_tls(&mut self) -> Flow {
+        if let Err(reason) = self.send_all().await {
+            return Flow::End(reason);
+        }
+        // Whatever came in plain text after the command was not said inside TLS.
+        self.input.clear();
+        let plain = std::mem::replace(&mut self.wire, Wire::over(tokio::io::empty()));
+        let (info, refused) = match handshake(
+            &self.shared.tools,
+            &self.shared.server,
+            plain,
+            TlsMode::StartTls,
+        )
+        .await
+        {
+            Ok((wire, facts)) => {
+                self.wire = wire;
+                self.machine
+                    .tls_established(&mut self.input, Instant::now());
+                self.reset = told::ResetReason::Tls;
+                let info = facts::tls_info(&facts);
+                self.client.tls = Some(facts);
+                (info, false)
+            }
+            Err(error) => (
+                TlsInfo {
+                    failure: error.to_string(),
+                    ..TlsInfo::default()
+                },
+                true,
+            ),
+        };
+        let budget = Budget::starting(Instant::now(), self.shared.server.command_budget);
+        let ruling = if refused && !self.shared.scope.wants(EventKind::InboundTls) {
+            None
+        } else {
+            Some(self.shared.scope.tls(info, &budget).await)
+        };
+        if refused {
+            self.machine.tls_failed();
+            return Flow::Go;
+        }
+        self.last_reply = Instant::now();
+        match ruling.and_then(|ruling| refusal(&ruling, &self.shared.session)) {
+            // There is no command to reply to: the client reads it as the reply to its next one.
+            Some(refused) => {
+                self.outgoing
+                    .push(&ReplyTo::Unsolicited, refused.reply, None, false);
+                Flow::End(self.close(CloseReason::Disconnected).await)
+            }
+            None => Flow::Go,
+        }
+    }
+
+    /// Waits for all replies and writes them.
+    pub(super) async fn send_all(&mut self) -> Result<(), DisconnectReason> {
+        while !self.outgoing.is_settled() {
+            self.outgoing.next().await;
+        }
+        self.flush().await
+    }
+
+    pub(super) async fn flush(&mut self) -> Result<(), DisconnectReason> {
+        let within = self.shared.server.limits.write_timeout;
+        match timeout(within, self.outgoing.write(&mut self.wire)).await {
+            Ok(Ok(true)) => self.last_reply = Instant::now(),
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(session = %self.shared.session, %error, "reply not sent");
+                return Err(DisconnectReason::ClientGone);
+            }
+            Err(_) => {
+                tracing::debug!(session = %self.shared.session, "client takes no replies");
+                return Err(DisconnectReason::Timeout);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn close(&mut self, reason: CloseReason) -> DisconnectReason {
+        if let Some(limit) = facts::limit_of(&reason) {
+            self.shared
+                .tools
+                .metrics
+                .count_limit(&self.shared.server.name, limit);
+            tracing::info!(session = %self.shared.session, peer = ?self.client.peer, ?reason, "session ended by a limit");
+        }
+        if let Some(upload) = self.upload.take() {
+            let size = upload.size();
+            upload.give_up();
+            self.shared.tell_gone(size);
+        }
+        if let Err(reason) = self.send_all().await {
+            return reason;
+        }
+        // After QUIT nothing more comes. Otherwise octets left unread would take our last reply from the client.
+        let most = if reason == CloseReason::Quit {
+            0
+        } else {
+            LINGER_OCTETS
+        };
+        let linger = async {
+            self.wire.close().await?;
+            let mut octets = 0;
+            while octets < most && !self.eof {
+                self.input.clear();
+                match self.wire.read(&mut self.input).await? {
+                    0 => break,
+                    read => octets += read,
+                }
+            }
+            std::io::Result::Ok(())
+        };
+        if let Ok(Err(error)) = timeout(LINGER, linger).await {
+            tracing::trace!(session = %self.shared.session, %error, "connection was not closed in order");
+        }
+        facts::disconnect_reason(&reason)
+    }
+}
