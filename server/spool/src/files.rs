@@ -19,9 +19,20 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Opens the folder, and makes it if there is none.
+    /// Opens the folder, and makes it if there is none. Its shards are all made here, and synced:
+    /// who makes one later could not know that another's file in it is safe.
     pub(crate) fn open(root: PathBuf) -> io::Result<Self> {
         make_folder(&root)?;
+        let mut builder = fs::DirBuilder::new();
+        builder.mode(0o700);
+        for shard in 0..=u8::MAX {
+            match builder.create(root.join(format!("{shard:02x}"))) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => made?,
+            }
+        }
+        sync_folder(&root)?;
+        sync_folder(parent(&root))?;
         Ok(Self { root })
     }
 
@@ -48,22 +59,29 @@ impl Folder {
         }
     }
 
-    /// Removes files that are not in `known`; how many.
+    /// Removes files that are not in `known`; how many. None if one of those is missing: whichever
+    /// is left may be the one.
     pub(crate) fn sweep(&self, known: &HashSet<String>) -> io::Result<u64> {
-        let mut removed = 0;
-        for shard in fs::read_dir(&self.root)? {
-            let shard = shard?.path();
-            if !shard.is_dir() {
-                continue;
+        let mut orphans = Vec::new();
+        let mut found = 0;
+        for_each_file(&self.root, |name, path| {
+            if known.contains(name) {
+                found += 1;
+            } else {
+                orphans.push(path);
             }
-            for entry in fs::read_dir(&shard)? {
-                let entry = entry?;
-                let name = entry.file_name();
-                // Only what we have named ourselves is ours to remove.
-                let ours = name.to_str().filter(|name| is_name(name));
-                if ours.is_some_and(|name| !known.contains(name)) {
-                    fs::remove_file(entry.path())?;
-                    removed += 1;
+        })?;
+        if found < known.len() {
+            let missing = known.len() - found;
+            tracing::error!(missing, "content files are missing; nothing is swept");
+            return Ok(0);
+        }
+        let mut removed = 0;
+        for path in orphans {
+            match fs::remove_file(&path) {
+                Ok(()) => removed += 1,
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "an orphan could not be removed");
                 }
             }
         }
@@ -85,6 +103,32 @@ impl Folder {
             )),
         }
     }
+}
+
+/// There is a content file in the folder, if there is a folder.
+pub(crate) fn has_files(root: &Path) -> io::Result<bool> {
+    let mut some = false;
+    if root.is_dir() {
+        for_each_file(root, |_, _| some = true)?;
+    }
+    Ok(some)
+}
+
+/// Only what we have named ourselves is ours.
+fn for_each_file(root: &Path, mut with: impl FnMut(&str, PathBuf)) -> io::Result<()> {
+    for shard in fs::read_dir(root)? {
+        let shard = shard?.path();
+        if !shard.is_dir() {
+            continue;
+        }
+        for entry in fs::read_dir(&shard)? {
+            let entry = entry?;
+            if let Some(name) = entry.file_name().to_str().filter(|name| is_name(name)) {
+                with(name, entry.path());
+            }
+        }
+    }
+    Ok(())
 }
 
 fn is_name(name: &str) -> bool {
@@ -144,18 +188,24 @@ impl Drop for FileGuard {
     }
 }
 
-/// Makes a folder for its owner alone, and syncs the one that it is in.
+/// Makes a folder for its owner alone, with those above it, and syncs each where it was made.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)?;
+    make_folder(parent(path))?;
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        // Somebody was quicker.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        made => made?,
+    }
+    sync_folder(parent(path))
+}
+
+fn parent(path: &Path) -> &Path {
     match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent),
-        _ => Ok(()),
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
     }
 }
 

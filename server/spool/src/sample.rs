@@ -111,7 +111,12 @@ pub(crate) async fn read(reader: &dyn ReadAt) -> Vec<u8> {
 
 /// The content files that are there.
 pub(crate) fn files(path: &Path) -> Vec<std::path::PathBuf> {
-    let shards = std::fs::read_dir(path.join("content")).unwrap();
+    files_in(&path.join("content"))
+}
+
+/// The content files in a folder of them.
+pub(crate) fn files_in(content: &Path) -> Vec<std::path::PathBuf> {
+    let shards = std::fs::read_dir(content).unwrap();
     shards
         .flat_map(|shard| std::fs::read_dir(shard.unwrap().path()).unwrap())
         .map(|entry| entry.unwrap().path())

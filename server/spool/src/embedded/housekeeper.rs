@@ -79,8 +79,10 @@ impl Housekeeper {
         let (tasks, queue) = sync_channel(QUEUE);
         let finish = Arc::new(AtomicBool::new(false));
         let checkpointing = Arc::new(Mutex::new(()));
+        let connection = schema::connect_writer(database)?;
+        schema::trust(&connection)?;
         let housekeeper = Self {
-            connection: schema::connect_writer(database)?,
+            connection,
             tasks: queue,
             folder: Arc::clone(&folder),
             finish: Arc::clone(&finish),

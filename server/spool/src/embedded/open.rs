@@ -19,8 +19,11 @@ use super::schema::{self, FORMAT, Found, NEEDS};
 use super::writer::{QUEUE, Writer};
 use super::{Counts, Embedded, Options, SetAside};
 use crate::SpoolError;
-use crate::files::{Folder, make_folder, sync_folder};
+use crate::files::{Folder, has_files, make_folder, sync_folder};
 use crate::stage::Kind;
+
+/// The folder of content files.
+const CONTENT: &str = "content";
 
 pub(super) fn open(options: &Options, now: SystemTime) -> Result<Embedded, SpoolError> {
     open_with(options, now, |_| Ok(()))
@@ -38,8 +41,8 @@ pub(super) fn open_with(
     let lock = Lock::take(path)?;
     check_format_file(path)?;
     let database = path.join("spool.db");
-    let (connection, set_aside) = match open_database(path, &database) {
-        Ok(connection) => (connection, None),
+    let (mut opened, set_aside) = match open_database(path, &database) {
+        Ok(opened) => (opened, None),
         Err(Trouble::Damaged(why)) => {
             let aside = move_aside(path, now, why)?;
             tracing::error!(
@@ -53,14 +56,19 @@ pub(super) fn open_with(
         Err(trouble) => return Err(trouble.into_error()),
     };
     write_format_file(path).map_err(|error| SpoolError::io("writing its format", error))?;
-    let folder = Folder::open(path.join("content"))
+    let folder = Folder::open(path.join(CONTENT))
         .map_err(|error| SpoolError::io("making its folder", error))?;
     let folder = Arc::new(folder);
-    let swept = folder
-        .sweep(&known_files(&connection)?)
-        .map_err(|error| SpoolError::io("sweeping", error))?;
-    let counts = Arc::new(Counts::default());
-    count(&connection, &counts)?;
+    let swept = match opened.files.take() {
+        Some(known) => folder
+            .sweep(&known)
+            .map_err(|error| SpoolError::io("sweeping", error))?,
+        None => 0,
+    };
+    let Opened {
+        connection, counts, ..
+    } = opened;
+    let counts = Arc::new(counts);
     prepare(&connection)?;
     let mut spool = start(options, connection, folder, counts, lock)?;
     spool.set_aside = set_aside;
@@ -122,8 +130,22 @@ impl From<rusqlite::Error> for Trouble {
     }
 }
 
-fn open_database(folder: &Path, database: &Path) -> Result<Connection, Trouble> {
-    make_private(database).map_err(|error| Trouble::Other(SpoolError::io("making", error)))?;
+/// A database in which nothing wrong was found.
+struct Opened {
+    connection: Connection,
+    /// The content files that it names; `None` when a name cannot be read.
+    files: Option<HashSet<String>>,
+    counts: Counts,
+}
+
+fn open_database(folder: &Path, database: &Path) -> Result<Opened, Trouble> {
+    let io = |what| move |error| Trouble::Other(SpoolError::io(what, error));
+    // SQLite throws the WAL of an empty database away, and every content would be an orphan.
+    if is_lost(folder, database).map_err(io("looking at"))? {
+        let why = "there is no database to the contents or the WAL that are there";
+        return Err(Trouble::Damaged(why.to_owned()));
+    }
+    make_private(database).map_err(io("making"))?;
     let mut connection = schema::connect_writer(database)?;
     let size = fs::metadata(database).map_or(0, |found| found.len());
     match schema::examine(&connection, size)? {
@@ -136,8 +158,25 @@ fn open_database(folder: &Path, database: &Path) -> Result<Connection, Trouble> 
             return Err(Trouble::Damaged(format!("format {found} does not exist")));
         }
     }
-    sync_folder(folder).map_err(|error| Trouble::Other(SpoolError::io("syncing", error)))?;
-    Ok(connection)
+    let files = known_files(&connection)?;
+    let counts = count(&connection)?;
+    schema::trust(&connection)?;
+    sync_folder(folder).map_err(io("syncing"))?;
+    Ok(Opened {
+        connection,
+        files,
+        counts,
+    })
+}
+
+/// The database is not there or empty, and what belongs to it is.
+fn is_lost(folder: &Path, database: &Path) -> io::Result<bool> {
+    let size = |path: &Path| match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        found => found.map(|found| found.len()),
+    };
+    Ok(size(database)? == 0
+        && (size(&folder.join("spool.db-wal"))? > 0 || has_files(&folder.join(CONTENT))?))
 }
 
 /// Mail is for nobody else's eyes. SQLite gives the WAL the mode that the database has.
@@ -191,22 +230,25 @@ fn write_format_file(folder: &Path) -> io::Result<()> {
 fn move_aside(folder: &Path, now: SystemTime, why: String) -> Result<SetAside, SpoolError> {
     let mut stamp = to_millis(now);
     let name = |what: &str, stamp: i64| folder.join(format!("{what}.damaged-{stamp}"));
-    while name("spool.db", stamp).exists() || name("content", stamp).exists() {
+    while name("spool.db", stamp).exists() || name(CONTENT, stamp).exists() {
         stamp += 1;
     }
     let aside = SetAside {
         database: name("spool.db", stamp),
-        content: name("content", stamp),
+        content: name(CONTENT, stamp),
         why,
     };
     let failed = |error| SpoolError::io("setting the damaged database aside", error);
+    // After a crash in between the next start must find trouble again. So the contents go first,
+    // before an empty database could make orphans of them, and the WAL after its database.
+    rename_if_there(&folder.join(CONTENT), &aside.content).map_err(failed)?;
+    sync_folder(folder).map_err(failed)?;
     // The WAL belongs to the database and goes with it, under the name that SQLite expects.
-    for ending in ["-wal", "-shm", ""] {
+    for ending in ["", "-wal", "-shm", "-journal"] {
         let mut to = aside.database.clone().into_os_string();
         to.push(ending);
         rename_if_there(&folder.join(format!("spool.db{ending}")), &to.into()).map_err(failed)?;
     }
-    rename_if_there(&folder.join("content"), &aside.content).map_err(failed)?;
     sync_folder(folder).map_err(failed)?;
     Ok(aside)
 }
@@ -218,19 +260,31 @@ fn rename_if_there(from: &Path, to: &PathBuf) -> io::Result<()> {
     }
 }
 
-fn known_files(connection: &Connection) -> Result<HashSet<String>, SpoolError> {
+/// The content files that rows name; `None` when a name cannot be read.
+fn known_files(connection: &Connection) -> rusqlite::Result<Option<HashSet<String>>> {
     let mut statement = connection.prepare("SELECT file FROM body WHERE file IS NOT NULL")?;
-    let files = statement.query_map([], |row| row.get(0))?;
-    Ok(files.collect::<Result<_, _>>()?)
+    let mut rows = statement.query([])?;
+    let mut names = HashSet::new();
+    while let Some(row) = rows.next()? {
+        let Ok(name) = row.get_ref(0)?.as_str() else {
+            tracing::error!("a message is damaged, and its content's name; nothing is swept");
+            return Ok(None);
+        };
+        names.insert(name.to_owned());
+    }
+    Ok(Some(names))
 }
 
-fn count(connection: &Connection, counts: &Counts) -> Result<(), SpoolError> {
+fn count(connection: &Connection) -> rusqlite::Result<Counts> {
+    let counts = Counts::default();
     let mut statement = connection.prepare("SELECT kind, count(*) FROM message GROUP BY kind")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        if let Some(kind) = Kind::of(row.get(0)?) {
+        if let Ok(kind) = row.get_ref(0)?.as_i64()
+            && let Some(kind) = Kind::of(kind)
+        {
             counts.add(kind, row.get(1)?);
         }
     }
-    Ok(())
+    Ok(counts)
 }

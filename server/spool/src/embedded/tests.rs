@@ -12,7 +12,7 @@ use std::sync::Arc;
 use postern_message::{Message, MessageId, RecipientState, Status, Version};
 
 use super::*;
-use crate::sample::{commit, content, files, message, new, open, options, read, time};
+use crate::sample::{commit, content, files, files_in, message, new, open, options, read, time};
 use crate::{Due, MessageUpdate, NewMessage, RecipientChange, Rendered, Stage};
 
 fn status(text: &str) -> Status {

@@ -90,8 +90,114 @@ async fn a_damaged_database_is_set_aside_with_its_contents() {
     // Both were opened in the same instant, and are both there.
     assert_ne!(aside[0].database, aside[1].database);
     for set_aside in aside {
-        assert_eq!(fs::read_dir(set_aside.content).unwrap().count(), 1);
+        assert_eq!(files_in(&set_aside.content).len(), 1);
     }
+}
+
+/// A spool as a crash leaves it: some of it in the database, some in the WAL.
+async fn crashed(folder: &Path) -> tempfile::TempDir {
+    let spool = open(folder);
+    for seed in 0..20 {
+        commit(&spool, &content(20_000, seed)).await;
+    }
+    let spool = reopen(spool, folder);
+    commit(&spool, &content(100_000, 99)).await;
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["spool.db", "spool.db-wal"] {
+        fs::copy(folder.join(name), copy.path().join(name)).unwrap();
+    }
+    let file = files(folder).pop().unwrap();
+    let shard = copy
+        .path()
+        .join(file.parent().unwrap().strip_prefix(folder).unwrap());
+    fs::create_dir_all(&shard).unwrap();
+    fs::copy(&file, shard.join(file.file_name().unwrap())).unwrap();
+    copy
+}
+
+#[tokio::test]
+async fn what_is_set_aside_is_left_as_it_was_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = crashed(folder.path()).await;
+    let (database, wal) = (
+        copy.path().join("spool.db"),
+        copy.path().join("spool.db-wal"),
+    );
+    let mut damaged = fs::read(&database).unwrap();
+    damaged[8192..].fill(0xA5);
+    fs::write(&database, &damaged).unwrap();
+    let log = fs::read(&wal).unwrap();
+    assert!(log.len() > 4096);
+    let spool = open(copy.path());
+    let aside = spool.set_aside().unwrap().database.clone();
+    assert!(fs::read(&aside).unwrap() == damaged, "the database changed");
+    let mut name = aside.into_os_string();
+    name.push("-wal");
+    assert!(fs::read(name).unwrap() == log, "the WAL changed");
+}
+
+#[tokio::test]
+async fn without_a_database_nothing_is_an_orphan() {
+    for lost in ["gone", "empty"] {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = crashed(folder.path()).await;
+        let (database, wal) = (
+            copy.path().join("spool.db"),
+            copy.path().join("spool.db-wal"),
+        );
+        match lost {
+            "gone" => fs::remove_file(&database).unwrap(),
+            _ => fs::write(&database, b"").unwrap(),
+        }
+        let log = fs::read(&wal).unwrap();
+        let spool = open(copy.path());
+        let aside = spool.set_aside().expect(lost).clone();
+        assert_eq!(spool.swept(), 0, "{lost}");
+        assert_eq!(files_in(&aside.content).len(), 1, "{lost}");
+        let mut name = aside.database.into_os_string();
+        name.push("-wal");
+        assert!(fs::read(name).unwrap() == log, "{lost}");
+        commit(&spool, &content(100_000, 1)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_read_or_found_stops_the_sweep_and_nothing_else() {
+    for file in ["x'ff'", "'0123456789abcdef0123456789abcdef'"] {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = open(folder.path());
+        let one = commit(&spool, &content(100_000, 1)).await;
+        let two = commit(&spool, &content(500, 2)).await;
+        drop(spool);
+        let connection = Connection::open(folder.path().join("spool.db")).unwrap();
+        let update = format!("UPDATE body SET file = {file} WHERE file IS NOT NULL");
+        assert_eq!(connection.execute(&update, []).unwrap(), 1);
+        drop(connection);
+        let spool = open(folder.path());
+        assert_eq!(spool.set_aside(), None);
+        assert_eq!(
+            (spool.swept(), files(folder.path()).len()),
+            (0, 1),
+            "{file}"
+        );
+        assert!(matches!(
+            spool.load(one).await,
+            Err(SpoolError::Damaged { .. })
+        ));
+        assert!(spool.load(two).await.unwrap().is_some());
+    }
+}
+
+#[tokio::test]
+async fn an_orphan_that_cannot_be_removed_is_no_reason_not_to_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    commit(&spool, &content(100_000, 1)).await;
+    drop(spool);
+    let shard = files(folder.path())[0].parent().unwrap().to_owned();
+    fs::create_dir(shard.join("0123456789abcdef0123456789abcdef")).unwrap();
+    fs::write(shard.join("0123456789abcdef0123456789abcd00"), b"orphan").unwrap();
+    assert_eq!(open(folder.path()).swept(), 1);
 }
 
 #[tokio::test]
