@@ -238,3 +238,57 @@ pub struct RcptParameters {
     /// All of them as they came, in order.
     pub raw: Vec<RawParameter>,
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn notify_is_written_as_it_is_read() {
+        let notify = Notify {
+            success: true,
+            failure: false,
+            delay: true,
+        };
+        assert_eq!(notify.to_string(), "SUCCESS,DELAY");
+        assert_eq!(Notify::NEVER.to_string(), "NEVER");
+    }
+
+    #[test]
+    fn orcpt_keeps_its_encoding() {
+        let orcpt = Orcpt::parse(b"RFC822;a+2Bb@x.test", false).unwrap();
+        assert_eq!(
+            (orcpt.kind(), orcpt.address(), orcpt.as_str()),
+            ("RFC822", "a+2Bb@x.test", "RFC822;a+2Bb@x.test")
+        );
+        let utf8 = "utf-8;grün@x.test".as_bytes();
+        assert_eq!(
+            (
+                Orcpt::parse(utf8, true).is_some(),
+                Orcpt::parse(utf8, false).is_some()
+            ),
+            (true, false)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn xtext_comes_back(plain in "[ -~]{0,40}") {
+            let encoded = Xtext::encode(&plain).unwrap();
+            prop_assert_eq!(encoded.decode(), plain);
+            prop_assert_eq!(Xtext::parse(encoded.as_str().as_bytes()), Some(encoded));
+        }
+
+        #[test]
+        fn what_is_no_xtext_is_refused(raw in proptest::collection::vec(any::<u8>(), 0..12)) {
+            if let Some(xtext) = Xtext::parse(&raw) {
+                prop_assert_eq!(xtext.as_str().as_bytes(), &raw[..]);
+                prop_assert!(xtext.decode().bytes().all(|b| matches!(b, 32..=126)));
+            }
+        }
+    }
+}

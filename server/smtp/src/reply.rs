@@ -407,3 +407,6 @@ fn put_number(n: u16, out: &mut BytesMut) {
     }
     out.put_u8(digit(n));
 }
+
+#[cfg(test)]
+mod tests;
