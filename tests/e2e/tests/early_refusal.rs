@@ -41,8 +41,9 @@ fn over_bdat_the_chunk_is_answered_and_the_session_goes_on() {
     assert_eq!(client.reply().code, 250, "the headers alone are taken");
     sink.wait_asked("message", 1, LIMIT);
 
-    // Chunk after chunk, until the refusal has come: never the last one.
-    let chunk = vec![b'x'; 64 * 1024];
+    // Chunk after chunk, until the refusal has come: never the last one. In lines, since one without an end would
+    // be refused for its length.
+    let chunk = [&[b'x'; 62], b"\r\n".as_slice()].concat().repeat(1024);
     let refused = (0..200).find_map(|_| {
         client.send(format!("BDAT {}\r\n", chunk.len()));
         client.send(&chunk);
