@@ -73,6 +73,7 @@ impl Session {
             let Some(exchange) = self.exchanges.pop_front() else {
                 return;
             };
+            self.held_back = false;
             self.count(&exchange, &reply);
             let to = match exchange.verb {
                 Some(verb) => ReplyTo::Command(Some(exchange.id), verb),

@@ -31,7 +31,8 @@ enum Line {
 impl Session {
     /// Takes one command line, if one may be taken now and is complete. Returns whether anything happened.
     pub(super) fn take_command(&mut self, input: &mut BytesMut, now: Instant) -> bool {
-        if input.is_empty() || !self.may_take(input) {
+        self.held_back = !input.is_empty() && !self.may_take(input);
+        if input.is_empty() || self.held_back {
             return false;
         }
         if self.counters.commands == 0
@@ -96,7 +97,7 @@ impl Session {
             // The client talks before it heard 354, or 220.
             last.refuse_premature();
         }
-        if last.effect != Effect::Rcpt {
+        if last.verb != Some(Verb::Rcpt) {
             return false;
         }
         let open = self.exchanges.len();
@@ -111,9 +112,7 @@ impl Session {
                 .exchanges
                 .iter()
                 .all(|exchange| exchange.verb == Some(Verb::Rcpt))
-            && input
-                .get(..5)
-                .is_some_and(|start| start.eq_ignore_ascii_case(b"RCPT "))
+            && may_be_rcpt(input)
     }
 
     fn next_line(&self, input: &mut BytesMut) -> Line {
@@ -226,6 +225,13 @@ impl Session {
             prospect,
         }));
     }
+}
+
+/// Whether the input begins, or may come to begin, with RCPT.
+fn may_be_rcpt(input: &[u8]) -> bool {
+    let length = input.len().min(5);
+    let start = input.get(..length).unwrap_or_default();
+    start.eq_ignore_ascii_case(b"RCPT ".get(..length).unwrap_or_default())
 }
 
 const fn is_junk(verb: Verb) -> bool {

@@ -14,7 +14,7 @@ use super::counters::Counters;
 use super::exchange::{Effect, Exchange, Transaction};
 use super::question::{Ask, Prospect, Question, QuestionId};
 use super::replies;
-use crate::command::HelloKind;
+use crate::command::{HelloKind, Verb};
 use crate::content::ContentLimits;
 use crate::reply::Reply;
 
@@ -51,6 +51,8 @@ pub struct Session {
     pub(super) clock: Clock,
     pub(super) replies_utf8: bool,
     pub(super) shutting_down: bool,
+    /// The input begins with what has to wait for answers.
+    pub(super) held_back: bool,
     last_question: u64,
 }
 
@@ -93,6 +95,7 @@ impl Session {
             clock: Clock::new(now),
             replies_utf8: false,
             shutting_down: false,
+            held_back: false,
             last_question: 0,
         };
         let id = session.next_question();
@@ -227,10 +230,7 @@ impl Session {
         match &self.state {
             State::ExpectGreeting | State::ExpectMessageVerdict { .. } => Wants::Verdict,
             State::ExpectCommand => match self.exchanges.back() {
-                Some(last) if last.effect != Effect::Rcpt => Wants::Verdict,
-                Some(_) if self.exchanges.len() >= self.limits.recipients_in_flight => {
-                    Wants::Verdict
-                }
+                Some(last) if last.verb != Some(Verb::Rcpt) || self.held_back => Wants::Verdict,
                 _ => Wants::Input,
             },
             State::SkipLine { .. } | State::ExpectBody(_) | State::ExpectChunk(_) => Wants::Input,

@@ -71,7 +71,11 @@ fn recipients_are_asked_together_and_answered_in_order() {
     let mut play = holding(Verb::Rcpt);
     play.script("C: MAIL FROM:<a@x.test>\nC: RCPT TO:<1@y.test>\nC: RCPT TO:<2@y.test>\nC: RCPT TO:<3@y.test>\nC: NOOP\nS: 250 2.1.0..\nS.");
     assert_eq!(play.open.len(), 3);
-    assert_eq!(play.session.wants(), Wants::Input);
+    assert_eq!(
+        play.session.wants(),
+        Wants::Verdict,
+        "NOOP waits for its turn"
+    );
     play.answer(2, Answer::Proceed);
     play.script("S.");
     play.answer(1, Answer::Reply(reply("550 5.1.1 Second")));
@@ -80,6 +84,26 @@ fn recipients_are_asked_together_and_answered_in_order() {
     play.script(
         "S: 250 2.1.5 First\nS: 550 5.1.1 Second\nS: 250 2.1.5 Recipient OK\nS: 250 2.0.0 OK",
     );
+    play.finish();
+}
+
+/// While only RCPTs are open more input may bring more of them; once something else came, reading on has to wait.
+#[test]
+fn input_is_held_back() {
+    let mut play = holding(Verb::Rcpt);
+    play.script("C: MAIL FROM:<a@x.test>\nC: RCPT TO:<1@y.test>\nS: 250 2.1.0..");
+    assert_eq!(play.session.wants(), Wants::Input);
+    play.send(b"rCp");
+    assert_eq!(play.session.wants(), Wants::Input);
+    play.send(b"T TO:<2@y.test>\r\nRCPT TO:<>\r\n");
+    assert_eq!((play.open.len(), play.session.wants()), (3, Wants::Input));
+    play.send(b"D");
+    assert_eq!(play.session.wants(), Wants::Verdict);
+    for _ in 0..3 {
+        play.answer(0, Answer::Proceed);
+    }
+    assert_eq!(play.session.wants(), Wants::Input);
+    play.script("S: 250 2.1.5..\nS: 250 2.1.5..\nS: 501 5.1.3..\nC= ATA\\r\\n\nS: 354..");
     play.finish();
 }
 
