@@ -18,6 +18,9 @@ use crate::ReadAt;
 const MAX_READ: usize = 1024 * 1024;
 /// Octets that are gathered in one allocation.
 const CHUNK: usize = 64 * 1024;
+/// Fewer octets than this at the window's end are copied to a reader. Shared with each reader that
+/// is quicker than the client they would become a chunk of their own, and there would be many.
+const SCRAP: usize = 4096;
 
 pub(crate) struct Arrival {
     state: Mutex<State>,
@@ -171,7 +174,9 @@ impl State {
 
     /// What is in memory from `offset` on, up to the end of a chunk.
     fn in_window(&mut self, offset: u64, max: usize) -> Bytes {
-        self.freeze_tail();
+        if self.tail.len() >= SCRAP {
+            self.freeze_tail();
+        }
         let mut start = self.filed;
         for chunk in &self.window {
             let end = start + chunk.len() as u64;
@@ -183,7 +188,9 @@ impl State {
             }
             start = end;
         }
-        Bytes::new()
+        let from = usize::try_from(offset.saturating_sub(start)).unwrap_or(usize::MAX);
+        let rest = self.tail.get(from..).unwrap_or_default();
+        Bytes::copy_from_slice(rest.get(..max).unwrap_or(rest))
     }
 }
 

@@ -176,14 +176,23 @@ impl FileGuard {
     }
 }
 
+/// Removing a large file takes its time, so a thread of a runtime leaves that to the blocking pool.
 impl Drop for FileGuard {
     fn drop(&mut self) {
-        if self.made.load(Ordering::Acquire)
-            && !self.kept.load(Ordering::Acquire)
-            && let Err(error) = self.folder.remove(&self.name)
-        {
-            // The next start sweeps it.
-            tracing::warn!(name = self.name, %error, "a content file could not be removed");
+        if !self.made.load(Ordering::Acquire) || self.kept.load(Ordering::Acquire) {
+            return;
+        }
+        let folder = Arc::clone(&self.folder);
+        let name = std::mem::take(&mut self.name);
+        let remove = move || {
+            if let Err(error) = folder.remove(&name) {
+                // The next start sweeps it.
+                tracing::warn!(name, %error, "a content file could not be removed");
+            }
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Reading from the database, over a few connections of their own.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use postern_message::encoding::{Reader, from_millis};
 use postern_message::{Message, MessageId, RecipientId, RecipientState};
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 use tokio::sync::Semaphore;
 
 use super::Damage;
@@ -142,6 +142,10 @@ impl From<rusqlite::Error> for Trouble {
             rusqlite::Error::FromSqlConversionFailure(..)
             | rusqlite::Error::IntegralValueOutOfRange(..)
             | rusqlite::Error::InvalidColumnType(..) => Self::Damaged(error.to_string()),
+            // A page that this message needs is broken.
+            error if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+                Self::Damaged(error.to_string())
+            }
             other => Self::Failed(other.into()),
         }
     }
@@ -212,6 +216,8 @@ fn progress(connection: &Connection, message: &mut Message) -> Result<(), Troubl
     let mut statement =
         connection.prepare_cached("SELECT id, state FROM recipient WHERE message = ?1")?;
     let mut rows = statement.query([id.as_bytes()])?;
+    let all = message.recipients.iter_mut();
+    let mut all: HashMap<_, _> = all.map(|recipient| (recipient.id, recipient)).collect();
     while let Some(row) = rows.next()? {
         let recipient = RecipientId::from_bytes(row.get(0)?);
         let sealed: Vec<u8> = row.get(1)?;
@@ -219,8 +225,7 @@ fn progress(connection: &Connection, message: &mut Message) -> Result<(), Troubl
         let mut reader = Reader::new(record);
         let state = RecipientState::decode(&mut reader).map_err(bad)?;
         reader.end().map_err(bad)?;
-        let mut all = message.recipients.iter_mut();
-        if let Some(found) = all.find(|other| other.id == recipient) {
+        if let Some(found) = all.get_mut(&recipient) {
             found.state = state;
         }
     }

@@ -52,9 +52,56 @@ async fn what_arrives_can_be_read_at_once_and_by_a_laggard() {
     assert_eq!(follow.await.unwrap(), content);
     assert!(slow.is_complete());
     drop(body);
-    // Never committed, the file is gone; who reads it can go on.
-    assert_eq!(files(folder.path()).len(), 0);
+    // Never committed, the file goes; who reads it can go on.
+    gone(folder.path()).await;
     assert_eq!(read(&*slow).await, content);
+}
+
+#[tokio::test]
+async fn octets_that_come_one_by_one_are_gathered_though_somebody_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    let content = content(20_000, 3);
+    let mut incoming = spool.begin().unwrap();
+    let reader = incoming.reader();
+    let mut got = Vec::new();
+    for piece in content.chunks(1) {
+        incoming.write(content.slice_ref(piece)).await.unwrap();
+        got.extend_from_slice(&reader.read_at(got.len() as u64, 10).await.unwrap());
+    }
+    assert_eq!(got, content);
+    let pieces = incoming.content.window().len();
+    assert!(pieces < 10, "{pieces} pieces");
+}
+
+/// What blocks does so on the blocking pool, not on the thread that all sessions share.
+#[test]
+fn a_file_is_not_removed_on_the_thread_that_gives_it_up() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = open(folder.path());
+        let body = crate::sample::receive(&spool, &content(100_000, 1)).await;
+        // The pool is busy until we say so.
+        let (free, busy) = std::sync::mpsc::channel::<()>();
+        let held = tokio::task::spawn_blocking(move || busy.recv());
+        drop(body);
+        assert_eq!(files(folder.path()).len(), 1);
+        drop(free);
+        assert!(held.await.unwrap().is_err());
+        gone(folder.path()).await;
+    });
+}
+
+/// Waits until no content file is there.
+async fn gone(folder: &std::path::Path) {
+    while !files(folder).is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
 }
 
 #[tokio::test]
@@ -89,7 +136,7 @@ async fn small_contents_make_no_file() {
     let large = crate::sample::receive(&spool, &content(32 * 1024 + 1, 1)).await;
     assert_eq!(files(folder.path()).len(), 1);
     drop((small, large));
-    assert_eq!(files(folder.path()).len(), 0);
+    gone(folder.path()).await;
 }
 
 #[tokio::test]

@@ -133,3 +133,30 @@ async fn a_file_that_is_gone_is_found() {
     });
     assert!(what.await.contains("not there"));
 }
+
+#[tokio::test]
+async fn a_broken_page_sets_aside_the_message_that_needs_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    let body = content(20_000, 1);
+    let broken = commit(&spool, &body).await;
+    let whole = commit(&spool, &content(700, 2)).await;
+    let spool = reopen(spool, folder.path());
+    // While the spool is open, so that no check of the start finds it.
+    let database = folder.path().join("spool.db");
+    let mut bytes = fs::read(&database).unwrap();
+    let mut hits = bytes.windows(64).enumerate();
+    let (at, _) = hits.find(|(_, found)| *found == &body[9000..9064]).unwrap();
+    // The page begins with the number of the next one.
+    bytes[at / 4096 * 4096..][..4].fill(0xFF);
+    fs::write(&database, bytes).unwrap();
+    let result = spool.load(broken).await;
+    assert!(
+        matches!(result, Err(SpoolError::Damaged { id, .. }) if id == broken),
+        "{:?}",
+        result.err()
+    );
+    let due = spool.due(time(99), 9, &nobody()).await.unwrap();
+    assert_eq!(due, [whole]);
+    assert!(spool.load(whole).await.unwrap().is_some());
+}
