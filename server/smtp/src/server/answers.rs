@@ -37,7 +37,7 @@ impl Session {
         {
             return self.answer_message(id, answer, now);
         }
-        let open = |exchange: &&mut Exchange| exchange.id == id && exchange.settled.is_none();
+        let open = |exchange: &&mut Exchange| exchange.id == Some(id) && exchange.settled.is_none();
         let Some(exchange) = self.exchanges.iter_mut().find(open) else {
             return Err(AnswerError::UnknownQuestion(id));
         };
@@ -75,9 +75,10 @@ impl Session {
             };
             self.held_back = false;
             self.count(&exchange, &reply);
-            let to = match exchange.verb {
-                Some(verb) => ReplyTo::Command(Some(exchange.id), verb),
-                None => ReplyTo::Greeting(exchange.id),
+            let to = match (exchange.verb, exchange.id) {
+                (Some(verb), id) => ReplyTo::Command(id, verb),
+                (None, Some(id)) => ReplyTo::Greeting(id),
+                (None, None) => ReplyTo::Unsolicited,
             };
             self.push_reply(to, reply);
             if let Some(reason) = close {
@@ -89,8 +90,12 @@ impl Session {
     }
 
     fn count(&mut self, exchange: &Exchange, reply: &Reply) {
-        let excused = self.chunk_failed && exchange.verb == Some(Verb::Bdat);
-        if exchange.verb.is_some() && reply.code().is_permanent() && !excused {
+        if exchange.verb.is_none() || !reply.code().is_permanent() {
+            return;
+        }
+        if exchange.verb == Some(Verb::Bdat) && self.excused_chunks > 0 {
+            self.excused_chunks -= 1;
+        } else {
             self.counters.errors += 1;
         }
     }
@@ -104,7 +109,7 @@ impl Session {
             }
             Effect::Mail { body, smtp_utf8 } => {
                 self.counters.transactions += 1;
-                self.chunk_failed = false;
+                self.excused_chunks = 0;
                 self.replies_utf8 = smtp_utf8;
                 self.transaction = Some(Transaction {
                     body,
@@ -157,7 +162,7 @@ impl Session {
     }
 
     fn reset_transaction(&mut self) {
-        self.chunk_failed = false;
+        self.excused_chunks = 0;
         if self.transaction.take().is_some() {
             self.actions.push_back(Action::TransactionReset);
         }
@@ -304,7 +309,7 @@ fn may_be_replied(exchange: &Exchange, reply: &Reply) -> bool {
     let code = reply.code();
     match exchange.effect {
         Effect::Greeting => !code.is_intermediate() && (!code.is_positive() || code.value() == 220),
-        effect if effect.is_refusable_only() => !code.is_intermediate() && !code.is_positive(),
+        _ if exchange.is_refusable_only() => !code.is_intermediate() && !code.is_positive(),
         _ => !code.is_intermediate(),
     }
 }

@@ -17,6 +17,9 @@ use crate::data::DotDecoder;
 use crate::parameters::Body;
 use crate::reply::Reply;
 
+/// Chunks that a client may have sent when it hears that one before them was refused. More of them count as errors.
+const EXCUSED_CHUNKS: u32 = 1000;
+
 /// Awaits DATA content up to its end.
 #[derive(Debug)]
 pub(super) struct ExpectBody {
@@ -264,7 +267,9 @@ impl Session {
             .map_or(0, |transaction| transaction.recipients);
         let each = self.config.protocol == Protocol::Lmtp && expect.chunk.last && recipients > 0;
         let count = if each { recipients } else { 1 };
-        self.chunk_failed = true;
+        if transaction.is_some() {
+            self.excused_chunks = EXCUSED_CHUNKS;
+        }
         if expect.refused == Refused::Content {
             self.counters.messages_refused += 1;
             self.push_refusals(count, each, &expect.reply);

@@ -6,10 +6,11 @@ use crate::command::{Chunk, HelloKind, Verb};
 use crate::parameters::Body;
 use crate::reply::Reply;
 
-/// A command line that was asked about.
+/// A command line whose reply is still to be sent.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    pub(super) id: QuestionId,
+    /// `None` if it was never asked about.
+    pub(super) id: Option<QuestionId>,
     /// `None` for the greeting.
     pub(super) verb: Option<Verb>,
     pub(super) effect: Effect,
@@ -24,6 +25,15 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
+    /// Whether a sink or the caller may only refuse it, the accepting reply being the session's own. Also where the
+    /// session refuses it itself: the client would take a 2xx for acceptance.
+    pub(super) const fn is_refusable_only(&self) -> bool {
+        matches!(
+            self.verb,
+            Some(Verb::StartTls | Verb::Data | Verb::Bdat | Verb::Rset | Verb::Quit)
+        )
+    }
+
     /// The client has sent more before it was told to: it is not accepted any more, and the session closes.
     pub(super) fn refuse_premature(&mut self) {
         self.acceptable = false;
@@ -45,16 +55,6 @@ pub(super) enum Effect {
     Chunk(Chunk),
     Rset,
     Quit,
-}
-
-impl Effect {
-    /// Whether a sink or the caller may only refuse it, the accepting reply being the session's own.
-    pub(super) const fn is_refusable_only(self) -> bool {
-        matches!(
-            self,
-            Self::StartTls | Self::Data | Self::Chunk(_) | Self::Rset | Self::Quit
-        )
-    }
 }
 
 /// A mail transaction: from an accepted MAIL to the reply to its content.

@@ -78,9 +78,17 @@ impl Session {
         } else if end.is_some() {
             self.state = State::ExpectCommand;
             self.counters.commands += 1;
-            self.counters.errors += 1;
-            self.push_reply(ReplyTo::Command(None, Verb::Other), reply);
-            self.clock.await_command(now);
+            // RCPTs before it may still be open: its reply waits for theirs.
+            self.exchanges.push_back(Exchange {
+                id: None,
+                verb: Some(Verb::Other),
+                effect: Effect::Nothing,
+                acceptable: false,
+                own: reply.clone(),
+                close: None,
+                settled: Some((reply, None)),
+            });
+            self.flush(now);
         } else {
             self.state = State::SkipLine { skipped };
         }
@@ -205,7 +213,7 @@ impl Session {
         let id = self.next_question();
         let mut prospect = judgement.prospect;
         let mut exchange = Exchange {
-            id,
+            id: Some(id),
             verb: Some(verb),
             effect: judgement.effect,
             acceptable: matches!(prospect, Prospect::Accept(_)),

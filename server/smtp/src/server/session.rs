@@ -43,8 +43,8 @@ pub struct Session {
     /// How the client greeted, if it did.
     pub(super) hello: Option<HelloKind>,
     pub(super) transaction: Option<Transaction>,
-    /// A BDAT failed: the ones that the client had sent after it are no errors of its own.
-    pub(super) chunk_failed: bool,
+    /// A BDAT failed: so many that the client may have sent after it are no errors of its own.
+    pub(super) excused_chunks: u32,
     pub(super) exchanges: VecDeque<Exchange>,
     pub(super) actions: VecDeque<Action>,
     pub(super) counters: Counters,
@@ -88,7 +88,7 @@ impl Session {
             state: State::ExpectGreeting,
             hello: None,
             transaction: None,
-            chunk_failed: false,
+            excused_chunks: 0,
             exchanges: VecDeque::new(),
             actions: VecDeque::new(),
             counters: Counters::default(),
@@ -100,7 +100,7 @@ impl Session {
         };
         let id = session.next_question();
         session.exchanges.push_back(Exchange {
-            id,
+            id: Some(id),
             verb: None,
             effect: Effect::Greeting,
             acceptable: true,
@@ -184,7 +184,7 @@ impl Session {
         }
         self.transport.tls = true;
         self.hello = None;
-        self.chunk_failed = false;
+        self.excused_chunks = 0;
         self.state = State::ExpectCommand;
         self.clock.await_command(now);
         if self.shutting_down {

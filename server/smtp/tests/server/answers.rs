@@ -107,6 +107,23 @@ fn input_is_held_back() {
     play.finish();
 }
 
+/// A line too long is answered in its turn too.
+#[test]
+fn a_long_line_behind_open_recipients() {
+    let mut play = holding(Verb::Rcpt);
+    let long = "x".repeat(5000);
+    play.script("C: MAIL FROM:<a@x.test>\nS: 250 2.1.0..");
+    play.send(format!("RCPT TO:<1@y.test>\r\nRCPT TO:<{long}").as_bytes());
+    play.send(b">\r\nRCPT TO:<2@y.test>\r\nNOOP\r\n");
+    play.script("S.");
+    play.answer(0, Answer::Proceed);
+    play.script("S: 250 2.1.5..\nS: 500 5.5.6..\nS.");
+    play.answer(0, Answer::Reply(reply("550 5.1.1 Second")));
+    play.script("S: 550 5.1.1 Second\nS: 250 2.0.0 OK");
+    assert_eq!(play.session.counters().errors, 2);
+    play.finish();
+}
+
 /// MAIL is awaited before its RCPTs are looked at.
 #[test]
 fn mail_is_awaited() {
@@ -306,6 +323,35 @@ fn answers_per_recipient_are_for_lmtp() {
         assert!(
             matches!(play.session.poll_action(), Some(Action::Reply(_, reply)) if reply.code().value() == expected)
         );
+    }
+}
+
+/// A 2xx for these would have the client go on as if they had been accepted.
+#[test]
+fn what_may_only_be_refused_is_not_accepted_when_it_was_refused_already() {
+    for (verb, line) in [
+        (Verb::StartTls, "STARTTLS"),
+        (Verb::Data, "DATA"),
+        (Verb::Rset, "RSET now"),
+        (Verb::Quit, "QUIT now"),
+    ] {
+        for code in ["220 2.0.0 Fine", "354", "250 2.0.0 Fine"] {
+            let mut play = holding(verb);
+            play.send(line.as_bytes());
+            play.send(b"\r\n");
+            let question = play.open.remove(0);
+            assert!(matches!(question.prospect, Prospect::Refuse(_)), "{line}");
+            let answer = Answer::Reply(reply(code));
+            let result = play.session.answer(question.id, answer, play.now);
+            assert_eq!(
+                result,
+                Err(AnswerError::Unfit(question.id)),
+                "{line} {code}"
+            );
+            play.drive();
+            play.script("S: 451 4.3.0..");
+            play.finish();
+        }
     }
 }
 

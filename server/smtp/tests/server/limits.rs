@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use postern_smtp::server::{Answer, Ask, Config, Limits, Prospect, TimeoutReason, Wants};
+use postern_smtp::server::{
+    Answer, Ask, CloseReason, Config, Limits, Prospect, TimeoutReason, Wants,
+};
 
 use crate::driver::{Play, agree, config, play, play_greeted, reply};
 
@@ -112,6 +114,27 @@ fn messages() {
           S: 421 4.7.0..
           X: Messages",
     );
+}
+
+/// B19: chunks behind one that failed are no errors, but not without end.
+#[test]
+fn chunks_without_end() {
+    let flood = |play: &mut Play| {
+        let mut sent = 0;
+        while play.closed.is_none() && sent < 10_000 {
+            play.send(b"BDAT 0\r\n");
+            sent += 1;
+        }
+        assert_eq!(play.closed, Some(CloseReason::Errors), "after {sent}");
+        sent
+    };
+    // No transaction, so nothing has failed.
+    let mut play = Play::greeted(config());
+    assert_eq!(flood(&mut play), 21);
+    let mut play = Play::greeted(config());
+    play.send(b"MAIL FROM:<a@x.test>\r\nRCPT TO:<b@y.test>\r\nBDAT 30000000\r\n");
+    play.send(&vec![b'x'; 30_000_000]);
+    assert!(flood(&mut play) > 100);
 }
 
 /// B19: errors, and commands that do nothing.
