@@ -1,15 +1,57 @@
 //! An SMTP client that sends exactly what a test says and shows exactly what comes back.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
+
+use crate::tls::{self, Tls};
+
+/// How long a reply may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One connection to the gateway. Every method panics with the dialogue's state when the peer does
 /// something else than the test expects.
 #[derive(Debug)]
 pub struct Client {
-    input: BufReader<TcpStream>,
-    output: TcpStream,
+    stream: BufReader<Connection>,
+}
+
+/// What the dialogue goes over.
+#[derive(Debug)]
+enum Connection {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Tls(Box<Tls>),
+}
+
+impl Read for Connection {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(into),
+            Self::Unix(stream) => stream.read(into),
+            Self::Tls(stream) => stream.read(into),
+        }
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.flush(),
+            Self::Unix(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
 }
 
 /// A reply: its code and its lines without the code.
@@ -38,13 +80,61 @@ impl Client {
 
     /// Connects without reading anything.
     pub fn open(to: SocketAddr) -> Self {
-        let output = TcpStream::connect(to).unwrap_or_else(|e| panic!("connect to {to}: {e}"));
-        output
-            .set_read_timeout(Some(Duration::from_secs(60)))
-            .and_then(|()| output.set_nodelay(true))
+        let stream = TcpStream::connect(to).unwrap_or_else(|e| panic!("connect to {to}: {e}"));
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .and_then(|()| stream.set_nodelay(true))
             .unwrap_or_else(|e| panic!("socket options: {e}"));
-        let input = BufReader::new(output.try_clone().unwrap_or_else(|e| panic!("clone: {e}")));
-        Self { input, output }
+        Self::over(Connection::Tcp(stream))
+    }
+
+    /// Connects to a Unix socket without reading anything.
+    pub fn open_unix(to: &Path) -> Self {
+        let stream = UnixStream::connect(to).unwrap_or_else(|e| panic!("{}: {e}", to.display()));
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .unwrap_or_else(|e| panic!("socket options: {e}"));
+        Self::over(Connection::Unix(stream))
+    }
+
+    fn over(connection: Connection) -> Self {
+        Self {
+            stream: BufReader::new(connection),
+        }
+    }
+
+    /// Goes on in TLS from here, asking for `host`. The certificate is not checked but kept, see
+    /// [`Client::certificate`].
+    ///
+    /// # Panics
+    /// When plain text is waiting to be read, or the handshake fails.
+    pub fn into_tls(self, host: &str) -> Self {
+        let waiting = String::from_utf8_lossy(self.stream.buffer()).into_owned();
+        assert!(waiting.is_empty(), "plain text before TLS: {waiting}");
+        let Connection::Tcp(stream) = self.stream.into_inner() else {
+            panic!("TLS goes over TCP");
+        };
+        let tls = tls::handshake(stream, host).unwrap_or_else(|e| panic!("handshake: {e}"));
+        Self::over(Connection::Tls(Box::new(tls)))
+    }
+
+    /// STARTTLS, the handshake, EHLO again; and the keywords of that.
+    pub fn start_tls(mut self, host: &str) -> (Self, Reply) {
+        self.expect("STARTTLS", 220);
+        let mut client = self.into_tls(host);
+        let ehlo = client.expect("EHLO client.example.test", 250);
+        (client, ehlo)
+    }
+
+    /// The server's certificate.
+    ///
+    /// # Panics
+    /// Outside TLS.
+    pub fn certificate(&self) -> Vec<u8> {
+        match self.stream.get_ref() {
+            Connection::Tls(stream) => tls::certificate(stream),
+            _ => panic!("not in TLS"),
+        }
     }
 
     /// Connects, greets with EHLO, and fails unless both are welcome.
@@ -58,14 +148,17 @@ impl Client {
 
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.output
+        self.stream
+            .get_mut()
             .write_all(bytes.as_ref())
+            .and_then(|()| self.stream.get_mut().flush())
             .unwrap_or_else(|e| panic!("send: {e}"));
     }
 
     /// Sends bytes; says whether the peer still took them.
     pub fn try_send(&mut self, bytes: &[u8]) -> bool {
-        self.output.write_all(bytes).is_ok()
+        let stream = self.stream.get_mut();
+        stream.write_all(bytes).and_then(|()| stream.flush()).is_ok()
     }
 
     /// Sends a line, reads the reply.
@@ -99,7 +192,7 @@ impl Client {
         loop {
             let mut line = Vec::new();
             let n = self
-                .input
+                .stream
                 .by_ref()
                 .take(4096)
                 .read_until(b'\n', &mut line)
@@ -120,13 +213,20 @@ impl Client {
     /// Fails unless the peer closes now.
     pub fn expect_closed(&mut self) {
         let mut rest = Vec::new();
-        match self.input.read_to_end(&mut rest) {
+        match self.stream.read_to_end(&mut rest) {
             Ok(_) => assert!(
                 rest.is_empty(),
                 "more came: {}",
                 String::from_utf8_lossy(&rest)
             ),
-            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+            Err(error) => assert!(
+                matches!(
+                    error.kind(),
+                    // In TLS an end without a farewell is an error.
+                    ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof
+                ),
+                "{error}"
+            ),
         }
     }
 

@@ -80,6 +80,7 @@ impl Setup {
         let mut gateway = Gateway {
             setup: self,
             child: None,
+            environment: Vec::new(),
         };
         gateway.start();
         gateway
@@ -91,6 +92,7 @@ impl Setup {
 pub struct Gateway {
     setup: Setup,
     child: Option<Child>,
+    environment: Vec<(String, String)>,
 }
 
 impl Gateway {
@@ -123,12 +125,18 @@ impl Gateway {
             .args(["serve", "--config"])
             .arg(self.folder().join("postern.toml"))
             .env("POSTERN_LOG", "info")
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stderr(log)
             .spawn()
             .unwrap_or_else(|e| panic!("postern does not start: {e}"));
         self.child = Some(child);
         self.wait_for_greeting();
+    }
+
+    /// Sets a variable of the environment, from the next start on.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// SIGKILL, at once.
@@ -169,6 +177,25 @@ impl Gateway {
     /// What it has logged so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// Waits until the log says `part`.
+    pub fn wait_for_log(&self, part: &str, limit: Duration) {
+        let until = Instant::now() + limit;
+        while !self.log().contains(part) {
+            assert!(Instant::now() < until, "the log does not say {part:?}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// How many messages the spool holds in `state`: `submit`, `deliver`, `held`, `quarantined`.
+    pub fn spooled(&self, state: &str) -> u64 {
+        let metrics = self.http("/metrics").1;
+        let line = metrics
+            .lines()
+            .find(|l| l.starts_with("postern_spool_messages{") && l.contains(state));
+        line.and_then(|l| l.rsplit(' ').next()?.parse().ok())
+            .unwrap_or_else(|| panic!("no {state} in {metrics}"))
     }
 
     /// The highest resident memory so far, in KiB.

@@ -11,3 +11,4 @@ pub mod peer;
 pub mod postfix;
 pub mod programs;
 pub mod sink;
+pub mod tls;

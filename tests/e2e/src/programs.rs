@@ -1,4 +1,4 @@
-//! The programs under test, built once per test run with the profile that the tests have.
+//! The programs under test, built once per run with the profile that the tests or the benchmark have.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,8 +14,17 @@ pub fn root() -> PathBuf {
 /// # Panics
 /// When the programs do not build, with cargo's own messages above.
 pub fn program(name: &str) -> PathBuf {
+    prepare(&[]).join(name)
+}
+
+/// Builds `packages`, or the gateway and the sinks if none are named; gives the folder of their
+/// programs. Only the first call of a run builds.
+///
+/// # Panics
+/// As [`program`].
+pub fn prepare(packages: &[&str]) -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(build).join(name)
+    FOLDER.get_or_init(|| build(packages)).clone()
 }
 
 /// The path of a program of this package, which cargo has built with the tests.
@@ -23,21 +32,31 @@ pub fn program_of_tests(name: &str) -> PathBuf {
     folder().join(name)
 }
 
-/// target/PROFILE, as the running test lies in target/PROFILE/deps.
+/// target/PROFILE: a benchmark lies there itself, a test in `deps` below it.
 fn folder() -> PathBuf {
     std::env::current_exe()
         .ok()
-        .and_then(|test| Some(test.parent()?.parent()?.to_path_buf()))
-        .unwrap_or_else(|| panic!("a test has a path below the target folder"))
+        .and_then(|program| {
+            let folder = program.parent()?;
+            if folder.ends_with("deps") {
+                Some(folder.parent()?.to_path_buf())
+            } else {
+                Some(folder.to_path_buf())
+            }
+        })
+        .unwrap_or_else(|| panic!("a program has a path below the target folder"))
 }
 
 /// `cargo test` builds the programs of the tested package only, so the others are built here.
-fn build() -> PathBuf {
+fn build(packages: &[&str]) -> PathBuf {
     let folder = folder();
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(root()).args(["build", "--locked"]);
     if folder.ends_with("release") {
         cargo.arg("--release");
+    }
+    for package in packages {
+        cargo.args(["-p", package]);
     }
     let status = cargo
         .status()

@@ -43,7 +43,7 @@ impl Log {
 pub struct Seen {
     /// Microseconds since 1970.
     pub at_us: u64,
-    /// `asked` or `answered`.
+    /// `asked`, `told` (one-way) or `answered`.
     pub what: String,
     /// The instance's id.
     pub instance: u64,
@@ -51,6 +51,8 @@ pub struct Seen {
     pub event: u64,
     /// The event's name without its group.
     pub name: String,
+    /// What it is about, and what else the sink was shown.
+    pub detail: String,
 }
 
 impl Sink {
@@ -132,15 +134,32 @@ impl Sink {
 
     /// Waits until it was asked about `name` so often.
     pub fn wait_asked(&self, name: &str, times: usize, limit: Duration) {
+        self.wait(limit, |seen| (count(seen, name) >= times).then_some(()));
+    }
+
+    /// Waits until it was asked about, or told of, `name` with `part` in its detail.
+    pub fn wait_seen(&self, name: &str, part: &str, limit: Duration) -> Seen {
+        let fits = |s: &&Seen| s.what != "answered" && s.name == name && s.detail.contains(part);
+        self.wait(limit, |seen| seen.iter().find(fits).cloned())
+    }
+
+    /// What it was asked about and told of, as `NAME DETAIL`, in order.
+    pub fn history(&self) -> Vec<String> {
+        let mut seen = self.seen();
+        seen.retain(|s| s.what != "answered");
+        let lines = seen.iter().map(|s| format!("{} {}", s.name, s.detail));
+        lines.map(|line| line.trim_end().to_owned()).collect()
+    }
+
+    fn wait<T>(&self, limit: Duration, found: impl Fn(&[Seen]) -> Option<T>) -> T {
         let until = Instant::now() + limit;
         let mut seen = self.log.seen();
-        while count(&seen, name) < times {
+        loop {
+            if let Some(found) = found(&seen) {
+                return found;
+            }
             let left = until.saturating_duration_since(Instant::now());
-            assert!(
-                !left.is_zero(),
-                "{name}: asked {} times",
-                count(&seen, name)
-            );
+            assert!(!left.is_zero(), "not within {limit:?}: {seen:#?}");
             seen = self
                 .log
                 .changed
@@ -169,12 +188,13 @@ fn count(seen: &[Seen], name: &str) -> usize {
 }
 
 fn seen(line: &str) -> Option<Seen> {
-    let mut words = line.split(' ');
+    let mut words = line.splitn(6, ' ');
     Some(Seen {
         at_us: words.next()?.parse().ok()?,
         what: words.next()?.to_owned(),
         instance: words.next()?.parse().ok()?,
         event: words.next()?.parse().ok()?,
         name: words.next()?.to_owned(),
+        detail: words.next().unwrap_or_default().to_owned(),
     })
 }

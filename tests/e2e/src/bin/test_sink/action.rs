@@ -1,0 +1,139 @@
+//! What a test wants the sink to do, and when.
+
+/// `EVENT[:SUBJECT]=ACTION`.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule {
+    event: String,
+    subject: String,
+    action: Action,
+}
+
+/// What to do when an event comes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// No objection.
+    Proceed,
+    /// 550, at once; at `message` that is while the content still arrives.
+    Reject,
+    /// 451, at once.
+    Tempfail,
+    /// 451 until it is asked for the attempt with this number.
+    TempfailBefore(u32),
+    /// 250, and dropped.
+    Discard,
+    /// 250, and kept for a person.
+    Quarantine,
+    /// 250, and asked again.
+    Hold,
+    /// 421.
+    Disconnect,
+    /// The chain ends for this event.
+    Finish,
+    /// The chains end for this message.
+    FinishMessage,
+    /// This reply, `CODE TEXT`, in place of the service's own handling.
+    Respond(u32, String),
+    /// No objection, after so many milliseconds.
+    Delay(u64),
+    /// Never an answer.
+    Hang,
+    /// The stream ends.
+    Close,
+    /// The process ends.
+    Crash,
+    /// A failure that the sink admits.
+    Fault,
+    /// A verdict without decision.
+    Undecided,
+    /// A verdict for an event that was never asked.
+    OtherEvent,
+    /// Two verdicts.
+    Twice,
+    /// A refusal whose code says something else.
+    Contradiction,
+    /// A reply text that tries to be two replies.
+    Injection,
+    /// Verdicts without end.
+    Flood,
+    /// A header field put in front, with this name and the value `seen`, after 200 ms.
+    AddHeader(String),
+    /// A property of the message, `KEY=VALUE`.
+    Property(String, String),
+    /// This text at the beginning of the body.
+    Splice(String),
+    /// Another sender.
+    SetSender(String),
+    /// One more recipient.
+    AddRecipient(String),
+    /// The recipients whose address contains this are removed.
+    RemoveRecipient(String),
+    /// The recipient asked about, or the first one, gets this address.
+    RewriteRecipient(String),
+    /// This recipient in place of all.
+    ReplaceRecipients(String),
+}
+
+/// Reads a rule of the command line.
+pub(crate) fn parse(text: &str) -> Result<Rule, String> {
+    let (what, action) = text.split_once('=').ok_or("EVENT=ACTION is due")?;
+    let (event, subject) = what.split_once(':').unwrap_or((what, ""));
+    Ok(Rule {
+        event: event.to_owned(),
+        subject: subject.to_owned(),
+        action: parse_action(action)?,
+    })
+}
+
+fn parse_action(action: &str) -> Result<Action, String> {
+    let (name, argument) = action.split_once(':').unwrap_or((action, ""));
+    let own = || argument.to_owned();
+    let number = || argument.parse().map_err(|e| format!("{argument}: {e}"));
+    Ok(match name {
+        "proceed" => Action::Proceed,
+        "reject" => Action::Reject,
+        "tempfail" => Action::Tempfail,
+        "tempfail-before" => Action::TempfailBefore(number()?),
+        "discard" => Action::Discard,
+        "quarantine" => Action::Quarantine,
+        "hold" => Action::Hold,
+        "disconnect" => Action::Disconnect,
+        "finish" => Action::Finish,
+        "finish-message" => Action::FinishMessage,
+        "respond" => {
+            let (code, text) = argument.split_once(' ').ok_or("CODE TEXT is due")?;
+            let code = code.parse().map_err(|e| format!("{code}: {e}"))?;
+            Action::Respond(code, text.to_owned())
+        }
+        "delay" => Action::Delay(number()?.into()),
+        "hang" => Action::Hang,
+        "close" => Action::Close,
+        "crash" => Action::Crash,
+        "fault" => Action::Fault,
+        "undecided" => Action::Undecided,
+        "other-event" => Action::OtherEvent,
+        "twice" => Action::Twice,
+        "contradiction" => Action::Contradiction,
+        "injection" => Action::Injection,
+        "flood" => Action::Flood,
+        "add-header" => Action::AddHeader(own()),
+        "property" => {
+            let (key, value) = argument.split_once('=').ok_or("KEY=VALUE is due")?;
+            Action::Property(key.to_owned(), value.to_owned())
+        }
+        "splice" => Action::Splice(own()),
+        "set-sender" => Action::SetSender(own()),
+        "add-recipient" => Action::AddRecipient(own()),
+        "remove-recipient" => Action::RemoveRecipient(own()),
+        "rewrite-recipient" => Action::RewriteRecipient(own()),
+        "replace-recipients" => Action::ReplaceRecipients(own()),
+        _ => return Err(format!("no such action: {name}")),
+    })
+}
+
+/// What the first rule says that fits; else no objection.
+pub(crate) fn choose(rules: &[Rule], event: &str, detail: &str) -> Action {
+    rules
+        .iter()
+        .find(|rule| rule.event == event && detail.contains(&rule.subject))
+        .map_or(Action::Proceed, |rule| rule.action.clone())
+}

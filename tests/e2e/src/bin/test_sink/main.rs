@@ -1,0 +1,201 @@
+//! A sink on bare stubs that does what a test says: also hang, lie, break off, or flood.
+//!
+//! `test-sink --listen 127.0.0.1:7001 --on rcpt=reject --on message=hang`; what no `--on` names is
+//! answered with Proceed. `--on command:NOOP=reject` is for the events whose subject (verb, address)
+//! contains the text after the colon; the first rule that fits decides. Each event is written to
+//! standard output as it comes and as it is answered:
+//! `MICROSECONDS asked|told|answered INSTANCE EVENT NAME DETAIL`.
+
+mod action;
+mod event;
+mod verdict;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::process;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::Parser;
+use postern_proto::v1;
+use postern_proto::v1::attach_request::Kind as FromGateway;
+use postern_proto::v1::attach_response::Kind as FromSink;
+use postern_proto::v1::event_sink_server::{EventSink, EventSinkServer};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_stream::{Stream, StreamExt};
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::action::{Action, Rule};
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Where to listen.
+    #[arg(long)]
+    listen: SocketAddr,
+    /// What to do: EVENT=ACTION or EVENT:SUBJECT=ACTION, the event without its group.
+    #[arg(long = "on", value_parser = action::parse)]
+    rules: Vec<Rule>,
+    /// How many instances a stream may carry at a time.
+    #[arg(long, default_value_t = 1)]
+    instances: u32,
+    /// It changes something outside.
+    #[arg(long)]
+    side_effects: bool,
+    /// Certificate in PEM: serve over TLS.
+    #[arg(long, requires = "key")]
+    certificate: Option<PathBuf>,
+    /// Its key in PEM.
+    #[arg(long)]
+    key: Option<PathBuf>,
+    /// Certificates in PEM that the gateway's own certificate has to lead to.
+    #[arg(long)]
+    client_ca: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug)]
+struct TestSink {
+    rules: Arc<Vec<Rule>>,
+    instances: u32,
+    side_effects: bool,
+}
+
+type Answers = mpsc::Sender<Result<v1::AttachResponse, Status>>;
+
+#[tonic::async_trait]
+impl EventSink for TestSink {
+    type AttachStream = Pin<Box<dyn Stream<Item = Result<v1::AttachResponse, Status>> + Send>>;
+
+    async fn describe(
+        &self,
+        _: Request<v1::DescribeRequest>,
+    ) -> Result<Response<v1::DescribeResponse>, Status> {
+        Ok(Response::new(v1::DescribeResponse {
+            name: "test-sink".to_owned(),
+            version: "1".to_owned(),
+            protocol_version: 1,
+            instances_per_stream: self.instances,
+            side_effects: self.side_effects,
+            ..Default::default()
+        }))
+    }
+
+    async fn attach(
+        &self,
+        request: Request<Streaming<v1::AttachRequest>>,
+    ) -> Result<Response<Self::AttachStream>, Status> {
+        let (answers, out) = mpsc::channel(64);
+        tokio::spawn(serve(self.clone(), request.into_inner(), answers));
+        Ok(Response::new(Box::pin(ReceiverStream::new(out))))
+    }
+}
+
+/// A question in hand.
+struct Question {
+    instance: u64,
+    event: v1::Event,
+    name: &'static str,
+}
+
+async fn serve(sink: TestSink, mut frames: Streaming<v1::AttachRequest>, answers: Answers) {
+    while let Some(Ok(frame)) = frames.next().await {
+        let Some(FromGateway::Event(event)) = frame.kind else {
+            continue;
+        };
+        let name = event::name(&event);
+        let asked = event.deadline.is_some();
+        let detail = event::detail(&event);
+        let what = if asked { "asked" } else { "told" };
+        log(what, frame.instance_id, event.event_id, name, &detail);
+        if !asked {
+            continue;
+        }
+        let action = action::choose(&sink.rules, name, &detail);
+        if action == Action::Close {
+            return;
+        }
+        let question = Question {
+            instance: frame.instance_id,
+            event,
+            name,
+        };
+        let task = answer(action, question, answers.clone());
+        // Several instances on a stream are told apart; one is served in its turn.
+        if sink.instances > 1 {
+            tokio::spawn(task);
+        } else {
+            task.await;
+        }
+    }
+}
+
+async fn answer(action: Action, question: Question, answers: Answers) {
+    let event_id = question.event.event_id;
+    let mut verdict = verdict::verdict(&action, &question.event);
+    let mut times = 1;
+    match &action {
+        Action::Delay(ms) => tokio::time::sleep(Duration::from_millis(*ms)).await,
+        Action::Hang => return std::future::pending().await,
+        Action::Crash => process::exit(70),
+        Action::Undecided => verdict.decision = None,
+        Action::OtherEvent => verdict.event_id = event_id + 1000,
+        Action::Twice => times = 2,
+        Action::Flood => times = u64::MAX,
+        Action::AddHeader(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+        _ => {}
+    }
+    log("answered", question.instance, event_id, question.name, "");
+    let kind = match action {
+        Action::Fault => FromSink::Fault(v1::Fault {
+            event_id,
+            kind: v1::FaultKind::Internal.into(),
+            detail: "as the test says".to_owned(),
+        }),
+        _ => FromSink::Verdict(verdict),
+    };
+    for _ in 0..times {
+        let frame = v1::AttachResponse {
+            instance_id: question.instance,
+            kind: Some(kind.clone()),
+        };
+        // The gateway may have gone: then there is nobody to tell.
+        if answers.send(Ok(frame)).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn log(what: &str, instance: u64, event: u64, name: &str, detail: &str) {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    println!("{} {what} {instance} {event} {name} {detail}", now.as_micros());
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments = Arguments::parse();
+    let mut server = Server::builder();
+    if let (Some(certificate), Some(key)) = (&arguments.certificate, &arguments.key) {
+        let own = Identity::from_pem(std::fs::read(certificate)?, std::fs::read(key)?);
+        let mut tls = ServerTlsConfig::new().identity(own);
+        if let Some(ca) = &arguments.client_ca {
+            tls = tls.client_ca_root(Certificate::from_pem(std::fs::read(ca)?));
+        }
+        server = server.tls_config(tls)?;
+    }
+    let sink = TestSink {
+        rules: Arc::new(arguments.rules),
+        instances: arguments.instances,
+        side_effects: arguments.side_effects,
+    };
+    let listener = TcpListener::bind(arguments.listen).await?;
+    server
+        .add_service(EventSinkServer::new(sink))
+        .serve_with_incoming(TcpListenerStream::new(listener))
+        .await?;
+    Ok(())
+}

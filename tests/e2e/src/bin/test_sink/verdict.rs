@@ -1,0 +1,151 @@
+//! Actions as verdicts of the wire.
+
+use postern_proto::v1;
+use postern_proto::v1::decision::Kind as Decided;
+use postern_proto::v1::edit::Kind as Edited;
+use postern_proto::v1::event::Kind as Happened;
+
+use crate::action::Action;
+
+/// The verdict on `event`, for actions that have one.
+pub(crate) fn verdict(action: &Action, event: &v1::Event) -> v1::Verdict {
+    let mut verdict = v1::Verdict {
+        event_id: event.event_id,
+        decision: Some(v1::Decision {
+            kind: Some(decision(action, event)),
+        }),
+        edits: edits(action, event)
+            .into_iter()
+            .map(|kind| v1::Edit { kind: Some(kind) })
+            .collect(),
+        ..Default::default()
+    };
+    if let Action::Property(key, value) = action {
+        verdict.properties.push(v1::PropertyEdit {
+            scope: v1::PropertyScope::Message.into(),
+            key: key.clone(),
+            value: Some(v1::Value {
+                kind: Some(v1::value::Kind::Text(value.clone())),
+            }),
+            ..Default::default()
+        });
+    }
+    verdict
+}
+
+fn reply(code: u32, enhanced: &'static str, text: &str) -> Option<v1::Reply> {
+    Some(v1::Reply {
+        code,
+        enhanced_code: enhanced.into(),
+        lines: vec![text.to_owned().into()],
+    })
+}
+
+fn decision(action: &Action, event: &v1::Event) -> Decided {
+    match action {
+        Action::Reject => Decided::Reject(v1::Reject {
+            reply: reply(550, "5.7.1", "the sink objects"),
+        }),
+        Action::TempfailBefore(attempt) if event.attempt >= *attempt => {
+            Decided::Proceed(v1::Proceed {})
+        }
+        Action::Tempfail | Action::TempfailBefore(_) => Decided::Tempfail(v1::Tempfail {
+            reply: reply(451, "4.7.1", "the sink is not sure"),
+        }),
+        Action::Contradiction => Decided::Reject(v1::Reject {
+            reply: reply(250, "2.0.0", "yes and no"),
+        }),
+        Action::Injection => Decided::Reject(v1::Reject {
+            reply: reply(550, "5.7.1", "no\r\n250 2.0.0 yes"),
+        }),
+        Action::Discard => Decided::Discard(v1::Discard {}),
+        Action::Quarantine => Decided::Quarantine(v1::Quarantine {
+            reason: "odd".to_owned(),
+        }),
+        Action::Hold => Decided::Hold(v1::Hold {
+            reason: "later".to_owned(),
+        }),
+        Action::Disconnect => Decided::Disconnect(v1::Disconnect {
+            reply: reply(421, "4.7.0", "the sink hangs up"),
+        }),
+        Action::Finish => Decided::Finish(v1::Finish {
+            scope: v1::FinishScope::Event.into(),
+        }),
+        Action::FinishMessage => Decided::Finish(v1::Finish {
+            scope: v1::FinishScope::Message.into(),
+        }),
+        Action::Respond(code, text) => Decided::Respond(v1::Respond {
+            reply: reply(*code, "", text),
+        }),
+        _ => Decided::Proceed(v1::Proceed {}),
+    }
+}
+
+fn edits(action: &Action, event: &v1::Event) -> Vec<Edited> {
+    let recipients = || recipients(event);
+    match action {
+        Action::AddHeader(name) => vec![Edited::InsertHeader(v1::InsertHeader {
+            place: Some(v1::HeaderPlace {
+                kind: Some(v1::header_place::Kind::First(v1::FirstPlace {})),
+            }),
+            name: name.clone().into(),
+            value: "seen".into(),
+        })],
+        Action::Splice(text) => vec![Edited::SpliceBody(v1::SpliceBody {
+            offset: 0,
+            remove_bytes: 0,
+            insert: Some(v1::Data {
+                kind: Some(v1::data::Kind::Inline(format!("{text}\r\n").into())),
+            }),
+        })],
+        Action::SetSender(address) => vec![Edited::SetSender(v1::SetSender {
+            reverse_path: address.clone().into(),
+        })],
+        Action::AddRecipient(address) => vec![Edited::AddRecipient(added(address))],
+        Action::RemoveRecipient(part) => recipients()
+            .into_iter()
+            .filter(|r| String::from_utf8_lossy(&r.address).contains(part))
+            .map(|r| {
+                Edited::RemoveRecipient(v1::RemoveRecipient {
+                    recipient_id: r.recipient_id,
+                })
+            })
+            .collect(),
+        Action::RewriteRecipient(address) => recipients()
+            .into_iter()
+            .take(1)
+            .map(|r| {
+                Edited::RewriteRecipient(v1::RewriteRecipient {
+                    recipient_id: r.recipient_id,
+                    address: address.clone().into(),
+                })
+            })
+            .collect(),
+        Action::ReplaceRecipients(address) => {
+            vec![Edited::ReplaceRecipients(v1::ReplaceRecipients {
+                recipients: vec![added(address)],
+            })]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn added(address: &str) -> v1::AddRecipient {
+    v1::AddRecipient {
+        address: address.to_owned().into(),
+        ..Default::default()
+    }
+}
+
+/// The one asked about, else those of the message, else those of the transaction.
+fn recipients(event: &v1::Event) -> Vec<v1::Recipient> {
+    if let Some(Happened::InboundRcpt(rcpt)) = &event.kind {
+        return rcpt.recipient.iter().cloned().collect();
+    }
+    let of_message = event.message.as_ref().map(|m| m.recipients.clone());
+    let of_transaction = event.transaction.as_ref().map(|t| t.recipients.clone());
+    of_message
+        .filter(|list| !list.is_empty())
+        .or(of_transaction)
+        .unwrap_or_default()
+}
