@@ -34,13 +34,24 @@ impl Connection {
         let client = EventSinkClient::new(remote.connect_lazy())
             .max_decoding_message_size(FRAME_MAX_BYTES)
             .max_encoding_message_size(FRAME_MAX_BYTES);
-        Self { client, slots: Arc::new(()), limit: limit.max(1) }
+        Self {
+            client,
+            slots: Arc::new(()),
+            limit: limit.max(1),
+        }
     }
 
     /// A place for one more stream, if the peer's usual limit leaves one.
     pub(crate) fn slot(&self) -> Option<(EventSinkClient<Channel>, Slot)> {
         let used = Arc::strong_count(&self.slots).saturating_sub(1);
-        (used < self.limit).then(|| (self.client.clone(), Slot { _place: Arc::clone(&self.slots) }))
+        (used < self.limit).then(|| {
+            (
+                self.client.clone(),
+                Slot {
+                    _place: Arc::clone(&self.slots),
+                },
+            )
+        })
     }
 
     /// No stream is on it.
@@ -55,12 +66,24 @@ impl Connection {
 }
 
 /// The settings of connections to an endpoint. Reads the TLS files anew.
-pub(crate) async fn remote(endpoint: &Endpoint, tls: &SinkTls, tuning: &Tuning) -> Result<Remote, Fault> {
+pub(crate) async fn remote(
+    endpoint: &Endpoint,
+    tls: &SinkTls,
+    tuning: &Tuning,
+) -> Result<Remote, Fault> {
     let (address, secure, host) = match endpoint {
         Endpoint::Url { tls, host, port } | Endpoint::Dns { tls, host, port } => {
             let scheme = if *tls { "https" } else { "http" };
-            let host_part = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-            (format!("{scheme}://{host_part}:{port}"), *tls, host.as_str())
+            let host_part = if host.contains(':') {
+                format!("[{host}]")
+            } else {
+                host.clone()
+            };
+            (
+                format!("{scheme}://{host_part}:{port}"),
+                *tls,
+                host.as_str(),
+            )
         }
         Endpoint::Unix(path) => (format!("unix:{}", path.display()), false, "localhost"),
     };
@@ -73,7 +96,9 @@ pub(crate) async fn remote(endpoint: &Endpoint, tls: &SinkTls, tuning: &Tuning) 
         .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_max_header_list_size(16 << 10);
     if secure {
-        remote = remote.tls_config(tls_config(tls, host).await?).map_err(|error| unusable(&error))?;
+        remote = remote
+            .tls_config(tls_config(tls, host).await?)
+            .map_err(|error| unusable(&error))?;
     }
     Ok(remote)
 }
@@ -97,8 +122,14 @@ async fn read(path: &Path) -> Result<Vec<u8>, Fault> {
     // The read goes to the blocking pool.
     match tokio::task::spawn_blocking(move || std::fs::read(path)).await {
         Ok(Ok(octets)) => Ok(octets),
-        Ok(Err(error)) => Err(Fault::new(FaultKind::Unreachable, format!("cannot read {text}: {error}"))),
-        Err(error) => Err(Fault::new(FaultKind::Unreachable, format!("cannot read {text}: {error}"))),
+        Ok(Err(error)) => Err(Fault::new(
+            FaultKind::Unreachable,
+            format!("cannot read {text}: {error}"),
+        )),
+        Err(error) => Err(Fault::new(
+            FaultKind::Unreachable,
+            format!("cannot read {text}: {error}"),
+        )),
     }
 }
 

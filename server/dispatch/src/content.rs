@@ -64,7 +64,9 @@ impl WholeContent {
 
 impl Content for WholeContent {
     fn read_at(&self, offset: u64, max: usize) -> BoxFuture<'_, io::Result<Bytes>> {
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.octets.len());
+        let start = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(self.octets.len());
         let stop = start.saturating_add(max).min(self.octets.len());
         let part = self.octets.slice(start..stop);
         Box::pin(std::future::ready(Ok(part)))

@@ -25,7 +25,11 @@ pub struct Described {
 ///
 /// # Errors
 /// A fault that says in one line why there is no description.
-pub async fn describe(endpoint: &Endpoint, tls: &SinkTls, tuning: &Tuning) -> Result<Described, Fault> {
+pub async fn describe(
+    endpoint: &Endpoint,
+    tls: &SinkTls,
+    tuning: &Tuning,
+) -> Result<Described, Fault> {
     let began = Instant::now();
     let response = tokio::time::timeout(tuning.connect_timeout, ask(endpoint, tls, tuning))
         .await
@@ -36,22 +40,35 @@ pub async fn describe(endpoint: &Endpoint, tls: &SinkTls, tuning: &Tuning) -> Re
     if response.protocol_version == 0 {
         return Err(Fault::protocol("Describe names no protocol version"));
     }
-    Ok(Described { response, elapsed: began.elapsed() })
+    Ok(Described {
+        response,
+        elapsed: began.elapsed(),
+    })
 }
 
-async fn ask(endpoint: &Endpoint, tls: &SinkTls, tuning: &Tuning) -> Result<DescribeResponse, Fault> {
+async fn ask(
+    endpoint: &Endpoint,
+    tls: &SinkTls,
+    tuning: &Tuning,
+) -> Result<DescribeResponse, Fault> {
     let remote = remote(endpoint, tls, tuning).await?;
     let request = DescribeRequest {
         gateway_version: concat!("postern ", env!("CARGO_PKG_VERSION")).to_owned(),
         protocol_version: PROTOCOL_VERSION,
     };
-    let answer = Connection::lazy(&remote, 1).client().describe(request).await;
+    let answer = Connection::lazy(&remote, 1)
+        .client()
+        .describe(request)
+        .await;
     match answer {
         Ok(response) => Ok(response.into_inner()),
         Err(status) if std::error::Error::source(&status).is_some() => {
             Err(Fault::new(FaultKind::Unreachable, cause(&status)))
         }
-        Err(status) => Err(Fault::new(FaultKind::Protocol, format!("{:?}: {}", status.code(), status.message()))),
+        Err(status) => Err(Fault::new(
+            FaultKind::Protocol,
+            format!("{:?}: {}", status.code(), status.message()),
+        )),
     }
 }
 
@@ -66,5 +83,9 @@ fn cause(status: &tonic::Status) -> String {
         }
         source = error.source();
     }
-    if texts.is_empty() { status.message().to_owned() } else { texts.join(": ") }
+    if texts.is_empty() {
+        status.message().to_owned()
+    } else {
+        texts.join(": ")
+    }
 }

@@ -86,11 +86,17 @@ impl Dispatcher {
     /// streams. What is asked after that fails.
     pub async fn drain(&self, deadline: Instant) {
         let pools = self.shared.pools.lock().clone();
-        let replicas: Vec<_> = pools.iter().flat_map(|pool| pool.replicas().iter().cloned()).collect();
+        let replicas: Vec<_> = pools
+            .iter()
+            .flat_map(|pool| pool.replicas().iter().cloned())
+            .collect();
         for replica in &replicas {
             replica.say_goodbye(deadline.saturating_duration_since(Instant::now()));
         }
-        let quiet = || replicas.iter().all(|replica| replica.load() <= 0) && !pools.iter().any(|pool| pool.is_behind());
+        let quiet = || {
+            replicas.iter().all(|replica| replica.load() <= 0)
+                && !pools.iter().any(|pool| pool.is_behind())
+        };
         while !quiet() && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -107,7 +113,14 @@ impl Shared {
         if let Some(pool) = pools.iter().find(|pool| pool.serves(sink)) {
             return Arc::clone(pool);
         }
-        let bindings = self.plan.load().bindings().iter().filter(|one| one.sink.name == sink.name).cloned().collect();
+        let bindings = self
+            .plan
+            .load()
+            .bindings()
+            .iter()
+            .filter(|one| one.sink.name == sink.name)
+            .cloned()
+            .collect();
         let pool = Arc::new(Pool::new(sink, bindings, &self.observer, &self.tuning));
         pools.push(Arc::clone(&pool));
         pool
@@ -116,10 +129,17 @@ impl Shared {
     /// The place of a binding at the service itself.
     pub(crate) fn service_seat(&self, binding: &Arc<Binding>) -> Arc<Seat> {
         let mut seats = self.service.lock();
-        if let Some(seat) = seats.iter().find(|seat| Arc::ptr_eq(seat.binding(), binding)) {
+        if let Some(seat) = seats
+            .iter()
+            .find(|seat| Arc::ptr_eq(seat.binding(), binding))
+        {
             return Arc::clone(seat);
         }
-        let seat = Arc::new(Seat::new(postern_proto::v1::Scope::Service, Arc::clone(binding), self.pool(&binding.sink)));
+        let seat = Arc::new(Seat::new(
+            postern_proto::v1::Scope::Service,
+            Arc::clone(binding),
+            self.pool(&binding.sink),
+        ));
         seats.push(Arc::clone(&seat));
         seat
     }
@@ -128,16 +148,23 @@ impl Shared {
         let plan = self.plan.load();
         let (needed, left): (Vec<_>, Vec<_>) = std::mem::take(&mut *self.service.lock())
             .into_iter()
-            .partition(|seat| plan.bindings().iter().any(|binding| Arc::ptr_eq(binding, seat.binding())));
+            .partition(|seat| {
+                plan.bindings()
+                    .iter()
+                    .any(|binding| Arc::ptr_eq(binding, seat.binding()))
+            });
         self.service.lock().extend(needed);
         for seat in left {
             seat.close(postern_proto::v1::CloseReason::Finished);
         }
         let (kept, gone): (Vec<_>, Vec<_>) = {
             let mut pools = self.pools.lock();
-            let (kept, gone) = std::mem::take(&mut *pools).into_iter().partition(|pool: &Arc<Pool>| {
-                pool.is_used() || plan.sinks().iter().any(|sink| pool.serves(sink))
-            });
+            let (kept, gone) =
+                std::mem::take(&mut *pools)
+                    .into_iter()
+                    .partition(|pool: &Arc<Pool>| {
+                        pool.is_used() || plan.sinks().iter().any(|sink| pool.serves(sink))
+                    });
             *pools = kept;
             (pools.clone(), gone)
         };
@@ -163,7 +190,9 @@ impl Drop for Shared {
 async fn keep(shared: Weak<Shared>) {
     loop {
         tokio::time::sleep(KEEPING).await;
-        let Some(shared) = shared.upgrade() else { return };
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
         shared.tidy(Instant::now());
     }
 }

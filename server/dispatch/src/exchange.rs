@@ -55,7 +55,10 @@ impl Drop for Task {
 
 impl MessageExchange {
     pub(crate) fn begin(scope: &Arc<Scope>, incoming: IncomingMessage, budget: &Budget) -> Self {
-        scope.facts.lock().content(Version::original(&incoming.headers, None));
+        scope
+            .facts
+            .lock()
+            .content(Version::original(&incoming.headers, None));
         let (ending, ended) = oneshot::channel();
         let (hasty, early) = watch::channel(None);
         let judging = Judging {
@@ -66,7 +69,11 @@ impl MessageExchange {
             hasty,
         };
         let task = Task(tokio::spawn(judging.ruling(*budget)));
-        Self { ending: Some(ending), early, task }
+        Self {
+            ending: Some(ending),
+            early,
+            task,
+        }
     }
 
     /// Resolves when a refusal is to be applied before the content is complete. Pending for ever otherwise.
@@ -97,7 +104,10 @@ impl MessageExchange {
             match (&mut self.task.0).await {
                 Ok(ruling) => ruling,
                 // The runtime is shutting down.
-                Err(_) => MessageRuling { ruling: interrupted(), draft: empty() },
+                Err(_) => MessageRuling {
+                    ruling: interrupted(),
+                    draft: empty(),
+                },
             }
         }
     }
@@ -111,7 +121,10 @@ impl MessageExchange {
 fn interrupted() -> Ruling {
     let reply = Reply::parse(451, Some("4.3.0"), "Service shutting down, try again later");
     let decision = reply.map_or(Decision::Hold, Decision::Tempfail);
-    Ruling { decision, ..Ruling::proceed(EventKind::InboundMessage) }
+    Ruling {
+        decision,
+        ..Ruling::proceed(EventKind::InboundMessage)
+    }
 }
 
 fn empty() -> Draft {
@@ -131,7 +144,14 @@ impl Judging {
     async fn ruling(mut self, budget: Budget) -> MessageRuling {
         let mut ruling = Ruling::proceed(EventKind::InboundMessage);
         let headers = Arc::new(Happening::Headers(self.message));
-        if let Some(run) = Run::begin(&self.scope, headers, Begin { budget: Some(budget), ..Begin::default() }) {
+        if let Some(run) = Run::begin(
+            &self.scope,
+            headers,
+            Begin {
+                budget: Some(budget),
+                ..Begin::default()
+            },
+        ) {
             ruling = run.ruling(None).await;
         }
         if goes_on(&ruling.decision) {
@@ -149,9 +169,15 @@ impl Judging {
 
     async fn message(&mut self, before: Ruling) -> Ruling {
         let happening = Arc::new(Happening::Message(self.message));
-        let begin = Begin { content: Some(Arc::clone(&self.content)), ..Begin::default() };
+        let begin = Begin {
+            content: Some(Arc::clone(&self.content)),
+            ..Begin::default()
+        };
         let Some(run) = Run::begin(&self.scope, happening, begin) else {
-            return Ruling { event: EventKind::InboundMessage, ..before };
+            return Ruling {
+                event: EventKind::InboundMessage,
+                ..before
+            };
         };
         let mut ended = self.ended.take();
         let ruling = run.ruling(ended.as_mut()).await;
@@ -175,12 +201,19 @@ impl Judging {
 
 /// The remaining inbound events of the message are asked.
 fn goes_on(decision: &Decision) -> bool {
-    matches!(decision, Decision::Proceed | Decision::Finish(FinishScope::Event))
+    matches!(
+        decision,
+        Decision::Proceed | Decision::Finish(FinishScope::Event)
+    )
 }
 
 /// What both chains came to: the later one decides; delays and failures of both count.
 pub(crate) fn merge(before: Ruling, after: Ruling) -> Ruling {
     let mut failures = before.failures;
     failures.extend(after.failures);
-    Ruling { delay: before.delay.max(after.delay), failures, ..after }
+    Ruling {
+        delay: before.delay.max(after.delay),
+        failures,
+        ..after
+    }
 }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use postern_message::{
-    Draft, Edit, EditLimits, Envelope, Message, MessageId, Origin, Properties, PropertyLimits, Recipient, RecipientId,
-    SessionId, Value, Version,
+    Draft, Edit, EditLimits, Envelope, Message, MessageId, Origin, Properties, PropertyLimits,
+    Recipient, RecipientId, SessionId, Value, Version,
 };
 use postern_smtp::address::ReversePath;
 
 use crate::session::{
-    CommandLine, Conduct, HeloFacts, MailFacts, Protocol, RawParameter, RcptFacts, ReverseName, SessionInfo, TlsInfo,
+    CommandLine, Conduct, HeloFacts, MailFacts, Protocol, RawParameter, RcptFacts, ReverseName,
+    SessionInfo, TlsInfo,
 };
 use crate::wire::Happening;
 
@@ -60,7 +61,11 @@ impl Facts {
     /// The facts of a session that has just begun.
     pub(crate) fn of_session(info: SessionInfo) -> Self {
         let tls = info.tls.clone();
-        Self { session: Some(info), tls, ..Self::nothing() }
+        Self {
+            session: Some(info),
+            tls,
+            ..Self::nothing()
+        }
     }
 
     /// The facts of a message in transport.
@@ -72,7 +77,11 @@ impl Facts {
             session_properties: message.session_properties.clone(),
             version: Some(message.version.clone()),
         };
-        Self { message: Some(Arc::new(message)), draft, ..Self::nothing() }
+        Self {
+            message: Some(Arc::new(message)),
+            draft,
+            ..Self::nothing()
+        }
     }
 
     /// The facts of a message that was held at its way in, as if its session were still there.
@@ -82,7 +91,11 @@ impl Facts {
             id: message.session.unwrap_or_else(SessionId::new),
             hostname: Arc::from(""),
             listener: Arc::from(""),
-            protocol: if message.origin == Origin::Lmtp { Protocol::Lmtp } else { Protocol::Smtp },
+            protocol: if message.origin == Origin::Lmtp {
+                Protocol::Lmtp
+            } else {
+                Protocol::Smtp
+            },
             client_addr: client.peer.map(|peer| peer.ip()),
             client_port: client.peer.map_or(0, |peer| peer.port()),
             local_addr: client.local.map(|local| local.ip()),
@@ -98,7 +111,11 @@ impl Facts {
         };
         let verb: &[u8] = if client.extended { b"EHLO" } else { b"HELO" };
         let helo = HeloFacts {
-            command: CommandLine { verb: Bytes::copy_from_slice(verb), known: true, ..CommandLine::default() },
+            command: CommandLine {
+                verb: Bytes::copy_from_slice(verb),
+                known: true,
+                ..CommandLine::default()
+            },
             name: client.helo.clone(),
         };
         let tls = client.tls.as_ref().map(|tls| TlsInfo {
@@ -200,39 +217,63 @@ impl Facts {
 
     /// A recipient, pending or accepted.
     pub(crate) fn recipient(&self, id: RecipientId) -> Option<&Recipient> {
-        self.draft.recipients.iter().find(|recipient| recipient.id == id)
+        self.draft
+            .recipients
+            .iter()
+            .find(|recipient| recipient.id == id)
     }
 
     /// The recipients that are being asked about.
     pub(crate) fn pending(&self) -> impl Iterator<Item = &Recipient> {
-        let pending: &[RecipientId] = self.transaction.as_ref().map_or(&[], |running| &running.pending);
+        let pending: &[RecipientId] = self
+            .transaction
+            .as_ref()
+            .map_or(&[], |running| &running.pending);
         pending.iter().filter_map(|id| self.recipient(*id))
     }
 
     /// The accepted recipients.
     pub(crate) fn accepted(&self) -> impl Iterator<Item = &Recipient> {
-        let pending: &[RecipientId] = self.transaction.as_ref().map_or(&[], |running| &running.pending);
-        self.draft.recipients.iter().filter(move |recipient| !pending.contains(&recipient.id))
+        let pending: &[RecipientId] = self
+            .transaction
+            .as_ref()
+            .map_or(&[], |running| &running.pending);
+        self.draft
+            .recipients
+            .iter()
+            .filter(move |recipient| !pending.contains(&recipient.id))
     }
 
     /// The accepted recipients that are new or have changed since `seen`.
     pub(crate) fn changed_recipients(&self, seen: u64) -> impl Iterator<Item = &Recipient> {
-        self.accepted().filter(move |one| self.recipient_changed.get(&one.id).is_none_or(|at| *at > seen))
+        self.accepted().filter(move |one| {
+            self.recipient_changed
+                .get(&one.id)
+                .is_none_or(|at| *at > seen)
+        })
     }
 
     /// The recipients that were taken out since `seen`.
     pub(crate) fn removed_recipients(&self, seen: u64) -> impl Iterator<Item = &Recipient> {
-        self.removed.iter().filter(move |(at, _)| *at > seen).map(|(_, recipient)| recipient)
+        self.removed
+            .iter()
+            .filter(move |(at, _)| *at > seen)
+            .map(|(_, recipient)| recipient)
     }
 
     /// The raw parameters of a recipient's RCPT.
     pub(crate) fn parameters_of(&self, id: RecipientId) -> &[RawParameter] {
-        self.transaction.as_ref().and_then(|running| running.rcpt_parameters.get(&id)).map_or(&[], Vec::as_slice)
+        self.transaction
+            .as_ref()
+            .and_then(|running| running.rcpt_parameters.get(&id))
+            .map_or(&[], Vec::as_slice)
     }
 
     /// What happened in the running transaction so far.
     pub(crate) fn history(&self) -> &[Arc<Happening>] {
-        self.transaction.as_ref().map_or(&[], |running| &running.history)
+        self.transaction
+            .as_ref()
+            .map_or(&[], |running| &running.history)
     }
 
     /// The greeting was accepted.
@@ -278,7 +319,9 @@ impl Facts {
         if let Some(running) = &mut self.transaction {
             running.pending.push(rcpt.recipient.id);
             if !rcpt.parameters.is_empty() {
-                running.rcpt_parameters.insert(rcpt.recipient.id, rcpt.parameters.clone());
+                running
+                    .rcpt_parameters
+                    .insert(rcpt.recipient.id, rcpt.parameters.clone());
             }
         }
     }
@@ -305,7 +348,11 @@ impl Facts {
     /// The whole content is there.
     pub(crate) fn close_content(&mut self, size_bytes: u64) {
         if let Some(version) = self.draft.version.take() {
-            self.draft.version = Some(if version.is_open() { version.close(size_bytes) } else { version });
+            self.draft.version = Some(if version.is_open() {
+                version.close(size_bytes)
+            } else {
+                version
+            });
         }
     }
 
@@ -318,7 +365,9 @@ impl Facts {
 
     /// Somebody has finished the message's inbound events.
     pub(crate) fn is_finished(&self) -> bool {
-        self.transaction.as_ref().is_some_and(|running| running.finished)
+        self.transaction
+            .as_ref()
+            .is_some_and(|running| running.finished)
     }
 
     /// Remembers an event for replay, up to a number.
@@ -378,18 +427,30 @@ impl Facts {
             _ => binding.to_owned(),
         };
         // A bag that is full keeps what it has.
-        let _full = bag.set(namespace, key, Value::String(text), &PropertyLimits::default());
+        let _full = bag.set(
+            namespace,
+            key,
+            Value::String(text),
+            &PropertyLimits::default(),
+        );
     }
 
     fn note_recipients(&mut self, before: Vec<Recipient>, now: u64) {
-        let known: HashMap<RecipientId, Recipient> = before.into_iter().map(|one| (one.id, one)).collect();
+        let known: HashMap<RecipientId, Recipient> =
+            before.into_iter().map(|one| (one.id, one)).collect();
         for recipient in &self.draft.recipients {
             if known.get(&recipient.id) != Some(recipient) {
                 self.recipient_changed.insert(recipient.id, now);
             }
         }
-        let left: std::collections::HashSet<_> = self.draft.recipients.iter().map(|one| one.id).collect();
-        self.removed.extend(known.into_values().filter(|one| !left.contains(&one.id)).map(|one| (now, one)));
+        let left: std::collections::HashSet<_> =
+            self.draft.recipients.iter().map(|one| one.id).collect();
+        self.removed.extend(
+            known
+                .into_values()
+                .filter(|one| !left.contains(&one.id))
+                .map(|one| (now, one)),
+        );
     }
 
     fn tick(&mut self) -> u64 {

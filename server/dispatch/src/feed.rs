@@ -46,8 +46,16 @@ pub(crate) enum Wish {
 impl Feed {
     /// A feed with this much credit at first; `None`: HTTP/2's flow control is enough.
     pub(crate) fn new(credit: Option<u64>) -> Self {
-        let inner = Inner { credit, stopped: false, ended: false, reads: VecDeque::new() };
-        Self { inner: Mutex::new(inner), changed: Notify::new() }
+        let inner = Inner {
+            credit,
+            stopped: false,
+            ended: false,
+            reads: VecDeque::new(),
+        };
+        Self {
+            inner: Mutex::new(inner),
+            changed: Notify::new(),
+        }
     }
 
     /// More octets may be pushed.

@@ -14,8 +14,8 @@ use crate::facts::Facts;
 use crate::run::{Begin, Run};
 use crate::scope::Scope;
 use crate::session::{
-    CommandLine, Conduct, HeloFacts, MailFacts, Outcome, RcptFacts, ResetReason, ResponseFacts, SessionEnd,
-    SessionInfo, TlsInfo,
+    CommandLine, Conduct, HeloFacts, MailFacts, Outcome, RcptFacts, ResetReason, ResponseFacts,
+    SessionEnd, SessionInfo, TlsInfo,
 };
 use crate::verdict::Ruling;
 use crate::wire::Happening;
@@ -32,8 +32,15 @@ pub struct InboundScope {
 
 impl InboundScope {
     pub(crate) fn begin(shared: &Arc<Shared>, server: &str, info: SessionInfo) -> Self {
-        let scope = Scope::new(pb::Scope::InboundSession, shared, server, Facts::of_session(info));
-        Self { scope: Arc::new(scope) }
+        let scope = Scope::new(
+            pb::Scope::InboundSession,
+            shared,
+            server,
+            Facts::of_session(info),
+        );
+        Self {
+            scope: Arc::new(scope),
+        }
     }
 
     /// Whether any binding of this session's plan is bound to the event. False: asking would do nothing.
@@ -53,12 +60,20 @@ impl InboundScope {
     }
 
     /// `inbound.command`: asks before anything is done about a command.
-    pub fn command(&self, command: CommandLine, budget: &Budget) -> impl Future<Output = Ruling> + Send + use<> {
+    pub fn command(
+        &self,
+        command: CommandLine,
+        budget: &Budget,
+    ) -> impl Future<Output = Ruling> + Send + use<> {
         self.ask(Happening::Command(command), budget, false)
     }
 
     /// `inbound.helo`: asks about HELO, EHLO or LHLO.
-    pub fn helo(&self, helo: HeloFacts, budget: &Budget) -> impl Future<Output = Ruling> + Send + use<> {
+    pub fn helo(
+        &self,
+        helo: HeloFacts,
+        budget: &Budget,
+    ) -> impl Future<Output = Ruling> + Send + use<> {
         self.ask(Happening::Helo(helo), budget, false)
     }
 
@@ -68,7 +83,11 @@ impl InboundScope {
     }
 
     /// `inbound.tls`: asks about a handshake, one that failed included. One that succeeded counts from here on.
-    pub fn tls(&self, tls: TlsInfo, budget: &Budget) -> impl Future<Output = Ruling> + Send + use<> {
+    pub fn tls(
+        &self,
+        tls: TlsInfo,
+        budget: &Budget,
+    ) -> impl Future<Output = Ruling> + Send + use<> {
         if tls.failure.is_empty() {
             self.scope.facts.lock().secure(tls.clone());
         }
@@ -77,7 +96,11 @@ impl InboundScope {
 
     /// `inbound.mail`: asks about a sender. Edits of applied verdicts are in [`InboundScope::envelope`]. Whatever
     /// transaction there was is forgotten.
-    pub fn mail(&self, mail: MailFacts, budget: &Budget) -> impl Future<Output = Ruling> + Send + use<> {
+    pub fn mail(
+        &self,
+        mail: MailFacts,
+        budget: &Budget,
+    ) -> impl Future<Output = Ruling> + Send + use<> {
         self.scope.facts.lock().begin(&mail);
         self.ask(Happening::Mail(mail), budget, false)
     }
@@ -89,7 +112,11 @@ impl InboundScope {
 
     /// `inbound.rcpt`: asks about a recipient. Call it for each of a pipelined group before polling any of the
     /// futures, so that each sees the others as pending.
-    pub fn rcpt(&self, rcpt: RcptFacts, budget: &Budget) -> impl Future<Output = Ruling> + Send + use<> {
+    pub fn rcpt(
+        &self,
+        rcpt: RcptFacts,
+        budget: &Budget,
+    ) -> impl Future<Output = Ruling> + Send + use<> {
         self.scope.facts.lock().propose(&rcpt);
         self.ask(Happening::Rcpt(rcpt), budget, false)
     }
@@ -100,13 +127,21 @@ impl InboundScope {
     }
 
     /// `inbound.data`: asks about DATA or the first BDAT.
-    pub fn data(&self, command: CommandLine, budget: &Budget) -> impl Future<Output = Ruling> + Send + use<> {
+    pub fn data(
+        &self,
+        command: CommandLine,
+        budget: &Budget,
+    ) -> impl Future<Output = Ruling> + Send + use<> {
         self.ask(Happening::Data(command), budget, false)
     }
 
     /// `inbound.response`: asks about a reply that is about to be sent. The ruling's decision is `Respond` with
     /// the reply to send instead, or `Proceed`.
-    pub fn response(&self, response: ResponseFacts, budget: &Budget) -> impl Future<Output = Ruling> + Send + use<> {
+    pub fn response(
+        &self,
+        response: ResponseFacts,
+        budget: &Budget,
+    ) -> impl Future<Output = Ruling> + Send + use<> {
         // A 2xx to the content says that the message is durable: no failure of a sink may take that back.
         let stands = response.verb == "." && response.reply.code().is_positive();
         self.ask(Happening::Response(response), budget, stands)
@@ -170,9 +205,18 @@ impl InboundScope {
         self.scope.tell(Happening::Disconnect(end));
     }
 
-    fn ask(&self, happening: Happening, budget: &Budget, stands: bool) -> impl Future<Output = Ruling> + Send + use<> {
+    fn ask(
+        &self,
+        happening: Happening,
+        budget: &Budget,
+        stands: bool,
+    ) -> impl Future<Output = Ruling> + Send + use<> {
         let event = happening.event();
-        let begin = Begin { budget: Some(*budget), reply_stands: stands, ..Begin::default() };
+        let begin = Begin {
+            budget: Some(*budget),
+            reply_stands: stands,
+            ..Begin::default()
+        };
         let run = Run::begin(&self.scope, Arc::new(happening), begin);
         async move {
             match run {

@@ -12,8 +12,8 @@ use postern_message::MessageId;
 use postern_proto::v1::attach_request::Kind as Outbound;
 use postern_proto::v1::attach_response::Kind as Inbound;
 use postern_proto::v1::{
-    AttachRequest, BodyDepth, Cancel, CancelReason, Close, CloseReason, Done, Fault as WireFault, FaultKind as WireKind,
-    Ready, Verdict,
+    AttachRequest, BodyDepth, Cancel, CancelReason, Close, CloseReason, Done, Fault as WireFault,
+    FaultKind as WireKind, Ready, Verdict,
 };
 
 use crate::fault::{Fault, FaultKind};
@@ -99,7 +99,11 @@ impl Instance {
             depth: None,
             last_active: Instant::now(),
         };
-        Self { id, stream, state: parking_lot::Mutex::new(state) }
+        Self {
+            id,
+            stream,
+            state: parking_lot::Mutex::new(state),
+        }
     }
 
     /// Its number on its stream.
@@ -133,7 +137,10 @@ impl Instance {
         let state = self.state.lock();
         state.done
             || (state.done_with.is_some() && state.done_with == message)
-            || state.events.as_ref().is_some_and(|events| !events.contains(&kind))
+            || state
+                .events
+                .as_ref()
+                .is_some_and(|events| !events.contains(&kind))
     }
 
     /// The depth of content to which the sink narrowed the binding's.
@@ -167,7 +174,10 @@ impl Instance {
         let Some(question) = taken else { return false };
         self.stream.count_questions(-1);
         end_feed(&question);
-        self.send(Outbound::Cancel(Cancel { event_id, reason: reason.into() }));
+        self.send(Outbound::Cancel(Cancel {
+            event_id,
+            reason: reason.into(),
+        }));
         true
     }
 
@@ -186,7 +196,9 @@ impl Instance {
             end_feed(question);
         }
         self.stream.count_questions(-(open.len() as isize));
-        self.send(Outbound::Close(Close { reason: reason.into() }));
+        self.send(Outbound::Close(Close {
+            reason: reason.into(),
+        }));
         self.stream.forget(self.id, clean);
     }
 
@@ -203,7 +215,10 @@ impl Instance {
             Some(Inbound::Fault(fault)) => self.fault(&fault),
             Some(Inbound::Progress(progress)) => {
                 self.with_open(progress.event_id, |question| {
-                    question.mailbox.put(Note { ticket: question.ticket, heard: Heard::Progress });
+                    question.mailbox.put(Note {
+                        ticket: question.ticket,
+                        heard: Heard::Progress,
+                    });
                 });
                 Reception::Fine
             }
@@ -218,7 +233,11 @@ impl Instance {
             Some(Inbound::ReadContent(read)) => {
                 let mut taken = true;
                 self.steer(read.event_id, |feed| taken = feed.ask(read));
-                if taken { Reception::Fine } else { self.broken("too many reads of content are open") }
+                if taken {
+                    Reception::Fine
+                } else {
+                    self.broken("too many reads of content are open")
+                }
             }
             Some(Inbound::Ready(ready)) => {
                 self.ready(ready);
@@ -229,8 +248,12 @@ impl Instance {
                 Reception::Fine
             }
             Some(Inbound::Heartbeat(_)) => Reception::Fine,
-            Some(Inbound::Upload(_)) => self.broken("uploads are not in this version; put the octets into the verdict"),
-            Some(Inbound::GoAway(_)) => self.broken("GoAway is about a stream, and has instance_id 0"),
+            Some(Inbound::Upload(_)) => {
+                self.broken("uploads are not in this version; put the octets into the verdict")
+            }
+            Some(Inbound::GoAway(_)) => {
+                self.broken("GoAway is about a stream, and has instance_id 0")
+            }
             None => self.broken("a frame of a kind that this version does not know"),
         }
     }
@@ -248,7 +271,9 @@ impl Instance {
                     state.answered.push_back(event_id);
                     Ok(state.open.swap_remove(place).1)
                 }
-                None if state.answered.contains(&event_id) => Err(Some("a second verdict for one event")),
+                None if state.answered.contains(&event_id) => {
+                    Err(Some("a second verdict for one event"))
+                }
                 None if event_id == 0 || event_id > state.last_event => {
                     Err(Some("a verdict for an event that was never asked"))
                 }
@@ -263,7 +288,10 @@ impl Instance {
                 self.stream.count_questions(-1);
                 self.stream.replica().heard();
                 end_feed(&question);
-                question.mailbox.put(Note { ticket: question.ticket, heard: Heard::Verdict(Box::new(verdict)) });
+                question.mailbox.put(Note {
+                    ticket: question.ticket,
+                    heard: Heard::Verdict(Box::new(verdict)),
+                });
                 Reception::Fine
             }
             Err(None) => Reception::Late,
@@ -277,7 +305,12 @@ impl Instance {
             Ok(WireKind::Unavailable) => FaultKind::Unreachable,
             _ => FaultKind::Fault,
         };
-        let detail: String = fault.detail.chars().filter(|c| !c.is_control()).take(4096).collect();
+        let detail: String = fault
+            .detail
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(4096)
+            .collect();
         let said = Fault::new(kind, format!("the sink says: {detail}"));
         if fault.event_id == 0 {
             self.end(&said, CloseReason::BySink);
@@ -288,11 +321,16 @@ impl Instance {
             let place = state.open.iter().position(|(id, _)| *id == fault.event_id);
             place.map(|place| state.open.swap_remove(place).1)
         };
-        let Some(question) = question else { return Reception::Late };
+        let Some(question) = question else {
+            return Reception::Late;
+        };
         self.stream.count_questions(-1);
         self.stream.replica().heard();
         end_feed(&question);
-        question.mailbox.put(Note { ticket: question.ticket, heard: Heard::Failed(said) });
+        question.mailbox.put(Note {
+            ticket: question.ticket,
+            heard: Heard::Failed(said),
+        });
         Reception::Fine
     }
 
@@ -331,7 +369,10 @@ impl Instance {
         self.stream.count_questions(-(open.len() as isize));
         for (_, question) in open {
             end_feed(&question);
-            question.mailbox.put(Note { ticket: question.ticket, heard: heard() });
+            question.mailbox.put(Note {
+                ticket: question.ticket,
+                heard: heard(),
+            });
         }
     }
 
@@ -351,7 +392,10 @@ impl Instance {
     }
 
     fn send(&self, kind: Outbound) {
-        self.stream.send_in_any_case(AttachRequest { instance_id: self.id, kind: Some(kind) });
+        self.stream.send_in_any_case(AttachRequest {
+            instance_id: self.id,
+            kind: Some(kind),
+        });
     }
 }
 

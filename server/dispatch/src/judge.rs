@@ -19,7 +19,8 @@ pub(crate) struct Judge<'a> {
 
 impl ChainState for Judge<'_> {
     fn fires(&mut self, member: &Member) -> Result<bool, Fault> {
-        self.scope.fires(&member.binding, self.happening, self.attempt)
+        self.scope
+            .fires(&member.binding, self.happening, self.attempt)
     }
 
     fn apply(&mut self, member: &Member, verdict: &Verdict) -> Result<(), Fault> {

@@ -26,7 +26,11 @@ pub(crate) struct Later {
 
 impl Later {
     pub(crate) fn new(scope: &Arc<Scope>, seat: &Arc<Seat>, happening: &Arc<Happening>) -> Self {
-        Self { scope: Arc::clone(scope), seat: Arc::clone(seat), happening: Arc::clone(happening) }
+        Self {
+            scope: Arc::clone(scope),
+            seat: Arc::clone(seat),
+            happening: Arc::clone(happening),
+        }
     }
 
     /// Sends the event, waiting for its sink.
@@ -36,7 +40,12 @@ impl Later {
             match self.seat.send(&self.scope, &self.happening, None) {
                 Sent::Told(instance) => {
                     let replica = Arc::clone(instance.stream().replica());
-                    return self.scope.observe(&self.happening, Some(&binding), replica.name(), What::Told);
+                    return self.scope.observe(
+                        &self.happening,
+                        Some(&binding),
+                        replica.name(),
+                        What::Told,
+                    );
                 }
                 Sent::Declined | Sent::Asked(_) => return,
                 Sent::Full(stream) => {
@@ -45,15 +54,25 @@ impl Later {
                 }
                 Sent::Wait(replica) => replica.settled().await,
                 Sent::Failed(fault) => {
-                    let what = What::Failed { elapsed: Duration::ZERO, fault: &fault };
-                    return self.scope.observe(&self.happening, Some(&binding), "", what);
+                    let what = What::Failed {
+                        elapsed: Duration::ZERO,
+                        fault: &fault,
+                    };
+                    return self
+                        .scope
+                        .observe(&self.happening, Some(&binding), "", what);
                 }
             }
         }
     }
 
     fn lost(&self, count: u64) {
-        self.scope.observe(&self.happening, Some(self.seat.binding()), "", What::Dropped { count });
+        self.scope.observe(
+            &self.happening,
+            Some(self.seat.binding()),
+            "",
+            What::Dropped { count },
+        );
     }
 }
 
@@ -72,8 +91,16 @@ struct State {
 
 impl Backlog {
     pub(crate) fn new(limit: usize) -> Self {
-        let state = State { queue: VecDeque::new(), working: false, lost: 0 };
-        Self { limit, state: Mutex::new(state), tasks: Mutex::new(JoinSet::new()) }
+        let state = State {
+            queue: VecDeque::new(),
+            working: false,
+            lost: 0,
+        };
+        Self {
+            limit,
+            state: Mutex::new(state),
+            tasks: Mutex::new(JoinSet::new()),
+        }
     }
 
     /// Events wait; new ones must not overtake them.
@@ -113,7 +140,9 @@ impl Backlog {
                 later.lost(lost);
             }
             // Who is not served within this time is not told.
-            let _late = tokio::time::timeout(PATIENCE, later.deliver()).await.is_err();
+            let _late = tokio::time::timeout(PATIENCE, later.deliver())
+                .await
+                .is_err();
         }
     }
 

@@ -23,7 +23,12 @@ struct Inner<T> {
 impl<T> Mailbox<T> {
     /// An empty mailbox.
     pub(crate) fn new() -> Self {
-        Self { inner: Mutex::new(Inner { notes: VecDeque::new(), waker: None }) }
+        Self {
+            inner: Mutex::new(Inner {
+                notes: VecDeque::new(),
+                waker: None,
+            }),
+        }
     }
 
     /// Adds a note and wakes the waiting task.
@@ -44,7 +49,11 @@ impl<T> Mailbox<T> {
         if let Some(note) = inner.notes.pop_front() {
             return Poll::Ready(note);
         }
-        if !inner.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+        if !inner
+            .waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
             inner.waker = Some(cx.waker().clone());
         }
         Poll::Pending

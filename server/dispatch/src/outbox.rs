@@ -46,8 +46,17 @@ impl Outbox {
     /// An outbox for `batches` batches, among them `chunks` pieces of content, and what the network takes from.
     pub(crate) fn new(batches: usize, chunks: usize) -> (Self, Outgoing) {
         let (queue, taken) = mpsc::channel(batches.max(1));
-        let outbox = Self { queue, chunks: Arc::new(Semaphore::new(chunks.max(1))) };
-        (outbox, Outgoing { taken, rest: Vec::new().into_iter() })
+        let outbox = Self {
+            queue,
+            chunks: Arc::new(Semaphore::new(chunks.max(1))),
+        };
+        (
+            outbox,
+            Outgoing {
+                taken,
+                rest: Vec::new().into_iter(),
+            },
+        )
     }
 
     /// A place for one batch, if there is one now.
@@ -71,12 +80,22 @@ impl Outbox {
 
     /// Waits until another piece of content may wait for the network.
     pub(crate) async fn wait_for_chunk(&self) -> Result<OwnedSemaphorePermit, Ended> {
-        Arc::clone(&self.chunks).acquire_owned().await.map_err(|_| Ended)
+        Arc::clone(&self.chunks)
+            .acquire_owned()
+            .await
+            .map_err(|_| Ended)
     }
 
     /// Sends a piece of content, waiting for room.
-    pub(crate) async fn send_chunk(&self, frame: AttachRequest, place: OwnedSemaphorePermit) -> Result<(), Ended> {
-        self.queue.send(Batch::Chunk(frame, place)).await.map_err(|_| Ended)
+    pub(crate) async fn send_chunk(
+        &self,
+        frame: AttachRequest,
+        place: OwnedSemaphorePermit,
+    ) -> Result<(), Ended> {
+        self.queue
+            .send(Batch::Chunk(frame, place))
+            .await
+            .map_err(|_| Ended)
     }
 }
 

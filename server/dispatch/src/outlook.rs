@@ -33,7 +33,11 @@ impl Outlook<'_> {
     /// The recipient that is asked about, as it is now.
     fn recipient(&self) -> Option<&Recipient> {
         match self.happening {
-            Happening::Rcpt(rcpt) => Some(self.facts.recipient(rcpt.recipient.id).unwrap_or(&rcpt.recipient)),
+            Happening::Rcpt(rcpt) => Some(
+                self.facts
+                    .recipient(rcpt.recipient.id)
+                    .unwrap_or(&rcpt.recipient),
+            ),
             _ => None,
         }
     }
@@ -44,18 +48,29 @@ impl Outlook<'_> {
         let text = |text: &str| AttributeValue::Text(text.to_owned());
         Some(match attribute {
             Attribute::SessionId => AttributeValue::Text(
-                self.facts.session_id().map(|id| id.to_string()).unwrap_or_default(),
+                self.facts
+                    .session_id()
+                    .map(|id| id.to_string())
+                    .unwrap_or_default(),
             ),
             Attribute::SessionServer => text(self.server),
             Attribute::SessionProtocol => text(self.protocol()),
             Attribute::SessionClientAddress => AttributeValue::Text(match (session, client) {
-                (Some(session), _) => session.client_addr.map(|addr| addr.to_string()).unwrap_or_default(),
-                (None, Some(client)) => client.peer.map(|peer| peer.ip().to_string()).unwrap_or_default(),
+                (Some(session), _) => session
+                    .client_addr
+                    .map(|addr| addr.to_string())
+                    .unwrap_or_default(),
+                (None, Some(client)) => client
+                    .peer
+                    .map(|peer| peer.ip().to_string())
+                    .unwrap_or_default(),
                 (None, None) => String::new(),
             }),
             Attribute::SessionClientPort => AttributeValue::count(match (session, client) {
                 (Some(session), _) => session.client_port,
-                (None, client) => client.and_then(|client| client.peer).map_or(0, |peer| peer.port()),
+                (None, client) => client
+                    .and_then(|client| client.peer)
+                    .map_or(0, |peer| peer.port()),
             }),
             Attribute::SessionClientName => text(self.client_name().0),
             Attribute::SessionClientNameConfirmed => AttributeValue::Bool(self.client_name().1),
@@ -72,11 +87,15 @@ impl Outlook<'_> {
             Attribute::SessionHelo => text(self.helo().unwrap_or_default()),
             Attribute::SessionListener => text(session.map_or("", |session| &session.listener)),
             Attribute::SessionTalkedEarly => AttributeValue::Bool(self.facts.conduct.talked_early),
-            Attribute::SessionPipelinedEarly => AttributeValue::Bool(self.facts.conduct.pipelined_early),
+            Attribute::SessionPipelinedEarly => {
+                AttributeValue::Bool(self.facts.conduct.pipelined_early)
+            }
             Attribute::SessionCommandCount => AttributeValue::count(self.facts.conduct.commands),
             Attribute::SessionErrorCount => AttributeValue::count(self.facts.conduct.errors),
             Attribute::SessionMessageCount => AttributeValue::count(self.facts.conduct.messages),
-            Attribute::SessionProperties => AttributeValue::properties(&self.facts.draft.session_properties),
+            Attribute::SessionProperties => {
+                AttributeValue::properties(&self.facts.draft.session_properties)
+            }
             _ => return None,
         })
     }
@@ -122,17 +141,27 @@ impl Outlook<'_> {
         Some(match attribute {
             Attribute::MessageId => AttributeValue::Text(self.facts.message_id()?.to_string()),
             Attribute::MessageSender => AttributeValue::Text(self.sender()?.to_owned()),
-            Attribute::MessageSenderDomain => {
-                AttributeValue::Text(self.sender_path()?.mailbox().map(domain).unwrap_or_default())
-            }
+            Attribute::MessageSenderDomain => AttributeValue::Text(
+                self.sender_path()?
+                    .mailbox()
+                    .map(domain)
+                    .unwrap_or_default(),
+            ),
             Attribute::MessageSmtpUtf8 => AttributeValue::Bool(draft.envelope.smtp_utf8),
-            Attribute::MessageDeclaredSize => AttributeValue::count(draft.envelope.declared_size.unwrap_or(0)),
+            Attribute::MessageDeclaredSize => {
+                AttributeValue::count(draft.envelope.declared_size.unwrap_or(0))
+            }
             Attribute::MessageProperties => AttributeValue::properties(&draft.properties),
             Attribute::MessageRecipients => AttributeValue::Texts(
-                self.facts.accepted().map(|one| path(&one.address).to_owned()).collect(),
+                self.facts
+                    .accepted()
+                    .map(|one| path(&one.address).to_owned())
+                    .collect(),
             ),
             Attribute::MessageRecipientDomains => AttributeValue::Texts(self.domains()),
-            Attribute::MessageRecipientCount => AttributeValue::count(self.facts.accepted().count()),
+            Attribute::MessageRecipientCount => {
+                AttributeValue::count(self.facts.accepted().count())
+            }
             Attribute::MessageHeaders => AttributeValue::Map(header_map(version()?)),
             Attribute::MessageHeaderCount => AttributeValue::count(version()?.headers().len()),
             Attribute::MessageSize => AttributeValue::count(version()?.size()?),
@@ -163,7 +192,8 @@ impl Outlook<'_> {
     }
 
     fn of_command(&self, attribute: Attribute) -> Option<AttributeValue> {
-        let lossy = |octets: &[u8]| AttributeValue::Text(String::from_utf8_lossy(octets).into_owned());
+        let lossy =
+            |octets: &[u8]| AttributeValue::Text(String::from_utf8_lossy(octets).into_owned());
         Some(match (attribute, self.happening) {
             (Attribute::CommandVerb, Happening::Command(line)) => lossy(&line.verb),
             (Attribute::CommandLine, Happening::Command(line)) => lossy(&line.line),
@@ -173,7 +203,12 @@ impl Outlook<'_> {
                 AttributeValue::count(response.reply.code().value())
             }
             (Attribute::ReplyText, Happening::Response(response)) => {
-                let lines: Vec<&str> = response.reply.text().iter().map(|line| line.as_str()).collect();
+                let lines: Vec<&str> = response
+                    .reply
+                    .text()
+                    .iter()
+                    .map(|line| line.as_str())
+                    .collect();
                 AttributeValue::Text(lines.join("\n"))
             }
             _ => return None,
@@ -183,7 +218,9 @@ impl Outlook<'_> {
     fn of_recipient(&self, attribute: Attribute) -> Option<AttributeValue> {
         let recipient = self.recipient()?;
         Some(match attribute {
-            Attribute::RecipientAddress => AttributeValue::Text(path(&recipient.address).to_owned()),
+            Attribute::RecipientAddress => {
+                AttributeValue::Text(path(&recipient.address).to_owned())
+            }
             Attribute::RecipientDomain => AttributeValue::Text(match &recipient.address {
                 ForwardPath::Mailbox(mailbox) => domain(mailbox),
                 ForwardPath::Postmaster => String::new(),
@@ -218,7 +255,10 @@ impl RuleFacts for Outlook<'_> {
     fn any_recipient(&self, visit: &mut dyn FnMut(&str) -> bool) -> bool {
         match self.recipient() {
             Some(recipient) => visit(path(&recipient.address)),
-            None => self.facts.accepted().any(|recipient| visit(path(&recipient.address))),
+            None => self
+                .facts
+                .accepted()
+                .any(|recipient| visit(path(&recipient.address))),
         }
     }
 

@@ -39,8 +39,13 @@ impl Pool {
         let bindings: Arc<[Arc<Binding>]> = Arc::from(bindings);
         let replica = |endpoint: &Endpoint| {
             let bindings = Arc::clone(&bindings);
-            let replica =
-                Replica::new(Arc::clone(sink), endpoint.clone(), bindings, Arc::clone(observer), Arc::clone(tuning));
+            let replica = Replica::new(
+                Arc::clone(sink),
+                endpoint.clone(),
+                bindings,
+                Arc::clone(observer),
+                Arc::clone(tuning),
+            );
             Arc::new(replica)
         };
         Self {
@@ -72,7 +77,9 @@ impl Pool {
     /// It leads to this sink, as it is configured now.
     pub(crate) fn serves(&self, sink: &Arc<Sink>) -> bool {
         Arc::ptr_eq(&self.sink, sink)
-            || (self.sink.name == sink.name && self.sink.endpoints == sink.endpoints && self.sink.tls == sink.tls)
+            || (self.sink.name == sink.name
+                && self.sink.endpoints == sink.endpoints
+                && self.sink.tls == sink.tls)
     }
 
     /// Instances are open, or events wait.
@@ -117,18 +124,29 @@ impl Pool {
 
     fn better_of_two<'a>(&self, up: &[&'a Arc<Replica>]) -> Option<&'a Arc<Replica>> {
         // A multiplicative step through the list stands in for chance: two different ones each time.
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9) >> 8;
+        let turn = self
+            .turn
+            .fetch_add(1, Ordering::Relaxed)
+            .wrapping_mul(0x9E37_79B9)
+            >> 8;
         let first = up.get(turn as usize % up.len().max(1))?;
         let step = 1 + (turn >> 12) as usize % up.len().saturating_sub(1).max(1);
         let second = up.get((turn as usize + step) % up.len())?;
-        Some(if second.load() < first.load() { second } else { first })
+        Some(if second.load() < first.load() {
+            second
+        } else {
+            first
+        })
     }
 
     fn why_none(&self, other_wanted: bool) -> Fault {
         match self.replicas.first() {
             Some(replica) if !other_wanted => {
                 let why = replica.why_down();
-                Fault::new(FaultKind::Unreachable, format!("{}: {}", replica.name(), why.detail))
+                Fault::new(
+                    FaultKind::Unreachable,
+                    format!("{}: {}", replica.name(), why.detail),
+                )
             }
             _ => Fault::new(FaultKind::Unreachable, "no other replica can be used"),
         }

@@ -51,8 +51,20 @@ impl From<Ended> for Stop {
 }
 
 impl Pump {
-    pub(crate) fn new(instance: Arc<Instance>, event_id: u64, showing: Showing, content: Arc<dyn Content>) -> Self {
-        Self { instance, event_id, showing, content, pushed: 0, closed: false }
+    pub(crate) fn new(
+        instance: Arc<Instance>,
+        event_id: u64,
+        showing: Showing,
+        content: Arc<dyn Content>,
+    ) -> Self {
+        Self {
+            instance,
+            event_id,
+            showing,
+            content,
+            pushed: 0,
+            closed: false,
+        }
     }
 
     /// Runs until the event is decided or given up, or the stream is lost.
@@ -63,7 +75,10 @@ impl Pump {
                 Err(Stop::Over) => return,
                 // The sink learns that the content is cut; the event's verdict or deadline decides.
                 Err(Stop::Unreadable) => {
-                    let cut = pb::ContentEnd { state: pb::ContentState::Cut.into(), ..pb::ContentEnd::default() };
+                    let cut = pb::ContentEnd {
+                        state: pb::ContentState::Cut.into(),
+                        ..pb::ContentEnd::default()
+                    };
                     let _gone = self.send(self.pushed, Bytes::new(), Some(cut), 0).await;
                     return;
                 }
@@ -82,7 +97,10 @@ impl Pump {
             Wish::Read(read) => self.answer(&read).await,
             _ if self.closed => self.idle().await,
             Wish::Stopped => self.push(0).await,
-            Wish::Push(credit) => self.push(credit.min(limit.saturating_sub(self.pushed))).await,
+            Wish::Push(credit) => {
+                self.push(credit.min(limit.saturating_sub(self.pushed)))
+                    .await
+            }
             Wish::Nothing => self.push(0).await,
         }
     }
@@ -91,7 +109,9 @@ impl Pump {
     async fn push(&mut self, most: u64) -> Result<(), Stop> {
         let end = self.content.end();
         let there = self.body_there(end.as_ref());
-        let next = (there.saturating_sub(self.pushed)).min(most).min(CHUNK_BYTES as u64);
+        let next = (there.saturating_sub(self.pushed))
+            .min(most)
+            .min(CHUNK_BYTES as u64);
         if next > 0 {
             let version = self.version(end.as_ref());
             let segments = version.body_segments(self.pushed..self.pushed + next);
@@ -153,14 +173,19 @@ impl Pump {
         let version = self.version(end);
         match version.body_size() {
             Some(size) => size,
-            None => self.content.available().saturating_sub(version.body_offset()),
+            None => self
+                .content
+                .available()
+                .saturating_sub(version.body_offset()),
         }
     }
 
     /// The binding's version, closed once the end is known.
     fn version(&self, end: Option<&ContentEnd>) -> Version {
         match end {
-            Some(end) if self.showing.version.is_open() => self.showing.version.close(end.size_bytes),
+            Some(end) if self.showing.version.is_open() => {
+                self.showing.version.close(end.size_bytes)
+            }
             _ => self.showing.version.clone(),
         }
     }
@@ -183,7 +208,8 @@ impl Pump {
             let header = if whole { version.header_size() } else { 0 };
             let there = header + self.body_there(end.as_ref());
             if end.is_none() && there < wanted.end {
-                self.wait_until(version.body_offset() + wanted.end.saturating_sub(header)).await?;
+                self.wait_until(version.body_offset() + wanted.end.saturating_sub(header))
+                    .await?;
                 continue;
             }
             let next = wanted.end.min(there).min(offset + CHUNK_BYTES as u64);
@@ -193,14 +219,28 @@ impl Pump {
                 _ => pb::ContentState::Complete,
             };
             let range = offset..next.max(offset);
-            let segments = if whole { version.segments_in(range) } else { version.body_segments(range) };
-            let data = if next > offset { self.read(&segments).await? } else { Bytes::new() };
+            let segments = if whole {
+                version.segments_in(range)
+            } else {
+                version.body_segments(range)
+            };
+            let data = if next > offset {
+                self.read(&segments).await?
+            } else {
+                Bytes::new()
+            };
             let start = offset;
             offset += data.len() as u64;
             let last = data.is_empty() || offset >= wanted.end.min(there);
             let ended = last.then(|| match &end {
-                Some(end) => pb::ContentEnd { state: state.into(), ..self.ended(end) },
-                None => pb::ContentEnd { state: state.into(), ..pb::ContentEnd::default() },
+                Some(end) => pb::ContentEnd {
+                    state: state.into(),
+                    ..self.ended(end)
+                },
+                None => pb::ContentEnd {
+                    state: state.into(),
+                    ..pb::ContentEnd::default()
+                },
             });
             self.send(start, data, ended, read.read_id).await?;
             if last {
@@ -240,16 +280,38 @@ impl Pump {
     }
 
     async fn read_range(&self, range: &Range<u64>) -> Result<Bytes, Stop> {
-        let length = usize::try_from(range.end - range.start).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
-        let data = self.content.read_at(range.start, length).await.map_err(|_| Stop::Unreadable)?;
-        if data.is_empty() { Err(Stop::Unreadable) } else { Ok(data) }
+        let length = usize::try_from(range.end - range.start)
+            .unwrap_or(CHUNK_BYTES)
+            .min(CHUNK_BYTES);
+        let data = self
+            .content
+            .read_at(range.start, length)
+            .await
+            .map_err(|_| Stop::Unreadable)?;
+        if data.is_empty() {
+            Err(Stop::Unreadable)
+        } else {
+            Ok(data)
+        }
     }
 
     /// Sends a frame once the network has taken enough of those before it.
-    async fn send(&self, offset: u64, data: Bytes, ended: Option<pb::ContentEnd>, read_id: u64) -> Result<(), Stop> {
+    async fn send(
+        &self,
+        offset: u64,
+        data: Bytes,
+        ended: Option<pb::ContentEnd>,
+        read_id: u64,
+    ) -> Result<(), Stop> {
         let frame = AttachRequest {
             instance_id: self.instance.id(),
-            kind: Some(Kind::Content(pb::Content { event_id: self.event_id, offset, data, ended, read_id })),
+            kind: Some(Kind::Content(pb::Content {
+                event_id: self.event_id,
+                offset,
+                data,
+                ended,
+                read_id,
+            })),
         };
         let outbox = self.instance.stream().outbox();
         let sending = async {

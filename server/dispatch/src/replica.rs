@@ -79,7 +79,9 @@ enum Phase {
     /// An attempt after a failure: nobody waits for it.
     Probing,
     Up,
-    Down { until: Instant },
+    Down {
+        until: Instant,
+    },
 }
 
 /// Whether a replica can be used.
@@ -164,7 +166,11 @@ impl Replica {
             Phase::Down { .. } => Standing::Down,
             Phase::Idle => Standing::Soon,
         };
-        state.phase = if standing == Standing::Soon { Phase::Connecting } else { Phase::Probing };
+        state.phase = if standing == Standing::Soon {
+            Phase::Connecting
+        } else {
+            Phase::Probing
+        };
         drop(state);
         let replica = Arc::clone(self);
         self.spawn(async move { replica.connect().await });
@@ -203,13 +209,24 @@ impl Replica {
             return Err(Fault::new(FaultKind::Unreachable, "not connected yet"));
         };
         if self.sink.is_full() {
-            return Err(Fault::new(FaultKind::Overload, "the sink has as many open questions as its concurrency allows"));
+            return Err(Fault::new(
+                FaultKind::Overload,
+                "the sink has as many open questions as its concurrency allows",
+            ));
         }
         if self.load() >= self.tuning.questions_per_replica as isize {
-            return Err(Fault::new(FaultKind::Overload, "too many questions are open at this replica"));
+            return Err(Fault::new(
+                FaultKind::Overload,
+                "too many questions are open at this replica",
+            ));
         }
         state.streams.retain(|stream| !stream.is_spent());
-        let best = state.streams.iter().filter(|stream| stream.has_room()).min_by_key(|stream| stream.load()).cloned();
+        let best = state
+            .streams
+            .iter()
+            .filter(|stream| stream.has_room())
+            .min_by_key(|stream| stream.load())
+            .cloned();
         if let Some(stream) = &best
             && (stream.load() == 0 || state.streams.len() >= self.tuning.shared_streams)
             && let Some(instance) = stream.begin()
@@ -238,14 +255,25 @@ impl Replica {
         let remote = state.remote.as_ref()?;
         // A body that a sink does not read may hold up a whole connection: one at a time, it has its own.
         let alone = bulky && described.instances_per_stream <= 1;
-        let limit = if alone { 1 } else { self.tuning.streams_per_connection };
-        state.connections.retain(|connection| !connection.is_unused() || !alone);
-        let slot = state.connections.iter().filter(|_| !alone).find_map(Connection::slot).or_else(|| {
-            let connection = Connection::lazy(remote, limit);
-            let slot = connection.slot();
-            state.connections.push(connection);
-            slot
-        });
+        let limit = if alone {
+            1
+        } else {
+            self.tuning.streams_per_connection
+        };
+        state
+            .connections
+            .retain(|connection| !connection.is_unused() || !alone);
+        let slot = state
+            .connections
+            .iter()
+            .filter(|_| !alone)
+            .find_map(Connection::slot)
+            .or_else(|| {
+                let connection = Connection::lazy(remote, limit);
+                let slot = connection.slot();
+                state.connections.push(connection);
+                slot
+            });
         let (client, slot) = slot?;
         let stream = SinkStream::open(self, client, slot, described.instances_per_stream);
         state.streams.push(Arc::clone(&stream));
@@ -258,7 +286,10 @@ impl Replica {
             Ok(result) => result,
             Err(_) => Err(Fault::new(
                 FaultKind::Unreachable,
-                format!("no connection and description within {:?}", self.tuning.connect_timeout),
+                format!(
+                    "no connection and description within {:?}",
+                    self.tuning.connect_timeout
+                ),
             )),
         };
         match result {
@@ -304,9 +335,19 @@ impl Replica {
             state.connections = vec![connection];
         }
         self.changed.notify_waiters();
-        let clean = |text: &str| text.chars().filter(|c| !c.is_control()).take(63).collect::<String>();
+        let clean = |text: &str| {
+            text.chars()
+                .filter(|c| !c.is_control())
+                .take(63)
+                .collect::<String>()
+        };
         let description = format!("{} {}", clean(&response.name), clean(&response.version));
-        self.observe("", What::ReplicaUp { description: description.trim() });
+        self.observe(
+            "",
+            What::ReplicaUp {
+                description: description.trim(),
+            },
+        );
         self.compare(response);
     }
 
@@ -320,10 +361,17 @@ impl Replica {
                 .map(String::as_str)
                 .filter(|word| !matches!(*word, "reject" | "tempfail" | "quarantine"))
                 .filter(|word| !given.iter().any(|own| own.eq_ignore_ascii_case(word)))
-                .filter(|word| !(word.starts_with("headers:") && given.iter().any(|own| own == "headers")))
+                .filter(|word| {
+                    !(word.starts_with("headers:") && given.iter().any(|own| own == "headers"))
+                })
                 .collect();
             if !more.is_empty() {
-                self.observe(&binding.name, What::AsksForMore { what: &more.join(", ") });
+                self.observe(
+                    &binding.name,
+                    What::AsksForMore {
+                        what: &more.join(", "),
+                    },
+                );
             }
         }
     }
@@ -332,12 +380,17 @@ impl Replica {
     pub(crate) fn went_down(&self, fault: &Fault) {
         let (streams, retry_in) = {
             let mut state = self.state.lock();
-            let doubled = self.tuning.eject_min.saturating_mul(1 << state.failures.min(16));
+            let doubled = self
+                .tuning
+                .eject_min
+                .saturating_mul(1 << state.failures.min(16));
             let retry_in = doubled.min(self.tuning.eject_max);
             state.failures = state.failures.saturating_add(1);
             state.timeouts = 0;
             state.last_fault = Some(fault.clone());
-            state.phase = Phase::Down { until: Instant::now() + retry_in };
+            state.phase = Phase::Down {
+                until: Instant::now() + retry_in,
+            };
             state.connections.clear();
             (std::mem::take(&mut state.streams), retry_in)
         };
@@ -368,7 +421,10 @@ impl Replica {
             state.timeouts >= TIMEOUTS_IN_A_ROW || (state.failures > 0 && state.timeouts >= 2)
         };
         if dead {
-            self.went_down(&Fault::new(FaultKind::Unreachable, "it does not answer any more"));
+            self.went_down(&Fault::new(
+                FaultKind::Unreachable,
+                "it does not answer any more",
+            ));
         }
     }
 
@@ -382,7 +438,10 @@ impl Replica {
 
     /// A stream takes no new instances.
     pub(crate) fn stream_retired(&self) {
-        self.state.lock().streams.retain(|stream| !stream.is_spent());
+        self.state
+            .lock()
+            .streams
+            .retain(|stream| !stream.is_spent());
     }
 
     /// Closes instances that were idle since `idle_since`, asks idle streams for a sign of life, and gives up
@@ -395,7 +454,9 @@ impl Replica {
             state.streams.retain(|stream| !stream.is_spent());
             let mut connections = std::mem::take(&mut state.connections).into_iter();
             state.connections.extend(connections.next());
-            state.connections.extend(connections.filter(|connection| !connection.is_unused()));
+            state
+                .connections
+                .extend(connections.filter(|connection| !connection.is_unused()));
             state.streams.clone()
         };
         for stream in streams {
@@ -407,7 +468,12 @@ impl Replica {
 
     /// Open instances.
     pub(crate) fn instances(&self) -> usize {
-        self.state.lock().streams.iter().map(|stream| stream.load()).sum()
+        self.state
+            .lock()
+            .streams
+            .iter()
+            .map(|stream| stream.load())
+            .sum()
     }
 
     /// Tells the sink that no new instances will come.
@@ -422,7 +488,9 @@ impl Replica {
     pub(crate) fn shut_down(&self) {
         let streams = {
             let mut state = self.state.lock();
-            state.phase = Phase::Down { until: Instant::now() + self.tuning.eject_max };
+            state.phase = Phase::Down {
+                until: Instant::now() + self.tuning.eject_max,
+            };
             state.connections.clear();
             std::mem::take(&mut state.streams)
         };
@@ -438,7 +506,13 @@ impl Replica {
     }
 
     pub(crate) fn observe_broken(&self, fault: &Fault) {
-        self.observe("", What::Failed { elapsed: Duration::ZERO, fault });
+        self.observe(
+            "",
+            What::Failed {
+                elapsed: Duration::ZERO,
+                fault,
+            },
+        );
     }
 
     fn observe(&self, binding: &str, what: What<'_>) {
@@ -459,6 +533,10 @@ impl Replica {
 /// Parks the first idle instance that holds a stream, and begins another on it.
 fn take_from_idle(streams: &[Arc<SinkStream>]) -> Option<Arc<Instance>> {
     streams.iter().find_map(|stream| {
-        if stream.is_exclusive() && stream.park(Instant::now()) > 0 { stream.begin() } else { None }
+        if stream.is_exclusive() && stream.park(Instant::now()) > 0 {
+            stream.begin()
+        } else {
+            None
+        }
     })
 }

@@ -88,7 +88,11 @@ enum Woke {
 
 impl Run {
     /// A run of the event's chain; absent if nobody is bound to it, or the message's events were finished.
-    pub(crate) fn begin(scope: &Arc<Scope>, happening: Arc<Happening>, begin: Begin<'_>) -> Option<Self> {
+    pub(crate) fn begin(
+        scope: &Arc<Scope>,
+        happening: Arc<Happening>,
+        begin: Begin<'_>,
+    ) -> Option<Self> {
         let stage = scope.stage(happening.event())?;
         let reference = {
             let mut facts = scope.facts.lock();
@@ -97,7 +101,10 @@ impl Run {
             }
             let of_message = matches!(
                 *happening,
-                Happening::Rcpt(_) | Happening::Data(_) | Happening::Headers(_) | Happening::Message(_)
+                Happening::Rcpt(_)
+                    | Happening::Data(_)
+                    | Happening::Headers(_)
+                    | Happening::Message(_)
             );
             if of_message && facts.is_finished() {
                 return None;
@@ -110,7 +117,10 @@ impl Run {
         };
         let options = ChainOptions {
             // A binding that is no longer there has nothing more to say; those behind it are asked.
-            start: begin.from.and_then(|from| stage.position(from)).unwrap_or(0),
+            start: begin
+                .from
+                .and_then(|from| stage.position(from))
+                .unwrap_or(0),
             budget: begin.budget,
             reference,
             reply_stands: begin.reply_stands,
@@ -132,15 +142,26 @@ impl Run {
     }
 
     /// Runs to the end of the chain. `ending` brings the budget when the content ends.
-    pub(crate) async fn ruling(mut self, mut ending: Option<&mut oneshot::Receiver<Budget>>) -> Ruling {
+    pub(crate) async fn ruling(
+        mut self,
+        mut ending: Option<&mut oneshot::Receiver<Budget>>,
+    ) -> Ruling {
         loop {
             let now = Instant::now();
-            let mut judge =
-                Judge { scope: &self.scope, happening: &self.happening, attempt: self.earlier.saturating_add(1) };
+            let mut judge = Judge {
+                scope: &self.scope,
+                happening: &self.happening,
+                attempt: self.earlier.saturating_add(1),
+            };
             match self.chain.poll(now, &mut judge) {
                 Step::Ask { member, deadline } => self.ask(member, deadline, now),
                 Step::Passed { member } => {
-                    self.observe(member, What::Skipped { why: "its rule or condition does not hold" });
+                    self.observe(
+                        member,
+                        What::Skipped {
+                            why: "its rule or condition does not hold",
+                        },
+                    );
                 }
                 Step::Cancel { member, why } => self.cancel(member, why),
                 Step::Settle { member, settlement } => self.settle(member, &settlement),
@@ -163,7 +184,12 @@ impl Run {
         until: Option<Instant>,
         ending: &mut Option<&mut oneshot::Receiver<Budget>>,
     ) -> Woke {
-        let Self { mailbox, waits, pumps, .. } = self;
+        let Self {
+            mailbox,
+            waits,
+            pumps,
+            ..
+        } = self;
         let time = async {
             match until {
                 Some(until) => tokio::time::sleep_until(until.into()).await,
@@ -196,13 +222,21 @@ impl Run {
 
     fn ask(&mut self, member: usize, deadline: Option<Instant>, now: Instant) {
         let stage = Arc::clone(self.chain.stage());
-        let (Some(place), Some(ask)) = (stage.members.get(member), self.asks.get_mut(member)) else { return };
+        let (Some(place), Some(ask)) = (stage.members.get(member), self.asks.get_mut(member))
+        else {
+            return;
+        };
         let seat = self.scope.seat(&place.binding);
-        let ticket = Ticket { member, attempt: ask.attempt };
+        let ticket = Ticket {
+            member,
+            attempt: ask.attempt,
+        };
         let asking = Asking {
             ticket,
             mailbox: &self.mailbox,
-            time: deadline.map_or(place.timeout, |deadline| deadline.saturating_duration_since(now)),
+            time: deadline.map_or(place.timeout, |deadline| {
+                deadline.saturating_duration_since(now)
+            }),
             earlier: self.earlier,
             avoid: ask.avoid.as_ref(),
         };
@@ -211,19 +245,35 @@ impl Run {
         match seat.send(&self.scope, &self.happening, Some(&asking)) {
             Sent::Asked(asked) => {
                 if let (Some(showing), Some(content)) = (&asked.showing, &self.content) {
-                    let pump =
-                        Pump::new(Arc::clone(&asked.instance), asked.event_id, showing.clone(), Arc::clone(content));
+                    let pump = Pump::new(
+                        Arc::clone(&asked.instance),
+                        asked.event_id,
+                        showing.clone(),
+                        Arc::clone(content),
+                    );
                     self.pumps.push(Box::pin(pump.run()));
                 }
                 if let Some(ask) = self.asks.get_mut(member) {
                     ask.version = self.scope.facts.lock().version().cloned();
                     ask.asked = Some(asked);
                 }
-                self.observe(member, What::Asked { deadline: time, again });
+                self.observe(
+                    member,
+                    What::Asked {
+                        deadline: time,
+                        again,
+                    },
+                );
             }
             Sent::Declined | Sent::Told(_) => {
-                self.observe(member, What::Skipped { why: "the sink needs nothing further" });
-                self.chain.answer(member, Ok(Verdict::of(Decision::Proceed)), now);
+                self.observe(
+                    member,
+                    What::Skipped {
+                        why: "the sink needs nothing further",
+                    },
+                );
+                self.chain
+                    .answer(member, Ok(Verdict::of(Decision::Proceed)), now);
             }
             Sent::Full(stream) => self.waits.push(Box::pin(async move {
                 // An ended stream is found by the next attempt.
@@ -249,7 +299,9 @@ impl Run {
 
     /// The question is still open, and was not asked elsewhere meanwhile.
     fn is_current(&self, ticket: Ticket) -> bool {
-        self.asks.get(ticket.member).is_some_and(|ask| ask.attempt == ticket.attempt)
+        self.asks
+            .get(ticket.member)
+            .is_some_and(|ask| ask.attempt == ticket.attempt)
             && self.chain.open().any(|member| member == ticket.member)
     }
 
@@ -280,7 +332,9 @@ impl Run {
     /// The replica was lost with the question: another one is asked, once, if there is one.
     fn lost(&mut self, member: usize, fault: Fault, now: Instant) {
         self.note_elapsed(member);
-        let Some(binding) = self.binding(member) else { return };
+        let Some(binding) = self.binding(member) else {
+            return;
+        };
         let may = !binding.side_effects || binding.repeatable;
         let seat = self.scope.seat(&binding);
         if let Some(ask) = self.asks.get_mut(member)
@@ -328,7 +382,11 @@ impl Run {
             self.scope.facts.lock().close_content(end.size_bytes);
             for ask in &mut self.asks {
                 ask.version = ask.version.take().map(|version| {
-                    if version.is_open() { version.close(end.size_bytes) } else { version }
+                    if version.is_open() {
+                        version.close(end.size_bytes)
+                    } else {
+                        version
+                    }
                 });
             }
         }
@@ -337,7 +395,9 @@ impl Run {
 
     fn cancel(&mut self, member: usize, why: Cancelled) {
         self.note_elapsed(member);
-        let Some(asked) = self.asks.get(member).and_then(|ask| ask.asked.clone()) else { return };
+        let Some(asked) = self.asks.get(member).and_then(|ask| ask.asked.clone()) else {
+            return;
+        };
         let reason = match why {
             Cancelled::Deadline => pb::CancelReason::Deadline,
             Cancelled::Decided => pb::CancelReason::Decided,
@@ -355,20 +415,34 @@ impl Run {
 
     fn settle(&mut self, member: usize, settlement: &Settlement) {
         if let Settlement::NotReached { because_of } = settlement {
-            self.observe(member, What::NotReached { because: because_of });
+            self.observe(
+                member,
+                What::NotReached {
+                    because: because_of,
+                },
+            );
         }
-        let Some(asked) = self.asks.get(member).and_then(|ask| ask.asked.as_ref()) else { return };
+        let Some(asked) = self.asks.get(member).and_then(|ask| ask.asked.as_ref()) else {
+            return;
+        };
         let stream = asked.instance.stream();
-        let wanted = stream.replica().described().is_some_and(|described| described.wants_settled);
+        let wanted = stream
+            .replica()
+            .described()
+            .is_some_and(|described| described.wants_settled);
         if !wanted || !asked.instance.is_open() {
             return;
         }
         let (word, because, detail) = match settlement {
             Settlement::Applied => (pb::Settlement::Applied, String::new(), String::new()),
-            Settlement::NotReached { because_of } => {
-                (pb::Settlement::NotReached, because_of.to_string(), String::new())
+            Settlement::NotReached { because_of } => (
+                pb::Settlement::NotReached,
+                because_of.to_string(),
+                String::new(),
+            ),
+            Settlement::Refused(fault) => {
+                (pb::Settlement::Refused, String::new(), fault.to_string())
             }
-            Settlement::Refused(fault) => (pb::Settlement::Refused, String::new(), fault.to_string()),
         };
         let settled = pb::Settled {
             event_id: asked.event_id,
@@ -385,8 +459,18 @@ impl Run {
     fn finish(mut self, ruling: Ruling) -> Ruling {
         self.done = true;
         for failure in &ruling.failures {
-            let elapsed = self.asks.get(failure.member).and_then(|ask| ask.elapsed).unwrap_or_default();
-            self.observe(failure.member, What::Failed { elapsed, fault: &failure.fault });
+            let elapsed = self
+                .asks
+                .get(failure.member)
+                .and_then(|ask| ask.elapsed)
+                .unwrap_or_default();
+            self.observe(
+                failure.member,
+                What::Failed {
+                    elapsed,
+                    fault: &failure.fault,
+                },
+            );
         }
         if matches!(ruling.decision, Decision::Finish(FinishScope::Message)) {
             self.scope.facts.lock().finish_message();
@@ -402,7 +486,11 @@ impl Run {
     }
 
     fn binding(&self, member: usize) -> Option<Arc<Binding>> {
-        self.chain.stage().members.get(member).map(|member| Arc::clone(&member.binding))
+        self.chain
+            .stage()
+            .members
+            .get(member)
+            .map(|member| Arc::clone(&member.binding))
     }
 
     fn note_elapsed(&mut self, member: usize) {
@@ -412,7 +500,11 @@ impl Run {
     }
 
     fn observe_answer(&self, member: usize, verdict: &Verdict) {
-        let elapsed = self.asks.get(member).and_then(|ask| ask.elapsed).unwrap_or_default();
+        let elapsed = self
+            .asks
+            .get(member)
+            .and_then(|ask| ask.elapsed)
+            .unwrap_or_default();
         self.observe(
             member,
             What::Answered {
@@ -428,10 +520,19 @@ impl Run {
     }
 
     fn observe(&self, member: usize, what: What<'_>) {
-        let Some(binding) = self.chain.stage().members.get(member).map(|member| &member.binding) else { return };
+        let Some(binding) = self
+            .chain
+            .stage()
+            .members
+            .get(member)
+            .map(|member| &member.binding)
+        else {
+            return;
+        };
         let asked = self.asks.get(member).and_then(|ask| ask.asked.as_ref());
         let replica = asked.map_or("", |asked| asked.instance.stream().replica().name());
-        self.scope.observe(&self.happening, Some(binding), replica, what);
+        self.scope
+            .observe(&self.happening, Some(binding), replica, what);
     }
 }
 
@@ -442,7 +543,9 @@ impl Drop for Run {
         }
         for ask in &self.asks {
             if let Some(asked) = &ask.asked {
-                asked.instance.give_up(asked.event_id, pb::CancelReason::ClientGone);
+                asked
+                    .instance
+                    .give_up(asked.event_id, pb::CancelReason::ClientGone);
             }
         }
     }

@@ -48,25 +48,45 @@ impl Scope {
     /// The place of a binding.
     pub(crate) fn seat(&self, binding: &Arc<Binding>) -> Arc<Seat> {
         let mut seats = self.seats.lock();
-        if let Some(seat) = seats.iter().find(|seat| Arc::ptr_eq(seat.binding(), binding)) {
+        if let Some(seat) = seats
+            .iter()
+            .find(|seat| Arc::ptr_eq(seat.binding(), binding))
+        {
             return Arc::clone(seat);
         }
-        let seat = Arc::new(Seat::new(self.kind, Arc::clone(binding), self.shared.pool(&binding.sink)));
+        let seat = Arc::new(Seat::new(
+            self.kind,
+            Arc::clone(binding),
+            self.shared.pool(&binding.sink),
+        ));
         seats.push(Arc::clone(&seat));
         seat
     }
 
     /// Whether the rule and condition of a binding hold.
-    pub(crate) fn fires(&self, binding: &Binding, happening: &Happening, attempt: u32) -> Result<bool, crate::fault::Fault> {
+    pub(crate) fn fires(
+        &self,
+        binding: &Binding,
+        happening: &Happening,
+        attempt: u32,
+    ) -> Result<bool, crate::fault::Fault> {
         if binding.rule.is_empty() && binding.condition.is_none() {
             return Ok(true);
         }
         let facts = self.facts.lock();
-        let outlook = Outlook { server: &self.server, facts: &facts, happening, attempt };
+        let outlook = Outlook {
+            server: &self.server,
+            facts: &facts,
+            happening,
+            attempt,
+        };
         if !binding.rule.holds(&outlook) {
             return Ok(false);
         }
-        binding.condition.as_ref().map_or(Ok(true), |condition| condition.holds(&outlook))
+        binding
+            .condition
+            .as_ref()
+            .map_or(Ok(true), |condition| condition.holds(&outlook))
     }
 
     /// Tells everybody who is bound to a one-way event. Never waits.
@@ -79,16 +99,25 @@ impl Scope {
         self.tell_at(happening, |binding| self.shared.service_seat(binding));
     }
 
-    fn tell_at(self: &Arc<Self>, happening: Happening, seat_of: impl Fn(&Arc<Binding>) -> Arc<Seat>) {
+    fn tell_at(
+        self: &Arc<Self>,
+        happening: Happening,
+        seat_of: impl Fn(&Arc<Binding>) -> Arc<Seat>,
+    ) {
         let event = happening.event();
-        let Some(stage) = self.stage(event) else { return };
+        let Some(stage) = self.stage(event) else {
+            return;
+        };
         let happening = Arc::new(happening);
         for member in &stage.members {
             match self.fires(&member.binding, &happening, 0) {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(fault) => {
-                    let what = What::Failed { elapsed: std::time::Duration::ZERO, fault: &fault };
+                    let what = What::Failed {
+                        elapsed: std::time::Duration::ZERO,
+                        fault: &fault,
+                    };
                     self.observe(&happening, Some(&member.binding), "", what);
                     continue;
                 }
@@ -101,12 +130,22 @@ impl Scope {
             match seat.send(self, &happening, None) {
                 Sent::Told(instance) => {
                     let replica = Arc::clone(instance.stream().replica());
-                    self.observe(&happening, Some(&member.binding), replica.name(), What::Told);
+                    self.observe(
+                        &happening,
+                        Some(&member.binding),
+                        replica.name(),
+                        What::Told,
+                    );
                 }
                 Sent::Declined | Sent::Asked(_) => {}
-                Sent::Full(_) | Sent::Wait(_) => seat.pool().tell_later(Later::new(self, &seat, &happening)),
+                Sent::Full(_) | Sent::Wait(_) => {
+                    seat.pool().tell_later(Later::new(self, &seat, &happening))
+                }
                 Sent::Failed(fault) => {
-                    let what = What::Failed { elapsed: std::time::Duration::ZERO, fault: &fault };
+                    let what = What::Failed {
+                        elapsed: std::time::Duration::ZERO,
+                        fault: &fault,
+                    };
                     self.observe(&happening, Some(&member.binding), "", what);
                 }
             }
@@ -119,7 +158,13 @@ impl Scope {
     }
 
     /// Reports what happened. Failures are always reported.
-    pub(crate) fn observe(&self, happening: &Happening, binding: Option<&Binding>, replica: &str, what: What<'_>) {
+    pub(crate) fn observe(
+        &self,
+        happening: &Happening,
+        binding: Option<&Binding>,
+        replica: &str,
+        what: What<'_>,
+    ) {
         let event = happening.event();
         if !self.listens(event) && !matches!(what, What::Failed { .. }) {
             return;
@@ -154,7 +199,9 @@ impl Drop for Scope {
 fn detail(happening: &Happening) -> Cow<'_, str> {
     let lossy = |octets: &'_ bytes::Bytes| String::from_utf8_lossy(octets).into_owned();
     match happening {
-        Happening::Connect | Happening::Headers(_) | Happening::Message(_) | Happening::Submit => Cow::Borrowed(""),
+        Happening::Connect | Happening::Headers(_) | Happening::Message(_) | Happening::Submit => {
+            Cow::Borrowed("")
+        }
         Happening::Helo(helo) => Cow::Owned(lossy(&helo.name)),
         Happening::Tls(tls) => Cow::Borrowed(&tls.version),
         Happening::Mail(mail) => Cow::Owned(mail.envelope.sender.to_string()),

@@ -102,7 +102,12 @@ pub(crate) enum Sent {
 impl Seat {
     /// The place of a binding in a scope of this kind.
     pub(crate) fn new(kind: pb::Scope, binding: Arc<Binding>, pool: Arc<Pool>) -> Self {
-        Self { kind, binding, pool, state: Mutex::new(State::default()) }
+        Self {
+            kind,
+            binding,
+            pool,
+            state: Mutex::new(State::default()),
+        }
     }
 
     /// The binding.
@@ -124,7 +129,12 @@ impl Seat {
     }
 
     /// Sends an event if it can be sent now, as a question or, without `asking`, one-way.
-    pub(crate) fn send(&self, scope: &Scope, happening: &Happening, asking: Option<&Asking<'_>>) -> Sent {
+    pub(crate) fn send(
+        &self,
+        scope: &Scope,
+        happening: &Happening,
+        asking: Option<&Asking<'_>>,
+    ) -> Sent {
         let mut state = self.state.lock();
         // A stream that has ended unnoticed is found here; the second attempt opens another.
         for _ in 0..2 {
@@ -137,7 +147,9 @@ impl Seat {
                 return sent;
             }
             state.instance = None;
-            instance.stream().end(&Fault::new(FaultKind::Unreachable, "the stream has ended"));
+            instance
+                .stream()
+                .end(&Fault::new(FaultKind::Unreachable, "the stream has ended"));
         }
         Sent::Failed(Fault::new(FaultKind::Unreachable, "the stream has ended"))
     }
@@ -152,7 +164,10 @@ impl Seat {
         asking: Option<&Asking<'_>>,
     ) -> Option<Sent> {
         let facts = scope.facts.lock();
-        if instance.declines(wire::wire_kind(happening.event()).into(), facts.message_id()) {
+        if instance.declines(
+            wire::wire_kind(happening.event()).into(),
+            facts.message_id(),
+        ) {
             return Some(Sent::Declined);
         }
         let place = match instance.stream().outbox().room() {
@@ -174,11 +189,25 @@ impl Seat {
         let attempt = asking.map_or(0, |asking| asking.ticket.attempt + asking.earlier);
         let time = asking.map(|asking| asking.time);
         let depth = showing.as_ref().map(|showing| showing.depth);
-        self.event(state, &facts, happening, event_id, attempt, time, depth, &mut frames);
+        self.event(
+            state,
+            &facts,
+            happening,
+            event_id,
+            attempt,
+            time,
+            depth,
+            &mut frames,
+        );
         place.send(frames.into_batch());
         let instance = Arc::clone(instance);
         Some(match asking {
-            Some(_) => Sent::Asked(Asked { instance, event_id, showing, at: Instant::now() }),
+            Some(_) => Sent::Asked(Asked {
+                instance,
+                event_id,
+                showing,
+                at: Instant::now(),
+            }),
             None => Sent::Told(instance),
         })
     }
@@ -186,7 +215,8 @@ impl Seat {
     /// The instance that is open, or a new one.
     fn instance(&self, state: &mut State, avoid: Option<&Arc<Replica>>) -> Result<Lease, Fault> {
         if let Some(instance) = &state.instance {
-            let unwanted = avoid.is_some_and(|avoid| Arc::ptr_eq(avoid, instance.stream().replica()));
+            let unwanted =
+                avoid.is_some_and(|avoid| Arc::ptr_eq(avoid, instance.stream().replica()));
             if instance.is_open() && !unwanted {
                 return Ok(Lease::Instance(Arc::clone(instance)));
             }
@@ -195,7 +225,10 @@ impl Seat {
             }
         }
         let bulky = self.binding.events.iter().any(|(_, depth)| {
-            matches!(depth, BodyDepth::Full | BodyDepth::Prefix(_) | BodyDepth::OnDemand)
+            matches!(
+                depth,
+                BodyDepth::Full | BodyDepth::Prefix(_) | BodyDepth::OnDemand
+            )
         });
         let lease = self.pool.lease(avoid, bulky)?;
         if let Lease::Instance(instance) = &lease {
@@ -214,7 +247,9 @@ impl Seat {
         instance: &Instance,
         frames: &mut Frames,
     ) {
-        let view = View { binding: &self.binding };
+        let view = View {
+            binding: &self.binding,
+        };
         let named = instance.stream().must_name(self.binding.revision);
         let mut snapshot = self.snapshot(scope, facts);
         let pages = match &mut snapshot.transaction {
@@ -245,10 +280,21 @@ impl Seat {
     }
 
     /// Tells again what happened in the running transaction.
-    fn replay(&self, facts: &Facts, now: &Happening, instance: &Instance, view: View<'_>, frames: &mut Frames) {
+    fn replay(
+        &self,
+        facts: &Facts,
+        now: &Happening,
+        instance: &Instance,
+        view: View<'_>,
+        frames: &mut Frames,
+    ) {
         for earlier in facts.history() {
             let again = match (&**earlier, now) {
-                (Happening::Rcpt(one), Happening::Rcpt(other)) if one.recipient.id == other.recipient.id => false,
+                (Happening::Rcpt(one), Happening::Rcpt(other))
+                    if one.recipient.id == other.recipient.id =>
+                {
+                    false
+                }
                 (Happening::Rcpt(one), _) => facts.recipient(one.recipient.id).is_some(),
                 (one, other) => one.event() != other.event(),
             };
@@ -264,17 +310,37 @@ impl Seat {
     }
 
     fn snapshot(&self, scope: &Scope, facts: &Facts) -> pb::Snapshot {
-        let view = View { binding: &self.binding };
+        let view = View {
+            binding: &self.binding,
+        };
         let session = facts.session.as_ref().map(|info| {
             let properties = &facts.draft.session_properties;
-            wire::session(&scope.server, info, facts.helo.as_ref(), facts.tls.as_ref(), properties, view)
+            wire::session(
+                &scope.server,
+                info,
+                facts.helo.as_ref(),
+                facts.tls.as_ref(),
+                properties,
+                view,
+            )
         });
         let transaction = facts.transaction().map(|(id, number, parameters)| {
             let recipients = self.recipients(facts, facts.accepted());
-            wire::transaction(id.as_bytes(), number, &facts.draft, parameters, recipients, view)
+            wire::transaction(
+                id.as_bytes(),
+                number,
+                &facts.draft,
+                parameters,
+                recipients,
+                view,
+            )
         });
         // The message of transport comes with its first event.
-        pb::Snapshot { session, transaction, message: None }
+        pb::Snapshot {
+            session,
+            transaction,
+            message: None,
+        }
     }
 
     fn recipients<'a>(
@@ -285,15 +351,25 @@ impl Seat {
         if !self.binding.reads.recipients {
             return Vec::new();
         }
-        let view = View { binding: &self.binding };
+        let view = View {
+            binding: &self.binding,
+        };
         list.map(|one| {
-            wire::recipient(one, pb::RecipientState::Accepted, facts.parameters_of(one.id), view)
+            wire::recipient(
+                one,
+                pb::RecipientState::Accepted,
+                facts.parameters_of(one.id),
+                view,
+            )
         })
         .collect()
     }
 
     /// Adds the event, with what changed since the last one.
-    #[expect(clippy::too_many_arguments, reason = "one frame is made of all of these")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one frame is made of all of these"
+    )]
     fn event(
         &self,
         state: &mut State,
@@ -305,12 +381,24 @@ impl Seat {
         depth: Option<BodyDepth>,
         frames: &mut Frames,
     ) {
-        let view = View { binding: &self.binding };
+        let view = View {
+            binding: &self.binding,
+        };
         let seen = std::mem::replace(&mut state.seen, facts.clock());
-        let session = facts.session.as_ref().filter(|_| facts.session_changed_since(seen)).map(|info| {
-            let properties = &facts.draft.session_properties;
-            Box::new(wire::session_change(info, facts.helo.as_ref(), facts.tls.as_ref(), properties, view))
-        });
+        let session = facts
+            .session
+            .as_ref()
+            .filter(|_| facts.session_changed_since(seen))
+            .map(|info| {
+                let properties = &facts.draft.session_properties;
+                Box::new(wire::session_change(
+                    info,
+                    facts.helo.as_ref(),
+                    facts.tls.as_ref(),
+                    properties,
+                    view,
+                ))
+            });
         let mut transaction = self.transaction_change(facts, seen);
         if let Some(change) = &mut transaction {
             for page in wire::paged_recipients(event_id, &mut change.recipients) {
@@ -318,14 +406,18 @@ impl Seat {
             }
         }
         let of_service = matches!(happening, Happening::Delivery(..));
-        let message = facts.message.as_ref().filter(|_| !of_service).map(|message| {
-            let mut shown = wire::message(message, &facts.draft, view);
-            shown.headers = wire::shown_headers(facts.version(), happening.event(), view);
-            for page in wire::paged_recipients(event_id, &mut shown.recipients) {
-                frames.add(Kind::Page(page));
-            }
-            Box::new(shown)
-        });
+        let message = facts
+            .message
+            .as_ref()
+            .filter(|_| !of_service)
+            .map(|message| {
+                let mut shown = wire::message(message, &facts.draft, view);
+                shown.headers = wire::shown_headers(facts.version(), happening.event(), view);
+                for page in wire::paged_recipients(event_id, &mut shown.recipients) {
+                    frames.add(Kind::Page(page));
+                }
+                Box::new(shown)
+            });
         frames.add(Kind::Event(pb::Event {
             event_id,
             deadline: time.map(wire::span),
@@ -334,7 +426,10 @@ impl Seat {
             session,
             transaction: transaction.map(Box::new),
             message,
-            conduct: facts.session.as_ref().map(|_| wire::conduct(&facts.conduct)),
+            conduct: facts
+                .session
+                .as_ref()
+                .map(|_| wire::conduct(&facts.conduct)),
             trace_parent: String::new(),
             content: depth.map(wire::depth_of),
             kind: Some(wire::kind_of(happening, facts, view)),
@@ -342,26 +437,52 @@ impl Seat {
     }
 
     fn transaction_change(&self, facts: &Facts, seen: u64) -> Option<pb::Transaction> {
-        let view = View { binding: &self.binding };
+        let view = View {
+            binding: &self.binding,
+        };
         let (id, number, parameters) = facts.transaction()?;
         let mut recipients = Vec::new();
         if seen < facts.clock() {
             recipients = self.recipients(facts, facts.changed_recipients(seen));
             if self.binding.reads.recipients {
                 let gone = pb::RecipientState::Removed;
-                recipients.extend(facts.removed_recipients(seen).map(|one| wire::recipient(one, gone, &[], view)));
+                recipients.extend(
+                    facts
+                        .removed_recipients(seen)
+                        .map(|one| wire::recipient(one, gone, &[], view)),
+                );
             }
         }
         let changed = facts.transaction_changed_since(seen);
         if !changed && recipients.is_empty() {
             return None;
         }
-        let whole = wire::transaction(id.as_bytes(), number, &facts.draft, parameters, recipients, view);
-        Some(if changed { whole } else { pb::Transaction { envelope: None, properties: Vec::new(), ..whole } })
+        let whole = wire::transaction(
+            id.as_bytes(),
+            number,
+            &facts.draft,
+            parameters,
+            recipients,
+            view,
+        );
+        Some(if changed {
+            whole
+        } else {
+            pb::Transaction {
+                envelope: None,
+                properties: Vec::new(),
+                ..whole
+            }
+        })
     }
 
     /// The content that goes with this event, if the binding is shown any.
-    fn showing(&self, facts: &Facts, happening: &Happening, instance: &Instance) -> Option<Showing> {
+    fn showing(
+        &self,
+        facts: &Facts,
+        happening: &Happening,
+        instance: &Instance,
+    ) -> Option<Showing> {
         let event = happening.event();
         // At inbound.headers the body is not there yet; only the header fields are shown.
         if !shows_content(event) || matches!(happening, Happening::Headers(_)) {
@@ -373,8 +494,17 @@ impl Seat {
         }
         let version = facts.version()?.clone();
         let shared = !instance.stream().is_exclusive();
-        let credit = instance.stream().replica().described().filter(|_| shared).map(|one| one.initial_credit);
-        Some(Showing { feed: Arc::new(Feed::new(credit)), depth, version })
+        let credit = instance
+            .stream()
+            .replica()
+            .described()
+            .filter(|_| shared)
+            .map(|one| one.initial_credit);
+        Some(Showing {
+            feed: Arc::new(Feed::new(credit)),
+            depth,
+            version,
+        })
     }
 }
 
@@ -387,7 +517,9 @@ fn narrower(own: BodyDepth, wanted: Option<pb::BodyDepth>) -> BodyDepth {
         (_, Some(Wanted::Headers(_))) => BodyDepth::Headers,
         (BodyDepth::Full | BodyDepth::OnDemand, Some(Wanted::OnDemand(_))) => BodyDepth::OnDemand,
         (BodyDepth::Full, Some(Wanted::Prefix(prefix))) => BodyDepth::Prefix(prefix.size_bytes),
-        (BodyDepth::Prefix(own), Some(Wanted::Prefix(prefix))) => BodyDepth::Prefix(own.min(prefix.size_bytes)),
+        (BodyDepth::Prefix(own), Some(Wanted::Prefix(prefix))) => {
+            BodyDepth::Prefix(own.min(prefix.size_bytes))
+        }
         (own, _) => own,
     }
 }
@@ -400,11 +532,17 @@ struct Frames {
 
 impl Frames {
     fn new(instance_id: u64) -> Self {
-        Self { instance_id, list: Vec::with_capacity(2) }
+        Self {
+            instance_id,
+            list: Vec::with_capacity(2),
+        }
     }
 
     fn add(&mut self, kind: Kind) {
-        self.list.push(AttachRequest { instance_id: self.instance_id, kind: Some(kind) });
+        self.list.push(AttachRequest {
+            instance_id: self.instance_id,
+            kind: Some(kind),
+        });
     }
 
     fn into_batch(mut self) -> Batch {

@@ -179,7 +179,11 @@ impl SinkStream {
         if state.late.is_empty() {
             return;
         }
-        let sent = state.late.iter().take_while(|frame| self.outbox.try_send((*frame).clone())).count();
+        let sent = state
+            .late
+            .iter()
+            .take_while(|frame| self.outbox.try_send((*frame).clone()))
+            .count();
         state.late.drain(..sent);
     }
 
@@ -196,25 +200,43 @@ impl SinkStream {
             match state.beat_open {
                 Some(at) if now.saturating_duration_since(at) >= tuning.keep_alive_timeout => None,
                 Some(_) => return,
-                None if now.saturating_duration_since(state.last_sign) < tuning.keep_alive_interval => return,
+                None if now.saturating_duration_since(state.last_sign)
+                    < tuning.keep_alive_interval =>
+                {
+                    return;
+                }
                 None => {
                     state.beats += 1;
                     state.beat_open = Some(now);
-                    Some(Outbound::Heartbeat(pb::Heartbeat { sequence: state.beats }))
+                    Some(Outbound::Heartbeat(pb::Heartbeat {
+                        sequence: state.beats,
+                    }))
                 }
             }
         };
         match frame {
-            Some(kind) => self.send_in_any_case(AttachRequest { instance_id: 0, kind: Some(kind) }),
-            None => self.end(&Fault::new(FaultKind::Unreachable, "no heartbeat came back")),
+            Some(kind) => self.send_in_any_case(AttachRequest {
+                instance_id: 0,
+                kind: Some(kind),
+            }),
+            None => self.end(&Fault::new(
+                FaultKind::Unreachable,
+                "no heartbeat came back",
+            )),
         }
     }
 
     /// Tells the sink that no new instances will come on the stream.
     pub(crate) fn say_goodbye(&self, time: Duration) {
         self.retire();
-        let go_away = pb::GoAway { drain: Some(crate::wire::span(time)), reason: "the gateway is stopping".to_owned() };
-        self.send_in_any_case(AttachRequest { instance_id: 0, kind: Some(Outbound::GoAway(go_away)) });
+        let go_away = pb::GoAway {
+            drain: Some(crate::wire::span(time)),
+            reason: "the gateway is stopping".to_owned(),
+        };
+        self.send_in_any_case(AttachRequest {
+            instance_id: 0,
+            kind: Some(Outbound::GoAway(go_away)),
+        });
     }
 
     fn receive(self: &Arc<Self>, frame: AttachResponse) {
@@ -233,7 +255,10 @@ impl SinkStream {
         }
         let (instance, known) = {
             let state = self.state.lock();
-            (state.instances.get(&frame.instance_id).cloned(), frame.instance_id <= state.last_instance)
+            (
+                state.instances.get(&frame.instance_id).cloned(),
+                frame.instance_id <= state.last_instance,
+            )
         };
         match instance.map(|instance| instance.receive(frame.kind)) {
             Some(Reception::Fine) => {}
@@ -242,8 +267,12 @@ impl SinkStream {
             Some(Reception::Broken(fault)) => self.replica.observe_broken(&fault),
             None if known => self.replica.observe_late(),
             None => {
-                self.replica.observe_broken(&Fault::protocol("a frame for an instance that was never opened"));
-                self.end(&Fault::protocol("the sink named an instance that was never opened"));
+                self.replica.observe_broken(&Fault::protocol(
+                    "a frame for an instance that was never opened",
+                ));
+                self.end(&Fault::protocol(
+                    "the sink named an instance that was never opened",
+                ));
             }
         }
         self.flush_late();
@@ -265,8 +294,11 @@ impl SinkStream {
 
     /// Closes instances that have been idle; used for parking.
     pub(crate) fn park(&self, idle_since: Instant) -> usize {
-        let idle: Vec<_> =
-            self.instances().into_iter().filter(|instance| instance.is_idle_since(idle_since)).collect();
+        let idle: Vec<_> = self
+            .instances()
+            .into_iter()
+            .filter(|instance| instance.is_idle_since(idle_since))
+            .collect();
         for instance in &idle {
             instance.close(CloseReason::Parked);
         }
@@ -291,7 +323,9 @@ impl SinkStream {
         // Only a stream that could not be had at all speaks for the whole replica. One that ended with questions
         // open may be the work of one message; many in a row are counted like time-outs.
         match end {
-            Err(status) if !spoke && status.code() == tonic::Code::Unavailable => self.replica.stream_refused(&fault),
+            Err(status) if !spoke && status.code() == tonic::Code::Unavailable => {
+                self.replica.stream_refused(&fault)
+            }
             _ if asked => self.replica.timed_out(),
             _ => self.replica.stream_retired(),
         }
@@ -306,14 +340,24 @@ impl Drop for SinkStream {
 
 /// A gRPC status in one line.
 pub(crate) fn describe(status: &Status) -> String {
-    let message: String = status.message().chars().filter(|c| !c.is_control()).take(512).collect();
+    let message: String = status
+        .message()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(512)
+        .collect();
     match std::error::Error::source(status) {
         Some(source) => format!("{:?}: {message}: {}", status.code(), with_sources(source)),
         None => format!("{:?}: {message}", status.code()),
     }
 }
 
-async fn run(weak: Weak<SinkStream>, mut client: EventSinkClient<Channel>, outgoing: Outgoing, stop: Arc<Notify>) {
+async fn run(
+    weak: Weak<SinkStream>,
+    mut client: EventSinkClient<Channel>,
+    outgoing: Outgoing,
+    stop: Arc<Notify>,
+) {
     let attached = tokio::select! {
         biased;
         attached = client.attach(outgoing) => attached,
@@ -342,7 +386,9 @@ async fn read(
                 return Ok(());
             }
         };
-        let (Some(frame), Some(stream)) = (frame, weak.upgrade()) else { return Ok(()) };
+        let (Some(frame), Some(stream)) = (frame, weak.upgrade()) else {
+            return Ok(());
+        };
         stream.receive(frame);
     }
 }

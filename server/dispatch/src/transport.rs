@@ -96,8 +96,18 @@ pub struct TransportScope {
 
 impl TransportScope {
     pub(crate) fn begin(shared: &Arc<Shared>, message: Message, content: Arc<dyn Content>) -> Self {
-        let scope = Scope::new(pb::Scope::Transport, shared, &message.server, Facts::of_message(message.clone()));
-        Self { shared: Arc::clone(shared), message, content, scope: Arc::new(scope) }
+        let scope = Scope::new(
+            pb::Scope::Transport,
+            shared,
+            &message.server,
+            Facts::of_message(message.clone()),
+        );
+        Self {
+            shared: Arc::clone(shared),
+            message,
+            content,
+            scope: Arc::new(scope),
+        }
     }
 
     /// Whether any binding is bound to the event for this message.
@@ -143,15 +153,21 @@ impl TransportScope {
         attempt: u32,
     ) -> impl Future<Output = MessageRuling> + Send + use<> {
         let facts = Facts::of_held(&self.message);
-        let scope = Arc::new(Scope::new(pb::Scope::InboundSession, &self.shared, &self.message.server, facts));
+        let scope = Arc::new(Scope::new(
+            pb::Scope::InboundSession,
+            &self.shared,
+            &self.message.server,
+            facts,
+        ));
         let (budget, from, id) = (*budget, from.to_owned(), self.message.id);
         let content = Arc::clone(&self.content);
         async move {
             let mut ruling = Ruling::proceed(EventKind::InboundMessage);
             let mut first = Some(from.as_str());
-            for (of, happening) in
-                [(EventKind::InboundHeaders, Happening::Headers(id)), (EventKind::InboundMessage, Happening::Message(id))]
-            {
+            for (of, happening) in [
+                (EventKind::InboundHeaders, Happening::Headers(id)),
+                (EventKind::InboundMessage, Happening::Message(id)),
+            ] {
                 if event == EventKind::InboundMessage && of == EventKind::InboundHeaders {
                     continue;
                 }
@@ -176,6 +192,7 @@ impl TransportScope {
 
     /// `delivery.result`: tells what became of an attempt. Never waits.
     pub fn tell_delivery_result(&self, result: DeliveryResult) {
-        self.scope.tell_service(Happening::Delivery(self.message.id, Arc::new(result)));
+        self.scope
+            .tell_service(Happening::Delivery(self.message.id, Arc::new(result)));
     }
 }

@@ -41,7 +41,9 @@ impl View<'_> {
             .map(|(namespace, key, value)| pb::Property {
                 namespace_name: namespace.to_owned(),
                 key: key.to_owned(),
-                value: Some(pb::Value { kind: Some(value_of(value)) }),
+                value: Some(pb::Value {
+                    kind: Some(value_of(value)),
+                }),
             })
             .collect()
     }
@@ -60,8 +62,15 @@ fn value_of(value: &Value) -> pb::value::Kind {
 pub(crate) fn reply(reply: &Reply) -> pb::Reply {
     pb::Reply {
         code: u32::from(reply.code().value()),
-        enhanced_code: reply.enhanced().map(|code| Bytes::from(code.to_string())).unwrap_or_default(),
-        lines: reply.text().iter().map(|line| Bytes::copy_from_slice(line.as_str().as_bytes())).collect(),
+        enhanced_code: reply
+            .enhanced()
+            .map(|code| Bytes::from(code.to_string()))
+            .unwrap_or_default(),
+        lines: reply
+            .text()
+            .iter()
+            .map(|line| Bytes::copy_from_slice(line.as_str().as_bytes()))
+            .collect(),
     }
 }
 
@@ -80,7 +89,9 @@ pub(crate) fn span(span: std::time::Duration) -> prost_types::Duration {
 
 /// A time of the wall clock.
 pub(crate) fn moment(time: std::time::SystemTime) -> prost_types::Timestamp {
-    let since = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = time
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     prost_types::Timestamp {
         seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
         nanos: since.subsec_nanos().cast_signed(),

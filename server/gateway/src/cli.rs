@@ -97,7 +97,11 @@ pub fn main() -> ExitCode {
         }
     };
     // The demonstration is read by a person: its log says only what is wrong.
-    let level = if matches!(cli.command, Command::Quickstart(_)) { "warn" } else { "info" };
+    let level = if matches!(cli.command, Command::Quickstart(_)) {
+        "warn"
+    } else {
+        "info"
+    };
     if let Err(error) = logging::start(level) {
         output::complain(&error);
         return Exit::Usage.into();

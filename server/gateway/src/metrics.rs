@@ -19,8 +19,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use self::labels::{
-    Delivered, Endpoint, Faulted, Handshake, LimitName, Limited, MessageEnd, Messages,
-    OfServer, OfSink, Replied, Ruled, Stage, StageLabel, Waited, WaitedFor,
+    Delivered, Endpoint, Faulted, Handshake, LimitName, Limited, MessageEnd, Messages, OfServer,
+    OfSink, Replied, Ruled, Stage, StageLabel, Waited, WaitedFor,
 };
 
 /// Bounds of the latency histograms in seconds: from a verdict on the same core to the longest budget.

@@ -114,7 +114,11 @@ fn introduce(setup: &Setup, timeline: &Timeline) {
     ));
 }
 
-fn prepare(setup: &Setup, timeline: &Timeline, signals: bool) -> Result<(Gateway, Receiver<News>), QuickstartError> {
+fn prepare(
+    setup: &Setup,
+    timeline: &Timeline,
+    signals: bool,
+) -> Result<(Gateway, Receiver<News>), QuickstartError> {
     let effective = postern_config::load(&setup.config_file(), &ProcessEnv).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         QuickstartError::Config(lines.join("\n"))
@@ -142,7 +146,11 @@ fn listener(timeline: Timeline, tell: SyncSender<News>) -> crate::serve::Listen 
             }
             ServiceEvent::Delivery { result, .. } => {
                 for recipient in &result.recipients {
-                    timeline.event(format!("{}: {}", recipient.status.name(), recipient.address));
+                    timeline.event(format!(
+                        "{}: {}",
+                        recipient.status.name(),
+                        recipient.address
+                    ));
                 }
                 tell(News::Delivered);
             }
@@ -176,7 +184,10 @@ fn demonstrate(
     let file = setup.delivered().map_err(io_error("reading the Maildir"))?;
     let file = file.ok_or(QuickstartError::NotDelivered)?;
     let text = fs::read(&file).map_err(io_error("reading the delivered message"))?;
-    timeline.title(format!("Delivered, as altered by the sinks: {}\n", file.display()));
+    timeline.title(format!(
+        "Delivered, as altered by the sinks: {}\n",
+        file.display()
+    ));
     for line in String::from_utf8_lossy(&text).lines() {
         timeline.plain(format!("  | {line}"));
     }

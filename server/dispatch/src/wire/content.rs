@@ -20,10 +20,23 @@ pub(crate) fn depth_of(depth: BodyDepth) -> pb::BodyDepth {
 }
 
 /// How content ended. Digests are those of the original: they are left out where the version differs from it.
-pub(crate) fn ended(end: &ContentEnd, body_size_bytes: u64, size_bytes: u64, edited: bool) -> pb::ContentEnd {
-    let state = if end.complete { pb::ContentState::Complete } else { pb::ContentState::Cut };
+pub(crate) fn ended(
+    end: &ContentEnd,
+    body_size_bytes: u64,
+    size_bytes: u64,
+    edited: bool,
+) -> pb::ContentEnd {
+    let state = if end.complete {
+        pb::ContentState::Complete
+    } else {
+        pb::ContentState::Cut
+    };
     let digest = |digest: &[u8; 32]| {
-        if end.complete && !edited { Bytes::copy_from_slice(digest) } else { Bytes::new() }
+        if end.complete && !edited {
+            Bytes::copy_from_slice(digest)
+        } else {
+            Bytes::new()
+        }
     };
     pb::ContentEnd {
         state: state.into(),

@@ -13,8 +13,8 @@ use super::{View, id, reply, span};
 use crate::event::EventKind;
 use crate::facts::Facts;
 use crate::session::{
-    CommandLine, DisconnectReason, Fate, HeloFacts, MailFacts, Outcome, RcptFacts, ResetReason, ResponseFacts,
-    SessionEnd, TlsInfo,
+    CommandLine, DisconnectReason, Fate, HeloFacts, MailFacts, Outcome, RcptFacts, ResetReason,
+    ResponseFacts, SessionEnd, TlsInfo,
 };
 use crate::transport::{DeliveryResult, DeliveryStatus};
 
@@ -65,7 +65,10 @@ impl Happening {
 
     /// It belongs to the running transaction, and is replayed when an instance opens anew within it.
     pub(crate) fn is_of_transaction(&self) -> bool {
-        matches!(self, Self::Mail(_) | Self::Rcpt(_) | Self::Data(_) | Self::Headers(_))
+        matches!(
+            self,
+            Self::Mail(_) | Self::Rcpt(_) | Self::Data(_) | Self::Headers(_)
+        )
     }
 }
 
@@ -77,14 +80,18 @@ pub(crate) fn kind_of(happening: &Happening, facts: &Facts, view: View<'_>) -> K
             command: Some(command(&helo.command)),
             helo: Some(greeting(helo)),
         }),
-        Happening::Tls(tls) => Kind::InboundTls(pb::InboundTls { tls: Some(handshake(tls)) }),
+        Happening::Tls(tls) => Kind::InboundTls(pb::InboundTls {
+            tls: Some(handshake(tls)),
+        }),
         Happening::Mail(mail) => Kind::InboundMail(pb::InboundMail {
             command: Some(command(&mail.command)),
             transaction_id: id(mail.message_id.as_bytes()),
             envelope: Some(envelope(facts.envelope_of(mail), &mail.parameters)),
         }),
         Happening::Rcpt(rcpt) => Kind::InboundRcpt(rcpt_of(rcpt, facts, view)),
-        Happening::Data(line) => Kind::InboundData(pb::InboundData { command: Some(command(line)) }),
+        Happening::Data(line) => Kind::InboundData(pb::InboundData {
+            command: Some(command(line)),
+        }),
         Happening::Headers(message) => Kind::InboundHeaders(pb::InboundHeaders {
             message_id: id(message.as_bytes()),
             headers: shown_headers(facts.version(), EventKind::InboundHeaders, view),
@@ -101,7 +108,9 @@ pub(crate) fn kind_of(happening: &Happening, facts: &Facts, view: View<'_>) -> K
         Happening::Response(response) => Kind::InboundResponse(response_of(response)),
         Happening::Outcome(message, outcome) => Kind::InboundOutcome(outcome_of(*message, outcome)),
         Happening::Reset(message, reason) => Kind::InboundReset(pb::InboundReset {
-            transaction_id: message.map(|message| id(message.as_bytes())).unwrap_or_default(),
+            transaction_id: message
+                .map(|message| id(message.as_bytes()))
+                .unwrap_or_default(),
             reason: reset_reason(*reason).into(),
         }),
         Happening::Disconnect(end) => Kind::InboundDisconnect(pb::InboundDisconnect {
@@ -115,17 +124,29 @@ pub(crate) fn kind_of(happening: &Happening, facts: &Facts, view: View<'_>) -> K
 }
 
 /// The header section, where the binding's depth at this event shows it.
-pub(crate) fn shown_headers(version: Option<&Version>, event: EventKind, view: View<'_>) -> Option<pb::Headers> {
-    version.filter(|_| view.binding.depth(event).shows_headers()).map(|version| headers(version, view))
+pub(crate) fn shown_headers(
+    version: Option<&Version>,
+    event: EventKind,
+    view: View<'_>,
+) -> Option<pb::Headers> {
+    version
+        .filter(|_| view.binding.depth(event).shows_headers())
+        .map(|version| headers(version, view))
 }
 
 fn command(line: &CommandLine) -> pb::Command {
-    pb::Command { verb: line.verb.clone(), line: line.line.clone(), pipelined: line.pipelined }
+    pb::Command {
+        verb: line.verb.clone(),
+        line: line.line.clone(),
+        pipelined: line.pipelined,
+    }
 }
 
 fn rcpt_of(rcpt: &RcptFacts, facts: &Facts, view: View<'_>) -> pb::InboundRcpt {
     let pending = pb::RecipientState::Pending;
-    let own = facts.recipient(rcpt.recipient.id).unwrap_or(&rcpt.recipient);
+    let own = facts
+        .recipient(rcpt.recipient.id)
+        .unwrap_or(&rcpt.recipient);
     pb::InboundRcpt {
         command: Some(command(&rcpt.command)),
         recipient: Some(recipient(own, pending, &rcpt.parameters, view)),
@@ -133,7 +154,10 @@ fn rcpt_of(rcpt: &RcptFacts, facts: &Facts, view: View<'_>) -> pb::InboundRcpt {
             .pending()
             .filter(|other| other.id != rcpt.recipient.id)
             .take(PENDING_SHOWN)
-            .map(|other| pb::Recipient { properties: Vec::new(), ..recipient(other, pending, &[], view) })
+            .map(|other| pb::Recipient {
+                properties: Vec::new(),
+                ..recipient(other, pending, &[], view)
+            })
             .collect(),
         local_domain: rcpt.local_domain,
     }
@@ -144,7 +168,10 @@ fn response_of(response: &ResponseFacts) -> pb::InboundResponse {
         verb: response.verb.clone(),
         reply: Some(reply(&response.reply)),
         origin_binding: response.origin.clone().unwrap_or_default(),
-        recipient_id: response.recipient.map(|one| id(one.as_bytes())).unwrap_or_default(),
+        recipient_id: response
+            .recipient
+            .map(|one| id(one.as_bytes()))
+            .unwrap_or_default(),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use postern_message::{
-    BodyKind, Draft, Envelope, HeaderField, Message, Notify, Origin, Recipient, RecipientState, Return, Version,
+    BodyKind, Draft, Envelope, HeaderField, Message, Notify, Origin, Recipient, RecipientState,
+    Return, Version,
 };
 use postern_proto::v1 as pb;
 use postern_smtp::address::{ForwardPath, ReversePath};
@@ -53,8 +54,16 @@ pub(super) fn envelope(envelope: &Envelope, parameters: &[RawParameter]) -> pb::
         body: body.into(),
         declared_size_bytes: envelope.declared_size,
         return_content: return_content.into(),
-        envelope_id: envelope.envid.as_deref().map(from_xtext).unwrap_or_default(),
-        parameters: raw_parameters(if parameters.is_empty() { &envelope.parameters } else { parameters }),
+        envelope_id: envelope
+            .envid
+            .as_deref()
+            .map(from_xtext)
+            .unwrap_or_default(),
+        parameters: raw_parameters(if parameters.is_empty() {
+            &envelope.parameters
+        } else {
+            parameters
+        }),
     }
 }
 
@@ -69,7 +78,11 @@ pub(crate) fn recipient(
         recipient_id: id(recipient.id.as_bytes()),
         address: address(&recipient.address),
         state: state.into(),
-        original_recipient: recipient.orcpt.as_deref().map(from_xtext).unwrap_or_default(),
+        original_recipient: recipient
+            .orcpt
+            .as_deref()
+            .map(from_xtext)
+            .unwrap_or_default(),
         notify: recipient.notify.map(notify).unwrap_or_default(),
         parameters: raw_parameters(parameters),
         properties: view.properties(&recipient.properties),
@@ -104,7 +117,10 @@ fn raw_parameters(parameters: &[RawParameter]) -> Vec<pb::Parameter> {
     parameters
         .iter()
         .take(64)
-        .map(|(keyword, value)| pb::Parameter { keyword: keyword.clone(), value: value.clone() })
+        .map(|(keyword, value)| pb::Parameter {
+            keyword: keyword.clone(),
+            value: value.clone(),
+        })
         .collect()
 }
 
@@ -113,7 +129,9 @@ fn from_xtext(text: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((&octet, tail)) = rest.split_first() {
-        let hex = tail.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
+        let hex = tail
+            .get(..2)
+            .and_then(|pair| std::str::from_utf8(pair).ok());
         match hex.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
             Some(decoded) if octet == b'+' => {
                 out.push(decoded);
@@ -132,7 +150,12 @@ fn from_xtext(text: &[u8]) -> Bytes {
 pub(crate) fn headers(version: &Version, view: View<'_>) -> pb::Headers {
     let reads = &view.binding.reads.headers;
     pb::Headers {
-        fields: version.headers().iter().filter(|field| reads.contains(field.name())).map(field).collect(),
+        fields: version
+            .headers()
+            .iter()
+            .filter(|field| reads.contains(field.name()))
+            .map(field)
+            .collect(),
         size_bytes: version.header_size(),
         separator_missing: version.header_size() == fields_size(version),
         paged: false,
@@ -140,13 +163,21 @@ pub(crate) fn headers(version: &Version, view: View<'_>) -> pb::Headers {
 }
 
 fn fields_size(version: &Version) -> u64 {
-    version.headers().iter().map(|field| field.raw().len() as u64).sum()
+    version
+        .headers()
+        .iter()
+        .map(|field| field.raw().len() as u64)
+        .sum()
 }
 
 fn field(field: &HeaderField) -> pb::HeaderField {
     let raw = field.raw();
     let name = raw.iter().position(|&octet| octet == b':').unwrap_or(0);
-    pb::HeaderField { header_id: field.id().0, name: raw.slice(..name), value: field.value() }
+    pb::HeaderField {
+        header_id: field.id().0,
+        name: raw.slice(..name),
+        value: field.value(),
+    }
 }
 
 /// The message in transport, whole. Recipients and header section are put in by the caller.
@@ -160,18 +191,31 @@ pub(crate) fn message(message: &Message, draft: &Draft, view: View<'_>) -> pb::M
         message_id: id(message.id.as_bytes()),
         origin: origin.into(),
         received_at: Some(moment(message.received_at)),
-        envelope: view.binding.reads.sender.then(|| envelope(&draft.envelope, &[])),
-        recipients: if view.binding.reads.recipients { recipients(&draft.recipients, view) } else { Vec::new() },
+        envelope: view
+            .binding
+            .reads
+            .sender
+            .then(|| envelope(&draft.envelope, &[])),
+        recipients: if view.binding.reads.recipients {
+            recipients(&draft.recipients, view)
+        } else {
+            Vec::new()
+        },
         size_bytes: draft.version.as_ref().and_then(Version::size).unwrap_or(0),
         properties: view.properties(&draft.properties),
-        session_id: message.session.map(|session| id(session.as_bytes())).unwrap_or_default(),
+        session_id: message
+            .session
+            .map(|session| id(session.as_bytes()))
+            .unwrap_or_default(),
         server: message.server.clone(),
         ..pb::Message::default()
     }
 }
 
 fn recipients(list: &[Recipient], view: View<'_>) -> Vec<pb::Recipient> {
-    list.iter().map(|one| recipient(one, standing(&one.state), &[], view)).collect()
+    list.iter()
+        .map(|one| recipient(one, standing(&one.state), &[], view))
+        .collect()
 }
 
 fn standing(state: &RecipientState) -> pb::RecipientState {
@@ -189,7 +233,11 @@ pub(crate) fn paged_recipients(event_id: u64, list: &mut Vec<pb::Recipient>) -> 
     while list.len() > PAGE {
         let rest = list.split_off(PAGE);
         let recipients = std::mem::replace(list, rest);
-        pages.push(pb::Page { event_id, recipients, headers: Vec::new() });
+        pages.push(pb::Page {
+            event_id,
+            recipients,
+            headers: Vec::new(),
+        });
     }
     pages
 }
@@ -206,12 +254,21 @@ mod tests {
 
     #[test]
     fn long_lists_are_paged_in_order() {
-        let one = |n: u32| pb::Recipient { attempt_count: n, ..pb::Recipient::default() };
+        let one = |n: u32| pb::Recipient {
+            attempt_count: n,
+            ..pb::Recipient::default()
+        };
         let mut list: Vec<_> = (0..2500).map(one).collect();
         let pages = paged_recipients(7, &mut list);
         let counts: Vec<_> = pages.iter().map(|page| page.recipients.len()).collect();
         assert_eq!((counts, list.len()), (vec![1000, 1000], 500));
-        assert_eq!(pages.first().and_then(|page| page.recipients.first()).map(|one| one.attempt_count), Some(0));
+        assert_eq!(
+            pages
+                .first()
+                .and_then(|page| page.recipients.first())
+                .map(|one| one.attempt_count),
+            Some(0)
+        );
         assert_eq!(list.first().map(|one| one.attempt_count), Some(2000));
     }
 }

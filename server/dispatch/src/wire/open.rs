@@ -11,13 +11,25 @@ use crate::settings::FRAME_MAX_BYTES;
 
 /// The binding as the operator configured it.
 pub(crate) fn named_binding(binding: &Binding) -> pb::Binding {
-    let deepest = binding.events.iter().map(|(_, depth)| *depth).max_by_key(|depth| rank(*depth));
+    let deepest = binding
+        .events
+        .iter()
+        .map(|(_, depth)| *depth)
+        .max_by_key(|depth| rank(*depth));
     pb::Binding {
         name: binding.name.to_string(),
         sink: binding.sink.name.to_string(),
-        events: binding.events.iter().map(|(event, _)| wire_kind(*event).into()).collect(),
+        events: binding
+            .events
+            .iter()
+            .map(|(event, _)| wire_kind(*event).into())
+            .collect(),
         rule: binding.rule.text().to_owned(),
-        condition: binding.condition.as_ref().map(|condition| condition.text().to_owned()).unwrap_or_default(),
+        condition: binding
+            .condition
+            .as_ref()
+            .map(|condition| condition.text().to_owned())
+            .unwrap_or_default(),
         priority: u32::from(binding.priority),
         mode: pb::BindingMode::Enforce.into(),
         reads: binding.reads.words(),

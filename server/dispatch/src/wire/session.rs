@@ -61,12 +61,21 @@ fn client(info: &SessionInfo) -> pb::Client {
         ReverseName::Failed => (Vec::new(), pb::ReverseName::Failed),
     };
     pb::Client {
-        address: info.client_addr.map(|addr| addr.to_string()).unwrap_or_default(),
+        address: info
+            .client_addr
+            .map(|addr| addr.to_string())
+            .unwrap_or_default(),
         port: u32::from(info.client_port),
-        local_address: info.local_addr.map(|addr| addr.to_string()).unwrap_or_default(),
+        local_address: info
+            .local_addr
+            .map(|addr| addr.to_string())
+            .unwrap_or_default(),
         local_port: u32::from(info.local_port),
         address_source: pb::AddressSource::Connection.into(),
-        reverse_names: names.into_iter().map(|name| Bytes::copy_from_slice(name.as_bytes())).collect(),
+        reverse_names: names
+            .into_iter()
+            .map(|name| Bytes::copy_from_slice(name.as_bytes()))
+            .collect(),
         reverse_name: state.into(),
         implicit_tls: info.tls.is_some(),
         ..pb::Client::default()
@@ -75,7 +84,10 @@ fn client(info: &SessionInfo) -> pb::Client {
 
 /// A greeting.
 pub(super) fn greeting(helo: &HeloFacts) -> pb::Helo {
-    pb::Helo { verb: helo.command.verb.clone(), name: helo.name.clone() }
+    pb::Helo {
+        verb: helo.command.verb.clone(),
+        name: helo.name.clone(),
+    }
 }
 
 /// A handshake.
@@ -83,7 +95,11 @@ pub(super) fn handshake(tls: &TlsInfo) -> pb::Tls {
     pb::Tls {
         version: tls.version.clone(),
         cipher_suite: tls.cipher.clone(),
-        server_name: tls.server_name.as_ref().map(|name| Bytes::copy_from_slice(name.as_bytes())).unwrap_or_default(),
+        server_name: tls
+            .server_name
+            .as_ref()
+            .map(|name| Bytes::copy_from_slice(name.as_bytes()))
+            .unwrap_or_default(),
         peer_certificates: tls.peer_certificates.clone(),
         peer_verified: tls.peer_verified,
         failure: tls.failure.clone(),

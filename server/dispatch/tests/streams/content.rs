@@ -12,8 +12,8 @@ use postern_dispatch::plan::BodyDepth;
 use postern_dispatch::transport::{DeliveryResult, DeliveryStatus, RecipientResult};
 use postern_dispatch::verdict::Decision;
 use postern_message::{
-    AttemptId, ClientFacts, Envelope, HeaderLimits, HeaderParser, Message, MessageId, Origin, Properties, Recipient,
-    Segment, Version,
+    AttemptId, ClientFacts, Envelope, HeaderLimits, HeaderParser, Message, MessageId, Origin,
+    Properties, Recipient, Segment, Version,
 };
 use postern_proto::v1 as pb;
 use postern_proto::v1::attach_request::Kind as In;
@@ -26,7 +26,11 @@ use crate::sink::{Frame, Replies, TestSink, agreeable, verdict};
 const MESSAGE: &[&str] = &["inbound.message"];
 
 fn full<'a>(sink: &TestSink) -> Bound<'a> {
-    Bound { body: BodyDepth::Full, reads: &["headers", "body"], ..Bound::to(sink, MESSAGE) }
+    Bound {
+        body: BodyDepth::Full,
+        reads: &["headers", "body"],
+        ..Bound::to(sink, MESSAGE)
+    }
 }
 
 /// Answers `proceed` once the content has ended.
@@ -46,8 +50,14 @@ fn edited(event_id: u64, edit: pb::edit::Kind) -> Out {
 }
 
 fn splice(offset: u64, remove: u64, insert: &'static str) -> pb::edit::Kind {
-    let data = pb::Data { kind: Some(pb::data::Kind::Inline(insert.into())) };
-    pb::edit::Kind::SpliceBody(pb::SpliceBody { offset, remove_bytes: remove, insert: Some(data) })
+    let data = pb::Data {
+        kind: Some(pb::data::Kind::Inline(insert.into())),
+    };
+    pb::edit::Kind::SpliceBody(pb::SpliceBody {
+        offset,
+        remove_bytes: remove,
+        insert: Some(data),
+    })
 }
 
 #[tokio::test]
@@ -60,31 +70,57 @@ async fn content_is_pushed_while_it_arrives_and_ends_with_its_digests() {
         let content = Growing::new();
         let exchange = scope.message(incoming(id, &content), &budget());
         content.grow(b"first ");
-        sink.until(|frames| frames.iter().any(|frame| matches!(&frame.kind, In::Content(one) if one.data == "first "))).await;
+        sink.until(|frames| {
+            frames
+                .iter()
+                .any(|frame| matches!(&frame.kind, In::Content(one) if one.data == "first "))
+        })
+        .await;
         content.grow(b"second");
         content.finish();
         let ruling = exchange.finish(&budget()).await;
-        assert_eq!(ruling.ruling.decision, Decision::Proceed, "{:?}", ruling.ruling);
-        assert_eq!(ruling.draft.version.unwrap().size(), Some(HEADER.len() as u64 + 12));
+        assert_eq!(
+            ruling.ruling.decision,
+            Decision::Proceed,
+            "{:?}",
+            ruling.ruling
+        );
+        assert_eq!(
+            ruling.draft.version.unwrap().size(),
+            Some(HEADER.len() as u64 + 12)
+        );
         let (octets, end) = sink.content();
         assert_eq!(octets, b"first second");
         let end = end.unwrap();
-        assert_eq!((end.state(), end.body_size_bytes, &end.sha256[..]), (pb::ContentState::Complete, 12, &[1u8; 32][..]));
+        assert_eq!(
+            (end.state(), end.body_size_bytes, &end.sha256[..]),
+            (pb::ContentState::Complete, 12, &[1u8; 32][..])
+        );
     }
 }
 
 #[tokio::test]
 async fn a_prefix_is_no_more_than_asked_for_and_the_end_is_still_told() {
-    for (depth, wanted) in [(BodyDepth::Prefix(4), &b"0123"[..]), (BodyDepth::Headers, &b""[..])] {
+    for (depth, wanted) in [
+        (BodyDepth::Prefix(4), &b"0123"[..]),
+        (BodyDepth::Headers, &b""[..]),
+    ] {
         let sink = TestSink::start(16, at_the_end).await;
-        let rig = Rig::new(vec![Bound { body: depth, reads: &["headers"], ..full(&sink) }]);
+        let rig = Rig::new(vec![Bound {
+            body: depth,
+            reads: &["headers"],
+            ..full(&sink)
+        }]);
         let scope = rig.session();
         let id = with_recipient(&scope).await;
         let content = Growing::new();
         content.grow(b"0123456789");
         let exchange = scope.message(incoming(id, &content), &budget());
         content.finish();
-        assert_eq!(exchange.finish(&budget()).await.ruling.decision, Decision::Proceed);
+        assert_eq!(
+            exchange.finish(&budget()).await.ruling.decision,
+            Decision::Proceed
+        );
         let (octets, end) = sink.content();
         assert_eq!(octets, wanted);
         assert_eq!(end.unwrap().body_size_bytes, 10);
@@ -100,7 +136,10 @@ async fn the_next_editor_sees_the_body_as_the_one_before_left_it() {
     })
     .await;
     let second = TestSink::start(16, at_the_end).await;
-    let editor = Bound { may: &["body"], ..full(&first) };
+    let editor = Bound {
+        may: &["body"],
+        ..full(&first)
+    };
     let rig = Rig::new(vec![editor, full(&second)]);
     let scope = rig.session();
     let id = with_recipient(&scope).await;
@@ -109,24 +148,37 @@ async fn the_next_editor_sees_the_body_as_the_one_before_left_it() {
     let exchange = scope.message(incoming(id, &content), &budget());
     content.finish();
     let ruling = exchange.finish(&budget()).await;
-    assert_eq!(ruling.ruling.decision, Decision::Proceed, "{:?}", ruling.ruling);
+    assert_eq!(
+        ruling.ruling.decision,
+        Decision::Proceed,
+        "{:?}",
+        ruling.ruling
+    );
     let (octets, end) = second.content();
     assert_eq!(octets, b"HOWDY,  world");
-    assert!(end.unwrap().sha256.is_empty(), "digests of the original are not those of the edited version");
+    assert!(
+        end.unwrap().sha256.is_empty(),
+        "digests of the original are not those of the edited version"
+    );
     let body = ruling.draft.version.unwrap().body_segments(0..100);
-    assert!(matches!(&body[0], Segment::Inserted(octets) if octets == "HOWDY, "), "{body:?}");
+    assert!(
+        matches!(&body[0], Segment::Inserted(octets) if octets == "HOWDY, "),
+        "{body:?}"
+    );
 }
 
 #[tokio::test]
 async fn ranges_are_read_on_demand_also_before_they_have_arrived() {
     let sink = TestSink::start(16, |frame, replies| match &frame.kind {
-        In::Event(event) if event.deadline.is_some() => replies.send(Out::ReadContent(pb::ReadContent {
-            event_id: event.event_id,
-            read_id: 9,
-            part: pb::ContentPart::Body.into(),
-            offset: 2,
-            length_bytes: 4,
-        })),
+        In::Event(event) if event.deadline.is_some() => {
+            replies.send(Out::ReadContent(pb::ReadContent {
+                event_id: event.event_id,
+                read_id: 9,
+                part: pb::ContentPart::Body.into(),
+                offset: 2,
+                length_bytes: 4,
+            }))
+        }
         In::Content(content) if content.read_id == 9 && content.ended.is_some() => {
             assert_eq!(content.data, "cdef");
             replies.proceed(content.event_id);
@@ -134,20 +186,27 @@ async fn ranges_are_read_on_demand_also_before_they_have_arrived() {
         _ => {}
     })
     .await;
-    let rig = Rig::new(vec![Bound { body: BodyDepth::OnDemand, ..full(&sink) }]);
+    let rig = Rig::new(vec![Bound {
+        body: BodyDepth::OnDemand,
+        ..full(&sink)
+    }]);
     let scope = rig.session();
     let id = with_recipient(&scope).await;
     let content = Growing::new();
     content.grow(b"abc");
     let exchange = scope.message(incoming(id, &content), &budget());
-    sink.until(|frames| frames.iter().any(|frame| frame.question().is_some())).await;
+    sink.until(|frames| frames.iter().any(|frame| frame.question().is_some()))
+        .await;
     content.grow(b"defgh");
     // The answer may come before the end of the content.
     while rig.notes.count("answered") == 0 {
         tokio::task::yield_now().await;
     }
     content.finish();
-    assert_eq!(exchange.finish(&budget()).await.ruling.decision, Decision::Proceed);
+    assert_eq!(
+        exchange.finish(&budget()).await.ruling.decision,
+        Decision::Proceed
+    );
     assert!(sink.content().0.is_empty(), "nothing was pushed");
 }
 
@@ -163,7 +222,10 @@ async fn credit_bounds_what_is_pushed_on_a_shared_stream() {
         In::Content(content) if content.ended.is_some() => replies.proceed(content.event_id),
         In::Content(content) => {
             assert!(content.data.len() <= 10);
-            replies.send(Out::WantContent(pb::WantContent { event_id: content.event_id, credit_bytes: 10 }));
+            replies.send(Out::WantContent(pb::WantContent {
+                event_id: content.event_id,
+                credit_bytes: 10,
+            }));
         }
         _ => {}
     })
@@ -175,7 +237,10 @@ async fn credit_bounds_what_is_pushed_on_a_shared_stream() {
     content.grow(&[b'x'; 95]);
     content.finish();
     let exchange = scope.message(incoming(id, &content), &budget());
-    assert_eq!(exchange.finish(&budget()).await.ruling.decision, Decision::Proceed);
+    assert_eq!(
+        exchange.finish(&budget()).await.ruling.decision,
+        Decision::Proceed
+    );
     assert_eq!(sink.content().0.len(), 95);
 }
 
@@ -183,7 +248,9 @@ async fn credit_bounds_what_is_pushed_on_a_shared_stream() {
 async fn a_sink_that_does_not_read_holds_little_memory_and_no_other_session() {
     for instances in [1, 64] {
         let sink = TestSink::start(instances, |frame, replies| match frame.question() {
-            Some(event) if matches!(event.kind, Some(pb::event::Kind::InboundMessage(_))) => replies.turn_deaf(),
+            Some(event) if matches!(event.kind, Some(pb::event::Kind::InboundMessage(_))) => {
+                replies.turn_deaf()
+            }
             Some(event) => replies.proceed(event.event_id),
             None => {}
         })
@@ -198,11 +265,24 @@ async fn a_sink_that_does_not_read_holds_little_memory_and_no_other_session() {
         let content = Growing::new();
         content.grow(&vec![b'x'; 25 << 20]);
         content.finish();
-        let stuck = tokio::spawn(scope.message(incoming(id, &content), &budget()).finish(&budget()));
-        sink.until(|frames| frames.iter().any(|frame| matches!(frame.kind, In::Event(_)) && frame.question().is_some_and(|event| event.event_id == 2))).await;
+        let stuck = tokio::spawn(
+            scope
+                .message(incoming(id, &content), &budget())
+                .finish(&budget()),
+        );
+        sink.until(|frames| {
+            frames.iter().any(|frame| {
+                matches!(frame.kind, In::Event(_))
+                    && frame.question().is_some_and(|event| event.event_id == 2)
+            })
+        })
+        .await;
         assert_eq!(other.connect(&budget()).await.decision, Decision::Proceed);
         let ruling = stuck.await.unwrap();
-        assert_eq!(ruling.ruling.failures.first().unwrap().fault.kind, FaultKind::Timeout);
+        assert_eq!(
+            ruling.ruling.failures.first().unwrap().fault.kind,
+            FaultKind::Timeout
+        );
         let read = content.read.load(Ordering::Relaxed);
         // What the pump has read is in our queue, in HTTP/2's window or at the sink: never the whole body.
         assert!(read < 4 << 20, "{read} octets were read ahead");
@@ -225,9 +305,17 @@ async fn an_early_refusal_is_known_before_the_end_and_stops_everything() {
     let content = Growing::new();
     let exchange = scope.message(incoming(id, &content), &budget());
     content.grow(b"some of it");
-    let early = tokio::time::timeout(Duration::from_secs(5), exchange.early()).await.unwrap();
+    let early = tokio::time::timeout(Duration::from_secs(5), exchange.early())
+        .await
+        .unwrap();
     assert!(matches!(early.decision, Decision::Reject(_)));
-    watching.until(|frames| frames.iter().any(|frame| matches!(frame.kind, In::Cancel(_)))).await;
+    watching
+        .until(|frames| {
+            frames
+                .iter()
+                .any(|frame| matches!(frame.kind, In::Cancel(_)))
+        })
+        .await;
     let before = watching.frames().len();
     content.grow(b"and the rest");
     tokio::task::yield_now().await;
@@ -251,25 +339,39 @@ async fn agreement_before_the_end_is_no_early_refusal() {
     assert!(exchange.early().now_or_never().is_none());
     content.grow(b"text");
     content.finish();
-    assert_eq!(exchange.finish(&budget()).await.ruling.decision, Decision::Proceed);
+    assert_eq!(
+        exchange.finish(&budget()).await.ruling.decision,
+        Decision::Proceed
+    );
 }
 
 #[tokio::test]
 async fn headers_are_a_question_of_their_own_whose_edits_the_message_shows() {
     let sink = TestSink::start(16, |frame, replies| {
-        let Some(event) = frame.question() else { return };
+        let Some(event) = frame.question() else {
+            return;
+        };
         match &event.kind {
             Some(pb::event::Kind::InboundHeaders(headers)) => {
                 assert_eq!(headers.headers.as_ref().unwrap().fields.len(), 2);
                 let insert = pb::InsertHeader {
-                    place: Some(pb::HeaderPlace { kind: Some(pb::header_place::Kind::First(pb::FirstPlace {})) }),
+                    place: Some(pb::HeaderPlace {
+                        kind: Some(pb::header_place::Kind::First(pb::FirstPlace {})),
+                    }),
                     name: "X-New".into(),
                     value: "yes".into(),
                 };
                 replies.send(edited(event.event_id, pb::edit::Kind::InsertHeader(insert)));
             }
             Some(pb::event::Kind::InboundMessage(message)) => {
-                let names: Vec<_> = message.headers.as_ref().unwrap().fields.iter().map(|one| one.name.clone()).collect();
+                let names: Vec<_> = message
+                    .headers
+                    .as_ref()
+                    .unwrap()
+                    .fields
+                    .iter()
+                    .map(|one| one.name.clone())
+                    .collect();
                 assert_eq!(names, ["X-New", "Subject", "X-One"]);
                 replies.proceed(event.event_id);
             }
@@ -277,31 +379,56 @@ async fn headers_are_a_question_of_their_own_whose_edits_the_message_shows() {
         }
     })
     .await;
-    let mut bound = Bound { may: &["headers:X-*"], ..full(&sink) };
+    let mut bound = Bound {
+        may: &["headers:X-*"],
+        ..full(&sink)
+    };
     bound.events = &["inbound.headers", "inbound.message"];
     let rig = Rig::new(vec![bound]);
     let scope = rig.session();
     let id = with_recipient(&scope).await;
     let content = Growing::new();
     content.finish();
-    let ruling = scope.message(incoming(id, &content), &budget()).finish(&budget()).await;
-    assert_eq!(ruling.ruling.decision, Decision::Proceed, "{:?}", ruling.ruling);
+    let ruling = scope
+        .message(incoming(id, &content), &budget())
+        .finish(&budget())
+        .await;
+    assert_eq!(
+        ruling.ruling.decision,
+        Decision::Proceed,
+        "{:?}",
+        ruling.ruling
+    );
     assert_eq!(ruling.draft.version.unwrap().headers().len(), 3);
 }
 
 fn stored() -> (Message, Arc<dyn Content>) {
     let octets = Bytes::from([HEADER, b"body text"].concat());
-    let section = HeaderParser::new(HeaderLimits::default()).feed(HEADER).unwrap().unwrap();
-    let end = ContentEnd { complete: true, size_bytes: octets.len() as u64, sha256: [1; 32], body_sha256: [2; 32] };
+    let section = HeaderParser::new(HeaderLimits::default())
+        .feed(HEADER)
+        .unwrap()
+        .unwrap();
+    let end = ContentEnd {
+        complete: true,
+        size_bytes: octets.len() as u64,
+        sha256: [1; 32],
+        body_sha256: [2; 32],
+    };
     let message = Message {
         id: MessageId::new(),
         session: None,
         server: "mx".to_owned(),
         origin: Origin::Smtp,
         received_at: SystemTime::now(),
-        client: ClientFacts { helo: "client.test".into(), extended: true, ..ClientFacts::default() },
+        client: ClientFacts {
+            helo: "client.test".into(),
+            extended: true,
+            ..ClientFacts::default()
+        },
         envelope: Envelope::new(ReversePath::parse(b"<a@example.test>", false).unwrap()),
-        recipients: vec![Recipient::new(ForwardPath::parse(b"<b@example.test>", false).unwrap())],
+        recipients: vec![Recipient::new(
+            ForwardPath::parse(b"<b@example.test>", false).unwrap(),
+        )],
         properties: Properties::new(),
         session_properties: Properties::new(),
         version: Version::original(&section, Some(octets.len() as u64)),
@@ -318,14 +445,23 @@ async fn a_stored_message_is_submitted_and_its_delivery_told() {
         _ => {}
     })
     .await;
-    let mut bound = Bound { may: &["body"], reads: &["headers", "body", "sender", "recipients"], ..full(&sink) };
+    let mut bound = Bound {
+        may: &["body"],
+        reads: &["headers", "body", "sender", "recipients"],
+        ..full(&sink)
+    };
     bound.events = &["transport.submit", "delivery.result"];
     let rig = Rig::new(vec![bound]);
     let (message, content) = stored();
     let recipient = message.recipients[0].clone();
     let scope = rig.dispatcher.begin_message(message, content);
     let ruling = scope.submit(&budget(), None, 2).await;
-    assert_eq!(ruling.ruling.decision, Decision::Proceed, "{:?}", ruling.ruling);
+    assert_eq!(
+        ruling.ruling.decision,
+        Decision::Proceed,
+        "{:?}",
+        ruling.ruling
+    );
     assert_eq!(ruling.draft.version.unwrap().body_size(), Some(17));
     assert_eq!(sink.content().0, b"body text");
     scope.tell_delivery_result(DeliveryResult {
@@ -346,7 +482,10 @@ async fn a_stored_message_is_submitted_and_its_delivery_told() {
     });
     drop(scope);
     let is_result = |frame: &Frame| {
-        matches!(frame.event().and_then(|event| event.kind.as_ref()), Some(pb::event::Kind::DeliveryResult(_)))
+        matches!(
+            frame.event().and_then(|event| event.kind.as_ref()),
+            Some(pb::event::Kind::DeliveryResult(_))
+        )
     };
     let frames = sink.until(|frames| frames.iter().any(is_result)).await;
     let scopes: Vec<_> = frames
@@ -360,7 +499,13 @@ async fn a_stored_message_is_submitted_and_its_delivery_told() {
     let submit = frames.iter().find_map(Frame::question).unwrap();
     assert_eq!(submit.attempt, 2);
     let shown = submit.message.as_ref().unwrap();
-    assert_eq!((shown.recipients.len(), shown.headers.as_ref().unwrap().fields.len()), (1, 2));
+    assert_eq!(
+        (
+            shown.recipients.len(),
+            shown.headers.as_ref().unwrap().fields.len()
+        ),
+        (1, 2)
+    );
 }
 
 #[tokio::test]
@@ -372,10 +517,17 @@ async fn a_held_message_is_asked_again_from_its_binding_on() {
     let scope = rig.dispatcher.begin_message(message, content);
     let event = postern_dispatch::event::EventKind::InboundMessage;
     let ruling = scope.redo_inbound(&budget(), event, "binding1", 1).await;
-    assert_eq!(ruling.ruling.decision, Decision::Proceed, "{:?}", ruling.ruling);
+    assert_eq!(
+        ruling.ruling.decision,
+        Decision::Proceed,
+        "{:?}",
+        ruling.ruling
+    );
     assert!(earlier.frames().is_empty());
     let frames = later.frames();
-    let In::Open(open) = &frames[0].kind else { panic!("{frames:#?}") };
+    let In::Open(open) = &frames[0].kind else {
+        panic!("{frames:#?}")
+    };
     assert_eq!(open.scope(), pb::Scope::InboundSession);
     let session = open.snapshot.as_ref().unwrap().session.as_ref().unwrap();
     assert_eq!(session.helo.as_ref().unwrap().name, "client.test");

@@ -4,16 +4,22 @@ use std::time::{Duration, Instant};
 
 use postern_dispatch::fault::FaultKind;
 use postern_dispatch::verdict::{Decision, Ruling};
+use postern_proto::v1 as pb;
 use postern_proto::v1::attach_request::Kind as In;
 use postern_proto::v1::attach_response::Kind as Out;
-use postern_proto::v1 as pb;
 use tokio::net::TcpListener;
 
 use crate::rig::{Bound, Rig, budget, line};
 use crate::sink::{TestSink, agreeable, verdict};
 
 fn fault(ruling: &Ruling) -> FaultKind {
-    assert!(matches!(ruling.decision, Decision::Tempfail(_) | Decision::Disconnect(_)), "{ruling:?}");
+    assert!(
+        matches!(
+            ruling.decision,
+            Decision::Tempfail(_) | Decision::Disconnect(_)
+        ),
+        "{ruling:?}"
+    );
     ruling.failures.first().unwrap().fault.kind
 }
 
@@ -22,12 +28,22 @@ async fn an_absent_sink_is_unreachable_at_once_and_costs_nothing_after_that() {
     let sink = TestSink::start(0, agreeable).await;
     sink.kill();
     let rig = Rig::new(vec![Bound::to(&sink, &["inbound.connect"])]);
-    assert_eq!(fault(&rig.session().connect(&budget()).await), FaultKind::Unreachable);
+    assert_eq!(
+        fault(&rig.session().connect(&budget()).await),
+        FaultKind::Unreachable
+    );
     let began = Instant::now();
     for _ in 0..100 {
-        assert_eq!(fault(&rig.session().connect(&budget()).await), FaultKind::Unreachable);
+        assert_eq!(
+            fault(&rig.session().connect(&budget()).await),
+            FaultKind::Unreachable
+        );
     }
-    assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_millis(100),
+        "{:?}",
+        began.elapsed()
+    );
     assert_eq!(rig.notes.count("down"), 1);
 }
 
@@ -40,23 +56,40 @@ async fn a_port_that_accepts_and_says_nothing_is_given_up_in_time() {
     bound.timeout = Duration::from_millis(100);
     let rig = Rig::new(vec![bound]);
     let began = Instant::now();
-    assert_eq!(fault(&rig.session().connect(&budget()).await), FaultKind::Timeout);
-    assert!(began.elapsed() < Duration::from_millis(350), "{:?}", began.elapsed());
+    assert_eq!(
+        fault(&rig.session().connect(&budget()).await),
+        FaultKind::Timeout
+    );
+    assert!(
+        began.elapsed() < Duration::from_millis(350),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[tokio::test]
 async fn a_replica_that_comes_back_is_used_again() {
     let sink = TestSink::start(0, agreeable).await;
     let rig = Rig::new(vec![Bound::to(&sink, &["inbound.connect"])]);
-    assert_eq!(rig.session().connect(&budget()).await.decision, Decision::Proceed);
+    assert_eq!(
+        rig.session().connect(&budget()).await.decision,
+        Decision::Proceed
+    );
     sink.kill();
     let port = sink.endpoint.rsplit(':').next().unwrap().to_owned();
-    assert_eq!(fault(&rig.session().connect(&budget()).await), FaultKind::Unreachable);
+    assert_eq!(
+        fault(&rig.session().connect(&budget()).await),
+        FaultKind::Unreachable
+    );
     let listener = std::net::TcpListener::bind(format!("127.0.0.1:{port}")).unwrap();
     let back = crate::sink::serve_on(listener, agreeable);
     let began = Instant::now();
     while rig.session().connect(&budget()).await.decision != Decision::Proceed {
-        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", rig.notes.all());
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            rig.notes.all()
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     drop(back);
@@ -78,11 +111,26 @@ async fn a_sink_that_hangs_times_out_is_cancelled_and_its_late_verdict_is_droppe
     let scope = rig.session();
     let began = Instant::now();
     assert_eq!(fault(&scope.connect(&budget()).await), FaultKind::Timeout);
-    assert!(began.elapsed() < Duration::from_millis(330), "{:?}", began.elapsed());
-    sink.until(|frames| frames.iter().any(|frame| matches!(frame.kind, In::Cancel(_)))).await;
+    assert!(
+        began.elapsed() < Duration::from_millis(330),
+        "{:?}",
+        began.elapsed()
+    );
+    sink.until(|frames| {
+        frames
+            .iter()
+            .any(|frame| matches!(frame.kind, In::Cancel(_)))
+    })
+    .await;
     // The same instance serves the next event; the late verdict is not taken for its answer.
-    let helo = postern_dispatch::session::HeloFacts { command: line("EHLO x"), name: "x".into() };
-    assert_eq!(scope.helo(helo, &budget()).await.decision, Decision::Proceed);
+    let helo = postern_dispatch::session::HeloFacts {
+        command: line("EHLO x"),
+        name: "x".into(),
+    };
+    assert_eq!(
+        scope.helo(helo, &budget()).await.decision,
+        Decision::Proceed
+    );
     assert_eq!(rig.notes.count("late"), 1, "{:?}", rig.notes.all());
     assert_eq!(sink.streams(), 1);
 }
@@ -97,7 +145,10 @@ async fn a_stream_that_ends_with_a_question_open_is_a_failure() {
         })
         .await;
         let rig = Rig::new(vec![Bound::to(&sink, &["inbound.connect"])]);
-        assert_eq!(fault(&rig.session().connect(&budget()).await), FaultKind::Unreachable);
+        assert_eq!(
+            fault(&rig.session().connect(&budget()).await),
+            FaultKind::Unreachable
+        );
     }
 }
 
@@ -105,12 +156,18 @@ async fn a_stream_that_ends_with_a_question_open_is_a_failure() {
 async fn a_verdict_without_decision_is_never_consent() {
     let sink = TestSink::start(16, |frame, replies| {
         if let Some(event) = frame.question() {
-            replies.send(Out::Verdict(pb::Verdict { event_id: event.event_id, ..pb::Verdict::default() }));
+            replies.send(Out::Verdict(pb::Verdict {
+                event_id: event.event_id,
+                ..pb::Verdict::default()
+            }));
         }
     })
     .await;
     let rig = Rig::new(vec![Bound::to(&sink, &["inbound.connect"])]);
-    assert_eq!(fault(&rig.session().connect(&budget()).await), FaultKind::Protocol);
+    assert_eq!(
+        fault(&rig.session().connect(&budget()).await),
+        FaultKind::Protocol
+    );
 }
 
 #[tokio::test]
@@ -118,7 +175,11 @@ async fn a_fault_of_the_sink_is_a_fault() {
     let sink = TestSink::start(16, |frame, replies| {
         if let Some(event) = frame.question() {
             let kind = pb::FaultKind::Internal.into();
-            replies.send(Out::Fault(pb::Fault { event_id: event.event_id, kind, detail: "oh\r\n".to_owned() }));
+            replies.send(Out::Fault(pb::Fault {
+                event_id: event.event_id,
+                kind,
+                detail: "oh\r\n".to_owned(),
+            }));
         }
     })
     .await;
@@ -137,7 +198,10 @@ async fn a_verdict_for_an_event_never_asked_ends_the_instance() {
     })
     .await;
     let rig = Rig::new(vec![Bound::to(&sink, &["inbound.connect"])]);
-    assert_eq!(fault(&rig.session().connect(&budget()).await), FaultKind::Protocol);
+    assert_eq!(
+        fault(&rig.session().connect(&budget()).await),
+        FaultKind::Protocol
+    );
     sink.until(|frames| {
         frames.iter().any(|frame| match &frame.kind {
             In::Close(close) => close.reason() == pb::CloseReason::Protocol,
@@ -161,9 +225,20 @@ async fn of_two_verdicts_the_first_stands_and_the_second_ends_the_instance() {
     let rig = Rig::new(vec![Bound::to(&sink, &["inbound.connect", "inbound.helo"])]);
     let scope = rig.session();
     assert_eq!(scope.connect(&budget()).await.decision, Decision::Proceed);
-    sink.until(|frames| frames.iter().any(|frame| matches!(frame.kind, In::Close(_)))).await;
-    let helo = postern_dispatch::session::HeloFacts { command: line("EHLO x"), name: "x".into() };
-    assert_eq!(scope.helo(helo, &budget()).await.decision, Decision::Proceed);
+    sink.until(|frames| {
+        frames
+            .iter()
+            .any(|frame| matches!(frame.kind, In::Close(_)))
+    })
+    .await;
+    let helo = postern_dispatch::session::HeloFacts {
+        command: line("EHLO x"),
+        name: "x".into(),
+    };
+    assert_eq!(
+        scope.helo(helo, &budget()).await.decision,
+        Decision::Proceed
+    );
     let opened: Vec<_> = sink
         .frames()
         .iter()
@@ -204,27 +279,47 @@ async fn another_replica_is_asked_when_one_dies_with_the_question() {
     let rig = Rig::new(vec![bound]);
     rig.connected(2).await;
     for _ in 0..20 {
-        assert_eq!(rig.session().connect(&budget()).await.decision, Decision::Proceed, "{:?}", rig.notes.all());
+        assert_eq!(
+            rig.session().connect(&budget()).await.decision,
+            Decision::Proceed,
+            "{:?}",
+            rig.notes.all()
+        );
     }
     assert!(rig.notes.count("asked-again") > 0, "both replicas are used");
-    let again = good.frames().into_iter().filter_map(|frame| frame.event().map(|event| event.attempt)).max();
+    let again = good
+        .frames()
+        .into_iter()
+        .filter_map(|frame| frame.event().map(|event| event.attempt))
+        .max();
     assert_eq!(again, Some(1));
 }
 
 #[tokio::test]
 async fn a_stream_lost_to_one_question_ejects_nobody() {
     let sink = TestSink::start(1, |frame, replies| match frame.question() {
-        Some(event) if matches!(event.kind, Some(pb::event::Kind::InboundHelo(_))) => replies.hang_up(),
+        Some(event) if matches!(event.kind, Some(pb::event::Kind::InboundHelo(_))) => {
+            replies.hang_up()
+        }
         Some(event) => replies.proceed(event.event_id),
         None => {}
     })
     .await;
     let rig = Rig::new(vec![Bound::to(&sink, &["inbound.connect", "inbound.helo"])]);
-    let helo = postern_dispatch::session::HeloFacts { command: line("EHLO x"), name: "x".into() };
+    let helo = postern_dispatch::session::HeloFacts {
+        command: line("EHLO x"),
+        name: "x".into(),
+    };
     for _ in 0..3 {
         let scope = rig.session();
-        assert_eq!(fault(&scope.helo(helo.clone(), &budget()).await), FaultKind::Unreachable);
-        assert_eq!(rig.session().connect(&budget()).await.decision, Decision::Proceed);
+        assert_eq!(
+            fault(&scope.helo(helo.clone(), &budget()).await),
+            FaultKind::Unreachable
+        );
+        assert_eq!(
+            rig.session().connect(&budget()).await.decision,
+            Decision::Proceed
+        );
     }
     assert_eq!(rig.notes.count("down"), 0, "{:?}", rig.notes.all());
 }

@@ -24,27 +24,50 @@ fn opens(frames: &[Frame]) -> Vec<&pb::Open> {
 }
 
 fn helo() -> HeloFacts {
-    HeloFacts { command: line("EHLO client.test"), name: "client.test".into() }
+    HeloFacts {
+        command: line("EHLO client.test"),
+        name: "client.test".into(),
+    }
 }
 
 #[tokio::test]
 async fn an_instance_opens_with_its_first_event_and_hears_what_changed_after() {
     let sink = TestSink::start(16, agreeable).await;
-    let rig = Rig::new(vec![Bound { reads: &["sender", "recipients"], ..Bound::to(&sink, &["inbound.rcpt", "inbound.data"]) }]);
+    let rig = Rig::new(vec![Bound {
+        reads: &["sender", "recipients"],
+        ..Bound::to(&sink, &["inbound.rcpt", "inbound.data"])
+    }]);
     let scope = rig.session();
     scope.note_helo(helo());
     with_recipient(&scope).await;
     scope.data(line("DATA"), &budget()).await;
     let frames = sink.frames();
-    let [open] = opens(&frames)[..] else { panic!("{frames:#?}") };
+    let [open] = opens(&frames)[..] else {
+        panic!("{frames:#?}")
+    };
     let snapshot = open.snapshot.as_ref().unwrap();
-    assert_eq!(snapshot.session.as_ref().unwrap().helo.as_ref().unwrap().name, "client.test");
+    assert_eq!(
+        snapshot
+            .session
+            .as_ref()
+            .unwrap()
+            .helo
+            .as_ref()
+            .unwrap()
+            .name,
+        "client.test"
+    );
     let transaction = snapshot.transaction.as_ref().unwrap();
-    assert_eq!(transaction.envelope.as_ref().unwrap().reverse_path, "a@example.test");
+    assert_eq!(
+        transaction.envelope.as_ref().unwrap().reverse_path,
+        "a@example.test"
+    );
     assert!(transaction.recipients.is_empty());
     assert_eq!(open.binding.as_ref().unwrap().name, "binding0");
     let events: Vec<_> = frames.iter().filter_map(Frame::event).collect();
-    let [first, second] = events[..] else { panic!("{events:#?}") };
+    let [first, second] = events[..] else {
+        panic!("{events:#?}")
+    };
     assert!(first.transaction.is_none() && first.session.is_none());
     let change = second.transaction.as_ref().unwrap();
     assert_eq!(change.recipients.len(), 1);
@@ -59,12 +82,21 @@ async fn sinks_with_many_instances_on_a_stream_share_a_few_and_one_at_a_time_has
         let rig = Rig::new(vec![Bound::to(&sink, &["inbound.connect"])]);
         let sessions: Vec<_> = (0..20).map(|_| rig.session()).collect();
         let rulings = join_all(sessions.iter().map(|scope| scope.connect(&budget()))).await;
-        assert!(rulings.iter().all(|ruling| ruling.decision == Decision::Proceed), "{:?}", rig.notes.all());
+        assert!(
+            rulings
+                .iter()
+                .all(|ruling| ruling.decision == Decision::Proceed),
+            "{:?}",
+            rig.notes.all()
+        );
         assert_eq!(sink.streams(), at_most);
         drop(sessions);
         if instances == 1 {
             // A stream whose instance has closed serves the next.
-            assert_eq!(rig.session().connect(&budget()).await.decision, Decision::Proceed);
+            assert_eq!(
+                rig.session().connect(&budget()).await.decision,
+                Decision::Proceed
+            );
             assert_eq!(sink.streams(), 20);
         }
     }
@@ -73,38 +105,78 @@ async fn sinks_with_many_instances_on_a_stream_share_a_few_and_one_at_a_time_has
 #[tokio::test]
 async fn idle_instances_give_way_and_open_again_with_the_transaction_replayed() {
     let sink = TestSink::start(1, agreeable).await;
-    let tuning = Tuning { leased_streams: 1, ..Tuning::default() };
+    let tuning = Tuning {
+        leased_streams: 1,
+        ..Tuning::default()
+    };
     let events = &["inbound.mail", "inbound.rcpt", "inbound.data"];
-    let rig = Rig::tuned(vec![Bound { reads: &["sender", "recipients"], ..Bound::to(&sink, events) }], tuning);
+    let rig = Rig::tuned(
+        vec![Bound {
+            reads: &["sender", "recipients"],
+            ..Bound::to(&sink, events)
+        }],
+        tuning,
+    );
     let first = rig.session();
     with_recipient(&first).await;
     let second = rig.session();
-    assert_eq!(second.mail(mail(), &budget()).await.decision, Decision::Proceed);
-    assert_eq!(first.data(line("DATA"), &budget()).await.decision, Decision::Proceed);
+    assert_eq!(
+        second.mail(mail(), &budget()).await.decision,
+        Decision::Proceed
+    );
+    assert_eq!(
+        first.data(line("DATA"), &budget()).await.decision,
+        Decision::Proceed
+    );
     assert_eq!(sink.streams(), 1);
     let frames = sink.frames();
-    let again = opens(&frames).into_iter().find(|open| open.reopened_count == 1).unwrap();
-    assert_eq!(again.snapshot.as_ref().unwrap().transaction.as_ref().unwrap().recipients.len(), 1);
+    let again = opens(&frames)
+        .into_iter()
+        .find(|open| open.reopened_count == 1)
+        .unwrap();
+    assert_eq!(
+        again
+            .snapshot
+            .as_ref()
+            .unwrap()
+            .transaction
+            .as_ref()
+            .unwrap()
+            .recipients
+            .len(),
+        1
+    );
     let last = frames.last().unwrap().instance;
-    let told: Vec<_> =
-        frames.iter().filter(|frame| frame.instance == last).filter_map(Frame::event).map(|event| event.replayed).collect();
+    let told: Vec<_> = frames
+        .iter()
+        .filter(|frame| frame.instance == last)
+        .filter_map(Frame::event)
+        .map(|event| event.replayed)
+        .collect();
     assert_eq!(told, [true, true, false]);
 }
 
 #[tokio::test]
 async fn what_exceeds_the_streams_is_shed() {
     let sink = TestSink::start(1, |_, _| {}).await;
-    let tuning = Tuning { leased_streams: 1, ..Tuning::default() };
+    let tuning = Tuning {
+        leased_streams: 1,
+        ..Tuning::default()
+    };
     let mut bound = Bound::to(&sink, &["inbound.connect"]);
     bound.timeout = Duration::from_millis(300);
     let rig = Rig::tuned(vec![bound], tuning);
     let (first, second) = (rig.session(), rig.session());
     let (one, other) = (budget(), budget());
     let (_, ruling) = tokio::join!(first.connect(&one), async {
-        sink.until(|frames| frames.iter().any(|frame| frame.question().is_some())).await;
+        sink.until(|frames| frames.iter().any(|frame| frame.question().is_some()))
+            .await;
         second.connect(&other).await
     });
-    assert_eq!(ruling.failures.first().unwrap().fault.kind, FaultKind::Overload);
+    assert_eq!(
+        ruling.failures.first().unwrap().fault.kind,
+        FaultKind::Overload
+    );
 }
 
 #[tokio::test]
@@ -114,15 +186,34 @@ async fn one_way_events_come_in_order_and_are_not_waited_for() {
     let rig = Rig::new(vec![Bound::to(&sink, events)]);
     let scope = rig.session();
     with_recipient(&scope).await;
-    let outcome = Outcome { fate: Fate::Accepted, reply: None, decided_by: None, size_bytes: 5 };
+    let outcome = Outcome {
+        fate: Fate::Accepted,
+        reply: None,
+        decided_by: None,
+        size_bytes: 5,
+    };
     scope.tell_outcome(outcome);
     scope.tell_reset(postern_dispatch::session::ResetReason::Command);
-    let end = SessionEnd { reason: DisconnectReason::Quit, received_bytes: 1, sent_bytes: 2 };
+    let end = SessionEnd {
+        reason: DisconnectReason::Quit,
+        received_bytes: 1,
+        sent_bytes: 2,
+    };
     scope.tell_disconnect(end);
     drop(scope);
     // Nothing was connected when they were told.
-    let frames = sink.until(|frames| frames.iter().any(|frame| matches!(frame.kind, In::Close(_)))).await;
-    let told: Vec<_> = frames.iter().filter_map(Frame::event).map(|event| event.kind.clone().unwrap()).collect();
+    let frames = sink
+        .until(|frames| {
+            frames
+                .iter()
+                .any(|frame| matches!(frame.kind, In::Close(_)))
+        })
+        .await;
+    let told: Vec<_> = frames
+        .iter()
+        .filter_map(Frame::event)
+        .map(|event| event.kind.clone().unwrap())
+        .collect();
     assert!(
         matches!(
             told[..],
@@ -134,7 +225,12 @@ async fn one_way_events_come_in_order_and_are_not_waited_for() {
         ),
         "{told:?}"
     );
-    assert!(frames.iter().filter_map(Frame::event).all(|event| event.deadline.is_none()));
+    assert!(
+        frames
+            .iter()
+            .filter_map(Frame::event)
+            .all(|event| event.deadline.is_none())
+    );
 }
 
 #[tokio::test]
@@ -149,8 +245,17 @@ async fn a_sink_that_is_done_is_asked_no_more() {
     let rig = Rig::new(vec![Bound::to(&sink, &["inbound.connect", "inbound.helo"])]);
     let scope = rig.session();
     scope.connect(&budget()).await;
-    assert_eq!(scope.helo(helo(), &budget()).await.decision, Decision::Proceed);
-    assert_eq!(sink.frames().iter().filter(|frame| frame.event().is_some()).count(), 1);
+    assert_eq!(
+        scope.helo(helo(), &budget()).await.decision,
+        Decision::Proceed
+    );
+    assert_eq!(
+        sink.frames()
+            .iter()
+            .filter(|frame| frame.event().is_some())
+            .count(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -166,7 +271,13 @@ async fn settled_is_sent_to_those_who_ask_for_it() {
     let rig = Rig::new(vec![Bound::to(&sink, &["inbound.connect"])]);
     let scope = rig.session();
     scope.connect(&budget()).await;
-    let frames = sink.until(|frames| frames.iter().any(|frame| matches!(frame.kind, In::Settled(_)))).await;
+    let frames = sink
+        .until(|frames| {
+            frames
+                .iter()
+                .any(|frame| matches!(frame.kind, In::Settled(_)))
+        })
+        .await;
     let settled = frames.iter().find_map(|frame| match &frame.kind {
         In::Settled(settled) => Some((settled.event_id, settled.settlement())),
         _ => None,
@@ -189,18 +300,27 @@ async fn draining_waits_for_open_questions() {
     let scope = rig.session();
     let budget = budget();
     let (ruling, ()) = tokio::join!(scope.connect(&budget), async {
-        sink.until(|frames| frames.iter().any(|frame| frame.question().is_some())).await;
-        rig.dispatcher.drain(Instant::now() + Duration::from_secs(5)).await;
+        sink.until(|frames| frames.iter().any(|frame| frame.question().is_some()))
+            .await;
+        rig.dispatcher
+            .drain(Instant::now() + Duration::from_secs(5))
+            .await;
     });
     assert_eq!(ruling.decision, Decision::Proceed);
     let ruling = rig.session().connect(&budget).await;
-    assert_eq!(ruling.failures.first().unwrap().fault.kind, FaultKind::Unreachable);
+    assert_eq!(
+        ruling.failures.first().unwrap().fault.kind,
+        FaultKind::Unreachable
+    );
 }
 
 #[tokio::test]
 async fn long_lists_of_recipients_are_paged() {
     let sink = TestSink::start(16, agreeable).await;
-    let rig = Rig::new(vec![Bound { reads: &["recipients"], ..Bound::to(&sink, &["inbound.data"]) }]);
+    let rig = Rig::new(vec![Bound {
+        reads: &["recipients"],
+        ..Bound::to(&sink, &["inbound.data"])
+    }]);
     let scope = rig.session();
     scope.mail(mail(), &budget()).await;
     scope.note_mail();
@@ -210,7 +330,10 @@ async fn long_lists_of_recipients_are_paged() {
         scope.rcpt(rcpt, &budget()).await;
         scope.note_rcpt(id, true);
     }
-    assert_eq!(scope.data(line("DATA"), &budget()).await.decision, Decision::Proceed);
+    assert_eq!(
+        scope.data(line("DATA"), &budget()).await.decision,
+        Decision::Proceed
+    );
     let frames = sink.frames();
     let paged: usize = frames
         .iter()
@@ -219,6 +342,14 @@ async fn long_lists_of_recipients_are_paged() {
             _ => None,
         })
         .sum();
-    let rest = opens(&frames)[0].snapshot.as_ref().unwrap().transaction.as_ref().unwrap().recipients.len();
+    let rest = opens(&frames)[0]
+        .snapshot
+        .as_ref()
+        .unwrap()
+        .transaction
+        .as_ref()
+        .unwrap()
+        .recipients
+        .len();
     assert_eq!((paged, rest), (2000, 500));
 }

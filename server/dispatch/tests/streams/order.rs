@@ -20,11 +20,16 @@ struct Barrier {
 
 impl Barrier {
     fn of(size: usize) -> Self {
-        Self { size, waiting: Arc::new(Mutex::new(Vec::new())) }
+        Self {
+            size,
+            waiting: Arc::new(Mutex::new(Vec::new())),
+        }
     }
 
     fn hear(&self, frame: &Frame, replies: &Replies) {
-        let Some(event) = frame.question() else { return };
+        let Some(event) = frame.question() else {
+            return;
+        };
         let mut waiting = self.waiting.lock();
         waiting.push((replies.keep(), event.event_id));
         if waiting.len() == self.size {
@@ -43,10 +48,18 @@ async fn five_bindings_of_equal_standing_are_all_asked_before_any_answers() {
         let barrier = barrier.clone();
         sinks.push(TestSink::start(16, move |frame, replies| barrier.hear(frame, replies)).await);
     }
-    let rig = Rig::new(sinks.iter().map(|sink| Bound::to(sink, &["inbound.mail"])).collect());
+    let rig = Rig::new(
+        sinks
+            .iter()
+            .map(|sink| Bound::to(sink, &["inbound.mail"]))
+            .collect(),
+    );
     let scope = rig.session();
     // Had one been asked only after another's answer, the barrier would never open.
-    assert_eq!(scope.mail(mail(), &budget()).await.decision, Decision::Proceed);
+    assert_eq!(
+        scope.mail(mail(), &budget()).await.decision,
+        Decision::Proceed
+    );
     assert_eq!(rig.notes.count("answered"), 5);
 }
 
@@ -56,14 +69,20 @@ async fn a_binding_that_reads_what_another_may_change_waits_for_it_and_sees_the_
     let note = |name: &'static str| {
         let asked = Arc::clone(&asked);
         move |frame: &Frame, replies: &Replies| {
-            let Some(event) = frame.question() else { return };
-            let Some(pb::event::Kind::InboundMail(mail)) = &event.kind else { return };
+            let Some(event) = frame.question() else {
+                return;
+            };
+            let Some(pb::event::Kind::InboundMail(mail)) = &event.kind else {
+                return;
+            };
             let sender = mail.envelope.as_ref().unwrap().reverse_path.clone();
             asked.lock().push((name, sender));
             let mut verdict =
                 crate::sink::verdict(event.event_id, pb::decision::Kind::Proceed(pb::Proceed {}));
             if name == "first" {
-                let set = pb::edit::Kind::SetSender(pb::SetSender { reverse_path: "new@example.test".into() });
+                let set = pb::edit::Kind::SetSender(pb::SetSender {
+                    reverse_path: "new@example.test".into(),
+                });
                 verdict.edits.push(pb::Edit { kind: Some(set) });
             }
             replies.send(postern_proto::v1::attach_response::Kind::Verdict(verdict));
@@ -72,15 +91,30 @@ async fn a_binding_that_reads_what_another_may_change_waits_for_it_and_sees_the_
     let first = TestSink::start(16, note("first")).await;
     let second = TestSink::start(16, note("second")).await;
     let rig = Rig::new(vec![
-        Bound { may: &["sender"], ..Bound::to(&first, &["inbound.mail"]) },
-        Bound { reads: &["sender"], ..Bound::to(&second, &["inbound.mail"]) },
+        Bound {
+            may: &["sender"],
+            ..Bound::to(&first, &["inbound.mail"])
+        },
+        Bound {
+            reads: &["sender"],
+            ..Bound::to(&second, &["inbound.mail"])
+        },
     ]);
     let scope = rig.session();
     let ruling = scope.mail(mail(), &budget()).await;
     assert_eq!(ruling.decision, Decision::Proceed, "{ruling:?}");
     let asked = asked.lock().clone();
-    assert_eq!(asked, [("first", "a@example.test".into()), ("second", "new@example.test".into())]);
-    assert_eq!(scope.envelope().unwrap().sender.to_string(), "<new@example.test>");
+    assert_eq!(
+        asked,
+        [
+            ("first", "a@example.test".into()),
+            ("second", "new@example.test".into())
+        ]
+    );
+    assert_eq!(
+        scope.envelope().unwrap().sender.to_string(),
+        "<new@example.test>"
+    );
 }
 
 #[tokio::test]
@@ -88,17 +122,33 @@ async fn a_pipelined_group_of_recipients_is_sent_before_any_answer_and_sees_itse
     let barrier = Barrier::of(3);
     let at = barrier.clone();
     let sink = TestSink::start(16, move |frame, replies| at.hear(frame, replies)).await;
-    let rig = Rig::new(vec![Bound { reads: &["recipients"], ..Bound::to(&sink, &["inbound.rcpt"]) }]);
+    let rig = Rig::new(vec![Bound {
+        reads: &["recipients"],
+        ..Bound::to(&sink, &["inbound.rcpt"])
+    }]);
     let scope = rig.session();
     scope.mail(mail(), &budget()).await;
     scope.note_mail();
-    let group: Vec<_> = ["b@x.test", "c@x.test", "d@x.test"].into_iter().map(rcpt).collect();
+    let group: Vec<_> = ["b@x.test", "c@x.test", "d@x.test"]
+        .into_iter()
+        .map(rcpt)
+        .collect();
     let ids: Vec<_> = group.iter().map(|one| one.recipient.id).collect();
-    let asking: Vec<_> = group.into_iter().map(|one| scope.rcpt(one, &budget())).collect();
+    let asking: Vec<_> = group
+        .into_iter()
+        .map(|one| scope.rcpt(one, &budget()))
+        .collect();
     let rulings = join_all(asking).await;
-    assert!(rulings.iter().all(|ruling| ruling.decision == Decision::Proceed), "{rulings:?}");
+    assert!(
+        rulings
+            .iter()
+            .all(|ruling| ruling.decision == Decision::Proceed),
+        "{rulings:?}"
+    );
     for frame in sink.frames() {
-        if let Some(pb::event::Kind::InboundRcpt(rcpt)) = frame.event().and_then(|event| event.kind.clone()) {
+        if let Some(pb::event::Kind::InboundRcpt(rcpt)) =
+            frame.event().and_then(|event| event.kind.clone())
+        {
             assert_eq!(rcpt.pending.len(), 2);
         }
     }
@@ -126,7 +176,13 @@ async fn a_refusal_cancels_those_behind_it_and_the_first_in_order_decides() {
     let ruling = rig.session().connect(&budget()).await;
     assert!(matches!(ruling.decision, Decision::Reject(_)));
     assert_eq!(&*ruling.by.unwrap().binding, "binding0");
-    let frames = silent.until(|frames| frames.iter().any(|frame| matches!(frame.kind, In::Cancel(_)))).await;
+    let frames = silent
+        .until(|frames| {
+            frames
+                .iter()
+                .any(|frame| matches!(frame.kind, In::Cancel(_)))
+        })
+        .await;
     let reasons: Vec<_> = frames
         .iter()
         .filter_map(|frame| match &frame.kind {
@@ -171,12 +227,16 @@ async fn progress_extends_the_time_of_a_question() {
     let rig = Rig::new(vec![bound]);
     let scope = rig.session();
     let asking = tokio::spawn(scope.connect(&budget()));
-    sink.until(|frames| frames.iter().any(|frame| frame.question().is_some())).await;
+    sink.until(|frames| frames.iter().any(|frame| frame.question().is_some()))
+        .await;
     let (replies, event_id) = held.lock().take().unwrap();
     for _ in 0..4 {
         // Together longer than the time-out, each far shorter.
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-        let progress = pb::Progress { event_id, activity: String::new() };
+        let progress = pb::Progress {
+            event_id,
+            activity: String::new(),
+        };
         replies.send(postern_proto::v1::attach_response::Kind::Progress(progress));
     }
     replies.proceed(event_id);

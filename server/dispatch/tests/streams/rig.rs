@@ -15,7 +15,9 @@ use postern_dispatch::exchange::IncomingMessage;
 use postern_dispatch::inbound::InboundScope;
 use postern_dispatch::observer::{Observer, Record, What};
 use postern_dispatch::plan::{BindingSpec, BodyDepth, Plan, PlanSpec, SinkSpec, Timeouts};
-use postern_dispatch::session::{CommandLine, MailFacts, Protocol, RcptFacts, ReverseName, SessionInfo};
+use postern_dispatch::session::{
+    CommandLine, MailFacts, Protocol, RcptFacts, ReverseName, SessionInfo,
+};
 use postern_dispatch::settings::Tuning;
 use postern_message::{Envelope, HeaderLimits, HeaderParser, MessageId, Recipient, SessionId};
 use postern_smtp::address::{ForwardPath, ReversePath};
@@ -36,7 +38,10 @@ impl Notes {
     }
 
     pub fn count(&self, word: &str) -> usize {
-        self.all().iter().filter(|note| note.starts_with(word)).count()
+        self.all()
+            .iter()
+            .filter(|note| note.starts_with(word))
+            .count()
     }
 }
 
@@ -95,8 +100,15 @@ impl Rig {
     }
 
     pub fn tuned(bound: Vec<Bound<'_>>, tuning: Tuning) -> Self {
-        let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        let mut spec = PlanSpec { servers: vec!["mx".to_owned()], ..PlanSpec::default() };
+        let words = |list: &[&str]| {
+            list.iter()
+                .map(|word| (*word).to_owned())
+                .collect::<Vec<_>>()
+        };
+        let mut spec = PlanSpec {
+            servers: vec!["mx".to_owned()],
+            ..PlanSpec::default()
+        };
         for (number, one) in bound.into_iter().enumerate() {
             spec.sinks.push(SinkSpec {
                 name: format!("sink{number}"),
@@ -174,7 +186,12 @@ pub fn mail() -> MailFacts {
 
 pub fn rcpt(address: &str) -> RcptFacts {
     let path = ForwardPath::parse(format!("<{address}>").as_bytes(), false).unwrap();
-    RcptFacts { recipient: Recipient::new(path), local_domain: true, command: line("RCPT"), parameters: Vec::new() }
+    RcptFacts {
+        recipient: Recipient::new(path),
+        local_domain: true,
+        command: line("RCPT"),
+        parameters: Vec::new(),
+    }
 }
 
 /// A session with a transaction that has one recipient.
@@ -218,7 +235,12 @@ impl Growing {
 
     pub fn finish(&self) {
         let size_bytes = self.octets.lock().len() as u64;
-        *self.end.lock() = Some(ContentEnd { complete: true, size_bytes, sha256: [1; 32], body_sha256: [2; 32] });
+        *self.end.lock() = Some(ContentEnd {
+            complete: true,
+            size_bytes,
+            sha256: [1; 32],
+            body_sha256: [2; 32],
+        });
         self.changed.notify_waiters();
     }
 }
@@ -256,7 +278,14 @@ impl Content for Growing {
 }
 
 pub fn incoming(message_id: MessageId, content: &Arc<Growing>) -> IncomingMessage {
-    let headers = HeaderParser::new(HeaderLimits::default()).feed(HEADER).unwrap().unwrap();
+    let headers = HeaderParser::new(HeaderLimits::default())
+        .feed(HEADER)
+        .unwrap()
+        .unwrap();
     let content: Arc<dyn Content> = content.clone();
-    IncomingMessage { message_id, headers, content }
+    IncomingMessage {
+        message_id,
+        headers,
+        content,
+    }
 }

@@ -8,7 +8,9 @@ use parking_lot::Mutex;
 use postern_proto::v1::attach_request::Kind as In;
 use postern_proto::v1::attach_response::Kind as Out;
 use postern_proto::v1::event_sink_server::{EventSink, EventSinkServer};
-use postern_proto::v1::{self as pb, AttachRequest, AttachResponse, DescribeRequest, DescribeResponse};
+use postern_proto::v1::{
+    self as pb, AttachRequest, AttachResponse, DescribeRequest, DescribeResponse,
+};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
@@ -53,7 +55,12 @@ impl Replies {
     }
 
     pub fn send(&self, kind: Out) {
-        self.out.try_send(Ok(AttachResponse { instance_id: self.instance, kind: Some(kind) })).unwrap();
+        self.out
+            .try_send(Ok(AttachResponse {
+                instance_id: self.instance,
+                kind: Some(kind),
+            }))
+            .unwrap();
     }
 
     pub fn verdict(&self, event_id: u64, kind: pb::decision::Kind) {
@@ -65,7 +72,10 @@ impl Replies {
     }
 
     pub fn reject(&self, event_id: u64) {
-        self.verdict(event_id, pb::decision::Kind::Reject(pb::Reject { reply: None }));
+        self.verdict(
+            event_id,
+            pb::decision::Kind::Reject(pb::Reject { reply: None }),
+        );
     }
 
     /// Ends the stream without a word.
@@ -75,17 +85,29 @@ impl Replies {
 
     /// Replies for another instance of the stream.
     pub fn keep_for(&self, instance: u64) -> Self {
-        Self { instance, ..self.keep() }
+        Self {
+            instance,
+            ..self.keep()
+        }
     }
 
     /// The same replies, for later.
     pub fn keep(&self) -> Self {
-        Self { out: self.out.clone(), instance: self.instance, hang_up: Arc::clone(&self.hang_up), deaf: Arc::clone(&self.deaf) }
+        Self {
+            out: self.out.clone(),
+            instance: self.instance,
+            hang_up: Arc::clone(&self.hang_up),
+            deaf: Arc::clone(&self.deaf),
+        }
     }
 }
 
 pub fn verdict(event_id: u64, kind: pb::decision::Kind) -> pb::Verdict {
-    pb::Verdict { event_id, decision: Some(pb::Decision { kind: Some(kind) }), ..pb::Verdict::default() }
+    pb::Verdict {
+        event_id,
+        decision: Some(pb::Decision { kind: Some(kind) }),
+        ..pb::Verdict::default()
+    }
 }
 
 /// A behaviour that has no objection to anything.
@@ -122,19 +144,27 @@ impl Server {
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(async move {
                 listener.set_nonblocking(true).unwrap();
                 let incoming = TcpListenerStream::new(TcpListener::from_std(listener).unwrap());
                 let service = EventSinkServer::new(Service(inner));
-                let serving = tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming);
+                let serving = tonic::transport::Server::builder()
+                    .add_service(service)
+                    .serve_with_incoming(incoming);
                 tokio::select! {
                     served = serving => served.unwrap(),
                     () = stopped.notified() => {}
                 }
             });
         });
-        Self { stop, thread: Mutex::new(Some(thread)) }
+        Self {
+            stop,
+            thread: Mutex::new(Some(thread)),
+        }
     }
 
     fn kill(&self) {
@@ -184,7 +214,11 @@ impl TestSink {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let server = Server::start(listener, Arc::clone(&inner));
-        Self { inner, endpoint, server: Arc::new(server) }
+        Self {
+            inner,
+            endpoint,
+            server: Arc::new(server),
+        }
     }
 
     /// Stops the server and drops its connections.
@@ -244,7 +278,10 @@ pub fn serve_on(
 ) -> Server {
     let inner = Arc::new(Inner {
         behaviour: Box::new(behaviour),
-        describe: DescribeResponse { protocol_version: 1, ..DescribeResponse::default() },
+        describe: DescribeResponse {
+            protocol_version: 1,
+            ..DescribeResponse::default()
+        },
         streams: AtomicUsize::new(0),
         frames: Mutex::new(Vec::new()),
         came: Notify::new(),
@@ -256,11 +293,17 @@ pub fn serve_on(
 impl EventSink for Service {
     type AttachStream = ReceiverStream<Result<AttachResponse, Status>>;
 
-    async fn describe(&self, _: Request<DescribeRequest>) -> Result<Response<DescribeResponse>, Status> {
+    async fn describe(
+        &self,
+        _: Request<DescribeRequest>,
+    ) -> Result<Response<DescribeResponse>, Status> {
         Ok(Response::new(self.0.describe.clone()))
     }
 
-    async fn attach(&self, request: Request<Streaming<AttachRequest>>) -> Result<Response<Self::AttachStream>, Status> {
+    async fn attach(
+        &self,
+        request: Request<Streaming<AttachRequest>>,
+    ) -> Result<Response<Self::AttachStream>, Status> {
         let mut frames = request.into_inner();
         // As servers in other languages do: no response headers before the gateway has spoken.
         let first = frames.message().await?;
@@ -289,9 +332,21 @@ fn serve(
     Box::pin(async move {
         let deaf = Arc::new(AtomicBool::new(false));
         let mut next = first;
-        while let Some(AttachRequest { instance_id, kind: Some(kind) }) = next {
-            let frame = Frame { instance: instance_id, kind };
-            let replies = Replies { out: out.clone(), instance: instance_id, hang_up: Arc::clone(&hang_up), deaf: Arc::clone(&deaf) };
+        while let Some(AttachRequest {
+            instance_id,
+            kind: Some(kind),
+        }) = next
+        {
+            let frame = Frame {
+                instance: instance_id,
+                kind,
+            };
+            let replies = Replies {
+                out: out.clone(),
+                instance: instance_id,
+                hang_up: Arc::clone(&hang_up),
+                deaf: Arc::clone(&deaf),
+            };
             (inner.behaviour)(&frame, &replies);
             // A test that has seen a frame may count on what the behaviour did about it.
             inner.frames.lock().push(frame);

@@ -19,7 +19,10 @@ pub(crate) struct QuickstartArgs {
 }
 
 pub(crate) fn run(args: &QuickstartArgs) -> Exit {
-    let wishes = Wishes { once: args.once, keep: args.keep.clone() };
+    let wishes = Wishes {
+        once: args.once,
+        keep: args.keep.clone(),
+    };
     match quickstart::run(&wishes) {
         Ok(()) => Exit::Ok,
         Err(error) => {

@@ -39,10 +39,13 @@ impl Setup {
     pub(crate) fn prepare(keep: Option<&Path>) -> Result<Self, QuickstartError> {
         let folder = folder(keep)?;
         let start = |program: &str, log: &str| {
-            SinkProcess::start(program, &folder.path().join(log)).map_err(io_error("starting a sink"))
+            SinkProcess::start(program, &folder.path().join(log))
+                .map_err(io_error("starting a sink"))
         };
-        let (stamp, disclaimer) =
-            (start("postern-stamp", "stamp.log")?, start("postern-disclaimer", "disclaimer.log")?);
+        let (stamp, disclaimer) = (
+            start("postern-stamp", "stamp.log")?,
+            start("postern-disclaimer", "disclaimer.log")?,
+        );
         let setup = Self {
             stamp,
             disclaimer,
@@ -142,8 +145,12 @@ text = "Nur für den Empfänger bestimmt – for the addressee only."
 
 fn folder(keep: Option<&Path>) -> Result<Folder, QuickstartError> {
     let Some(path) = keep else {
-        let folder = tempfile::Builder::new().prefix("postern-quickstart-").tempdir();
-        return Ok(Folder::Temporary(folder.map_err(io_error("making a temporary folder"))?));
+        let folder = tempfile::Builder::new()
+            .prefix("postern-quickstart-")
+            .tempdir();
+        return Ok(Folder::Temporary(
+            folder.map_err(io_error("making a temporary folder"))?,
+        ));
     };
     fs::create_dir_all(path).map_err(io_error("making the folder"))?;
     let mut entries = fs::read_dir(path).map_err(io_error("reading the folder"))?;

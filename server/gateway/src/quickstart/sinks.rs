@@ -60,7 +60,9 @@ pub(crate) fn free_address() -> io::Result<SocketAddr> {
 }
 
 fn find(program: &str) -> Option<PathBuf> {
-    let beside = env::current_exe().ok().and_then(|own| Some(own.parent()?.to_path_buf()));
+    let beside = env::current_exe()
+        .ok()
+        .and_then(|own| Some(own.parent()?.to_path_buf()));
     let path = env::var_os("PATH").unwrap_or_default();
     beside
         .into_iter()

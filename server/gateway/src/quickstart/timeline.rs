@@ -30,7 +30,10 @@ impl Timeline {
     /// Begins at time zero. The printer ends when the last clone of the timeline is gone.
     pub(crate) fn start() -> (Self, Printer) {
         let (lines, waiting) = sync_channel(LINES_MAX);
-        let timeline = Self { started: Instant::now(), lines };
+        let timeline = Self {
+            started: Instant::now(),
+            lines,
+        };
         (timeline, Printer(thread::spawn(move || print(&waiting))))
     }
 
@@ -73,7 +76,11 @@ fn print(lines: &Receiver<String>) {
     let mut out = io::stdout();
     for line in lines {
         // Nobody reads any more: keep the channel empty all the same.
-        if out.write_all(line.as_bytes()).and_then(|()| out.flush()).is_err() {
+        if out
+            .write_all(line.as_bytes())
+            .and_then(|()| out.flush())
+            .is_err()
+        {
             continue;
         }
     }
@@ -100,8 +107,19 @@ fn line(record: &Record<'_>) -> Option<String> {
     let mut text = match &record.what {
         What::Asked { .. } | What::Ruled { .. } => return None,
         What::Told => "told".to_owned(),
-        What::Answered { elapsed, decision, reply, edits, explanation, .. } => {
-            let mut text = format!("{}, {:.1} ms", decision.name(), elapsed.as_secs_f64() * 1000.0);
+        What::Answered {
+            elapsed,
+            decision,
+            reply,
+            edits,
+            explanation,
+            ..
+        } => {
+            let mut text = format!(
+                "{}, {:.1} ms",
+                decision.name(),
+                elapsed.as_secs_f64() * 1000.0
+            );
             append_reply(&mut text, *reply);
             if !explanation.is_empty() {
                 text.push_str(&format!(" ({explanation})"));
@@ -112,13 +130,18 @@ fn line(record: &Record<'_>) -> Option<String> {
             text
         }
         What::Failed { elapsed, fault } => {
-            format!("FAILED after {:.1} ms: {fault}", elapsed.as_secs_f64() * 1000.0)
+            format!(
+                "FAILED after {:.1} ms: {fault}",
+                elapsed.as_secs_f64() * 1000.0
+            )
         }
         What::Skipped { why } => format!("does not fire: {why}"),
         What::NotReached { because } => format!("not reached because of {because}"),
         What::Late => "answered too late".to_owned(),
         What::Dropped { count } => format!("{count} one-way events lost"),
-        What::ReplicaUp { .. } | What::ReplicaDown { .. } | What::AsksForMore { .. } => return about_replica(record),
+        What::ReplicaUp { .. } | What::ReplicaDown { .. } | What::AsksForMore { .. } => {
+            return about_replica(record);
+        }
     };
     let name = event.to_string();
     text.insert_str(0, &format!("   {name:<19} {:<10} ", record.binding));
@@ -132,9 +155,15 @@ fn line(record: &Record<'_>) -> Option<String> {
 fn about_replica(record: &Record<'_>) -> Option<String> {
     let (sink, replica) = (record.sink, record.replica);
     match &record.what {
-        What::ReplicaUp { description } => Some(format!("   sink {sink} at {replica}: {description}")),
-        What::ReplicaDown { fault, .. } => Some(format!("   sink {sink} at {replica} is down: {fault}")),
-        What::AsksForMore { what } => Some(format!("   sink {sink} asks for {what} and does not get it")),
+        What::ReplicaUp { description } => {
+            Some(format!("   sink {sink} at {replica}: {description}"))
+        }
+        What::ReplicaDown { fault, .. } => {
+            Some(format!("   sink {sink} at {replica} is down: {fault}"))
+        }
+        What::AsksForMore { what } => Some(format!(
+            "   sink {sink} asks for {what} and does not get it"
+        )),
         _ => None,
     }
 }
@@ -155,19 +184,34 @@ fn describe(edit: &Edit) -> String {
                 HeaderPlace::Last => "at the end",
                 HeaderPlace::Before(_) | HeaderPlace::After(_) => "in between",
             };
-            format!("+ {}: {}  ({place})", text(name.as_bytes()), text(value.as_bytes()))
+            format!(
+                "+ {}: {}  ({place})",
+                text(name.as_bytes()),
+                text(value.as_bytes())
+            )
         }
-        Edit::ReplaceHeader { id, value, .. } => format!("~ header field {}: {}", id.0, text(value.as_bytes())),
+        Edit::ReplaceHeader { id, value, .. } => {
+            format!("~ header field {}: {}", id.0, text(value.as_bytes()))
+        }
         Edit::RemoveHeader { id } => format!("- header field {}", id.0),
-        Edit::SpliceBody { offset, remove, insert } => {
-            format!("~ body at {offset}: {remove} octets out, {} in", insert.len())
+        Edit::SpliceBody {
+            offset,
+            remove,
+            insert,
+        } => {
+            format!(
+                "~ body at {offset}: {remove} octets out, {} in",
+                insert.len()
+            )
         }
         Edit::ReplaceBody { body } => format!("~ body: another one of {} octets", body.len()),
         Edit::SetSender { sender } => format!("~ sender: {sender}"),
         Edit::AddRecipient(recipient) => format!("+ recipient {}", recipient.address),
         Edit::RemoveRecipient { .. } => "- a recipient".to_owned(),
         Edit::RewriteRecipient { address, .. } => format!("~ a recipient: {address}"),
-        Edit::ReplaceRecipients { recipients } => format!("~ recipients: {} others", recipients.len()),
+        Edit::ReplaceRecipients { recipients } => {
+            format!("~ recipients: {} others", recipients.len())
+        }
         Edit::SetProperty { key, value, .. } => match value {
             Some(value) => format!("~ property {key} = {value:?}"),
             None => format!("- property {key}"),
