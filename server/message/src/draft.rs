@@ -1,5 +1,6 @@
 //! What edits act on: envelope, recipients, properties and content together.
 
+use std::cell::LazyCell;
 use std::collections::{HashMap, HashSet};
 
 use postern_smtp::address::{DomainOrLiteral, ForwardPath};
@@ -105,6 +106,16 @@ impl Draft {
         edits: &[Edit],
         limits: &EditLimits,
     ) -> Result<(), EditError> {
+        if !edits
+            .iter()
+            .any(|edit| matches!(edit, Edit::SetProperty { .. }))
+        {
+            return Ok(());
+        }
+        let recipients = self.recipients.iter_mut();
+        let mut of_recipient: HashMap<_, _> = recipients
+            .map(|recipient| (recipient.id, &mut recipient.properties))
+            .collect();
         for edit in edits {
             let Edit::SetProperty { scope, key, value } = edit else {
                 continue;
@@ -112,13 +123,9 @@ impl Draft {
             let bag = match scope {
                 PropertyScope::Session => &mut self.session_properties,
                 PropertyScope::Message => &mut self.properties,
-                PropertyScope::Recipient(id) => {
-                    let mut all = self.recipients.iter_mut();
-                    let found = all.find(|recipient| recipient.id == *id);
-                    &mut found
-                        .ok_or(EditError::UnknownRecipient { id: *id })?
-                        .properties
-                }
+                PropertyScope::Recipient(id) => of_recipient
+                    .get_mut(id)
+                    .ok_or(EditError::UnknownRecipient { id: *id })?,
             };
             set(bag, namespace, key, value.as_ref(), limits)?;
         }
@@ -155,12 +162,15 @@ impl<'a> RecipientEdits<'a> {
             added: Vec::new(),
             replaced: false,
         };
+        let by_id = LazyCell::new(|| seen.recipients.iter().map(|r| (r.id, r)).collect());
         let mut others = false;
         for edit in edits {
             match edit {
                 Edit::AddRecipient(new) => this.added.push(new),
-                Edit::RemoveRecipient { id } => this.change(seen, *id, None)?,
-                Edit::RewriteRecipient { id, address } => this.change(seen, *id, Some(address))?,
+                Edit::RemoveRecipient { id } => this.change(&by_id, *id, None)?,
+                Edit::RewriteRecipient { id, address } => {
+                    this.change(&by_id, *id, Some(address))?
+                }
                 Edit::ReplaceRecipients { recipients } => {
                     if std::mem::replace(&mut this.replaced, true) || others {
                         return Err(EditError::ListTwice);
@@ -185,12 +195,11 @@ impl<'a> RecipientEdits<'a> {
 
     fn change(
         &mut self,
-        seen: &Draft,
+        seen: &HashMap<RecipientId, &Recipient>,
         id: RecipientId,
         address: Option<&'a ForwardPath>,
     ) -> Result<(), EditError> {
-        let found = seen.recipients.iter().find(|recipient| recipient.id == id);
-        match found {
+        match seen.get(&id) {
             None => Err(EditError::UnknownRecipient { id }),
             Some(recipient) if recipient.state.is_done() => Err(EditError::RecipientDone { id }),
             Some(_) if self.changes.insert(id, address).is_some() => {

@@ -176,3 +176,22 @@ fn recipients_have_a_limit() {
         })
     ));
 }
+
+#[test]
+fn as_many_edits_as_there_may_be_find_their_recipients() {
+    let addresses: Vec<_> = (0..10_000).map(|n| format!("r{n}@x.test")).collect();
+    let draft = draft(&addresses.iter().map(String::as_str).collect::<Vec<_>>());
+    let rewrites = draft.recipients.iter().rev().take(5000);
+    let marks = draft.recipients.iter().rev().skip(5000);
+    let edits: Vec<_> = rewrites
+        .map(|found| Edit::RemoveRecipient { id: found.id })
+        .chain(marks.map(|found| Edit::SetProperty {
+            scope: PropertyScope::Recipient(found.id),
+            key: "k".to_owned(),
+            value: Some(Value::Bool(true)),
+        }))
+        .collect();
+    let next = apply(&draft, &edits).unwrap();
+    assert_eq!(next.recipients.len(), 5000);
+    assert!(next.recipients.iter().all(|r| r.properties.len() == 1));
+}
