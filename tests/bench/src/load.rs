@@ -11,20 +11,22 @@ use hdrhistogram::Histogram;
 
 /// What one cell of the table sends.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Shape {
+pub struct Shape {
     /// Octets of content, headers included.
-    pub(crate) size_bytes: usize,
+    pub size_bytes: usize,
     /// Sessions open at the same time.
-    pub(crate) sessions: usize,
+    pub sessions: usize,
     /// Recipients of each message.
-    pub(crate) recipients: usize,
+    pub recipients: usize,
     /// How many messages altogether.
-    pub(crate) messages: u64,
+    pub messages: u64,
+    /// From the start of a session's message to that of its next; zero: as fast as it goes.
+    pub pace: Duration,
 }
 
 impl Shape {
     /// `4 KiB × 20`, as the table heads its rows.
-    pub(crate) fn title(&self) -> String {
+    pub fn title(&self) -> String {
         let size = if self.size_bytes >= 1 << 20 {
             format!("{} MiB", self.size_bytes >> 20)
         } else {
@@ -40,20 +42,20 @@ impl Shape {
 
 /// What came of a run of the load.
 #[derive(Debug)]
-pub(crate) struct LoadReport {
+pub struct LoadReport {
     /// From the first connection to the last final reply.
-    pub(crate) elapsed: Duration,
+    pub elapsed: Duration,
     /// Microseconds between the final dot and its reply.
-    pub(crate) final_reply_us: Histogram<u64>,
+    pub final_reply_us: Histogram<u64>,
     /// Messages that were answered with 250.
-    pub(crate) accepted: u64,
+    pub accepted: u64,
 }
 
 /// Sends `shape.messages` messages to `to`.
 ///
 /// # Errors
 /// The first socket error, or a reply that is not the one expected, with the reply.
-pub(crate) fn run(to: SocketAddr, shape: Shape) -> io::Result<LoadReport> {
+pub fn run(to: SocketAddr, shape: Shape) -> io::Result<LoadReport> {
     let content = content(shape.size_bytes);
     let left = AtomicU64::new(shape.messages);
     let started = Instant::now();
@@ -93,18 +95,43 @@ fn worker(
     left: &AtomicU64,
 ) -> io::Result<Histogram<u64>> {
     let mut times = new_histogram()?;
+    let letter = Letter {
+        sender: "sender@example.test",
+        recipients: shape.recipients,
+        content,
+        answer: "250",
+    };
     while left
         .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
         .is_ok()
     {
-        let waited = one_message(to, shape.recipients, content)?;
+        let begun = Instant::now();
+        let waited = send(to, letter)?;
         let us = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
         times.record(us.max(1)).map_err(io::Error::other)?;
+        thread::sleep(shape.pace.saturating_sub(begun.elapsed()));
     }
     Ok(times)
 }
 
-fn one_message(to: SocketAddr, recipients: usize, content: &[u8]) -> io::Result<Duration> {
+/// One message and the reply that is due.
+#[derive(Clone, Copy, Debug)]
+pub struct Letter<'a> {
+    /// The address after MAIL FROM.
+    pub sender: &'a str,
+    /// How many recipients, all at `bench.test`.
+    pub recipients: usize,
+    /// What follows DATA, the final dot included.
+    pub content: &'a [u8],
+    /// The code of the reply to the final dot.
+    pub answer: &'a str,
+}
+
+/// Sends one message over a connection of its own; the time from the final dot to its reply.
+///
+/// # Errors
+/// A socket error, or a reply that is not the one expected.
+pub fn send(to: SocketAddr, letter: Letter<'_>) -> io::Result<Duration> {
     let stream = TcpStream::connect(to)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(120)))?;
@@ -113,21 +140,21 @@ fn one_message(to: SocketAddr, recipients: usize, content: &[u8]) -> io::Result<
     expect(&mut replies, "220")?;
     out.write_all(b"EHLO load.example.test\r\n")?;
     expect(&mut replies, "250")?;
-    out.write_all(b"MAIL FROM:<sender@example.test>\r\n")?;
+    out.write_all(format!("MAIL FROM:<{}>\r\n", letter.sender).as_bytes())?;
     expect(&mut replies, "250")?;
-    let mut group = Vec::with_capacity(recipients * 40);
-    for n in 0..recipients {
+    let mut group = Vec::with_capacity(letter.recipients * 40);
+    for n in 0..letter.recipients {
         write!(group, "RCPT TO:<user{n}@bench.test>\r\n")?;
     }
     out.write_all(&group)?;
-    for _ in 0..recipients {
+    for _ in 0..letter.recipients {
         expect(&mut replies, "250")?;
     }
     out.write_all(b"DATA\r\n")?;
     expect(&mut replies, "354")?;
-    out.write_all(content)?;
+    out.write_all(letter.content)?;
     let asked = Instant::now();
-    expect(&mut replies, "250")?;
+    expect(&mut replies, letter.answer)?;
     let waited = asked.elapsed();
     out.write_all(b"QUIT\r\n")?;
     expect(&mut replies, "221")?;
@@ -154,7 +181,8 @@ fn expect(replies: &mut impl BufRead, code: &str) -> io::Result<()> {
 }
 
 /// A message of `size` octets with a final dot, text that needs no dot-stuffing.
-fn content(size: usize) -> Vec<u8> {
+#[must_use]
+pub fn content(size: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(size + 8);
     out.extend_from_slice(
         b"From: <sender@example.test>\r\nTo: <user0@bench.test>\r\nSubject: load\r\n\

@@ -3,10 +3,8 @@
 
 mod accounting;
 mod gateway;
-mod load;
 mod postern;
 mod postfix;
-mod receiver;
 mod table;
 
 use std::io;
@@ -16,12 +14,12 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
+use postern_bench::load::{self, Shape};
+use postern_bench::receiver::Receiver;
 
 use crate::gateway::Gateway;
-use crate::load::Shape;
 use crate::postern::{Postern, Programs};
 use crate::postfix::Postfix;
-use crate::receiver::Receiver;
 use crate::table::{Cell, Row};
 
 /// Measures Postern beside Postfix.
@@ -59,24 +57,28 @@ const SHAPES: [Shape; 4] = [
         sessions: 20,
         recipients: 1,
         messages: 4000,
+        pace: Duration::ZERO,
     },
     Shape {
         size_bytes: 64 << 10,
         sessions: 20,
         recipients: 1,
         messages: 1500,
+        pace: Duration::ZERO,
     },
     Shape {
         size_bytes: 1 << 20,
         sessions: 8,
         recipients: 1,
         messages: 200,
+        pace: Duration::ZERO,
     },
     Shape {
         size_bytes: 4 << 10,
         sessions: 10,
         recipients: 50,
         messages: 400,
+        pace: Duration::ZERO,
     },
 ];
 

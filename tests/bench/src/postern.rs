@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use postern_e2e::gateway::{free_address, wait_for_greeting};
+use postern_e2e::programs;
 
 use crate::gateway::{Filters, Gateway};
 
@@ -18,35 +19,16 @@ pub(crate) struct Postern {
     sinks: Filters,
 }
 
-/// The programs that are measured, built in release mode.
+/// The programs that are measured.
 pub(crate) struct Programs {
     pub(crate) postern: PathBuf,
     pub(crate) null_sink: PathBuf,
 }
 
 impl Programs {
-    /// Builds what is not built yet.
+    /// Builds what is not built yet, with the benchmark's own profile.
     pub(crate) fn build() -> io::Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let status = Command::new(env!("CARGO"))
-            .current_dir(&root)
-            .args([
-                "build",
-                "--release",
-                "--locked",
-                "-p",
-                "postern",
-                "-p",
-                "postern-bench",
-            ])
-            .status()?;
-        if !status.success() {
-            return Err(io::Error::other("the gateway does not build"));
-        }
-        let target = std::env::current_exe()?
-            .parent()
-            .map(Path::to_path_buf)
-            .ok_or_else(|| io::Error::other("the benchmark has no folder"))?;
+        let target = programs::prepare(&["postern", "postern-bench"]);
         Ok(Self {
             postern: target.join("postern"),
             null_sink: target.join("null-sink"),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// Counts recipients delivered; one message to fifty recipients counts fifty.
 #[derive(Debug)]
-pub(crate) struct Receiver {
+pub struct Receiver {
     address: SocketAddr,
     count: Arc<Count>,
 }
@@ -23,7 +23,10 @@ struct Count {
 
 impl Receiver {
     /// Listens on a free port of the loopback address; lives as long as the process.
-    pub(crate) fn start() -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// When there is no free port.
+    pub fn start() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let count = Arc::new(Count::default());
@@ -38,17 +41,21 @@ impl Receiver {
         Ok(Self { address, count })
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Forgets what was counted.
-    pub(crate) fn reset(&self) {
+    pub fn reset(&self) {
         self.count.recipients.store(0, Ordering::SeqCst);
     }
 
-    /// Waits until `recipients` were delivered; how many were, if not in time.
-    pub(crate) fn wait_for(&self, recipients: u64, limit: Duration) -> Result<Instant, u64> {
+    /// Waits until `recipients` were delivered.
+    ///
+    /// # Errors
+    /// How many were, if not in time.
+    pub fn wait_for(&self, recipients: u64, limit: Duration) -> Result<Instant, u64> {
         let until = Instant::now() + limit;
         let mut guard = self
             .count

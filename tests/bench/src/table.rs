@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::load::Shape;
+use postern_bench::load::Shape;
 
 /// One run of one program.
 #[derive(Clone, Copy, Debug)]
