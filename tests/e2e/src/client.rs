@@ -210,6 +210,14 @@ impl Client {
         }
     }
 
+    /// Everything that still comes until the peer closes.
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        // A connection that is reset has ended too.
+        self.stream.read_to_end(&mut rest).ok();
+        rest
+    }
+
     /// Fails unless the peer closes now.
     pub fn expect_closed(&mut self) {
         let mut rest = Vec::new();
