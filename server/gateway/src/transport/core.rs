@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
-use postern_spool::{StoreDriver, StoredMessage};
+use postern_spool::{Due, StoreDriver, StoredMessage};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 
@@ -126,9 +126,18 @@ impl Core {
             .unwrap_or(&self.settings.hostname)
     }
 
-    /// Takes a message up on a worker that was just committed, if there is room in memory. Otherwise it is found again by
-    /// its due time.
+    /// Takes a message up on a worker that was just committed, if it is due and there is room in memory. Otherwise it is
+    /// found again by its due time.
     pub(crate) fn begin(&self, worker: usize, stored: StoredMessage) -> bool {
+        match stored.due {
+            Due::At(due) if due <= self.now() => {}
+            // It may be due before the scanner would look again by itself.
+            Due::At(_) => {
+                self.slots.scan.notify_one();
+                return false;
+            }
+            Due::Never => return false,
+        }
         match self.slots.take(stored.message.id, Source::Fresh) {
             Some(slot) => self.begin_in(slot, worker, stored),
             None => false,

@@ -12,7 +12,8 @@ use super::notification;
 use super::settle::{Outcome, next_due, settle};
 use super::slots::Slot;
 
-/// Attempts to record a result before it is left to be found out again after a restart, and the wait between them.
+/// Attempts to record a result before it is left to be found out again after a restart, and the wait between them. For want
+/// of space it is tried as long as it takes: to deliver what cannot be recorded would be to deliver it twice.
 const TRIES: u32 = 30;
 const PAUSE: Duration = Duration::from_secs(2);
 /// When a failure is settled again whose report could not be made.
@@ -23,7 +24,7 @@ pub(crate) struct Job {
     pub(crate) message: Arc<Message>,
     pub(crate) content: Arc<dyn ReadAt>,
     progress: Mutex<Progress>,
-    _slot: Slot,
+    slot: Slot,
 }
 
 struct Progress {
@@ -61,7 +62,7 @@ impl Job {
                 open: groups,
                 earlier_stage: unrecorded,
             }),
-            _slot: slot,
+            slot,
         }
     }
 
@@ -139,33 +140,52 @@ impl Job {
                 None
             }
         };
-        for attempt in 1..=TRIES {
-            let batch = self.batch(
-                states,
-                &changes,
-                last,
-                progress.earlier_stage,
-                report.as_ref(),
-                now,
-            );
-            match core.store.commit_many(batch).await {
-                Ok(_durable) => break,
-                Err(SpoolError::Unknown(id)) => {
-                    tracing::warn!(id = %id, "message was removed while it was being delivered");
-                    break;
-                }
-                Err(error) => {
-                    tracing::error!(id = %self.message.id, %error, attempt, "results cannot be recorded");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
-        }
+        let recorded = self
+            .commit_stubbornly(core, || {
+                self.batch(
+                    states,
+                    &changes,
+                    last,
+                    progress.earlier_stage,
+                    report.as_ref(),
+                    now,
+                )
+            })
+            .await;
         let waiting = last && states.iter().any(|state| !state.is_done());
-        let left = report.is_some_and(|report| !core.begin(worker, report.stored()));
+        // A report that was not committed does not exist.
+        let left = report
+            .filter(|_| recorded)
+            .is_some_and(|report| !core.begin(worker, report.stored()));
         if waiting || left {
             core.slots.scan.notify_one();
         }
         Recorded { changes }
+    }
+
+    /// Commits, again and again if need be. False if it was given up.
+    async fn commit_stubbornly(&self, core: &Core, batch: impl Fn() -> Batch) -> bool {
+        let mut attempt = 1;
+        loop {
+            match core.store.commit_many(batch()).await {
+                Ok(_durable) => return true,
+                Err(SpoolError::Unknown(id)) => {
+                    tracing::warn!(id = %id, "message was removed while it was being delivered");
+                    return false;
+                }
+                Err(error) => {
+                    tracing::error!(id = %self.message.id, %error, attempt, "results cannot be recorded");
+                    let passing = matches!(error, SpoolError::NoSpace | SpoolError::Io { .. });
+                    if attempt >= TRIES && !passing {
+                        tracing::error!(id = %self.message.id, "left alone until a restart");
+                        self.slot.leave();
+                        return false;
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                    attempt += 1;
+                }
+            }
+        }
     }
 
     fn batch(

@@ -4,6 +4,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use postern_message::MessageId;
@@ -24,6 +25,9 @@ pub(crate) struct Slots {
 struct Inner {
     taken: HashSet<MessageId>,
     recent: VecDeque<MessageId>,
+    /// Messages that are not touched again before a restart: what became of them could not be recorded, or the task that
+    /// had them panicked. Taken up again at once they would be delivered again and again.
+    left: HashSet<MessageId>,
     /// Due messages were left in the spool for want of a slot.
     behind: bool,
 }
@@ -42,6 +46,7 @@ pub(crate) struct Slot {
     slots: Arc<Slots>,
     id: MessageId,
     source: Source,
+    left: AtomicBool,
 }
 
 impl Slots {
@@ -66,7 +71,10 @@ impl Slots {
             Source::Fresh => self.most - self.most / 4,
             Source::Spool => self.most,
         };
-        if inner.taken.contains(&id) || (source == Source::Fresh && inner.recent.contains(&id)) {
+        if inner.taken.contains(&id)
+            || inner.left.contains(&id)
+            || (source == Source::Fresh && inner.recent.contains(&id))
+        {
             return None;
         }
         if inner.taken.len() >= most {
@@ -78,6 +86,7 @@ impl Slots {
             slots: Arc::clone(self),
             id,
             source,
+            left: AtomicBool::new(false),
         })
     }
 
@@ -89,9 +98,17 @@ impl Slots {
         free
     }
 
-    /// The messages in memory.
+    /// The messages that the scanner is not to find: those in memory, and those that are left alone.
     pub(crate) fn taken(&self) -> HashSet<MessageId> {
-        self.inner.lock().taken.clone()
+        let inner = self.inner.lock();
+        inner.taken.union(&inner.left).copied().collect()
+    }
+}
+
+impl Slot {
+    /// The message stays in the spool as it is, and is not touched again before a restart.
+    pub(crate) fn leave(&self) {
+        self.left.store(true, Ordering::Relaxed);
     }
 }
 
@@ -99,7 +116,9 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let mut inner = self.slots.inner.lock();
         inner.taken.remove(&self.id);
-        if self.source == Source::Spool {
+        if self.left.load(Ordering::Relaxed) || std::thread::panicking() {
+            inner.left.insert(self.id);
+        } else if self.source == Source::Spool {
             if inner.recent.len() >= RECENT {
                 inner.recent.pop_front();
             }
@@ -140,5 +159,22 @@ mod tests {
             "it was done a moment ago"
         );
         assert!(slots.take(id, Source::Spool).is_some());
+    }
+
+    #[test]
+    fn what_could_not_be_recorded_is_not_taken_again() {
+        let slots = Arc::new(Slots::new(4));
+        let id = MessageId::new();
+        slots.take(id, Source::Spool).unwrap().leave();
+        assert!(slots.take(id, Source::Spool).is_none());
+        assert!(slots.taken().contains(&id) && slots.count() == 0);
+        let other = MessageId::new();
+        let held = slots.take(other, Source::Fresh);
+        let panicked = std::thread::spawn(move || {
+            let _held = held;
+            panic!("on purpose");
+        });
+        assert!(panicked.join().is_err());
+        assert!(slots.take(other, Source::Spool).is_none());
     }
 }

@@ -15,6 +15,7 @@ use super::core::{Begun, Core};
 use super::held::{Held, hold, hold_edited, quarantine, refuse_held};
 use super::job::Job;
 use super::judge::Judge;
+use super::schedule::Next;
 use super::settle::Outcome;
 use super::spooled::Spooled;
 use crate::delivery::{Attempted, Fate};
@@ -227,16 +228,65 @@ async fn apply(
         }
         Decision::Defer(wait) => {
             tracing::info!(id = %id, event, binding, ?wait, "deferred");
-            let mut update = MessageUpdate::new(id);
-            update.message = edited(&begun.stored.message, &draft);
-            update.stage = question.held.is_none().then_some(Stage::Submit {
-                from_binding: Some(binding),
-            });
-            update.due = now.checked_add(wait).map(Due::At);
-            commit(core, update).await;
+            defer(
+                core,
+                worker,
+                begun,
+                question,
+                ruling.event,
+                binding,
+                wait,
+                &draft,
+            )
+            .await;
             None
         }
     }
+}
+
+/// Asked about again at a time, from this binding on: the edits of those before it are committed, so they must not be asked
+/// again. A message that is too old for another attempt has come to its end.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one arm of apply, cut off for its length"
+)]
+async fn defer(
+    core: &Core,
+    worker: usize,
+    begun: Begun,
+    question: &Question,
+    event: EventKind,
+    binding: String,
+    wait: Duration,
+    draft: &Draft,
+) {
+    let now = core.now();
+    let since = question
+        .held
+        .as_ref()
+        .map_or(begun.stored.message.received_at, |held| held.since);
+    if core.settings.schedule.next(since, 1, now, 0) == Next::Expired {
+        let status = own(4, format!("deferred by {binding}"), now);
+        return match &question.held {
+            Some(held) => hold(core, &begun.stored, question.event, held.clone(), now).await,
+            None => defer_all(core, worker, begun, status).await,
+        };
+    }
+    let mut update = MessageUpdate::new(begun.stored.message.id);
+    update.message = edited(&begun.stored.message, draft);
+    update.stage = Some(match &question.held {
+        Some(held) => Stage::Held {
+            event: event.name().to_owned(),
+            binding,
+            since: held.since,
+            attempts: held.attempts,
+        },
+        None => Stage::Submit {
+            from_binding: Some(binding),
+        },
+    });
+    update.due = now.checked_add(wait).map(Due::At);
+    commit(core, update).await;
 }
 
 /// Nobody objects: the edits are committed before anything is delivered.

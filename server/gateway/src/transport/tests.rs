@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod judged;
+mod kept;
 mod queued;
 mod reports;
 mod stage;

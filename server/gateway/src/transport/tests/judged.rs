@@ -13,7 +13,12 @@ use postern_spool::Stage;
 use super::stage::{Asked, Play, Script, draft};
 use crate::delivery::tests::peer::Peer;
 
-fn ruled(message: &Message, asked: &Asked, decision: Decision, binding: &str) -> MessageRuling {
+pub(super) fn ruled(
+    message: &Message,
+    asked: &Asked,
+    decision: Decision,
+    binding: &str,
+) -> MessageRuling {
     let by = By {
         member: 0,
         binding: Arc::from(binding),
@@ -30,7 +35,7 @@ fn ruled(message: &Message, asked: &Asked, decision: Decision, binding: &str) ->
     }
 }
 
-fn proceeds(message: &Message, asked: &Asked) -> MessageRuling {
+pub(super) fn proceeds(message: &Message, asked: &Asked) -> MessageRuling {
     ruled(message, asked, Decision::Proceed, "any")
 }
 
@@ -38,7 +43,7 @@ fn reply(code: u16) -> Reply {
     Reply::parse(code, None, "the sink says no").unwrap()
 }
 
-fn held(event: EventKind) -> impl Fn() -> Stage {
+pub(super) fn held(event: EventKind) -> impl Fn() -> Stage {
     move || Stage::Held {
         event: event.name().to_owned(),
         binding: "checker".to_owned(),

@@ -56,7 +56,11 @@ impl Clock for Virtual {
 
 /// The spool, while whose threads work the clock of the test runtime stands still: it only knows of its own tasks, and would
 /// run ahead.
-pub(super) struct Steady(Arc<Embedded>);
+pub(super) struct Steady {
+    store: Arc<Embedded>,
+    /// What every commit fails with.
+    pub(super) fails: Mutex<Option<fn() -> SpoolError>>,
+}
 
 impl Steady {
     async fn on_a_thread<T, F>(&self, call: impl FnOnce(Arc<Embedded>) -> F + Send + 'static) -> T
@@ -64,7 +68,7 @@ impl Steady {
         F: Future<Output = T>,
         T: Send + 'static,
     {
-        let (store, runtime) = (Arc::clone(&self.0), tokio::runtime::Handle::current());
+        let (store, runtime) = (Arc::clone(&self.store), tokio::runtime::Handle::current());
         tokio::task::spawn_blocking(move || runtime.block_on(call(store)))
             .await
             .unwrap()
@@ -74,10 +78,13 @@ impl Steady {
 #[async_trait::async_trait]
 impl StoreDriver for Steady {
     fn begin(&self) -> Result<Incoming, SpoolError> {
-        self.0.begin()
+        self.store.begin()
     }
 
     async fn commit_many(&self, batch: Batch) -> Result<Durable, SpoolError> {
+        if let Some(failure) = *self.fails.lock() {
+            return Err(failure());
+        }
         self.on_a_thread(|store| async move { store.commit_many(batch).await })
             .await
     }
@@ -287,7 +294,10 @@ impl Play {
         peer: &Peer,
         judge: Script,
     ) -> Self {
-        let store = Arc::new(Steady(Arc::new(store)));
+        let store = Arc::new(Steady {
+            store: Arc::new(store),
+            fails: Mutex::new(None),
+        });
         let judge = Arc::new(judge);
         let shutdown = Shutdown::new();
         let transport = Transport::new(
@@ -346,6 +356,18 @@ impl Play {
         recipients: &[&str],
         change: impl FnOnce(&mut Message),
     ) -> Arc<Message> {
+        self.accept_due(Duration::ZERO, stage, recipients, change)
+            .await
+    }
+
+    /// As [`Play::accept_at`], for a message that is due only after `wait`.
+    pub(super) async fn accept_due(
+        &self,
+        wait: Duration,
+        stage: Stage,
+        recipients: &[&str],
+        change: impl FnOnce(&mut Message),
+    ) -> Arc<Message> {
         let content = Bytes::from_static(MAIL);
         let mut message = message(&content, recipients, self.clock.now());
         change(&mut message);
@@ -353,7 +375,7 @@ impl Play {
         let mut incoming = self.store.begin().unwrap();
         incoming.write(content).await.unwrap();
         let body = incoming.finish().await.unwrap();
-        let due = Due::At(self.clock.now());
+        let due = Due::At(self.clock.now() + wait);
         let new = NewMessage {
             message: Arc::clone(&message),
             body: body.clone(),
@@ -387,6 +409,11 @@ impl Play {
             "{what} never came: {:?}",
             self.store.counts().await.unwrap()
         );
+    }
+
+    /// The spool is empty now.
+    pub(super) async fn store_is_empty(&self) -> bool {
+        self.store.counts().await.unwrap() == StageCounts::default()
     }
 
     /// Waits until the spool is empty.
