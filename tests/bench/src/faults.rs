@@ -4,6 +4,7 @@
 
 mod bad_sink;
 mod early;
+mod idleness;
 mod memory;
 mod order;
 mod others;
@@ -88,13 +89,17 @@ pub fn measure(plan: &Plan) -> io::Result<String> {
     let mut misses = 0;
     for part in &plan.parts {
         eprintln!("measuring: {part:?}");
-        let section = match part {
+        let busy = idleness::busy_with_others()?;
+        let mut section = match part {
             Part::Policies => policies::measure(&sinks, plan.repeats),
             Part::Others => others::measure(&sinks, &receiver, plan)?,
             Part::Order => order::measure(),
             Part::Memory => memory::measure(&receiver)?,
             Part::Early => early::measure()?,
         };
+        section.line(&format!(
+            "\nOther programs used {busy:.0} % of the processors just before."
+        ));
         eprintln!("{}", section.text);
         // Writing to a String cannot fail.
         writeln!(out, "{}", section.text).ok();

@@ -23,7 +23,7 @@ const ALLOWED_KIB: u64 = 150 << 10;
 
 pub(crate) fn measure(receiver: &Receiver) -> io::Result<Section> {
     let mut command = Command::new(program("null-sink"));
-    command.env("POSTERN_LOG", "warn");
+    command.env("POSTERN_SINK_LOG", "warn");
     let sink = Sink::spawn(command, &["--listen"]);
     let gateway = Setup::default()
         .server("max_message_size = \"30 MiB\"")

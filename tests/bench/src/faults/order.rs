@@ -30,7 +30,7 @@ pub(crate) fn measure() -> Section {
     let sinks: Vec<Sink> = (0..SINKS)
         .map(|_| {
             let mut command = Command::new(program("slow-sink"));
-            command.env("POSTERN_LOG", "warn");
+            command.env("POSTERN_SINK_LOG", "warn");
             Sink::spawn(command, &["--listen"])
         })
         .collect();

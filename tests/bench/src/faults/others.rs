@@ -37,7 +37,7 @@ pub(crate) fn measure(sinks: &BadSinks, receiver: &Receiver, plan: &Plan) -> io:
         .map(|fault| (*fault, sinks.start(*fault, "message")))
         .collect();
     let mut healthy = Command::new(program("null-sink"));
-    healthy.env("POSTERN_LOG", "warn");
+    healthy.env("POSTERN_SINK_LOG", "warn");
     let healthy = Sink::spawn(healthy, &["--listen"]);
     let mut setup = Setup::default()
         .domain("bench.test", &format!("smtp://{}", receiver.address()))

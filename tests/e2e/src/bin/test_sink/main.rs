@@ -10,6 +10,7 @@ mod action;
 mod event;
 mod verdict;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -22,14 +23,15 @@ use postern_proto::v1;
 use postern_proto::v1::attach_request::Kind as FromGateway;
 use postern_proto::v1::attach_response::Kind as FromSink;
 use postern_proto::v1::event_sink_server::{EventSink, EventSinkServer};
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
+use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::action::{Action, Rule};
+use crate::event::Known;
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -96,18 +98,32 @@ impl EventSink for TestSink {
 /// A question in hand.
 struct Question {
     instance: u64,
-    event: v1::Event,
+    event_id: u64,
     name: &'static str,
+    /// The answer, if the action has one.
+    verdict: v1::Verdict,
 }
 
 async fn serve(sink: TestSink, mut frames: Streaming<v1::AttachRequest>, answers: Answers) {
+    let mut instances: HashMap<u64, Known> = HashMap::new();
     while let Some(Ok(frame)) = frames.next().await {
-        let Some(FromGateway::Event(event)) = frame.kind else {
-            continue;
+        let event = match frame.kind {
+            Some(FromGateway::Open(open)) => {
+                instances.insert(frame.instance_id, Known::open(&open));
+                continue;
+            }
+            Some(FromGateway::Close(_)) => {
+                instances.remove(&frame.instance_id);
+                continue;
+            }
+            Some(FromGateway::Event(event)) => event,
+            _ => continue,
         };
+        let known = instances.entry(frame.instance_id).or_default();
+        known.update(&event);
         let name = event::name(&event);
         let asked = event.deadline.is_some();
-        let detail = event::detail(&event);
+        let detail = event::detail(&event, known);
         let what = if asked { "asked" } else { "told" };
         log(what, frame.instance_id, event.event_id, name, &detail);
         if !asked {
@@ -119,8 +135,9 @@ async fn serve(sink: TestSink, mut frames: Streaming<v1::AttachRequest>, answers
         }
         let question = Question {
             instance: frame.instance_id,
-            event,
+            event_id: event.event_id,
             name,
+            verdict: verdict::verdict(&action, &event, known),
         };
         let task = answer(action, question, answers.clone());
         // Several instances on a stream are told apart; one is served in its turn.
@@ -133,8 +150,8 @@ async fn serve(sink: TestSink, mut frames: Streaming<v1::AttachRequest>, answers
 }
 
 async fn answer(action: Action, question: Question, answers: Answers) {
-    let event_id = question.event.event_id;
-    let mut verdict = verdict::verdict(&action, &question.event);
+    let event_id = question.event_id;
+    let mut verdict = question.verdict;
     let mut times = 1;
     match &action {
         Action::Delay(ms) => tokio::time::sleep(Duration::from_millis(*ms)).await,
@@ -172,7 +189,10 @@ fn log(what: &str, instance: u64, event: u64, name: &str, detail: &str) {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    println!("{} {what} {instance} {event} {name} {detail}", now.as_micros());
+    println!(
+        "{} {what} {instance} {event} {name} {detail}",
+        now.as_micros()
+    );
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -192,10 +212,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         instances: arguments.instances,
         side_effects: arguments.side_effects,
     };
-    let listener = TcpListener::bind(arguments.listen).await?;
+    // Small frames leave at once: times are measured with this sink.
+    let incoming = TcpIncoming::bind(arguments.listen)?.with_nodelay(Some(true));
     server
         .add_service(EventSinkServer::new(sink))
-        .serve_with_incoming(TcpListenerStream::new(listener))
+        .serve_with_incoming(incoming)
         .await?;
     Ok(())
 }
