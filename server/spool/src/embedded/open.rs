@@ -197,11 +197,12 @@ fn newer(folder: &Path, found: u32, needs: String) -> SpoolError {
 
 /// The format file is there so that a program need not open a database that it does not know.
 fn check_format_file(folder: &Path) -> Result<(), SpoolError> {
-    let text = match fs::read_to_string(folder.join("spool.format")) {
+    let text = match fs::read(folder.join("spool.format")) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(SpoolError::io("reading its format", error)),
     };
+    let text = String::from_utf8_lossy(&text);
     let mut words = text.split_whitespace();
     let found = words.next().and_then(|word| word.parse::<u32>().ok());
     match found {

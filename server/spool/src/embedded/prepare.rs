@@ -53,7 +53,6 @@ pub(super) struct SealedStage {
 
 pub(super) struct Progress {
     pub(super) id: RecipientId,
-    pub(super) due: Option<i64>,
     pub(super) state: Vec<u8>,
 }
 
@@ -155,7 +154,6 @@ fn progress(message: MessageId, change: &RecipientChange) -> Progress {
     change.state.encode(&mut out);
     Progress {
         id: change.id,
-        due: change.state.due().map(to_millis),
         state: seal(&progress_key(message, change.id), out.into_bytes()),
     }
 }

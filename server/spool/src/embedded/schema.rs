@@ -40,11 +40,9 @@ CREATE INDEX message_due ON message (due) WHERE due IS NOT NULL;
 CREATE TABLE recipient (
     message BLOB NOT NULL,
     id BLOB NOT NULL,
-    due INTEGER,
     state BLOB NOT NULL,
     PRIMARY KEY (message, id)
 ) WITHOUT ROWID;
-CREATE INDEX recipient_due ON recipient (due) WHERE due IS NOT NULL;
 CREATE TABLE damaged (
     message BLOB PRIMARY KEY,
     why TEXT NOT NULL,

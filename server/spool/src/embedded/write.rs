@@ -110,10 +110,10 @@ fn update(
     for progress in &change.recipients {
         connection
             .prepare_cached(
-                "INSERT INTO recipient (message, id, due, state) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (message, id) DO UPDATE SET due = ?3, state = ?4",
+                "INSERT INTO recipient (message, id, state) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (message, id) DO UPDATE SET state = ?3",
             )?
-            .execute((id, progress.id.as_bytes(), progress.due, &progress.state))?;
+            .execute((id, progress.id.as_bytes(), &progress.state))?;
     }
     Ok(())
 }
@@ -164,9 +164,6 @@ fn damage(
     connection
         .prepare_cached("UPDATE message SET kind = ?2, due = NULL WHERE id = ?1")?
         .execute((id, Kind::Damaged as i64))?;
-    connection
-        .prepare_cached("UPDATE recipient SET due = NULL WHERE message = ?1")?
-        .execute([id])?;
     connection
         .prepare_cached("INSERT OR REPLACE INTO damaged (message, why, found) VALUES (?1, ?2, ?3)")?
         .execute((id, &damaged.why, damaged.found))?;

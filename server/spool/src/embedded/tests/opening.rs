@@ -62,6 +62,19 @@ fn a_newer_format_is_refused_by_the_version_that_reads_it() {
     assert_eq!(fs::read(&database).unwrap(), before);
 }
 
+#[test]
+fn a_torn_format_file_says_nothing_and_is_written_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    let format = folder.path().join("spool.format");
+    let whole = fs::read(&format).unwrap();
+    for torn in [&b""[..], b"\0\0\0\0", b"\xff\xfe garbage"] {
+        fs::write(&format, torn).unwrap();
+        drop(open(folder.path()));
+        assert_eq!(fs::read(&format).unwrap(), whole);
+    }
+}
+
 #[tokio::test]
 async fn a_damaged_database_is_set_aside_with_its_contents() {
     let folder = tempfile::tempdir().unwrap();
