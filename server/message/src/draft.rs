@@ -38,19 +38,6 @@ impl Draft {
         }
     }
 
-    /// The message with what the edits made of it.
-    #[must_use]
-    pub fn onto(self, message: &Message) -> Message {
-        Message {
-            envelope: self.envelope,
-            recipients: self.recipients,
-            properties: self.properties,
-            session_properties: self.session_properties,
-            version: self.version.unwrap_or_else(|| message.version.clone()),
-            ..message.clone()
-        }
-    }
-
     /// Applies the edits of one verdict, all or none, and returns the next draft. `namespace` is
     /// where properties go: the sink's own. An address that is added twice, or is there already,
     /// stays once.

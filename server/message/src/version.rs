@@ -149,12 +149,6 @@ impl Version {
         rope::slice(&self.segments(), range)
     }
 
-    /// The octets `range` of the header section.
-    #[must_use]
-    pub fn header_segments(&self, range: Range<u64>) -> Vec<Segment> {
-        rope::slice(&self.header_parts(), range)
-    }
-
     /// The octets `range` of the body alone; what lies beyond its end is left out.
     #[must_use]
     pub fn body_segments(&self, range: Range<u64>) -> Vec<Segment> {

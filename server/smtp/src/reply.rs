@@ -326,18 +326,6 @@ impl Reply {
         &self.text
     }
 
-    /// The same reply with a line more.
-    ///
-    /// # Errors
-    /// [`ReplyError::TooManyLines`].
-    pub fn with_line(mut self, line: ReplyText) -> Result<Self, ReplyError> {
-        if self.text.len() >= MAX_LINES {
-            return Err(ReplyError::TooManyLines(self.text.len() + 1));
-        }
-        self.text.push(line);
-        Ok(self)
-    }
-
     /// The same reply with `class.0.0` where it has no enhanced code. 3xx replies have none.
     #[must_use]
     pub fn with_some_enhanced(mut self) -> Self {
