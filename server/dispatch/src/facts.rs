@@ -12,6 +12,7 @@ use postern_message::{
 };
 use postern_smtp::address::ReversePath;
 
+use crate::event::EventKind;
 use crate::session::{
     CommandLine, Conduct, HeloFacts, MailFacts, Protocol, RawParameter, RcptFacts, ReverseName,
     SessionInfo, TlsInfo,
@@ -20,6 +21,9 @@ use crate::wire::Happening;
 
 /// Namespace and key under which bindings that failed and were passed over are recorded.
 const SKIPPED: (&str, &str) = ("postern", "skipped");
+
+/// Namespace and key under which an event is recorded at which the message was put off, and who had been asked.
+const PASSED: (&str, &str) = ("postern", "passed");
 
 /// All that is known.
 pub(crate) struct Facts {
@@ -199,6 +203,39 @@ impl Facts {
             (Some(session), _) => Some(session.id),
             (None, Some(message)) => message.session,
             (None, None) => None,
+        }
+    }
+
+    /// The id that names the trace: the session's, in transport the message's.
+    pub(crate) fn trace_id(&self) -> Option<[u8; 16]> {
+        match (&self.session, &self.message) {
+            (Some(session), _) => Some(*session.id.as_bytes()),
+            (None, Some(message)) => Some(*message.id.as_bytes()),
+            (None, None) => None,
+        }
+    }
+
+    /// These bindings have had their say at an event, and what they edited is kept: where the chain goes on later
+    /// from a binding that is not there any more, they are not asked again.
+    pub(crate) fn note_passed(&mut self, event: EventKind, bindings: &str) {
+        let (namespace, key) = PASSED;
+        let text = Value::String(format!("{} {bindings}", event.name()));
+        // A bag that is full keeps what it has.
+        let _full = self
+            .draft
+            .properties
+            .set(namespace, key, text, &PropertyLimits::default());
+    }
+
+    /// The binding had its say at the event when the message was put off.
+    pub(crate) fn has_passed(&self, event: EventKind, binding: &str) -> bool {
+        let (namespace, key) = PASSED;
+        match self.draft.properties.value(namespace, key) {
+            Some(Value::String(text)) => {
+                let mut words = text.split(' ');
+                words.next() == Some(event.name()) && words.any(|word| word == binding)
+            }
+            _ => false,
         }
     }
 

@@ -12,8 +12,8 @@ use postern_message::MessageId;
 use postern_proto::v1::attach_request::Kind as Outbound;
 use postern_proto::v1::attach_response::Kind as Inbound;
 use postern_proto::v1::{
-    AttachRequest, BodyDepth, Cancel, CancelReason, Close, CloseReason, Done, Fault as WireFault,
-    FaultKind as WireKind, Ready, Verdict,
+    AttachRequest, BodyDepth, Cancel, CancelReason, Close, CloseReason, Done, EventKind,
+    Fault as WireFault, FaultKind as WireKind, Ready, Verdict,
 };
 
 use crate::fault::{Fault, FaultKind};
@@ -183,22 +183,29 @@ impl Instance {
 
     /// Ends the instance. Open questions are dropped without an answer.
     pub(crate) fn close(&self, reason: CloseReason) {
-        let (open, clean) = {
+        let (open, clean, known) = {
             let mut state = self.state.lock();
             if state.closed {
                 return;
             }
             state.closed = true;
-            (std::mem::take(&mut state.open), state.given_up == 0)
+            (
+                std::mem::take(&mut state.open),
+                state.given_up == 0,
+                state.last_event > 0,
+            )
         };
         let clean = clean && open.is_empty();
         for (_, question) in &open {
             end_feed(question);
         }
         self.stream.count_questions(-(open.len() as isize));
-        self.send(Outbound::Close(Close {
-            reason: reason.into(),
-        }));
+        // Open goes with the first event: without one the sink has never heard of the instance.
+        if known {
+            self.send(Outbound::Close(Close {
+                reason: reason.into(),
+            }));
+        }
         self.stream.forget(self.id, clean);
     }
 
@@ -215,10 +222,17 @@ impl Instance {
             Some(Inbound::Fault(fault)) => self.fault(&fault),
             Some(Inbound::Progress(progress)) => {
                 self.with_open(progress.event_id, |question| {
-                    question.mailbox.put(Note {
-                        ticket: question.ticket,
-                        heard: Heard::Progress,
-                    });
+                    let ticket = question.ticket;
+                    let like = |note: &Note| {
+                        note.ticket == ticket && matches!(note.heard, Heard::Progress)
+                    };
+                    question.mailbox.put_once(
+                        Note {
+                            ticket,
+                            heard: Heard::Progress,
+                        },
+                        like,
+                    );
                 });
                 Reception::Fine
             }
@@ -337,7 +351,16 @@ impl Instance {
     fn ready(&self, ready: Ready) {
         let mut state = self.state.lock();
         if !ready.events.is_empty() {
-            state.events = Some(ready.events);
+            // What it names twice or does not exist is not kept.
+            let mut events: Vec<i32> = ready
+                .events
+                .into_iter()
+                .filter(|kind| EventKind::try_from(*kind).is_ok())
+                .collect();
+            events.sort_unstable();
+            events.dedup();
+            events.shrink_to_fit();
+            state.events = Some(events);
         }
         if ready.body.is_some() {
             state.depth = ready.body;

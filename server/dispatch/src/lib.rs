@@ -41,5 +41,6 @@ mod seat;
 pub mod session;
 pub mod settings;
 mod stream;
+mod trace_context;
 pub mod transport;
 mod wire;

@@ -43,6 +43,13 @@ impl<T> Mailbox<T> {
         }
     }
 
+    /// Adds a note unless one like it is still waiting: a sender who repeats itself takes no more room.
+    pub(crate) fn put_once(&self, note: T, like: impl Fn(&T) -> bool) {
+        if !self.inner.lock().notes.iter().any(like) {
+            self.put(note);
+        }
+    }
+
     /// The next note; with none the task is woken by the next one.
     pub(crate) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<T> {
         let mut inner = self.inner.lock();
@@ -62,5 +69,25 @@ impl<T> Mailbox<T> {
     /// The next note, waiting for it.
     pub(crate) async fn take(&self) -> T {
         std::future::poll_fn(|cx| self.poll_take(cx)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_repeated_waits_once() {
+        let mailbox = Mailbox::new();
+        for _ in 0..1000 {
+            mailbox.put_once(1, |waiting| *waiting == 1);
+        }
+        mailbox.put(2);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert_eq!(mailbox.poll_take(&mut cx), Poll::Ready(1));
+        mailbox.put_once(1, |waiting| *waiting == 1);
+        assert_eq!(mailbox.poll_take(&mut cx), Poll::Ready(2));
+        assert_eq!(mailbox.poll_take(&mut cx), Poll::Ready(1));
+        assert!(mailbox.poll_take(&mut cx).is_pending());
     }
 }

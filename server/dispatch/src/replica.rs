@@ -208,18 +208,7 @@ impl Replica {
         let Some(described) = state.described.clone() else {
             return Err(Fault::new(FaultKind::Unreachable, "not connected yet"));
         };
-        if self.sink.is_full() {
-            return Err(Fault::new(
-                FaultKind::Overload,
-                "the sink has as many open questions as its concurrency allows",
-            ));
-        }
-        if self.load() >= self.tuning.questions_per_replica as isize {
-            return Err(Fault::new(
-                FaultKind::Overload,
-                "too many questions are open at this replica",
-            ));
-        }
+        self.takes_questions()?;
         state.streams.retain(|stream| !stream.is_spent());
         let best = state
             .streams
@@ -244,6 +233,23 @@ impl Replica {
         best.and_then(|stream| stream.begin())
             .or_else(|| take_from_idle(&idle))
             .ok_or_else(|| Fault::new(FaultKind::Overload, "all streams to this replica are taken"))
+    }
+
+    /// Whether another question may be open now.
+    pub(crate) fn takes_questions(&self) -> Result<(), Fault> {
+        if self.sink.is_full() {
+            return Err(Fault::new(
+                FaultKind::Overload,
+                "the sink has as many open questions as its concurrency allows",
+            ));
+        }
+        if self.load() >= self.tuning.questions_per_replica as isize {
+            return Err(Fault::new(
+                FaultKind::Overload,
+                "too many questions are open at this replica",
+            ));
+        }
+        Ok(())
     }
 
     fn open_stream(
@@ -366,12 +372,13 @@ impl Replica {
                 })
                 .collect();
             if !more.is_empty() {
-                self.observe(
-                    &binding.name,
-                    What::AsksForMore {
-                        what: &more.join(", "),
-                    },
-                );
+                let more: String = more
+                    .join(", ")
+                    .chars()
+                    .filter(|c| !c.is_control())
+                    .take(1024)
+                    .collect();
+                self.observe(&binding.name, What::AsksForMore { what: &more });
             }
         }
     }

@@ -23,7 +23,7 @@ use crate::instance::{Heard, Note, Ticket};
 use crate::judge::Judge;
 use crate::mailbox::Mailbox;
 use crate::observer::What;
-use crate::plan::Binding;
+use crate::plan::{Binding, Member, Stage};
 use crate::pump::Pump;
 use crate::replica::Replica;
 use crate::scope::Scope;
@@ -116,11 +116,7 @@ impl Run {
             }
         };
         let options = ChainOptions {
-            // A binding that is no longer there has nothing more to say; those behind it are asked.
-            start: begin
-                .from
-                .and_then(|from| stage.position(from))
-                .unwrap_or(0),
+            start: begin.from.map_or(0, |from| start(scope, &stage, from)),
             budget: begin.budget,
             reference,
             reply_stands: begin.reply_stands,
@@ -340,11 +336,12 @@ impl Run {
         if let Some(ask) = self.asks.get_mut(member)
             && ask.attempt == 0
             && may
-            && let Some(asked) = ask.asked.take()
+            && let Some(asked) = &ask.asked
             && seat.pool().has_other(asked.instance.stream().replica())
         {
             ask.attempt = 1;
             ask.avoid = Some(Arc::clone(asked.instance.stream().replica()));
+            ask.asked = None;
             let deadline = self.chain.deadline(member);
             return self.ask(member, deadline, now);
         }
@@ -472,6 +469,9 @@ impl Run {
                 },
             );
         }
+        if matches!(ruling.decision, Decision::Hold | Decision::Defer(_)) {
+            self.note_passed(&ruling);
+        }
         if matches!(ruling.decision, Decision::Finish(FinishScope::Message)) {
             self.scope.facts.lock().finish_message();
         }
@@ -483,6 +483,17 @@ impl Run {
         };
         self.scope.observe(&self.happening, None, "", what);
         ruling
+    }
+
+    /// The message is put off: who stood before the binding that did it is not to be asked again.
+    fn note_passed(&self, ruling: &Ruling) {
+        let Some(by) = &ruling.by else { return };
+        let before = self.chain.stage().members.iter().take(by.member);
+        let names: Vec<&str> = before.map(|member| &*member.binding.name).collect();
+        self.scope
+            .facts
+            .lock()
+            .note_passed(ruling.event, &names.join(" "));
     }
 
     fn binding(&self, member: usize) -> Option<Arc<Binding>> {
@@ -534,6 +545,20 @@ impl Run {
         self.scope
             .observe(&self.happening, Some(binding), replica, what);
     }
+}
+
+/// Where a chain goes on from this binding. Where the binding is not there any more: behind the last one that was
+/// asked before it, since to ask that one again would be to edit twice.
+fn start(scope: &Scope, stage: &Stage, from: &str) -> usize {
+    stage.position(from).unwrap_or_else(|| {
+        let facts = scope.facts.lock();
+        let passed = |member: &Member| facts.has_passed(stage.event, &member.binding.name);
+        stage
+            .members
+            .iter()
+            .rposition(passed)
+            .map_or(0, |last| last + 1)
+    })
 }
 
 impl Drop for Run {

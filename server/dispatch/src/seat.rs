@@ -24,6 +24,7 @@ use crate::replica::{PROTOCOL_VERSION, Replica};
 use crate::scope::Scope;
 use crate::stream::SinkStream;
 use crate::table::shows_content;
+use crate::trace_context::trace_parent;
 use crate::wire::{self, Happening, View};
 
 /// One binding's place.
@@ -143,6 +144,12 @@ impl Seat {
                 Ok(Lease::Wait(replica)) => return Sent::Wait(replica),
                 Err(fault) => return Sent::Failed(fault),
             };
+            // An instance that is open already is no way around the limits.
+            if asking.is_some()
+                && let Err(fault) = instance.stream().replica().takes_questions()
+            {
+                return Sent::Failed(fault);
+            }
             if let Some(sent) = self.send_to(&instance, &mut state, scope, happening, asking) {
                 return sent;
             }
@@ -263,7 +270,14 @@ impl Seat {
             binding: named.then(|| Box::new(wire::named_binding(&self.binding))),
             limits: named.then(|| wire::limits(&scope.shared.tuning.edit_limits)),
             snapshot: Some(Box::new(snapshot)),
-            trace_parent: String::new(),
+            // The service has no trace: each event that it is told belongs to a message.
+            trace_parent: match self.kind {
+                pb::Scope::Service => String::new(),
+                _ => facts
+                    .trace_id()
+                    .map(|id| trace_parent(&id))
+                    .unwrap_or_default(),
+            },
             trace_state: String::new(),
             reopened_count: state.openings,
         }));
@@ -430,7 +444,10 @@ impl Seat {
                 .session
                 .as_ref()
                 .map(|_| wire::conduct(&facts.conduct)),
-            trace_parent: String::new(),
+            trace_parent: facts
+                .trace_id()
+                .map(|id| trace_parent(&id))
+                .unwrap_or_default(),
             content: depth.map(wire::depth_of),
             kind: Some(wire::kind_of(happening, facts, view)),
         }));

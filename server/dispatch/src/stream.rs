@@ -25,6 +25,9 @@ use crate::replica::Replica;
 /// Time that a sink has to end a stream that the gateway has half-closed.
 const GOODBYE: Duration = Duration::from_secs(2);
 
+/// Frames that must not be lost and may wait for room. A sink that lets more come together has stopped reading.
+const LATE: usize = 16 << 10;
+
 /// One stream.
 pub(crate) struct SinkStream {
     replica: Arc<Replica>,
@@ -163,12 +166,22 @@ impl SinkStream {
 
     /// Sends a frame that must not be lost (Close, Cancel): later, if the outbox is full.
     pub(crate) fn send_in_any_case(&self, frame: AttachRequest) {
-        let mut state = self.state.lock();
-        if state.ended {
-            return;
-        }
-        if !state.late.is_empty() || !self.outbox.try_send(frame.clone()) {
-            state.late.push(frame);
+        let lagging = {
+            let mut state = self.state.lock();
+            if state.ended {
+                return;
+            }
+            if !state.late.is_empty() || !self.outbox.try_send(frame.clone()) {
+                state.late.push(frame);
+            }
+            state.late.len() > LATE
+        };
+        if lagging {
+            self.end(&Fault::new(
+                FaultKind::Unreachable,
+                "the sink does not read what it is told",
+            ));
+            self.replica.timed_out();
         }
     }
 
@@ -386,10 +399,12 @@ async fn read(
                 return Ok(());
             }
         };
-        let (Some(frame), Some(stream)) = (frame, weak.upgrade()) else {
-            return Ok(());
-        };
-        stream.receive(frame);
+        match (frame, weak.upgrade()) {
+            (Some(frame), Some(stream)) => stream.receive(frame),
+            _ => return Ok(()),
+        }
+        // A sink that talks without end must not keep the thread from everybody else.
+        tokio::task::coop::consume_budget().await;
     }
 }
 

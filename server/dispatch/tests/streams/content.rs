@@ -402,7 +402,7 @@ async fn headers_are_a_question_of_their_own_whose_edits_the_message_shows() {
     assert_eq!(ruling.draft.version.unwrap().headers().len(), 3);
 }
 
-fn stored() -> (Message, Arc<dyn Content>) {
+pub fn stored() -> (Message, Arc<dyn Content>) {
     let octets = Bytes::from([HEADER, b"body text"].concat());
     let section = HeaderParser::new(HeaderLimits::default())
         .feed(HEADER)

@@ -3,6 +3,7 @@
 
 mod content;
 mod faults;
+mod guard;
 mod instances;
 mod order;
 mod rig;
