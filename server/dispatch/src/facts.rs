@@ -2,17 +2,18 @@
 //!
 //! Every change moves a clock. An instance that saw everything up to one tick is told what came after it.
 
+mod edits;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use postern_message::{
-    Draft, Edit, EditLimits, Envelope, Message, MessageId, Origin, Properties, PropertyLimits,
-    Recipient, RecipientId, SessionId, Value, Version,
+    Draft, Envelope, Message, MessageId, Origin, Properties, Recipient, RecipientId, SessionId,
+    Version,
 };
 use postern_smtp::address::ReversePath;
 
-use crate::event::EventKind;
 use crate::session::{
     CommandLine, Conduct, HeloFacts, MailFacts, Protocol, RawParameter, RcptFacts, ReverseName,
     SessionInfo, TlsInfo,
@@ -215,30 +216,6 @@ impl Facts {
         }
     }
 
-    /// These bindings have had their say at an event, and what they edited is kept: where the chain goes on later
-    /// from a binding that is not there any more, they are not asked again.
-    pub(crate) fn note_passed(&mut self, event: EventKind, bindings: &str) {
-        let (namespace, key) = PASSED;
-        let text = Value::String(format!("{} {bindings}", event.name()));
-        // A bag that is full keeps what it has.
-        let _full = self
-            .draft
-            .properties
-            .set(namespace, key, text, &PropertyLimits::default());
-    }
-
-    /// The binding had its say at the event when the message was put off.
-    pub(crate) fn has_passed(&self, event: EventKind, binding: &str) -> bool {
-        let (namespace, key) = PASSED;
-        match self.draft.properties.value(namespace, key) {
-            Some(Value::String(text)) => {
-                let mut words = text.split(' ');
-                words.next() == Some(event.name()) && words.any(|word| word == binding)
-            }
-            _ => false,
-        }
-    }
-
     /// The version of the content as it is now.
     pub(crate) fn version(&self) -> Option<&Version> {
         self.draft.version.as_ref()
@@ -422,72 +399,6 @@ impl Facts {
         self.recipient_changed.clear();
         self.removed.clear();
         self.draft = empty_draft(std::mem::take(&mut self.draft.session_properties));
-    }
-
-    /// Applies the edits of one verdict, all or none.
-    pub(crate) fn edit(
-        &mut self,
-        namespace: &str,
-        edits: &[Edit],
-        limits: &EditLimits,
-    ) -> Result<(), postern_message::EditError> {
-        let next = self.draft.apply(namespace, edits, limits)?;
-        let before = std::mem::replace(&mut self.draft, next);
-        let now = self.tick();
-        if before.session_properties != self.draft.session_properties {
-            self.session_changed = now;
-        }
-        if before.envelope != self.draft.envelope || before.properties != self.draft.properties {
-            self.transaction_changed = now;
-        }
-        if before.recipients != self.draft.recipients {
-            self.note_recipients(before.recipients, now);
-        }
-        Ok(())
-    }
-
-    /// A binding failed and was passed over.
-    pub(crate) fn skipped(&mut self, binding: &str) {
-        let now = self.tick();
-        let of_message = self.transaction.is_some() || self.message.is_some();
-        let bag = if of_message {
-            self.transaction_changed = now;
-            &mut self.draft.properties
-        } else {
-            self.session_changed = now;
-            &mut self.draft.session_properties
-        };
-        let (namespace, key) = SKIPPED;
-        let text = match bag.value(namespace, key) {
-            Some(Value::String(text)) if text.split(',').any(|one| one == binding) => return,
-            Some(Value::String(text)) => format!("{text},{binding}"),
-            _ => binding.to_owned(),
-        };
-        // A bag that is full keeps what it has.
-        let _full = bag.set(
-            namespace,
-            key,
-            Value::String(text),
-            &PropertyLimits::default(),
-        );
-    }
-
-    fn note_recipients(&mut self, before: Vec<Recipient>, now: u64) {
-        let known: HashMap<RecipientId, Recipient> =
-            before.into_iter().map(|one| (one.id, one)).collect();
-        for recipient in &self.draft.recipients {
-            if known.get(&recipient.id) != Some(recipient) {
-                self.recipient_changed.insert(recipient.id, now);
-            }
-        }
-        let left: std::collections::HashSet<_> =
-            self.draft.recipients.iter().map(|one| one.id).collect();
-        self.removed.extend(
-            known
-                .into_values()
-                .filter(|one| !left.contains(&one.id))
-                .map(|one| (now, one)),
-        );
     }
 
     fn tick(&mut self) -> u64 {
