@@ -78,8 +78,12 @@ impl Dispatcher {
 
     /// Begins with a message that is in the spool: pins the plan. The server is the message's.
     #[must_use]
-    pub fn begin_message(&self, message: Message, content: Arc<dyn Content>) -> TransportScope {
-        TransportScope::begin(&self.shared, message, content)
+    pub fn begin_message(
+        &self,
+        message: impl Into<Arc<Message>>,
+        content: Arc<dyn Content>,
+    ) -> TransportScope {
+        TransportScope::begin(&self.shared, message.into(), content)
     }
 
     /// Tells sinks that no new instances will come, waits for open questions until `deadline`, then ends all

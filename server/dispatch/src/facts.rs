@@ -74,16 +74,10 @@ impl Facts {
     }
 
     /// The facts of a message in transport.
-    pub(crate) fn of_message(message: Message) -> Self {
-        let draft = Draft {
-            envelope: message.envelope.clone(),
-            recipients: message.recipients.clone(),
-            properties: message.properties.clone(),
-            session_properties: message.session_properties.clone(),
-            version: Some(message.version.clone()),
-        };
+    pub(crate) fn of_message(message: Arc<Message>) -> Self {
+        let draft = draft_of(&message);
         Self {
-            message: Some(Arc::new(message)),
+            message: Some(message),
             draft,
             ..Self::nothing()
         }
@@ -144,7 +138,7 @@ impl Facts {
             tls,
             transaction: Some(transaction),
             transactions: 1,
-            draft: Self::of_message(message.clone()).draft,
+            draft: draft_of(message),
             ..Self::nothing()
         }
     }
@@ -404,6 +398,16 @@ impl Facts {
     fn tick(&mut self) -> u64 {
         self.clock += 1;
         self.clock
+    }
+}
+
+fn draft_of(message: &Message) -> Draft {
+    Draft {
+        envelope: message.envelope.clone(),
+        recipients: message.recipients.clone(),
+        properties: message.properties.clone(),
+        session_properties: message.session_properties.clone(),
+        version: Some(message.version.clone()),
     }
 }
 

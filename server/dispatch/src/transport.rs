@@ -89,18 +89,22 @@ pub struct DeliveryResult {
 /// One message in transport. Dropping it closes what is open at the sinks.
 pub struct TransportScope {
     shared: Arc<Shared>,
-    message: Message,
+    message: Arc<Message>,
     content: Arc<dyn Content>,
     scope: Arc<Scope>,
 }
 
 impl TransportScope {
-    pub(crate) fn begin(shared: &Arc<Shared>, message: Message, content: Arc<dyn Content>) -> Self {
+    pub(crate) fn begin(
+        shared: &Arc<Shared>,
+        message: Arc<Message>,
+        content: Arc<dyn Content>,
+    ) -> Self {
         let scope = Scope::new(
             pb::Scope::Transport,
             shared,
             &message.server,
-            Facts::of_message(message.clone()),
+            Facts::of_message(Arc::clone(&message)),
         );
         Self {
             shared: Arc::clone(shared),

@@ -2,13 +2,12 @@
 //!
 //! The log holds no content. Addresses appear as `[log] addresses` says.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use postern_dispatch::event::EventKind;
-use postern_dispatch::fault::FaultKind;
 use postern_dispatch::observer::{Observer, Record, What};
 
 use crate::metrics::Metrics;
@@ -22,7 +21,12 @@ pub struct Watch {
     also: Option<Arc<dyn Observer>>,
     /// What was last said of each replica. Every runtime has its own connections; the operator is told once.
     said: Mutex<HashMap<(String, String), bool>>,
+    /// Sinks, and what they asked for beyond what was accepted.
+    asked: Mutex<HashSet<(String, String)>>,
 }
+
+/// So many different wishes are told; a sink that thinks of more has been noticed.
+const WISHES: usize = 256;
 
 impl Watch {
     /// Counts in `metrics`; `also` hears everything too.
@@ -32,6 +36,7 @@ impl Watch {
             metrics,
             also,
             said: Mutex::default(),
+            asked: Mutex::default(),
         }
     }
 
@@ -96,6 +101,12 @@ impl Watch {
         self.said.lock().insert(replica, up) != Some(up)
     }
 
+    /// Whether it is news that the sink asks for this. It is asked anew by every runtime and at each connection.
+    fn is_new_wish(&self, record: &Record<'_>, what: &str) -> bool {
+        let mut asked = self.asked.lock();
+        asked.len() < WISHES && asked.insert((record.sink.to_owned(), what.to_owned()))
+    }
+
     fn count_change(&self, record: &Record<'_>, change: Change) {
         let label = ReplicaChange {
             sink: record.sink.into(),
@@ -112,6 +123,7 @@ impl Observer for Watch {
         match record.what {
             What::ReplicaUp { .. } if !self.is_news(record, true) => {}
             What::ReplicaDown { .. } if !self.is_news(record, false) => {}
+            What::AsksForMore { what } if !self.is_new_wish(record, what) => {}
             _ => log(record),
         }
         if let Some(also) = &self.also {
@@ -133,13 +145,7 @@ fn log(record: &Record<'_>) {
     let (binding, sink, replica) = (record.binding, record.sink, record.replica);
     match record.what {
         What::Failed { elapsed, fault } => {
-            let kind = fault.kind.name();
-            // Why a replica cannot be reached was said when it went down.
-            let detail = if fault.kind == FaultKind::Unreachable {
-                ""
-            } else {
-                &fault.detail
-            };
+            let (kind, detail) = (fault.kind.name(), &fault.detail);
             tracing::warn!(%id, event, binding, sink, replica, ?elapsed, kind, detail, "sink failed");
         }
         What::Answered {
@@ -219,7 +225,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    use postern_dispatch::fault::Fault;
+    use postern_dispatch::fault::{Fault, FaultKind};
     use postern_dispatch::verdict::Decision;
 
     use super::*;
@@ -244,6 +250,23 @@ mod tests {
             replica: "http://127.0.0.1:7001",
             what,
         }
+    }
+
+    #[test]
+    fn what_a_sink_asks_for_beyond_is_news_once() {
+        let watch = Watch::new(Metrics::new(), None);
+        let news = |what: &str| {
+            let record = record(What::AsksForMore { what });
+            watch.is_new_wish(&record, what)
+        };
+        assert!(news("body"));
+        assert!(
+            !news("body"),
+            "of another runtime, or after a new connection"
+        );
+        assert!(news("body, sender"));
+        let new = (0..1000).filter(|number| news(&number.to_string())).count();
+        assert!(new < WISHES);
     }
 
     #[test]

@@ -37,12 +37,16 @@ pub(super) struct CountedJudge {
 }
 
 impl Judge for CountedJudge {
-    fn begin(&self, message: &Message, content: Arc<dyn Content>) -> Box<dyn Case> {
+    fn begin(&self, message: &Arc<Message>, content: Arc<dyn Content>) -> Box<dyn Case> {
         self.sinks.begin(message, content)
     }
 
     fn listens(&self, server: &str, event: EventKind) -> bool {
         self.sinks.listens(server, event)
+    }
+
+    fn shows_content(&self, server: &str, event: EventKind) -> bool {
+        self.sinks.shows_content(server, event)
     }
 
     fn note(&self, message: &Message, result: &DeliveryResult) {

@@ -7,6 +7,7 @@ use postern_dispatch::content::Content;
 use postern_dispatch::dispatcher::{Dispatcher, SharedPlan};
 use postern_dispatch::event::EventKind;
 use postern_dispatch::exchange::MessageRuling;
+use postern_dispatch::plan::BodyDepth;
 use postern_dispatch::transport::{DeliveryResult, TransportScope};
 use postern_message::Message;
 
@@ -15,10 +16,15 @@ use crate::delivery::BoxFuture;
 /// Asks the sinks about messages. One for each runtime thread.
 pub trait Judge: Send + Sync {
     /// Begins with a message.
-    fn begin(&self, message: &Message, content: Arc<dyn Content>) -> Box<dyn Case>;
+    fn begin(&self, message: &Arc<Message>, content: Arc<dyn Content>) -> Box<dyn Case>;
 
     /// Whether any binding is bound to the event on this virtual server.
     fn listens(&self, server: &str, event: EventKind) -> bool;
+
+    /// Whether any binding is shown some of the content at the event.
+    fn shows_content(&self, _server: &str, _event: EventKind) -> bool {
+        true
+    }
 
     /// Hears what became of every attempt, whether or not a sink wants to know. Must not block.
     fn note(&self, _message: &Message, _result: &DeliveryResult) {}
@@ -61,12 +67,22 @@ impl Sinks {
 }
 
 impl Judge for Sinks {
-    fn begin(&self, message: &Message, content: Arc<dyn Content>) -> Box<dyn Case> {
-        Box::new(self.dispatcher.begin_message(message.clone(), content))
+    fn begin(&self, message: &Arc<Message>, content: Arc<dyn Content>) -> Box<dyn Case> {
+        Box::new(self.dispatcher.begin_message(Arc::clone(message), content))
     }
 
     fn listens(&self, server: &str, event: EventKind) -> bool {
         self.plan.load().wants(server, event)
+    }
+
+    fn shows_content(&self, server: &str, event: EventKind) -> bool {
+        self.plan.load().stage(server, event).is_some_and(|stage| {
+            let mut depths = stage
+                .members
+                .iter()
+                .map(|member| member.binding.depth(event));
+            depths.any(|depth| depth != BodyDepth::None)
+        })
     }
 }
 

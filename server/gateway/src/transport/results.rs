@@ -65,7 +65,7 @@ pub(crate) async fn record(
         .judge
         .listens(&job.message.server, EventKind::DeliveryResult)
     {
-        tell(context, job, result).await;
+        tell(context, job, result);
     }
 }
 
@@ -177,14 +177,11 @@ fn recipient_result(
 }
 
 /// Tells the sinks.
-async fn tell(context: &Context, job: &Job, result: DeliveryResult) {
+fn tell(context: &Context, job: &Job, result: DeliveryResult) {
     let message = &job.message;
-    match Spooled::read(Arc::clone(&job.content), message.version.body_offset()).await {
-        Ok(content) => context.judge.begin(message, Arc::new(content)).tell(result),
-        Err(error) => {
-            tracing::warn!(id = %message.id, %error, "content cannot be read, delivery.result not told");
-        }
-    }
+    // No content goes with this event, so none is read for it.
+    let content = Spooled::undigested(Arc::clone(&job.content));
+    context.judge.begin(message, Arc::new(content)).tell(result);
 }
 
 fn earlier_attempts(recipient: &Recipient) -> u32 {

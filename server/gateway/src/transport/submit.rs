@@ -115,7 +115,13 @@ async fn ask(
     stored: &StoredMessage,
 ) -> Option<MessageRuling> {
     let message = &stored.message;
-    let content = Spooled::read(Arc::clone(&stored.content), message.version.body_offset()).await;
+    // To read all of it only to know its digests costs more than the question.
+    let submit = question.event == EventKind::TransportSubmit;
+    let content = if submit && !judge.shows_content(&message.server, question.event) {
+        Ok(Spooled::undigested(Arc::clone(&stored.content)))
+    } else {
+        Spooled::read(Arc::clone(&stored.content), message.version.body_offset()).await
+    };
     let content = match content {
         Ok(content) => Arc::new(content),
         Err(error) => {

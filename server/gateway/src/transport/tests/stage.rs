@@ -159,11 +159,11 @@ struct OneCase {
 }
 
 impl Judge for Shared {
-    fn begin(&self, message: &Message, content: Arc<dyn Content>) -> Box<dyn Case> {
+    fn begin(&self, message: &Arc<Message>, content: Arc<dyn Content>) -> Box<dyn Case> {
         assert!(content.end().unwrap().complete);
         Box::new(OneCase {
             script: Arc::clone(&self.0),
-            message: message.clone(),
+            message: Message::clone(message),
         })
     }
 
