@@ -110,8 +110,10 @@ fn policies(page: &mut String) {
 
 fn outcome(event: EventKind, policy: Policy) -> &'static str {
     let transport = event == EventKind::TransportSubmit;
+    let response = event == EventKind::InboundResponse;
     match policy {
         Policy::Continue => "as if not bound",
+        Policy::Tempfail | Policy::Reject if response => "the reply stands",
         Policy::Tempfail if transport => "stays queued",
         Policy::Tempfail if matches!(event, EventKind::InboundConnect | EventKind::InboundTls) => {
             "421"
@@ -191,8 +193,8 @@ that declares side effects.
 
 const POLICIES: &str = "\
 The client reads that the service is unavailable, and an id; the operator finds under it what happened.
-`continue` leaves the property `postern.skipped`. At `inbound.response` the reply to a message that was accepted
-stands, whatever the policy says, unless it is `disconnect`.
+`continue` leaves the property `postern.skipped`. At `inbound.response` what the reply means has
+happened: it stands, whatever the policy says, unless that is `disconnect`.
 
 ";
 

@@ -161,7 +161,11 @@ impl Session {
                         return reason;
                     }
                 }
-                () = self.outgoing.next(), if !self.outgoing.is_settled() => {}
+                () = self.outgoing.next(), if !self.outgoing.is_settled() => {
+                    if self.outgoing.has_hung_up() {
+                        return self.close(CloseReason::Disconnected).await;
+                    }
+                }
                 read = self.wire.read(&mut self.input), if reading => {
                     if let Flow::End(reason) = self.note_read(read) {
                         return reason;

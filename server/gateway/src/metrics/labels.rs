@@ -35,10 +35,17 @@ macro_rules! words {
             $($(#[$variant_doc])* $variant,)+
         }
 
+        impl $name {
+            /// The word that stands for it, in metrics and in the log.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+        }
+
         impl EncodeLabelValue for $name {
             fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
-                let word: &'static str = match self { $(Self::$variant => $word,)+ };
-                word.encode(encoder)
+                self.name().encode(encoder)
             }
         }
     };

@@ -14,6 +14,7 @@ use postern_smtp::reply::Reply;
 use postern_smtp::server::ReplyTo;
 
 use super::ask::{Asked, Noted};
+use super::ruling::refusal;
 use super::shared::Shared;
 use crate::front::wire::Wire;
 
@@ -23,6 +24,8 @@ pub(super) struct Outgoing {
     output: BytesMut,
     /// Replies that sinks are asked about, and those behind them.
     queue: FuturesOrdered<BoxFuture<'static, Line>>,
+    /// A sink has ended the session in place of a reply: that was the last one.
+    hung_up: bool,
     /// Octets written.
     pub(super) sent: u64,
 }
@@ -31,6 +34,18 @@ pub(super) struct Outgoing {
 struct Line {
     reply: Reply,
     utf8: bool,
+    /// The connection ends behind it.
+    hang_up: bool,
+}
+
+impl Line {
+    fn new(reply: Reply, utf8: bool) -> Self {
+        Self {
+            reply,
+            utf8,
+            hang_up: false,
+        }
+    }
 }
 
 impl Outgoing {
@@ -39,20 +54,24 @@ impl Outgoing {
             shared,
             output: BytesMut::new(),
             queue: FuturesOrdered::new(),
+            hung_up: false,
             sent: 0,
         }
     }
 
     /// Adds a reply behind the others.
     pub(super) fn push(&mut self, to: &ReplyTo, reply: Reply, asked: Option<Asked>, utf8: bool) {
+        if self.hung_up {
+            return;
+        }
         match asked {
             Some(asked) if self.shared.scope.wants(EventKind::InboundResponse) => {
                 self.queue.push_back(self.ask(to, reply, asked, utf8));
             }
-            _ if self.queue.is_empty() => self.encode(&Line { reply, utf8 }),
+            _ if self.queue.is_empty() => self.encode(&Line::new(reply, utf8)),
             _ => self
                 .queue
-                .push_back(Box::pin(std::future::ready(Line { reply, utf8 }))),
+                .push_back(Box::pin(std::future::ready(Line::new(reply, utf8)))),
         }
     }
 
@@ -81,7 +100,14 @@ impl Outgoing {
         let ruling = self.shared.scope.response(response, &asked.budget);
         let session = self.shared.session;
         Box::pin(async move {
-            let reply = match ruling.await.decision {
+            let ruling = ruling.await;
+            if let Some(refused) = refusal(&ruling, &session).filter(|refused| refused.disconnect) {
+                return Line {
+                    hang_up: true,
+                    ..Line::new(refused.reply, utf8)
+                };
+            }
+            let reply = match ruling.decision {
                 Decision::Respond(instead) if may_replace(&reply, &instead) => instead,
                 Decision::Respond(instead) => {
                     tracing::warn!(
@@ -90,10 +116,16 @@ impl Outgoing {
                     );
                     reply
                 }
+                // What the reply means has happened: another failure policy cannot take it back.
                 _ => reply,
             };
-            Line { reply, utf8 }
+            Line::new(reply, utf8)
         })
+    }
+
+    /// A sink has ended the session: what was gathered is to be sent, then the connection ends.
+    pub(super) fn has_hung_up(&self) -> bool {
+        self.hung_up
     }
 
     /// No reply waits for a sink.
@@ -105,6 +137,10 @@ impl Outgoing {
     pub(super) async fn next(&mut self) {
         if let Some(line) = self.queue.next().await {
             self.encode(&line);
+            if line.hang_up {
+                self.hung_up = true;
+                self.queue.clear();
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! An event as a word and a line of text, for rules and for the log.
 
+use std::collections::BTreeMap;
+
 use postern_proto::v1;
 use postern_proto::v1::event::Kind as Happened;
 use postern_proto::v1::value::Kind as Held;
@@ -26,16 +28,16 @@ pub(crate) fn name(event: &v1::Event) -> &'static str {
     }
 }
 
-/// What it is about, in one line, and what the sink is shown beside it.
-pub(crate) fn detail(event: &v1::Event) -> String {
+/// What it is about, in one line, and what the sink knows beside it.
+pub(crate) fn detail(event: &v1::Event, known: &Known) -> String {
     let mut words = subject(event);
-    if event.attempt > 0 {
+    if event.attempt > 1 {
         words.push(format!("attempt={}", event.attempt));
     }
     if event.replayed {
         words.push("replayed".to_owned());
     }
-    words.extend(properties(event));
+    words.extend(known.properties.iter().map(|(key, value)| format!("{key}={value}")));
     words.join(" ").replace(['\r', '\n'], " ")
 }
 
@@ -55,7 +57,7 @@ fn subject(event: &v1::Event) -> Vec<String> {
             vec![address.unwrap_or_default()]
         }
         Some(Happened::InboundCommand(command)) => {
-            let line = command.command.as_ref().map(|c| text(&c.line));
+            let line = command.command.as_ref().map(|c| text(c.line.trim_ascii_end()));
             vec![line.unwrap_or_default(), format!("known={}", command.known)]
         }
         Some(Happened::InboundResponse(response)) => {
@@ -81,20 +83,54 @@ fn subject(event: &v1::Event) -> Vec<String> {
     }
 }
 
-/// `NAMESPACE.KEY=VALUE` of the session, the transaction and the message.
-fn properties(event: &v1::Event) -> Vec<String> {
-    let session = event.session.iter().flat_map(|s| &s.properties);
-    let transaction = event.transaction.iter().flat_map(|t| &t.properties);
-    let message = event.message.iter().flat_map(|m| &m.properties);
-    session
-        .chain(transaction)
-        .chain(message)
-        .map(|property| {
+/// What was told of an instance so far: events say only what has changed.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// Those of the transaction or the message.
+    pub(crate) recipients: Vec<v1::Recipient>,
+    /// By `NAMESPACE.KEY`.
+    properties: BTreeMap<String, String>,
+}
+
+impl Known {
+    /// Takes over what an instance begins with.
+    pub(crate) fn open(open: &v1::Open) -> Self {
+        let mut known = Self::default();
+        if let Some(snapshot) = &open.snapshot {
+            let (session, transaction) = (snapshot.session.as_ref(), snapshot.transaction.as_ref());
+            known.learn(session, transaction, snapshot.message.as_ref());
+        }
+        known
+    }
+
+    /// Takes over what an event changes.
+    pub(crate) fn update(&mut self, event: &v1::Event) {
+        let (session, transaction) = (event.session.as_deref(), event.transaction.as_deref());
+        self.learn(session, transaction, event.message.as_deref());
+    }
+
+    fn learn(
+        &mut self,
+        session: Option<&v1::Session>,
+        transaction: Option<&v1::Transaction>,
+        message: Option<&v1::Message>,
+    ) {
+        let mut properties = Vec::new();
+        properties.extend(session.iter().flat_map(|s| &s.properties));
+        properties.extend(transaction.iter().flat_map(|t| &t.properties));
+        properties.extend(message.iter().flat_map(|m| &m.properties));
+        for property in properties {
             let value = match property.value.as_ref().and_then(|v| v.kind.as_ref()) {
                 Some(Held::Text(text)) => text.clone(),
                 other => format!("{other:?}"),
             };
-            format!("{}.{}={value}", property.namespace_name, property.key)
-        })
-        .collect()
+            let key = format!("{}.{}", property.namespace_name, property.key);
+            self.properties.insert(key, value);
+        }
+        let of_transaction = transaction.iter().flat_map(|t| &t.recipients);
+        for recipient in of_transaction.chain(message.iter().flat_map(|m| &m.recipients)) {
+            self.recipients.retain(|r| r.recipient_id != recipient.recipient_id);
+            self.recipients.push(recipient.clone());
+        }
+    }
 }

@@ -6,15 +6,16 @@ use postern_proto::v1::edit::Kind as Edited;
 use postern_proto::v1::event::Kind as Happened;
 
 use crate::action::Action;
+use crate::event::Known;
 
 /// The verdict on `event`, for actions that have one.
-pub(crate) fn verdict(action: &Action, event: &v1::Event) -> v1::Verdict {
+pub(crate) fn verdict(action: &Action, event: &v1::Event, known: &Known) -> v1::Verdict {
     let mut verdict = v1::Verdict {
         event_id: event.event_id,
         decision: Some(v1::Decision {
             kind: Some(decision(action, event)),
         }),
-        edits: edits(action, event)
+        edits: edits(action, event, known)
             .into_iter()
             .map(|kind| v1::Edit { kind: Some(kind) })
             .collect(),
@@ -81,8 +82,8 @@ fn decision(action: &Action, event: &v1::Event) -> Decided {
     }
 }
 
-fn edits(action: &Action, event: &v1::Event) -> Vec<Edited> {
-    let recipients = || recipients(event);
+fn edits(action: &Action, event: &v1::Event, known: &Known) -> Vec<Edited> {
+    let recipients = || recipients(event, known);
     match action {
         Action::AddHeader(name) => vec![Edited::InsertHeader(v1::InsertHeader {
             place: Some(v1::HeaderPlace {
@@ -137,15 +138,10 @@ fn added(address: &str) -> v1::AddRecipient {
     }
 }
 
-/// The one asked about, else those of the message, else those of the transaction.
-fn recipients(event: &v1::Event) -> Vec<v1::Recipient> {
-    if let Some(Happened::InboundRcpt(rcpt)) = &event.kind {
-        return rcpt.recipient.iter().cloned().collect();
+/// The one asked about, else all that are known.
+fn recipients(event: &v1::Event, known: &Known) -> Vec<v1::Recipient> {
+    match &event.kind {
+        Some(Happened::InboundRcpt(rcpt)) => rcpt.recipient.iter().cloned().collect(),
+        _ => known.recipients.clone(),
     }
-    let of_message = event.message.as_ref().map(|m| m.recipients.clone());
-    let of_transaction = event.transaction.as_ref().map(|t| t.recipients.clone());
-    of_message
-        .filter(|list| !list.is_empty())
-        .or(of_transaction)
-        .unwrap_or_default()
 }

@@ -1,0 +1,342 @@
+//! Events of a session: what a sink may decide and edit at each, what it is told, in which order.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::time::Duration;
+
+use postern_e2e::client::Client;
+use postern_e2e::gateway::{Gateway, Setup};
+use postern_e2e::next_hop::{NextHop, Received};
+use postern_e2e::sink::Sink;
+
+const LIMIT: Duration = Duration::from_secs(20);
+const CONTENT: &[u8] = b"From: a@example.org\r\nSubject: x\r\n\r\nbody\r\n";
+
+/// Bindings of one sink, in order: name, events, further keys.
+fn set_up(next_hop: &NextHop, bindings: &[(&str, &Sink, &str, &str)]) -> Gateway {
+    let mut setup = Setup::default()
+        .domain("example.test", &format!("smtp://{}", next_hop.address()))
+        .domain("other.test", &format!("smtp://{}", next_hop.address()));
+    for (name, sink, events, keys) in bindings {
+        setup = setup.with(&sink.table(name)).with(&format!(
+            "[[binding]]\nname = \"{name}\"\nsink = \"{name}\"\nevents = [{events}]\n{keys}"
+        ));
+    }
+    setup.start()
+}
+
+/// One sink at one event.
+fn one(next_hop: &NextHop, sink: &Sink, event: &str, may: &str) -> Gateway {
+    let keys = format!("may = [{may}]\nbody = \"full\"");
+    set_up(next_hop, &[("sink", sink, &format!("\"inbound.{event}\""), &keys)])
+}
+
+fn send(gateway: &Gateway) -> u16 {
+    let mut client = Client::ready(gateway.smtp());
+    let recipients = ["b@example.test", "c@example.test"];
+    client.deliver("a@example.org", &recipients, CONTENT).code
+}
+
+fn arrived(next_hop: &NextHop) -> Received {
+    next_hop.wait_for(1, LIMIT).first().unwrap().clone()
+}
+
+#[test]
+fn a_sink_answers_or_refuses_any_verb() {
+    let sink = Sink::start(&[
+        "command:NOOP=respond:250 the sink is here",
+        "command:VRFY=reject",
+        "command:XSink=respond:214 our own verb",
+        "command:HELP=disconnect",
+        "command:EXPN=tempfail",
+    ]);
+    let gateway = one(&NextHop::start(), &sink, "command", "");
+    let mut client = Client::ready(gateway.smtp());
+    assert!(client.expect("NOOP", 250).text().ends_with("the sink is here"));
+    assert!(client.expect("VRFY b@example.test", 550).text().contains("the sink objects"));
+    assert!(client.expect("XSink with arguments", 214).text().ends_with("our own verb"));
+    client.expect("EXPN list", 451);
+    client.expect("RSET", 250);
+    assert!(client.command("NONSENSE").code >= 500, "nobody has answered it");
+    assert!(client.expect("HELP", 421).text().contains("the sink hangs up"));
+    client.expect_closed();
+    assert!(sink.history().contains(&"command XSink with arguments known=false".to_owned()));
+}
+
+#[test]
+fn what_has_to_keep_its_meaning_can_only_be_refused() {
+    let sink = Sink::start(&[
+        "command:DATA=respond:250 never mind",
+        "command:RSET=respond:250 no need",
+        "command:QUIT=reject",
+    ]);
+    let gateway = one(&NextHop::start(), &sink, "command", "");
+    let mut client = Client::ready(gateway.smtp());
+    client.expect("MAIL FROM:<a@example.org>", 250);
+    client.expect("RCPT TO:<b@example.test>", 250);
+    // A verdict that the table does not allow is the sink's failure.
+    client.expect("DATA", 451);
+    client.expect("RSET", 451);
+    client.expect("RCPT TO:<c@example.test>", 250);
+    client.expect("QUIT", 550);
+    client.expect("NOOP", 250);
+}
+
+#[test]
+fn a_refused_command_does_not_happen() {
+    let sink = Sink::start(&["command:MAIL=reject", "command:EHLO=proceed"]);
+    let gateway = one(&NextHop::start(), &sink, "command", "");
+    let mut client = Client::ready(gateway.smtp());
+    client.expect("MAIL FROM:<a@example.org>", 550);
+    client.expect("RCPT TO:<b@example.test>", 503);
+}
+
+#[test]
+fn a_reply_may_change_its_text_and_within_its_class_its_code() {
+    let sink = Sink::start(&[
+        "response:NOOP=respond:252 rather this",
+        "response:RSET=respond:550 another class",
+        "response:VRFY=disconnect",
+    ]);
+    let gateway = one(&NextHop::start(), &sink, "response", "");
+    let mut client = Client::ready(gateway.smtp());
+    assert!(client.expect("NOOP", 252).text().ends_with("rather this"));
+    // What a reply means has happened already: the policy cannot take it back.
+    client.expect("RSET", 250);
+    assert!(client.expect("VRFY b", 421).text().contains("the sink hangs up"));
+    client.expect_closed();
+}
+
+#[test]
+fn a_sink_that_fails_at_a_reply_leaves_it_or_ends_the_session() {
+    for (policy, code) in [("continue", 250), ("tempfail", 250), ("reject", 250), ("disconnect", 421)] {
+        let next_hop = NextHop::start();
+        let sink = Sink::start(&["response:.=undecided"]);
+        let keys = format!("may = []\non_failure = \"{policy}\"");
+        let gateway = set_up(&next_hop, &[("sink", &sink, "\"inbound.response\"", &keys)]);
+        let mut client = Client::ready(gateway.smtp());
+        let reply = client.deliver("a@example.org", &["b@example.test"], CONTENT);
+        assert_eq!(reply.code, code, "{policy}: {reply:?}");
+        if policy == "disconnect" {
+            client.expect_closed();
+        } else {
+            client.expect("NOOP", 250);
+        }
+        // It was durable before anybody was asked about the reply.
+        next_hop.wait_for(1, LIMIT);
+    }
+}
+
+#[test]
+fn what_became_of_a_session_is_told_in_order() {
+    let next_hop = NextHop::start();
+    let sink = Sink::start(&["rcpt:refused@=reject"]);
+    let events = "\"inbound.mail\", \"inbound.rcpt\", \"inbound.message\", \"inbound.outcome\", \
+                  \"inbound.reset\", \"inbound.disconnect\"";
+    let gateway = set_up(&next_hop, &[("sink", &sink, events, "may = []\nbody = \"headers\"")]);
+    let mut client = Client::ready(gateway.smtp());
+    let reply = client.deliver("a@example.org", &["b@example.test"], CONTENT);
+    assert_eq!(reply.code, 250);
+    client.expect("MAIL FROM:<two@example.org>", 250);
+    client.expect("RCPT TO:<refused@example.test>", 550);
+    client.expect("RSET", 250);
+    client.expect("MAIL FROM:<three@example.org>", 250);
+    client.expect("EHLO again.example.test", 250);
+    client.expect("QUIT", 221);
+    sink.wait_seen("disconnect", "QUIT", LIMIT);
+    let mut history = sink.history();
+    // The connection by which the harness waits for the start has said nothing else.
+    history.retain(|line| line != "disconnect DISCONNECT_REASON_CLIENT_GONE");
+    assert_eq!(
+        history,
+        [
+            "mail a@example.org",
+            "rcpt b@example.test",
+            "message",
+            "outcome OUTCOME_ACCEPTED 250 by=",
+            "mail two@example.org",
+            "rcpt refused@example.test",
+            "reset RESET_REASON_COMMAND",
+            "mail three@example.org",
+            "reset RESET_REASON_GREETING",
+            "disconnect DISCONNECT_REASON_QUIT",
+        ]
+    );
+}
+
+#[test]
+fn a_refusal_and_a_client_that_leaves_are_told_too() {
+    let next_hop = NextHop::start();
+    let refuses = Sink::start(&["message=reject"]);
+    let told = Sink::start(&[]);
+    let gateway = set_up(
+        &next_hop,
+        &[
+            ("refuses", &refuses, "\"inbound.message\"", "may = []\nbody = \"full\""),
+            ("told", &told, "\"inbound.outcome\", \"inbound.disconnect\"", "may = []"),
+        ],
+    );
+    assert_eq!(send(&gateway), 550);
+    let seen = told.wait_seen("outcome", "OUTCOME_REJECTED", LIMIT);
+    assert_eq!(seen.detail, "OUTCOME_REJECTED 550 by=refuses");
+    told.wait_seen("disconnect", "CLIENT_GONE", LIMIT);
+}
+
+#[test]
+fn the_result_of_a_delivery_is_told() {
+    let next_hop = NextHop::start();
+    let sink = Sink::start(&[]);
+    let gateway = set_up(&next_hop, &[("sink", &sink, "\"delivery.result\"", "may = []")]);
+    assert_eq!(send(&gateway), 250);
+    let detail = sink.wait_seen("result", "", LIMIT).detail;
+    for recipient in ["b@example.test=", "c@example.test="] {
+        assert!(detail.contains(recipient), "{detail}");
+    }
+    assert!(detail.contains("RELAYED") || detail.contains("DELIVERED"), "{detail}");
+}
+
+#[test]
+fn finish_ends_the_chain_where_it_is_granted() {
+    for (may, code, asked) in [("\"finish\"", 250, 0), ("", 451, 0)] {
+        let first = Sink::start(&["rcpt=finish"]);
+        let second = Sink::start(&["rcpt=reject"]);
+        let bound = "\"inbound.rcpt\"";
+        let keys = format!("may = [{may}]\nreads = [\"recipients\", \"properties\"]");
+        let gateway = set_up(
+            &NextHop::start(),
+            &[
+                ("first", &first, bound, &keys),
+                ("second", &second, bound, "may = []"),
+            ],
+        );
+        let mut client = Client::ready(gateway.smtp());
+        client.expect("MAIL FROM:<a@example.org>", 250);
+        client.expect("RCPT TO:<b@example.test>", code);
+        // The second one may have been asked at the same time; what it says is not reached.
+        assert!(second.asked("rcpt") >= asked);
+    }
+}
+
+#[test]
+fn finish_for_the_message_skips_its_later_events() {
+    let next_hop = NextHop::start();
+    let first = Sink::start(&["mail=finish-message"]);
+    let second = Sink::start(&["rcpt=reject", "message=reject"]);
+    let gateway = set_up(
+        &next_hop,
+        &[
+            ("first", &first, "\"inbound.mail\"", "may = [\"finish\"]"),
+            ("second", &second, "\"inbound.rcpt\", \"inbound.message\"", "may = []\nbody = \"full\""),
+        ],
+    );
+    let mut client = Client::ready(gateway.smtp());
+    let reply = client.deliver("a@example.org", &["b@example.test"], CONTENT);
+    assert_eq!(reply.code, 250);
+    assert_eq!(second.asked("rcpt") + second.asked("message"), 0);
+    next_hop.wait_for(1, LIMIT);
+}
+
+#[test]
+fn discard_takes_the_message_and_keeps_nothing_where_it_is_granted() {
+    for (may, code) in [("\"discard\"", 250), ("", 451)] {
+        let next_hop = NextHop::start();
+        let sink = Sink::start(&["message=discard"]);
+        let gateway = one(&next_hop, &sink, "message", may);
+        assert_eq!(send(&gateway), code, "{may}");
+        for stage in ["submit", "deliver", "held", "quarantined"] {
+            assert_eq!(gateway.spooled(stage), 0);
+        }
+        assert_eq!(next_hop.count(), 0);
+    }
+}
+
+#[test]
+fn edits_of_the_envelope_where_they_are_granted() {
+    let both = ["<b@example.test>", "<c@example.test>"];
+    let edits: [(&str, &str, &str, &str, &[&str]); 7] = [
+        ("mail", "set-sender:new@example.org", "sender", "<new@example.org>", &both),
+        ("message", "set-sender:new@example.org", "sender", "<new@example.org>", &both),
+        ("message", "set-sender:", "sender", "<>", &both),
+        ("rcpt:b@", "rewrite-recipient:z@other.test", "recipients", "<a@example.org>", &["<c@example.test>", "<z@other.test>"]),
+        ("message", "remove-recipient:b@", "recipients", "<a@example.org>", &["<c@example.test>"]),
+        ("message", "add-recipient:z@other.test", "recipients", "<a@example.org>", &["<b@example.test>", "<c@example.test>", "<z@other.test>"]),
+        ("message", "replace-recipients:z@other.test", "recipients", "<a@example.org>", &["<z@other.test>"]),
+    ];
+    for (event, action, grant, sender, recipients) in edits {
+        let rule = format!("{event}={action}");
+        let event = event.split(':').next().unwrap();
+        let next_hop = NextHop::start();
+        let sink = Sink::start(&[&rule]);
+        let gateway = one(&next_hop, &sink, event, &format!("\"{grant}\""));
+        assert_eq!(send(&gateway), 250, "{rule}\n{}", gateway.log());
+        let message = arrived(&next_hop);
+        assert!(message.sender.starts_with(sender), "{rule}: {message:?}");
+        let mut found = message.recipients.clone();
+        found.sort();
+        assert_eq!(found, recipients, "{rule}");
+        assert_eq!(message.from_line("From: a@").unwrap(), CONTENT);
+    }
+}
+
+#[test]
+fn edits_that_were_not_granted_are_the_failure_of_the_sink() {
+    for (event, action) in [
+        ("mail", "set-sender:new@example.org"),
+        ("rcpt", "rewrite-recipient:z@example.test"),
+        ("message", "add-recipient:z@example.test"),
+        ("message", "add-header:X-Sink"),
+        ("message", "splice:hello"),
+    ] {
+        let next_hop = NextHop::start();
+        let sink = Sink::start(&[&format!("{event}={action}")]);
+        // Some grant, but not the one that it takes.
+        let gateway = one(&next_hop, &sink, event, "\"headers:X-Other\"");
+        let mut client = Client::ready(gateway.smtp());
+        let mail = client.command("MAIL FROM:<a@example.org>");
+        let rcpt = client.command("RCPT TO:<b@example.test>");
+        let end = if rcpt.code == 250 {
+            client.expect("DATA", 354);
+            client.send("Subject: x\r\n\r\nx\r\n.\r\n");
+            client.reply().code
+        } else {
+            0
+        };
+        let code = match event {
+            "mail" => mail.code,
+            "rcpt" => rcpt.code,
+            _ => end,
+        };
+        assert_eq!(code, 451, "{event}={action}");
+        assert_eq!(next_hop.count(), 0);
+    }
+}
+
+#[test]
+fn a_body_is_edited_where_the_sink_says() {
+    let next_hop = NextHop::start();
+    let sink = Sink::start(&["message=splice:hello"]);
+    let gateway = one(&next_hop, &sink, "message", "\"body\"");
+    assert_eq!(send(&gateway), 250);
+    let text = arrived(&next_hop).text();
+    assert!(text.ends_with("Subject: x\r\n\r\nhello\r\nbody\r\n"), "{text}");
+}
+
+#[test]
+fn properties_reach_only_those_who_read_them() {
+    let next_hop = NextHop::start();
+    let writes = Sink::start(&["message=property:score=7"]);
+    let reads = Sink::start(&[]);
+    let blind = Sink::start(&[]);
+    let event = "\"inbound.message\"";
+    let gateway = set_up(
+        &next_hop,
+        &[
+            ("writes", &writes, event, "may = []\nbody = \"headers\""),
+            ("reads", &reads, event, "may = []\nbody = \"headers\"\nreads = [\"properties:writes\"]"),
+            ("blind", &blind, event, "may = []\nbody = \"headers\"\nreads = [\"headers\"]"),
+        ],
+    );
+    assert_eq!(send(&gateway), 250);
+    reads.wait_seen("message", "writes.score=7", LIMIT);
+    assert!(!blind.wait_seen("message", "", LIMIT).detail.contains("score"));
+}
