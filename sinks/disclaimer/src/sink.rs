@@ -1,4 +1,4 @@
-//! The sink around [`footer`](crate::footer): one question per message, the footer for an answer.
+//! The sink around [`footer`](mod@crate::footer): one question per message, the footer for an answer.
 
 use postern_sdk::{
     Body, ContentError, Description, EventKind, Fault, Instance, Message, Result, Sink, Verdict,

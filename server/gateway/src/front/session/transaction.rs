@@ -83,7 +83,11 @@ impl Session {
         let Some(upload) = &mut self.upload else {
             return;
         };
-        match upload.take(&self.shared, bytes).await {
+        let begun = Instant::now();
+        let taken = upload.take(&self.shared, bytes).await;
+        // What the disk took is not the client's slowness.
+        self.machine.excuse_pause(begun.elapsed());
+        match taken {
             Ok(None) => {}
             Ok(Some(early)) => self.early = Some(early),
             Err(reply) => self.refuse_content(reply, None),
