@@ -31,7 +31,7 @@ pub(crate) fn name(event: &v1::Event) -> &'static str {
 /// What it is about, in one line, and what the sink knows beside it.
 pub(crate) fn detail(event: &v1::Event, known: &Known) -> String {
     let mut words = subject(event);
-    if event.attempt > 1 {
+    if event.attempt > 0 {
         words.push(format!("attempt={}", event.attempt));
     }
     if event.replayed {
