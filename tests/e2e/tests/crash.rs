@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use postern_e2e::gateway::Setup;
 use postern_e2e::next_hop::NextHop;
+use postern_e2e::sink::Sink;
 
 const SESSIONS: usize = 20;
 const MESSAGES: usize = 2000;
@@ -43,10 +44,53 @@ impl Acknowledged {
 
 #[test]
 fn nothing_acknowledged_is_lost_when_the_gateway_is_killed_ten_times() {
+    let delivered = kill_ten_times(|setup| setup);
+    assert_few_twice(&delivered);
+}
+
+#[test]
+fn edits_outlive_the_kills_with_the_messages_that_they_were_made_in() {
+    let sink = Sink::with(
+        &[
+            "message=splice:edited before the reply",
+            "submit=add-header:X-Submit",
+        ],
+        &["--instances", "100"],
+    );
+    let delivered = kill_ten_times(|setup| {
+        setup.with(&sink.table("editor")).with(
+            "[[binding]]\nname = \"editor\"\nsink = \"editor\"\nbody = \"full\"\n\
+             events = [\"inbound.message\", \"transport.submit\"]\n\
+             may = [\"body\", \"headers:X-*\"]",
+        )
+    });
+    for (id, texts) in &delivered {
+        for text in texts {
+            assert_eq!(
+                text.matches("edited before the reply\r\n").count(),
+                1,
+                "{id}: {text}"
+            );
+            assert_eq!(text.matches("X-Submit: ").count(), 1, "{id}: {text}");
+        }
+    }
+    assert_few_twice(&delivered);
+}
+
+/// At each kill no more can be in flight than there are connections to the destination.
+fn assert_few_twice(delivered: &HashMap<String, Vec<String>>) {
+    let twice: usize = delivered.values().map(|texts| texts.len() - 1).sum();
+    println!("delivered more than once: {twice}");
+    assert!(twice <= KILLS * 20, "{twice} delivered more than once");
+}
+
+/// Runs the load through a gateway that is killed; what was delivered, by the gateway's own ids.
+fn kill_ten_times(configure: impl Fn(Setup) -> Setup) -> HashMap<String, Vec<String>> {
     let next_hop = NextHop::start();
-    let mut gateway = Setup::default()
-        .domain("example.test", &format!("smtp://{}", next_hop.address()))
-        .start();
+    let setup = Setup::default()
+        .with("[queue]\nretry = [\"1s\"]")
+        .domain("example.test", &format!("smtp://{}", next_hop.address()));
+    let mut gateway = configure(setup).start();
     let smtp = gateway.smtp();
     let acknowledged = Acknowledged::default();
     let next = AtomicUsize::new(0);
@@ -71,11 +115,7 @@ fn nothing_acknowledged_is_lost_when_the_gateway_is_killed_ten_times() {
         }
     });
 
-    let delivered = wait_for_all(&next_hop, &acknowledged.ids.lock().unwrap());
-    let twice: usize = delivered.values().map(|times| times - 1).sum();
-    println!("delivered more than once: {twice}");
-    // At each kill no more can be in flight than there are connections to the destination.
-    assert!(twice <= KILLS * 20, "{twice} delivered more than once");
+    wait_for_all(&next_hop, &acknowledged.ids.lock().unwrap())
 }
 
 fn send_until_acknowledged(to: SocketAddr, id: usize) {
@@ -131,15 +171,15 @@ fn expect(input: &mut impl BufRead, code: &str) -> io::Result<()> {
     }
 }
 
-/// How often each of the gateway's messages was delivered, by the id in its own trace field, once
-/// every acknowledged one has arrived.
-fn wait_for_all(next_hop: &NextHop, acknowledged: &HashSet<usize>) -> HashMap<String, usize> {
+/// All deliveries of each of the gateway's messages, by the id in its own trace field, once every
+/// acknowledged one has arrived.
+fn wait_for_all(next_hop: &NextHop, acknowledged: &HashSet<usize>) -> HashMap<String, Vec<String>> {
     let until = Instant::now() + Duration::from_secs(60);
     let mut due = acknowledged.len();
     loop {
         let received = next_hop.wait_for(due, until.saturating_duration_since(Instant::now()));
         let mut ids = HashSet::new();
-        let mut times = HashMap::new();
+        let mut deliveries: HashMap<String, Vec<String>> = HashMap::new();
         for message in &received {
             let text = message.text();
             let id: usize = field(&text, "X-Id: ").parse().unwrap();
@@ -148,10 +188,10 @@ fn wait_for_all(next_hop: &NextHop, acknowledged: &HashSet<usize>) -> HashMap<St
                 "message {id} is not whole"
             );
             ids.insert(id);
-            *times.entry(trace_id(&text)).or_insert(0) += 1;
+            deliveries.entry(trace_id(&text)).or_default().push(text);
         }
         if acknowledged.is_subset(&ids) {
-            return times;
+            return deliveries;
         }
         // Some came twice, so more must come than there are ids.
         due = received.len() + 1;
