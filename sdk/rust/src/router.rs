@@ -13,7 +13,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use futures_util::{Stream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -81,16 +81,25 @@ where
             } else {
                 idle_since = None;
             }
+            // Frames mostly come several at a time: what else may happen is looked at when all are handled.
+            if let Some(frame) = requests.next().now_or_never() {
+                match frame {
+                    Some(Ok(frame)) => self.handle(frame).await,
+                    end => {
+                        self.ended(end);
+                        break;
+                    }
+                }
+                continue;
+            }
             tokio::select! {
                 biased;
                 frame = requests.next() => match frame {
                     Some(Ok(frame)) => self.handle(frame).await,
-                    Some(Err(status)) => {
-                        debug!(%status, "the gateway broke the stream off");
-                        self.instances.abandon();
+                    end => {
+                        self.ended(end);
                         break;
                     }
-                    None => break,
                 },
                 Some(_) = self.running.join_next(), if !self.running.is_empty() => {}
                 () = drained(&mut self.drain), if !draining => {
@@ -101,6 +110,13 @@ where
             }
         }
         self.finish().await;
+    }
+
+    fn ended(&mut self, end: Option<Result<v1::AttachRequest, Status>>) {
+        if let Some(Err(status)) = end {
+            debug!(%status, "the gateway broke the stream off");
+            self.instances.abandon();
+        }
     }
 
     async fn handle(&mut self, frame: v1::AttachRequest) {

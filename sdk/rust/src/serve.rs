@@ -31,6 +31,9 @@ const EX_UNAVAILABLE: u8 = 69;
 /// Exit code for what should not happen (sysexits `EX_SOFTWARE`).
 const EX_SOFTWARE: u8 = 70;
 
+/// Largest HTTP/2 frame that gateways may send, in octets: content in few frames costs both sides less.
+const FRAME_SIZE: u32 = 256 * 1024;
+
 /// How long the last frames may take to get out when all streams have ended.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
@@ -201,7 +204,9 @@ where
         .register_encoded_file_descriptor_set(postern_proto::FILE_DESCRIPTOR_SET)
         .build_v1()?;
 
-    let mut server = Server::builder().tcp_nodelay(true);
+    let mut server = Server::builder()
+        .tcp_nodelay(true)
+        .max_frame_size(FRAME_SIZE);
     if let Some(tls) = tls_config(&options)? {
         server = server.tls_config(tls).map_err(ServeError::Tls)?;
     }

@@ -202,9 +202,13 @@ impl Instance {
         self.stream.count_questions(-(open.len() as isize));
         // Open goes with the first event: without one the sink has never heard of the instance.
         if known {
-            self.send(Outbound::Close(Close {
+            let close = Outbound::Close(Close {
                 reason: reason.into(),
-            }));
+            });
+            self.stream.send_at_leisure(AttachRequest {
+                instance_id: self.id,
+                kind: Some(close),
+            });
         }
         self.stream.forget(self.id, clean);
     }

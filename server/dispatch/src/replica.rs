@@ -211,14 +211,15 @@ impl Replica {
         };
         self.takes_questions()?;
         state.streams.retain(|stream| !stream.is_spent());
-        let best = state
-            .streams
-            .iter()
-            .filter(|stream| stream.has_room())
-            .min_by_key(|stream| stream.load())
-            .cloned();
-        if let Some(stream) = &best
-            && (stream.load() == 0 || state.streams.len() >= self.tuning.shared_streams)
+        let few = self.tuning.instances_per_shared_stream.max(1);
+        let enough = state.streams.len() >= self.tuning.shared_streams;
+        let roomy = || state.streams.iter().filter(|stream| stream.has_room());
+        let least = roomy().min_by_key(|stream| stream.load()).cloned();
+        let best = roomy()
+            .find(|stream| stream.load() < few && !stream.is_silent())
+            .cloned()
+            .or_else(|| least.clone().filter(|_| enough));
+        if let Some(stream) = best
             && let Some(instance) = stream.begin()
         {
             return Ok(instance);
@@ -231,7 +232,8 @@ impl Replica {
         }
         let idle = state.streams.clone();
         drop(state);
-        best.and_then(|stream| stream.begin())
+        least
+            .and_then(|stream| stream.begin())
             .or_else(|| take_from_idle(&idle))
             .ok_or_else(|| Fault::new(FaultKind::Overload, "all streams to this replica are taken"))
     }

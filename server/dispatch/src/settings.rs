@@ -15,6 +15,9 @@ pub const CHUNK_BYTES: usize = 64 << 10;
 pub struct Tuning {
     /// Streams per replica that carry many instances each.
     pub shared_streams: usize,
+    /// Instances on one such stream before another is opened: what is on one stream shares its frames and wake-ups,
+    /// and several spread the work in sinks that serve a stream with one thread.
+    pub instances_per_shared_stream: usize,
     /// Streams per replica, where each carries one instance at a time. Beyond it the event is shed as `overload`.
     pub leased_streams: usize,
     /// Streams opened on one connection before another is opened. Servers cap them, often at 100, and a stream
@@ -53,6 +56,7 @@ impl Default for Tuning {
     fn default() -> Self {
         Self {
             shared_streams: 8,
+            instances_per_shared_stream: 16,
             leased_streams: 200,
             streams_per_connection: 90,
             stream_queue: 1024,

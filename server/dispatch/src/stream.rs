@@ -25,6 +25,9 @@ use crate::replica::Replica;
 /// Time that a sink has to end a stream that the gateway has half-closed.
 const GOODBYE: Duration = Duration::from_secs(2);
 
+/// Time after which a stream that owes answers and says nothing is not given further instances.
+const SILENCE: Duration = Duration::from_millis(100);
+
 /// Frames that must not be lost and may wait for room. A sink that lets more come together has stopped reading.
 const LATE: usize = 16 << 10;
 
@@ -35,6 +38,8 @@ pub(crate) struct SinkStream {
     /// Instances that it may carry at a time.
     capacity: usize,
     state: Mutex<State>,
+    /// When the sink was first asked something since it last said anything.
+    unanswered: Mutex<Option<Instant>>,
     stop: Arc<Notify>,
     _slot: Slot,
 }
@@ -83,6 +88,7 @@ impl SinkStream {
                 beats: 0,
                 beat_open: None,
             }),
+            unanswered: Mutex::new(None),
             stop: Arc::clone(&stop),
             _slot: slot,
         });
@@ -114,6 +120,14 @@ impl SinkStream {
     pub(crate) fn has_room(&self) -> bool {
         let state = self.state.lock();
         !state.retiring && !state.ended && state.instances.len() < self.capacity
+    }
+
+    /// It was asked something a while ago and says nothing at all: the sink may have stopped reading it, and new
+    /// instances are better off elsewhere.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.unanswered
+            .lock()
+            .is_some_and(|asked| asked.elapsed() >= SILENCE)
     }
 
     /// It has ended, or takes no new instances and has none.
@@ -161,6 +175,9 @@ impl SinkStream {
 
     /// More or fewer questions are open.
     pub(crate) fn count_questions(&self, change: isize) {
+        if change > 0 {
+            self.unanswered.lock().get_or_insert_with(Instant::now);
+        }
         self.replica.count_questions(change);
     }
 
@@ -182,6 +199,22 @@ impl SinkStream {
                 "the sink does not read what it is told",
             ));
             self.replica.timed_out();
+        }
+    }
+
+    /// As [`SinkStream::send_in_any_case`], for a frame that the sink need not have at once: it spares the sink's
+    /// process a wake-up. Where one instance is carried at a time the sink waits for it.
+    pub(crate) fn send_at_leisure(&self, frame: AttachRequest) {
+        let state = self.state.lock();
+        if state.ended {
+            return;
+        }
+        let sent = !self.is_exclusive()
+            && state.late.is_empty()
+            && self.outbox.try_send_at_leisure(frame.clone());
+        drop(state);
+        if !sent {
+            self.send_in_any_case(frame);
         }
     }
 
@@ -257,6 +290,7 @@ impl SinkStream {
             let mut state = self.state.lock();
             state.spoke = true;
             state.last_sign = Instant::now();
+            *self.unanswered.lock() = None;
             state.beat_open = None;
         }
         if frame.instance_id == 0 {

@@ -77,10 +77,10 @@ async fn an_instance_opens_with_its_first_event_and_hears_what_changed_after() {
 
 #[tokio::test]
 async fn sinks_with_many_instances_on_a_stream_share_a_few_and_one_at_a_time_has_its_own() {
-    for (instances, at_most) in [(64, 8), (1, 20)] {
+    for (instances, begun, streams) in [(64, 20, 2), (64, 200, 8), (1, 20, 20)] {
         let sink = TestSink::start(instances, agreeable).await;
         let rig = Rig::new(vec![Bound::to(&sink, &["inbound.connect"])]);
-        let sessions: Vec<_> = (0..20).map(|_| rig.session()).collect();
+        let sessions: Vec<_> = (0..begun).map(|_| rig.session()).collect();
         let rulings = join_all(sessions.iter().map(|scope| scope.connect(&budget()))).await;
         assert!(
             rulings
@@ -89,7 +89,7 @@ async fn sinks_with_many_instances_on_a_stream_share_a_few_and_one_at_a_time_has
             "{:?}",
             rig.notes.all()
         );
-        assert_eq!(sink.streams(), at_most);
+        assert_eq!(sink.streams(), streams);
         drop(sessions);
         if instances == 1 {
             // A stream whose instance has closed serves the next.
