@@ -5,10 +5,13 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use postern_dispatch::event::EventKind;
 use postern_dispatch::observer::{Observer, Record, What};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::histogram::Histogram;
 
 use crate::metrics::Metrics;
 use crate::metrics::labels::{Change, Endpoint, Faulted, OfSink, ReplicaChange, Ruled};
@@ -21,8 +24,19 @@ pub struct Watch {
     also: Option<Arc<dyn Observer>>,
     /// What was last said of each replica. Every runtime has its own connections; the operator is told once.
     said: Mutex<HashMap<(String, String), bool>>,
+    /// The counters of verdicts by event and decision: there are many of them, and making their labels each time
+    /// would cost more than counting.
+    answered: RwLock<HashMap<(&'static str, &'static str), Vec<Answered>>>,
     /// Sinks, and what they asked for beyond what was accepted.
     asked: Mutex<HashSet<(String, String)>>,
+}
+
+/// The counters of one binding's verdicts of one kind.
+struct Answered {
+    binding: Box<str>,
+    sink: Box<str>,
+    verdicts: Counter,
+    time: Histogram,
 }
 
 /// So many different wishes are told; a sink that thinks of more has been noticed.
@@ -36,8 +50,51 @@ impl Watch {
             metrics,
             also,
             said: Mutex::default(),
+            answered: RwLock::default(),
             asked: Mutex::default(),
         }
+    }
+
+    fn count_answer(
+        &self,
+        record: &Record<'_>,
+        event: &'static str,
+        decision: &'static str,
+        elapsed: Duration,
+    ) {
+        let key = (event, decision);
+        let known = |all: &HashMap<_, Vec<Answered>>| {
+            let of_binding =
+                |one: &&Answered| *one.binding == *record.binding && *one.sink == *record.sink;
+            let Some(found) = all.get(&key).and_then(|list| list.iter().find(of_binding)) else {
+                return false;
+            };
+            found.verdicts.inc();
+            found.time.observe(elapsed.as_secs_f64());
+            true
+        };
+        if known(&self.answered.read()) {
+            return;
+        }
+        let verdict = Ruled {
+            binding: record.binding.into(),
+            sink: record.sink.into(),
+            event,
+            decision,
+        };
+        let of_sink = OfSink {
+            sink: record.sink.into(),
+            event,
+        };
+        let answered = Answered {
+            binding: record.binding.into(),
+            sink: record.sink.into(),
+            verdicts: self.metrics.verdicts.get_or_create_owned(&verdict),
+            time: self.metrics.sink_time.get_or_create_owned(&of_sink),
+        };
+        let mut all = self.answered.write();
+        all.entry(key).or_default().push(answered);
+        known(&all);
     }
 
     fn count(&self, record: &Record<'_>) {
@@ -46,18 +103,7 @@ impl Watch {
             What::Answered {
                 elapsed, decision, ..
             } => {
-                let verdict = Ruled {
-                    binding: record.binding.into(),
-                    sink: record.sink.into(),
-                    event,
-                    decision: decision.name(),
-                };
-                self.metrics.verdicts.get_or_create(&verdict).inc();
-                let time = self.metrics.sink_time.get_or_create_owned(&OfSink {
-                    sink: record.sink.into(),
-                    event,
-                });
-                time.observe(elapsed.as_secs_f64());
+                self.count_answer(record, event, decision.name(), elapsed);
             }
             What::Failed { fault, .. } => {
                 let failure = Faulted {

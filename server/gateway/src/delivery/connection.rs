@@ -26,6 +26,8 @@ const HANDSHAKE: Duration = Duration::from_secs(30);
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Slices given to one write.
 const SLICES: usize = 32;
+/// Octets of content gathered for one write.
+const GATHERED: usize = 64 * 1024;
 
 /// How a peer is spoken to.
 #[derive(Clone)]
@@ -258,12 +260,18 @@ impl Connection {
             if self.session.wants() == Wants::Nothing {
                 return Turn::Closed(None);
             }
-            if self.output.is_empty() && self.session.wants() == Wants::Content {
+            // A small message and its final dot leave in one write.
+            if self.session.wants() == Wants::Content && self.has_room() {
                 self.feed(content).await;
             } else {
                 self.step().await;
             }
         }
+    }
+
+    /// The next write can take more.
+    fn has_room(&self) -> bool {
+        self.output.len() < SLICES && self.output.iter().map(Bytes::len).sum::<usize>() < GATHERED
     }
 
     /// Gives the session the next piece of the content.
