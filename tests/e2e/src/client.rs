@@ -158,7 +158,10 @@ impl Client {
     /// Sends bytes; says whether the peer still took them.
     pub fn try_send(&mut self, bytes: &[u8]) -> bool {
         let stream = self.stream.get_mut();
-        stream.write_all(bytes).and_then(|()| stream.flush()).is_ok()
+        stream
+            .write_all(bytes)
+            .and_then(|()| stream.flush())
+            .is_ok()
     }
 
     /// Sends a line, reads the reply.

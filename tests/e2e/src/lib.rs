@@ -6,6 +6,7 @@
 pub mod certificate;
 pub mod client;
 pub mod gateway;
+pub mod mime;
 pub mod next_hop;
 pub mod peer;
 pub mod postfix;

@@ -51,6 +51,8 @@ pub struct Manners {
     pub final_reply: &'static str,
     /// LMTP instead of SMTP: LHLO, and one final reply per recipient.
     pub lmtp: bool,
+    /// The reply to STARTTLS; after a 220 there comes no handshake, and the connection ends.
+    pub starttls: &'static str,
 }
 
 impl Default for Manners {
@@ -60,6 +62,7 @@ impl Default for Manners {
             recipients: Vec::new(),
             final_reply: "250 2.0.0 taken",
             lmtp: false,
+            starttls: "502 5.5.1 not here",
         }
     }
 }
@@ -230,6 +233,12 @@ fn session(stream: TcpStream, shared: &Shared) -> io::Result<()> {
                 output.write_all(b"354 go on\r\n")?;
                 message.content = content(&mut input)?;
                 finish(&mut output, &manners, &message, shared)?;
+            }
+            "STAR" => {
+                output.write_all(format!("{}\r\n", manners.starttls).as_bytes())?;
+                if manners.starttls.starts_with("220") {
+                    return Ok(());
+                }
             }
             "QUIT" => return output.write_all(b"221 2.0.0 bye\r\n"),
             _ => output.write_all(b"250 2.0.0 fine\r\n")?,

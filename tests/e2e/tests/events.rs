@@ -28,7 +28,10 @@ fn set_up(next_hop: &NextHop, bindings: &[(&str, &Sink, &str, &str)]) -> Gateway
 /// One sink at one event.
 fn one(next_hop: &NextHop, sink: &Sink, event: &str, may: &str) -> Gateway {
     let keys = format!("may = [{may}]\nbody = \"full\"");
-    set_up(next_hop, &[("sink", sink, &format!("\"inbound.{event}\""), &keys)])
+    set_up(
+        next_hop,
+        &[("sink", sink, &format!("\"inbound.{event}\""), &keys)],
+    )
 }
 
 fn send(gateway: &Gateway) -> u16 {
@@ -52,15 +55,41 @@ fn a_sink_answers_or_refuses_any_verb() {
     ]);
     let gateway = one(&NextHop::start(), &sink, "command", "");
     let mut client = Client::ready(gateway.smtp());
-    assert!(client.expect("NOOP", 250).text().ends_with("the sink is here"));
-    assert!(client.expect("VRFY b@example.test", 550).text().contains("the sink objects"));
-    assert!(client.expect("XSink with arguments", 214).text().ends_with("our own verb"));
+    assert!(
+        client
+            .expect("NOOP", 250)
+            .text()
+            .ends_with("the sink is here")
+    );
+    assert!(
+        client
+            .expect("VRFY b@example.test", 550)
+            .text()
+            .contains("the sink objects")
+    );
+    assert!(
+        client
+            .expect("XSink with arguments", 214)
+            .text()
+            .ends_with("our own verb")
+    );
     client.expect("EXPN list", 451);
     client.expect("RSET", 250);
-    assert!(client.command("NONSENSE").code >= 500, "nobody has answered it");
-    assert!(client.expect("HELP", 421).text().contains("the sink hangs up"));
+    assert!(
+        client.command("NONSENSE").code >= 500,
+        "nobody has answered it"
+    );
+    assert!(
+        client
+            .expect("HELP", 421)
+            .text()
+            .contains("the sink hangs up")
+    );
     client.expect_closed();
-    assert!(sink.history().contains(&"command XSink with arguments known=false".to_owned()));
+    assert!(
+        sink.history()
+            .contains(&"command XSink with arguments known=false".to_owned())
+    );
 }
 
 #[test]
@@ -103,13 +132,23 @@ fn a_reply_may_change_its_text_and_within_its_class_its_code() {
     assert!(client.expect("NOOP", 252).text().ends_with("rather this"));
     // What a reply means has happened already: the policy cannot take it back.
     client.expect("RSET", 250);
-    assert!(client.expect("VRFY b", 421).text().contains("the sink hangs up"));
+    assert!(
+        client
+            .expect("VRFY b", 421)
+            .text()
+            .contains("the sink hangs up")
+    );
     client.expect_closed();
 }
 
 #[test]
 fn a_sink_that_fails_at_a_reply_leaves_it_or_ends_the_session() {
-    for (policy, code) in [("continue", 250), ("tempfail", 250), ("reject", 250), ("disconnect", 421)] {
+    for (policy, code) in [
+        ("continue", 250),
+        ("tempfail", 250),
+        ("reject", 250),
+        ("disconnect", 421),
+    ] {
         let next_hop = NextHop::start();
         let sink = Sink::start(&["response:.=undecided"]);
         let keys = format!("may = []\non_failure = \"{policy}\"");
@@ -133,7 +172,10 @@ fn what_became_of_a_session_is_told_in_order() {
     let sink = Sink::start(&["rcpt:refused@=reject"]);
     let events = "\"inbound.mail\", \"inbound.rcpt\", \"inbound.message\", \"inbound.outcome\", \
                   \"inbound.reset\", \"inbound.disconnect\"";
-    let gateway = set_up(&next_hop, &[("sink", &sink, events, "may = []\nbody = \"headers\"")]);
+    let gateway = set_up(
+        &next_hop,
+        &[("sink", &sink, events, "may = []\nbody = \"headers\"")],
+    );
     let mut client = Client::ready(gateway.smtp());
     let reply = client.deliver("a@example.org", &["b@example.test"], CONTENT);
     assert_eq!(reply.code, 250);
@@ -172,8 +214,18 @@ fn a_refusal_and_a_client_that_leaves_are_told_too() {
     let gateway = set_up(
         &next_hop,
         &[
-            ("refuses", &refuses, "\"inbound.message\"", "may = []\nbody = \"full\""),
-            ("told", &told, "\"inbound.outcome\", \"inbound.disconnect\"", "may = []"),
+            (
+                "refuses",
+                &refuses,
+                "\"inbound.message\"",
+                "may = []\nbody = \"full\"",
+            ),
+            (
+                "told",
+                &told,
+                "\"inbound.outcome\", \"inbound.disconnect\"",
+                "may = []",
+            ),
         ],
     );
     assert_eq!(send(&gateway), 550);
@@ -186,13 +238,19 @@ fn a_refusal_and_a_client_that_leaves_are_told_too() {
 fn the_result_of_a_delivery_is_told() {
     let next_hop = NextHop::start();
     let sink = Sink::start(&[]);
-    let gateway = set_up(&next_hop, &[("sink", &sink, "\"delivery.result\"", "may = []")]);
+    let gateway = set_up(
+        &next_hop,
+        &[("sink", &sink, "\"delivery.result\"", "may = []")],
+    );
     assert_eq!(send(&gateway), 250);
     let detail = sink.wait_seen("result", "", LIMIT).detail;
     for recipient in ["b@example.test=", "c@example.test="] {
         assert!(detail.contains(recipient), "{detail}");
     }
-    assert!(detail.contains("RELAYED") || detail.contains("DELIVERED"), "{detail}");
+    assert!(
+        detail.contains("RELAYED") || detail.contains("DELIVERED"),
+        "{detail}"
+    );
 }
 
 #[test]
@@ -226,7 +284,12 @@ fn finish_for_the_message_skips_its_later_events() {
         &next_hop,
         &[
             ("first", &first, "\"inbound.mail\"", "may = [\"finish\"]"),
-            ("second", &second, "\"inbound.rcpt\", \"inbound.message\"", "may = []\nbody = \"full\""),
+            (
+                "second",
+                &second,
+                "\"inbound.rcpt\", \"inbound.message\"",
+                "may = []\nbody = \"full\"",
+            ),
         ],
     );
     let mut client = Client::ready(gateway.smtp());
@@ -254,13 +317,49 @@ fn discard_takes_the_message_and_keeps_nothing_where_it_is_granted() {
 fn edits_of_the_envelope_where_they_are_granted() {
     let both = ["<b@example.test>", "<c@example.test>"];
     let edits: [(&str, &str, &str, &str, &[&str]); 7] = [
-        ("mail", "set-sender:new@example.org", "sender", "<new@example.org>", &both),
-        ("message", "set-sender:new@example.org", "sender", "<new@example.org>", &both),
+        (
+            "mail",
+            "set-sender:new@example.org",
+            "sender",
+            "<new@example.org>",
+            &both,
+        ),
+        (
+            "message",
+            "set-sender:new@example.org",
+            "sender",
+            "<new@example.org>",
+            &both,
+        ),
         ("message", "set-sender:", "sender", "<>", &both),
-        ("rcpt:b@", "rewrite-recipient:z@other.test", "recipients", "<a@example.org>", &["<c@example.test>", "<z@other.test>"]),
-        ("message", "remove-recipient:b@", "recipients", "<a@example.org>", &["<c@example.test>"]),
-        ("message", "add-recipient:z@other.test", "recipients", "<a@example.org>", &["<b@example.test>", "<c@example.test>", "<z@other.test>"]),
-        ("message", "replace-recipients:z@other.test", "recipients", "<a@example.org>", &["<z@other.test>"]),
+        (
+            "rcpt:b@",
+            "rewrite-recipient:z@other.test",
+            "recipients",
+            "<a@example.org>",
+            &["<c@example.test>", "<z@other.test>"],
+        ),
+        (
+            "message",
+            "remove-recipient:b@",
+            "recipients",
+            "<a@example.org>",
+            &["<c@example.test>"],
+        ),
+        (
+            "message",
+            "add-recipient:z@other.test",
+            "recipients",
+            "<a@example.org>",
+            &["<b@example.test>", "<c@example.test>", "<z@other.test>"],
+        ),
+        (
+            "message",
+            "replace-recipients:z@other.test",
+            "recipients",
+            "<a@example.org>",
+            &["<z@other.test>"],
+        ),
     ];
     for (event, action, grant, sender, recipients) in edits {
         let rule = format!("{event}={action}");
@@ -318,7 +417,10 @@ fn a_body_is_edited_where_the_sink_says() {
     let gateway = one(&next_hop, &sink, "message", "\"body\"");
     assert_eq!(send(&gateway), 250);
     let text = arrived(&next_hop).text();
-    assert!(text.ends_with("Subject: x\r\n\r\nhello\r\nbody\r\n"), "{text}");
+    assert!(
+        text.ends_with("Subject: x\r\n\r\nhello\r\nbody\r\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -332,11 +434,26 @@ fn properties_reach_only_those_who_read_them() {
         &next_hop,
         &[
             ("writes", &writes, event, "may = []\nbody = \"headers\""),
-            ("reads", &reads, event, "may = []\nbody = \"headers\"\nreads = [\"properties:writes\"]"),
-            ("blind", &blind, event, "may = []\nbody = \"headers\"\nreads = [\"headers\"]"),
+            (
+                "reads",
+                &reads,
+                event,
+                "may = []\nbody = \"headers\"\nreads = [\"properties:writes\"]",
+            ),
+            (
+                "blind",
+                &blind,
+                event,
+                "may = []\nbody = \"headers\"\nreads = [\"headers\"]",
+            ),
         ],
     );
     assert_eq!(send(&gateway), 250);
     reads.wait_seen("message", "writes.score=7", LIMIT);
-    assert!(!blind.wait_seen("message", "", LIMIT).detail.contains("score"));
+    assert!(
+        !blind
+            .wait_seen("message", "", LIMIT)
+            .detail
+            .contains("score")
+    );
 }

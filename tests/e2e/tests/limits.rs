@@ -51,7 +51,10 @@ fn begin(client: &mut Client) {
 
 #[test]
 fn connections_in_all_and_from_one_client() {
-    for (key, enhanced) in [("connections", "4.3.2"), ("connections_per_client", "4.7.0")] {
+    for (key, enhanced) in [
+        ("connections", "4.3.2"),
+        ("connections_per_client", "4.7.0"),
+    ] {
         let gateway = limited(&format!("{key} = 2"));
         let first = welcome(&gateway);
         let mut second = welcome(&gateway);
@@ -70,7 +73,11 @@ fn messages_per_session() {
     let gateway = limited("messages_per_session = 2");
     let mut client = Client::ready(gateway.smtp());
     for _ in 0..2 {
-        let reply = client.deliver("a@example.org", &["b@example.test"], b"Subject: x\r\n\r\nx\r\n");
+        let reply = client.deliver(
+            "a@example.org",
+            &["b@example.test"],
+            b"Subject: x\r\n\r\nx\r\n",
+        );
         assert_eq!(reply.code, 250);
     }
     is(&client.command("MAIL FROM:<a@example.org>"), 421, "4.7.0");
@@ -86,7 +93,11 @@ fn recipients_beyond_the_limit_wait_for_another_transaction() {
     for n in 0..100 {
         client.expect(&format!("RCPT TO:<user{n}@example.test>"), 250);
     }
-    is(&client.command("RCPT TO:<user100@example.test>"), 452, "4.5.3");
+    is(
+        &client.command("RCPT TO:<user100@example.test>"),
+        452,
+        "4.5.3",
+    );
     client.expect("DATA", 354);
     client.send("Subject: x\r\n\r\nx\r\n.\r\n");
     assert_eq!(client.reply().code, 250);
@@ -118,7 +129,11 @@ fn errors_and_junk_commands() {
 fn lines_of_commands_and_of_content() {
     let gateway = limited("line_length = \"2 KiB\"");
     let mut client = Client::ready(gateway.smtp());
-    is(&client.command(&format!("NOOP {}", "x".repeat(3000))), 500, "5.5.6");
+    is(
+        &client.command(&format!("NOOP {}", "x".repeat(3000))),
+        500,
+        "5.5.6",
+    );
     // What stands in a line that is too long is no command, wherever the buffer ends.
     client.send("x".repeat(2045) + "QUIT\r\n");
     is(&client.reply(), 500, "5.5.6");
@@ -142,7 +157,10 @@ fn header_size_and_count() {
     let gateway = limited("header_size = \"1 KiB\"\nheader_count = 5");
     let mut client = Client::ready(gateway.smtp());
     begin(&mut client);
-    client.send(format!("X-Long: {}\r\n\r\nx\r\n.\r\n", "y\r\n ".repeat(300)));
+    client.send(format!(
+        "X-Long: {}\r\n\r\nx\r\n.\r\n",
+        "y\r\n ".repeat(300)
+    ));
     is(&client.reply(), 552, "5.3.4");
     begin(&mut client);
     client.send("X: 1\r\n".repeat(6) + "\r\nx\r\n.\r\n");
@@ -206,7 +224,11 @@ fn message_size_declared_and_not() {
     let mut client = Client::ready(gateway.smtp());
     let ehlo = client.expect("EHLO client.example.test", 250);
     assert!(ehlo.lines.iter().any(|l| l == "SIZE 65536"), "{ehlo:?}");
-    is(&client.command("MAIL FROM:<a@example.org> SIZE=65537"), 552, "5.3.4");
+    is(
+        &client.command("MAIL FROM:<a@example.org> SIZE=65537"),
+        552,
+        "5.3.4",
+    );
     client.expect("MAIL FROM:<a@example.org> SIZE=65536", 250);
     client.expect("RSET", 250);
 

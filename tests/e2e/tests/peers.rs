@@ -228,7 +228,11 @@ fn arrived(next_hop: &NextHop, with: &str) -> postern_e2e::next_hop::Received {
     let received = next_hop.wait_for(1, LIMIT);
     let message = received.first().unwrap().clone();
     let content_arrived = message.from_line("From: <a@").unwrap();
-    assert!(content_arrived == content(), "{}", String::from_utf8_lossy(content_arrived));
+    assert!(
+        content_arrived == content(),
+        "{}",
+        String::from_utf8_lossy(content_arrived)
+    );
     let trace = message.text().split("\r\nFrom:").next().unwrap().to_owned();
     let words: Vec<&str> = trace.split_ascii_whitespace().collect();
     assert!(words.windows(2).any(|w| w == ["with", with]), "{trace}");

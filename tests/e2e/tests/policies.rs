@@ -40,8 +40,13 @@ fn each_group_and_each_kind_has_its_own_policy() {
         let gateway = Setup::default()
             .domain("example.test", &format!("smtp://{}", next_hop.address()))
             .domain("second.test", &format!("smtp://{}", next_hop.address()))
-            .with(&format!("[[sink]]\nname = \"faulty\"\nendpoint = \"{endpoint}\"\n"))
-            .with(&binding("inbound.rcpt", "when = 'recipient.domain == \"example.test\"'"))
+            .with(&format!(
+                "[[sink]]\nname = \"faulty\"\nendpoint = \"{endpoint}\"\n"
+            ))
+            .with(&binding(
+                "inbound.rcpt",
+                "when = 'recipient.domain == \"example.test\"'",
+            ))
             .with(&binding("inbound.message", ""))
             .start();
         let mut client = Client::ready(gateway.smtp());
@@ -99,7 +104,10 @@ fn over_tls(trusted: &str, own: &str) -> (NextHop, Sink, Gateway) {
         ("--key", path("sink.key")),
         ("--client-ca", path("good-ca.pem")),
     ];
-    let arguments: Vec<&str> = arguments.iter().flat_map(|(k, v)| [*k, v.as_str()]).collect();
+    let arguments: Vec<&str> = arguments
+        .iter()
+        .flat_map(|(k, v)| [*k, v.as_str()])
+        .collect();
     let sink = Sink::with(&["message=add-header:X-Sink"], &arguments);
     let endpoint = sink.endpoint().replace("http://", "https://");
     let gateway = setup

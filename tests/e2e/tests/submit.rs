@@ -54,7 +54,11 @@ fn a_refusal_makes_a_report_to_the_sender() {
     assert!(report.sender.starts_with("<>"), "{report:?}");
     assert_eq!(report.recipients, ["<me@sender.test>"]);
     let text = report.text();
-    for part in ["Final-Recipient: rfc822; b@example.test", "Action: failed", "Status: 5.7.1"] {
+    for part in [
+        "Final-Recipient: rfc822; b@example.test",
+        "Action: failed",
+        "Status: 5.7.1",
+    ] {
         assert!(text.contains(part), "no {part:?} in\n{text}");
     }
 }
@@ -66,7 +70,10 @@ fn what_is_put_off_is_asked_again_with_the_number_of_the_attempt() {
     let gateway = set_up(&next_hop, &[("sink", &sink)]);
     send(&gateway);
     let received = next_hop.wait_for(1, LIMIT);
-    assert_eq!(received.first().unwrap().from_line("From:").unwrap(), CONTENT);
+    assert_eq!(
+        received.first().unwrap().from_line("From:").unwrap(),
+        CONTENT
+    );
     let history = sink.history();
     assert_eq!(history, ["submit", "submit attempt=1", "submit attempt=2"]);
 }

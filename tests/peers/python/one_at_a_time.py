@@ -1,4 +1,4 @@
-"""A sink on bare generated stubs, one instance at a time: refuses a sender, stamps a header field."""
+"""A sink on bare generated stubs, one instance at a time: refuses a sender, fails at another, stamps a header field."""
 import sys
 from concurrent import futures
 
@@ -27,6 +27,8 @@ class Sink(sink_pb2_grpc.EventSinkServicer):
                 verdict = verdict_pb2.Verdict(event_id=frame.event.event_id, decision=PROCEED)
                 if frame.event.WhichOneof("kind") == "inbound_message":
                     size, verdict = 0, None  # answered when its content has come
+                elif frame.event.inbound_mail.envelope.reverse_path.startswith(b"fault@"):
+                    raise RuntimeError("as the test wants it")  # ends the stream, the gateway opens another
                 elif frame.event.inbound_mail.envelope.reverse_path.startswith(b"robot@"):
                     verdict.decision.reject.reply.CopyFrom(REFUSED)
             elif which == "content":

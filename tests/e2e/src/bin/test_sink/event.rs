@@ -37,7 +37,12 @@ pub(crate) fn detail(event: &v1::Event, known: &Known) -> String {
     if event.replayed {
         words.push("replayed".to_owned());
     }
-    words.extend(known.properties.iter().map(|(key, value)| format!("{key}={value}")));
+    words.extend(
+        known
+            .properties
+            .iter()
+            .map(|(key, value)| format!("{key}={value}")),
+    );
     words.join(" ").replace(['\r', '\n'], " ")
 }
 
@@ -57,7 +62,10 @@ fn subject(event: &v1::Event) -> Vec<String> {
             vec![address.unwrap_or_default()]
         }
         Some(Happened::InboundCommand(command)) => {
-            let line = command.command.as_ref().map(|c| text(c.line.trim_ascii_end()));
+            let line = command
+                .command
+                .as_ref()
+                .map(|c| text(c.line.trim_ascii_end()));
             vec![line.unwrap_or_default(), format!("known={}", command.known)]
         }
         Some(Happened::InboundResponse(response)) => {
@@ -129,7 +137,8 @@ impl Known {
         }
         let of_transaction = transaction.iter().flat_map(|t| &t.recipients);
         for recipient in of_transaction.chain(message.iter().flat_map(|m| &m.recipients)) {
-            self.recipients.retain(|r| r.recipient_id != recipient.recipient_id);
+            self.recipients
+                .retain(|r| r.recipient_id != recipient.recipient_id);
             self.recipients.push(recipient.clone());
         }
     }

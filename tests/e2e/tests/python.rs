@@ -1,0 +1,125 @@
+//! A sink in Python on bare generated stubs, which serves one instance at a time on a stream.
+//!
+//! Where the gRPC packages for Python are missing (`tests/run` installs them into target/python) the
+//! tests are listed as ignored; with `CI=true` they fail.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use postern_e2e::client::Client;
+use postern_e2e::gateway::{Gateway, Setup};
+use postern_e2e::next_hop::NextHop;
+use postern_e2e::programs::root;
+use postern_e2e::sink::Sink;
+
+const LIMIT: Duration = Duration::from_secs(20);
+const NEEDED: &str = "python3-venv, then tests/run once";
+
+/// Name and test.
+type Case = (&'static str, fn() -> Result<(), Failed>);
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let tests: [Case; 2] = [
+        ("many_sessions_at_once_are_judged_rightly", many_sessions),
+        ("a_fault_is_answered_by_the_policy", fault),
+    ];
+    let ready = python().is_file() && root().join("target/python/.ready").exists();
+    let must = std::env::var_os("CI").is_some();
+    let trials = tests.into_iter().map(|(name, run)| match (ready, must) {
+        (true, _) => Trial::test(name, run),
+        (false, true) => Trial::test(name, || Err(format!("install {NEEDED}").into())),
+        (false, false) => {
+            Trial::test(format!("{name} (skipped: install {NEEDED})"), run).with_ignored_flag(true)
+        }
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit();
+}
+
+fn python() -> PathBuf {
+    root().join("target/python/bin/python3")
+}
+
+/// The stubs' folder, the sink on them, the gateway, the next hop.
+fn set_up() -> (tempfile::TempDir, Sink, Gateway, NextHop) {
+    let stubs = tempfile::tempdir().unwrap();
+    let peers = root().join("tests/peers/python");
+    let status = Command::new(peers.join("stubs.sh"))
+        .arg(stubs.path())
+        .env("PYTHON", python())
+        .status()
+        .unwrap();
+    assert!(status.success(), "stubs.sh: {status}");
+    let mut command = Command::new(python());
+    command
+        .arg(peers.join("one_at_a_time.py"))
+        .env("PYTHONPATH", stubs.path())
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    let sink = Sink::spawn(command, &[]);
+    let next_hop = NextHop::start();
+    let gateway = Setup::default()
+        .domain("example.test", &format!("smtp://{}", next_hop.address()))
+        .with(&sink.table("python"))
+        .with(
+            "[[binding]]\nname = \"python\"\nsink = \"python\"\nmay = [\"headers:X-*\"]\nbody = \"full\"\n\
+             events = [\"inbound.mail\", \"inbound.message\"]\non_failure = \"tempfail\"",
+        )
+        .start();
+    (stubs, sink, gateway, next_hop)
+}
+
+/// Twenty sessions at once, each with a message of its own size, each with a refused sender between.
+fn many_sessions() -> Result<(), Failed> {
+    let (_stubs, _sink, gateway, next_hop) = set_up();
+    let to = gateway.smtp();
+    let sessions: Vec<_> = (0..20)
+        .map(|n: usize| thread::spawn(move || session(to, n)))
+        .collect();
+    for session in sessions {
+        session.join().map_err(|_| "a session went wrong")?;
+    }
+    let received = next_hop.wait_for(40, LIMIT);
+    for message in &received {
+        let text = message.text();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let said = format!("X-Body-Size: {}", body.len());
+        assert!(head.lines().any(|line| line == said), "{said} in\n{head}");
+    }
+    assert_eq!(received.len(), 40);
+    Ok(())
+}
+
+fn session(to: std::net::SocketAddr, n: usize) {
+    let mut client = Client::ready(to);
+    for round in 0..2 {
+        client.expect("MAIL FROM:<robot@example.org>", 550);
+        let body = "0123456789\r\n".repeat(1 + 700 * n + round);
+        let content = format!("From: a@example.org\r\nSubject: {n}\r\n\r\n{body}");
+        let reply = client.deliver("a@example.org", &["b@example.test"], content.as_bytes());
+        assert_eq!(reply.code, 250, "{reply:?}");
+    }
+    client.expect("QUIT", 221);
+}
+
+/// The handler raises an exception at one sender: its stream breaks. Later the process is gone.
+fn fault() -> Result<(), Failed> {
+    let (_stubs, mut sink, gateway, next_hop) = set_up();
+    let mut client = Client::ready(gateway.smtp());
+    let content = b"From: a@example.org\r\n\r\nbody\r\n";
+    let reply = client.deliver("a@example.org", &["b@example.test"], content);
+    assert_eq!(reply.code, 250, "{reply:?}");
+    next_hop.wait_for(1, LIMIT);
+
+    client.expect("MAIL FROM:<fault@example.org>", 451);
+    // The others go on, and so does this session.
+    let reply = client.deliver("a@example.org", &["b@example.test"], content);
+    assert_eq!(reply.code, 250, "{reply:?}");
+    sink.kill();
+    client.expect("MAIL FROM:<a@example.org>", 451);
+    Ok(())
+}

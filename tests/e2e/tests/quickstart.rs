@@ -1,0 +1,119 @@
+//! `postern quickstart --once`: a real message through the gateway and two sink processes.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use postern_e2e::mime::from_base64;
+use postern_e2e::programs::program;
+
+fn quickstart(folder: &Path) -> Output {
+    program("postern-stamp");
+    Command::new(program("postern"))
+        .args(["quickstart", "--once", "--keep"])
+        .arg(folder)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// The process ids that it names.
+fn processes(shown: &str) -> Vec<u32> {
+    let lines = shown.lines().filter(|line| line.contains("process"));
+    lines
+        .filter_map(|line| line.split(['(', ')']).nth(1)?.parse().ok())
+        .collect()
+}
+
+#[test]
+fn a_message_is_judged_by_two_sinks_altered_and_delivered() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("kept");
+    let output = quickstart(&folder);
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{shown}\n{errors}");
+
+    for event in [
+        "inbound.connect",
+        "inbound.helo",
+        "inbound.mail",
+        "inbound.rcpt",
+        "inbound.data",
+        "inbound.headers",
+        "inbound.message",
+        "inbound.outcome",
+        "inbound.disconnect",
+        "transport.submit",
+        "delivery.result",
+    ] {
+        let found = shown
+            .lines()
+            .any(|line| line.contains(event) && line.contains(" ms  "));
+        assert!(found, "no {event} with its time in\n{shown}");
+    }
+    let verdict = |sink: &str, event: &str| {
+        let fits = |l: &&str| l.contains(event) && l.contains(sink) && l.contains("proceed");
+        shown.lines().any(|line| fits(&line))
+    };
+    assert!(verdict("stamp", "inbound.rcpt"), "{shown}");
+    assert!(verdict("disclaimer", "transport.submit"), "{shown}");
+    assert!(shown.contains("+ X-Postern-Trace:"), "{shown}");
+    assert!(shown.contains("~ body at "), "{shown}");
+
+    // The gateway and two sinks, three processes, and none is left.
+    let mut ids = processes(&shown);
+    assert_eq!(ids.len(), 3, "{shown}");
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 3, "{shown}");
+    for id in ids {
+        let command = fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
+        assert!(!command.contains("postern"), "{id} still runs: {command}");
+    }
+    delivered(&folder);
+}
+
+/// The message in the Maildir: both alternatives altered, the attachment not.
+fn delivered(folder: &Path) {
+    let mut files = fs::read_dir(folder.join("mail/grace/new")).unwrap();
+    let text = fs::read_to_string(files.next().unwrap().unwrap().path()).unwrap();
+    assert!(files.next().is_none(), "one message, once");
+    let text = text.replace("\r\n", "\n");
+    assert!(text.contains("X-Postern-Trace: "), "{text}");
+
+    let parts: Vec<&str> = text.split("--inner").collect();
+    let plain = parts.iter().find(|p| p.contains("text/plain")).unwrap();
+    let unfolded = plain.replace("=\n", "");
+    assert!(unfolded.contains("Sch=C3=B6ne Gr=C3=BC=C3=9Fe"), "{plain}");
+    assert!(
+        unfolded.contains("Nur f=C3=BCr den Empf=C3=A4nger bestimmt"),
+        "{plain}"
+    );
+    let html = parts.iter().find(|p| p.contains("text/html")).unwrap();
+    let encoded = html.split("\n\n").nth(1).unwrap();
+    let html = String::from_utf8(from_base64(encoded)).unwrap();
+    assert!(
+        html.contains("<b>Grüße</b>") && html.contains("Nur für den Empfänger"),
+        "{html}"
+    );
+    assert!(html.trim_end().ends_with("</body></html>"), "{html}");
+    let attachment = text.split("--outer").nth(2).unwrap();
+    assert!(
+        attachment.ends_with("filename=\"note.txt\"\n\nAn attachment stays as it is.\n"),
+        "{attachment}"
+    );
+}
+
+#[test]
+fn a_folder_that_has_something_in_it_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("mine"), "mine").unwrap();
+    let output = quickstart(folder.path());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(73), "{errors}");
+    assert!(errors.contains("is not empty"), "{errors}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}

@@ -1,0 +1,151 @@
+//! The ready-made sinks behind the real gateway.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::process::Command;
+use std::time::Duration;
+
+use postern_e2e::client::Client;
+use postern_e2e::gateway::{Gateway, Setup};
+use postern_e2e::mime::from_base64;
+use postern_e2e::next_hop::NextHop;
+use postern_e2e::programs::program;
+use postern_e2e::sink::Sink;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn start(name: &str) -> Sink {
+    Sink::spawn(Command::new(program(name)), &["--listen"])
+}
+
+fn disclaimer(next_hop: &NextHop) -> (Sink, Gateway) {
+    let sink = start("postern-disclaimer");
+    let gateway = Setup::default()
+        .domain("example.test", &format!("smtp://{}", next_hop.address()))
+        .with(&sink.table("disclaimer"))
+        .with(
+            "[[binding]]\nname = \"disclaimer\"\nsink = \"disclaimer\"\nevents = [\"transport.submit\"]\n\
+             body = \"full\"\n\
+             may = [\"body\", \"headers:Content-Type\", \"headers:Content-Transfer-Encoding\", \"headers:MIME-Version\"]\n\
+             properties = { text = \"Für Sie\" }",
+        )
+        .start();
+    (sink, gateway)
+}
+
+/// What arrives of `content`, from its first line on.
+fn through(next_hop: &NextHop, gateway: &Gateway, count: usize, content: &[u8]) -> Vec<u8> {
+    let mut client = Client::ready(gateway.smtp());
+    client.expect("MAIL FROM:<a@example.org> BODY=8BITMIME", 250);
+    client.expect("RCPT TO:<b@example.test>", 250);
+    client.expect("DATA", 354);
+    client.send(postern_e2e::client::stuffed(content));
+    assert_eq!(client.reply().code, 250);
+    let received = next_hop.wait_for(count, LIMIT);
+    let message = received.get(count - 1).unwrap();
+    message.from_line("From: a@").unwrap().to_vec()
+}
+
+fn message(fields: &str, body: &[u8]) -> Vec<u8> {
+    let mut content = b"From: a@example.org\r\nMIME-Version: 1.0\r\n".to_vec();
+    content.extend_from_slice(fields.as_bytes());
+    content.extend_from_slice(b"\r\n");
+    content.extend_from_slice(body);
+    content
+}
+
+fn contains(octets: &[u8], part: &[u8]) -> bool {
+    octets.windows(part.len()).any(|window| window == part)
+}
+
+#[test]
+fn a_text_is_appended_in_the_charset_and_encoding_of_the_part() {
+    let next_hop = NextHop::start();
+    let (_sink, gateway) = disclaimer(&next_hop);
+    let cases: [(&str, &[u8], &[u8]); 3] = [
+        (
+            "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n",
+            "Grüße\r\n".as_bytes(),
+            "Für Sie".as_bytes(),
+        ),
+        (
+            "Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: 8bit\r\n",
+            b"Gr\xfc\xdfe\r\n",
+            b"F\xfcr Sie",
+        ),
+        (
+            "Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n",
+            b"Gr=FC=DFe\r\n",
+            b"F=FCr Sie",
+        ),
+    ];
+    for (n, (fields, body, expected)) in cases.into_iter().enumerate() {
+        let sent = message(fields, body);
+        let arrived = through(&next_hop, &gateway, n + 1, &sent);
+        let shown = String::from_utf8_lossy(&arrived);
+        assert!(contains(&arrived, expected), "{shown}");
+        assert!(arrived.len() > sent.len(), "{shown}");
+        assert!(contains(&arrived, fields.as_bytes()), "{shown}");
+    }
+}
+
+#[test]
+fn base64_is_decoded_and_encoded_again() {
+    let next_hop = NextHop::start();
+    let (_sink, gateway) = disclaimer(&next_hop);
+    let fields = "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n";
+    let arrived = through(
+        &next_hop,
+        &gateway,
+        1,
+        &message(fields, b"SGVsbG8NCg==\r\n"),
+    );
+    let shown = String::from_utf8(arrived).unwrap();
+    let (_, body) = shown.split_once("\r\n\r\n").unwrap();
+    let text = String::from_utf8(from_base64(body)).unwrap();
+    assert!(text.starts_with("Hello\r\n"), "{text}");
+    assert!(text.trim_end().ends_with("Für Sie"), "{text}");
+}
+
+#[test]
+fn signed_and_encrypted_messages_are_left_alone() {
+    let next_hop = NextHop::start();
+    let (_sink, gateway) = disclaimer(&next_hop);
+    let signed: &[u8] = b"--s\r\nContent-Type: text/plain\r\n\r\nsigned\r\n--s\r\n\
+          Content-Type: application/pgp-signature\r\n\r\nnot really\r\n--s--\r\n";
+    let cases: [(&str, &[u8]); 4] = [
+        ("Content-Type: multipart/signed; micalg=pgp-sha256; protocol=\"application/pgp-signature\"; boundary=s\r\n", signed),
+        ("Content-Type: multipart/encrypted; protocol=\"application/pgp-encrypted\"; boundary=s\r\n", signed),
+        ("Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\n", b"AAAA\r\n"),
+        ("Content-Type: text/plain\r\n", b"-----BEGIN PGP SIGNED MESSAGE-----\r\nHash: SHA256\r\n\r\nx\r\n-----BEGIN PGP SIGNATURE-----\r\n\r\nAAAA\r\n-----END PGP SIGNATURE-----\r\n"),
+    ];
+    for (n, (fields, body)) in cases.into_iter().enumerate() {
+        let sent = message(fields, body);
+        let arrived = through(&next_hop, &gateway, n + 1, &sent);
+        assert!(arrived == sent, "{}", String::from_utf8_lossy(&arrived));
+    }
+}
+
+#[test]
+fn the_stamp_says_whose_message_it_is_and_keeps_the_rest() {
+    let next_hop = NextHop::start();
+    let sink = start("postern-stamp");
+    let gateway = Setup::default()
+        .domain("example.test", &format!("smtp://{}", next_hop.address()))
+        .with(&sink.table("stamp"))
+        .with(
+            "[[binding]]\nname = \"stamp\"\nsink = \"stamp\"\nevents = [\"inbound.message\", \"transport.submit\"]\n\
+             body = \"headers\"\nmay = [\"headers:X-*\"]\nproperties = { header = \"X-Test-Trace\" }",
+        )
+        .start();
+    let sent = message("X-Test-Trace: an earlier one\r\n", b"text\r\n");
+    let arrived = through(&next_hop, &gateway, 1, &sent);
+    assert!(arrived == sent, "{}", String::from_utf8_lossy(&arrived));
+    let text = next_hop.received().first().unwrap().text();
+    let text = text.replace("\r\n ", " ").replace("\r\n\t", " ");
+    let stamp = text
+        .lines()
+        .find(|line| line.starts_with("X-Test-Trace: message="))
+        .unwrap();
+    assert!(stamp.contains("server=inbound"), "{stamp}");
+}
