@@ -259,6 +259,7 @@ impl Session {
                 kind,
                 asked.since.elapsed(),
             );
+            self.log_refusal(asked, &reply);
             self.note(&asked.noted, &reply);
         }
         self.outgoing
@@ -274,6 +275,23 @@ impl Session {
         match to {
             ReplyTo::Message(_, Some(place)) if *place > 0 => None,
             _ => self.asked.remove(&id),
+        }
+    }
+
+    /// Refusals of commands that a sender asks its operator about. What a client does wrong by itself is not logged.
+    fn log_refusal(&self, asked: &Asked, reply: &Reply) {
+        if !(reply.code().is_transient() || reply.code().is_permanent()) {
+            return;
+        }
+        let by = asked.by.as_deref();
+        match asked.noted {
+            Noted::Rcpt(id) => self
+                .shared
+                .log_refused_recipient(self.message, id, reply, by),
+            Noted::Mail(_) => self.shared.log_refused("sender", reply, by),
+            Noted::Greeting => self.shared.log_refused("connection", reply, by),
+            Noted::Hello(_) => self.shared.log_refused("greeting", reply, by),
+            Noted::Nothing | Noted::Reset | Noted::Message => {}
         }
     }
 

@@ -113,6 +113,7 @@ pub(super) async fn serve(
     tracing::debug!(session = %id, server = %server.name, ?peer, "session begins");
     let shared = Arc::new(Shared {
         session: id,
+        client: client.map_or_else(|| "unix".to_owned(), |client| client.to_string()),
         server,
         tools,
         scope,

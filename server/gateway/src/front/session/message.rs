@@ -229,7 +229,7 @@ fn discard(shared: &Shared, ready: &Ready) -> Answered {
         .metrics
         .count_message(&shared.server.name, MessageEnd::Discarded);
     tracing::info!(
-        id = %ready.id, session = %shared.session, server = %shared.server.name, binding = by,
+        id = %ready.id, session = %shared.session, server = %shared.server.name, client = shared.client, binding = by,
         reason = ready.ruling.reason_code, sender = shared.show_sender(&ready.draft.envelope.sender),
         recipients = ready.draft.recipients.len(), size = ready.size(), "message discarded"
     );
@@ -262,9 +262,9 @@ fn note_accepted(shared: &Shared, message: &Message, size: u64, counted: Message
         })
         .observe(size as f64);
     tracing::info!(
-        id = %message.id, session = %shared.session, server = %name, how = ?counted,
+        id = %message.id, session = %shared.session, server = %name, client = shared.client,
         sender = shared.show_sender(&message.envelope.sender), recipients = message.recipients.len(), size,
-        "message accepted"
+        "message {}", counted.name()
     );
     for recipient in &message.recipients {
         tracing::debug!(id = %message.id, recipient = shared.show_recipient(&recipient.address), "recipient");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use postern_dispatch::inbound::InboundScope;
 use postern_dispatch::session::{Fate, Outcome, TlsInfo};
-use postern_message::{Draft, Envelope, SessionId};
+use postern_message::{Draft, Envelope, MessageId, RecipientId, SessionId};
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_smtp::reply::Reply;
 
@@ -16,6 +16,8 @@ use crate::metrics::labels::{MessageEnd, OfServer};
 /// One session's surroundings.
 pub(super) struct Shared {
     pub(super) session: SessionId,
+    /// The client's address as it stands in the log.
+    pub(super) client: String,
     pub(super) server: Arc<VirtualServer>,
     pub(super) tools: Arc<Tools>,
     pub(super) scope: InboundScope,
@@ -65,8 +67,9 @@ impl Shared {
         };
         self.tools.metrics.count_message(&self.server.name, end);
         tracing::info!(
-            session = %self.session, server = %self.server.name, code = reply.code().value(),
-            reply = reply.text().first().map_or("", |line| line.as_str()), by, size, "message refused"
+            session = %self.session, server = %self.server.name, client = self.client,
+            sender = self.scope.envelope().map(|envelope| self.show_sender(&envelope.sender)),
+            binding = by, reply = shown(reply), size, "message refused"
         );
         Outcome {
             fate,
@@ -76,12 +79,41 @@ impl Shared {
         }
     }
 
+    /// Logs a refused recipient. `id` is the transaction's.
+    pub(super) fn log_refused_recipient(
+        &self,
+        id: Option<MessageId>,
+        recipient: RecipientId,
+        reply: &Reply,
+        by: Option<&str>,
+    ) {
+        let sender = self.scope.envelope();
+        let recipient = self.scope.recipient(recipient);
+        tracing::info!(
+            id = id.map(tracing::field::display), session = %self.session, server = %self.server.name,
+            client = self.client, sender = sender.map(|envelope| self.show_sender(&envelope.sender)),
+            to = recipient.map(|recipient| self.show_recipient(&recipient.address)),
+            binding = by, reply = shown(reply), "recipient refused"
+        );
+    }
+
+    /// Logs a connection, greeting or sender that was refused.
+    pub(super) fn log_refused(&self, what: &str, reply: &Reply, by: Option<&str>) {
+        tracing::info!(
+            session = %self.session, server = %self.server.name, client = self.client, binding = by,
+            reply = shown(reply), "{what} refused"
+        );
+    }
+
     /// The client went away in the middle of a message.
     pub(super) fn tell_gone(&self, size: u64) {
         self.tools
             .metrics
             .count_message(&self.server.name, MessageEnd::ClientGone);
-        tracing::info!(session = %self.session, server = %self.server.name, size, "client went away before the reply");
+        tracing::info!(
+            session = %self.session, server = %self.server.name, client = self.client, size,
+            "client went away before the reply"
+        );
         self.scope.tell_outcome(Outcome {
             fate: Fate::ClientGone,
             reply: None,
@@ -108,5 +140,15 @@ impl Shared {
 
     fn show(&self, address: &(impl Display + ?Sized)) -> String {
         self.tools.addresses.show(&address.to_string())
+    }
+}
+
+/// A reply's code and first line.
+fn shown(reply: &Reply) -> String {
+    let code = reply.code().value();
+    let text = reply.text().first().map_or("", |line| line.as_str());
+    match reply.enhanced() {
+        Some(enhanced) => format!("{code} {enhanced} {text}"),
+        None => format!("{code} {text}"),
     }
 }
