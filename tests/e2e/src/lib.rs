@@ -4,6 +4,7 @@
 //! SMTP to it as a client would, and looks at what the next hop received.
 
 pub mod certificate;
+pub mod chain;
 pub mod client;
 pub mod gateway;
 pub mod mime;
