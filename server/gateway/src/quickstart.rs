@@ -219,8 +219,9 @@ fn invite(address: SocketAddr, setup: &Setup, timeline: &Timeline) {
 fn finish(timeline: Timeline, printer: Printer, setup: &Setup, wishes: &Wishes) {
     if wishes.keep.is_some() {
         timeline.title(format!(
-            "Kept. Start the two sinks and then the gateway again:\n{}\n  postern serve --config {}",
+            "Kept. Start the two sinks and then the gateway again:\n{}\n  {} serve --config {}",
             setup.sink_commands(),
+            setup::sibling("postern"),
             setup.config_file().display(),
         ));
     }

@@ -28,7 +28,7 @@ enum Command {
     /// What a key means: documentation, type, default, and the SMTP reply that goes with a limit
     Explain {
         /// The key, such as server.limits.recipients, or a section; left out, the sections are listed
-        #[arg(default_value = "")]
+        #[arg(default_value = "", hide_default_value = true)]
         key: String,
     },
 }

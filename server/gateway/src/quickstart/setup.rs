@@ -77,8 +77,10 @@ impl Setup {
     /// How to start the sinks again.
     pub(crate) fn sink_commands(&self) -> String {
         format!(
-            "  postern-stamp --listen {} &\n  postern-disclaimer --listen {} &",
+            "  {} --listen {} &\n  {} --listen {} &",
+            sibling("postern-stamp"),
             self.stamp.endpoint().trim_start_matches("http://"),
+            sibling("postern-disclaimer"),
             self.disclaimer.endpoint().trim_start_matches("http://"),
         )
     }
@@ -160,4 +162,11 @@ fn folder(keep: Option<&Path>) -> Result<Folder, QuickstartError> {
     // Relative paths in the configuration are relative to it.
     let path = fs::canonicalize(path).map_err(io_error("making the folder"))?;
     Ok(Folder::Kept(path))
+}
+
+/// A program beside this one, by its path: it need not be on the search path.
+pub(crate) fn sibling(name: &str) -> String {
+    std::env::current_exe()
+        .map(|program| program.with_file_name(name))
+        .map_or_else(|_| name.to_owned(), |path| path.display().to_string())
 }
