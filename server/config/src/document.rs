@@ -22,7 +22,7 @@ pub(crate) fn parse(file: &Path, text: &str) -> Result<Node, ConfigError> {
                 "is not TOML: {}",
                 error.message().trim().replace('\n', ", ")
             ),
-            advice: "correct the line".to_owned(),
+            advice: "correct the line; text stands in quotes".to_owned(),
         }),
     }
 }
