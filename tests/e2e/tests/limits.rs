@@ -127,20 +127,20 @@ fn errors_and_junk_commands() {
 
 #[test]
 fn lines_of_commands_and_of_content() {
-    let gateway = limited("line_length = \"2 KiB\"");
+    let gateway = limited("line_length = \"8 KiB\"");
     let mut client = Client::ready(gateway.smtp());
     is(
-        &client.command(&format!("NOOP {}", "x".repeat(3000))),
+        &client.command(&format!("NOOP {}", "x".repeat(5000))),
         500,
         "5.5.6",
     );
     // What stands in a line that is too long is no command, wherever the buffer ends.
-    client.send("x".repeat(2045) + "QUIT\r\n");
+    client.send("x".repeat(4093) + "QUIT\r\n");
     is(&client.reply(), 500, "5.5.6");
     client.expect("NOOP", 250);
 
     begin(&mut client);
-    client.send(format!("Subject: x\r\n\r\n{}\r\n.\r\n", "y".repeat(3000)));
+    client.send(format!("Subject: x\r\n\r\n{}\r\n.\r\n", "y".repeat(9000)));
     is(&client.reply(), 554, "5.6.0");
     begin(&mut client);
     client.send(format!("Subject: x\r\n\r\n{}\r\n.\r\n", "y".repeat(998)));

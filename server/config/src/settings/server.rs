@@ -105,8 +105,8 @@ section! {
         errors: u32 as Count = "20" => "421 4.7.0, then the connection ends";
         /// Commands that move no mail (NOOP, RSET, VRFY, HELP and EHLO again) since the last message.
         junk_commands: u32 as Count = "100" => "421 4.7.0, then the connection ends";
-        /// Octets in one command line, and in one line of content. A longer command line is read to its end without
-        /// being kept; twice as much, and the connection ends.
+        /// Octets in one line of content. A command line has at most 4096; a longer one is read to its end without
+        /// being kept, and one longer than this ends the session.
         line_length: u64 as Size = "64 KiB" => "500 5.5.6 for a command, 554 5.6.0 for content";
         /// Octets in the header section of a message.
         header_size: u64 as Size = "256 KiB" => "552 5.3.4 after the content";
