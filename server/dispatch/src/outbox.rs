@@ -110,6 +110,9 @@ impl Outbox {
     }
 }
 
+/// Resolves once the tasks that can run now have run.
+type Turn = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// What the network takes from. Ends when the last [`Outbox`] is gone.
 pub(crate) struct Outgoing {
     taken: mpsc::Receiver<Batch>,
@@ -120,7 +123,8 @@ pub(crate) struct Outgoing {
     company: Pin<Box<Sleep>>,
     /// Everything was taken: the next batch waits for those of other sessions that can run now.
     idle: bool,
-    pause: Option<(Batch, Pin<Box<dyn Future<Output = ()> + Send>>)>,
+    /// What waits until the others have run, and what tells that they have.
+    pause: Option<(Batch, Turn)>,
 }
 
 impl Outgoing {

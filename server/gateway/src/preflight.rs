@@ -63,6 +63,13 @@ pub fn run(effective: &Effective) -> Result<Plan, Vec<Obstacle>> {
 pub fn files(effective: &Effective) -> Vec<ConfigError> {
     let mut errors = names(effective);
     let config = &effective.config;
+    if config.servers.is_empty() {
+        errors.push(effective.error_at(
+            &["server"],
+            "there is no virtual server, so nothing would be listened on",
+            "add a [[server]] with name, hostname and listen",
+        ));
+    }
     for server in &config.servers {
         for pair in &server.tls {
             let files = CertificateFiles {

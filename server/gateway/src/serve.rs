@@ -123,6 +123,10 @@ struct BoundListener {
 /// # Errors
 /// [`ServeError`], whose [`exit`](ServeError::exit) says how the process should end.
 pub fn run(effective: &Effective, options: Options) -> Result<(), ServeError> {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"), configuration = ?effective.files(),
+        spool = %effective.config.spool.path.display(), "postern starts"
+    );
     Gateway::prepare(effective, options)?.run()
 }
 

@@ -78,6 +78,27 @@ fn all_errors_are_shown_at_once() {
 }
 
 #[test]
+fn a_configuration_without_a_server_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("postern.toml");
+    fs::write(&file, "[spool]\npath = \"state\"\n").unwrap();
+    for arguments in [&["serve"][..], &["check", "--offline"]] {
+        let output = Command::new(program("postern"))
+            .args(arguments)
+            .arg("--config")
+            .arg(&file)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(CONFIG), "{text}");
+        assert!(
+            text.lines().any(|line| line.contains("[[server]]")),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn a_missing_certificate_names_the_file() {
     let setup = Setup::default().server("tls = { cert = \"no.pem\", key = \"no.key\" }");
     refused(&setup, CONFIG, &["no.pem"]);

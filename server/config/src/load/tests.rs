@@ -234,7 +234,9 @@ fn an_empty_file_has_the_defaults_of_the_design() {
 const BAD: &[(&str, &[&str])] = &[
     (
         "[spool\n",
-        &["p.toml:1:7: is not TOML: unclosed table, expected `]`; correct the line; text stands in quotes"],
+        &[
+            "p.toml:1:7: is not TOML: unclosed table, expected `]`; correct the line; text stands in quotes",
+        ],
     ),
     (
         "[spool]\nmin_fre = \"1 GiB\"\n",
