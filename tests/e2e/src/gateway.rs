@@ -8,6 +8,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::programs::program;
 
 /// What a test configures. Text is appended to the file as it is; `{dir}` in it stands for the
@@ -151,7 +153,7 @@ impl Gateway {
 
     /// SIGTERM, then waits for the end.
     pub fn stop(&mut self, limit: Duration) -> ExitStatus {
-        signal(self.pid(), "TERM");
+        terminate(self.pid());
         self.wait(limit)
     }
 
@@ -301,12 +303,13 @@ fn wait_until(address: SocketAddr, serves: impl Fn() -> bool) -> io::Result<()> 
     Ok(())
 }
 
-/// Sends a signal by name.
-pub fn signal(pid: u32, name: &str) {
-    let status = Command::new("kill")
-        .args(["-s", name, &pid.to_string()])
-        .status();
-    assert!(status.is_ok_and(|s| s.success()), "kill -s {name} {pid}");
+/// Asks a process to end (SIGTERM).
+pub fn terminate(pid: u32) {
+    let sent = i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .map(|pid| kill_process(pid, Signal::TERM));
+    assert!(matches!(sent, Some(Ok(()))), "SIGTERM to {pid}: {sent:?}");
 }
 
 fn greets(address: SocketAddr) -> bool {

@@ -31,11 +31,6 @@ pub const PYTHON: Peer = Peer {
     program: "python3",
     package: "python3",
 };
-/// Python's module for virtual environments.
-pub const OPENSSL: Peer = Peer {
-    program: "openssl",
-    package: "openssl",
-};
 
 impl Peer {
     /// Where the program is, if it is installed.

@@ -11,11 +11,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use postern_e2e::certificate;
+use postern_e2e::certificate::Authority;
 use postern_e2e::client::Client;
 use postern_e2e::gateway::{Gateway, Setup, free_address, wait_for_listener};
 use postern_e2e::next_hop::NextHop;
-use postern_e2e::peer::{OPENSSL, PYTHON, Peer, SMTP_SINK, SMTP_SOURCE, SWAKS, missing};
+use postern_e2e::peer::{PYTHON, Peer, SMTP_SINK, SMTP_SOURCE, SWAKS, missing};
 use postern_e2e::postfix::Postfix;
 use postern_e2e::programs::root;
 
@@ -51,28 +51,24 @@ fn main() {
             smtp_source_in_smtp_sink_out,
         ),
         ("swaks_plain", &[SWAKS], || swaks(&[])),
-        ("swaks_starttls", &[SWAKS, OPENSSL], || swaks(&["--tls"])),
+        ("swaks_starttls", &[SWAKS], || swaks(&["--tls"])),
         ("swaks_pipelined", &[SWAKS], || swaks(&["--pipeline"])),
         ("smtplib_plain", &[PYTHON], || {
             smtplib(&[], "b@example.test")
         }),
-        ("smtplib_starttls", &[PYTHON, OPENSSL], || {
+        ("smtplib_starttls", &[PYTHON], || {
             smtplib(&["starttls"], "b@example.test")
         }),
         ("smtplib_smtputf8", &[PYTHON], || {
             smtplib(&["smtputf8"], "bé@example.test")
         }),
-        ("smtplib_bdat_over_tls", &[PYTHON, OPENSSL], || {
+        ("smtplib_bdat_over_tls", &[PYTHON], || {
             smtplib(&["starttls", "bdat"], "b@example.test")
         }),
-        (
-            "postfix_takes_over_tls",
-            &[POSTFIX, OPENSSL],
-            postfix_takes_over_tls,
-        ),
+        ("postfix_takes_over_tls", &[POSTFIX], postfix_takes_over_tls),
         (
             "postfix_delivers_to_us_over_tls",
-            &[POSTFIX, OPENSSL],
+            &[POSTFIX],
             postfix_delivers_to_us_over_tls,
         ),
     ];
@@ -96,14 +92,9 @@ fn main() {
 
 fn gateway(next_hop: &str) -> Gateway {
     let setup = Setup::default();
-    let tls = if OPENSSL.path().is_some() {
-        certificate::make(setup.folder(), "mx");
-        "tls = { cert = \"mx.pem\", key = \"mx.key\" }"
-    } else {
-        ""
-    };
+    Authority::default().issue(setup.folder(), "mx", "mx.example.test");
     setup
-        .server(tls)
+        .server("tls = { cert = \"mx.pem\", key = \"mx.key\" }")
         .domain("example.test", &format!("smtp://{next_hop}"))
         .start()
 }
@@ -242,7 +233,8 @@ fn arrived(next_hop: &NextHop, with: &str) -> postern_e2e::next_hop::Received {
 /// Our delivery speaks STARTTLS to a real Postfix, which throws the mail away and says so.
 fn postfix_takes_over_tls() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
-    let made = certificate::make(folder.path(), "postfix");
+    let issued = Authority::default().issue(folder.path(), "postfix", "postfix.test");
+    let made = issued.files;
     let postfix = Postfix::start(&format!(
         "smtpd_tls_cert_file = {}\nsmtpd_tls_key_file = {}\nsmtpd_tls_security_level = encrypt\n\
          smtpd_tls_loglevel = 1\nrelay_transport = discard\ndefault_transport = discard\n",

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use postern_e2e::client::Client;
-use postern_e2e::gateway::{Gateway, Setup, signal};
+use postern_e2e::gateway::{Gateway, Setup, terminate};
 use postern_e2e::next_hop::NextHop;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -27,8 +27,8 @@ fn set_up() -> (NextHop, Gateway, Client) {
 }
 
 /// SIGTERM, and waits until nobody new is let in.
-fn terminate(gateway: &Gateway) {
-    signal(gateway.pid(), "TERM");
+fn ask_to_end(gateway: &Gateway) {
+    terminate(gateway.pid());
     let until = Instant::now() + LIMIT;
     while TcpStream::connect(gateway.smtp()).is_ok() {
         assert!(Instant::now() < until, "it still listens");
@@ -40,7 +40,7 @@ fn terminate(gateway: &Gateway) {
 fn a_message_that_is_arriving_is_taken_to_its_end() {
     let (next_hop, mut gateway, mut client) = set_up();
     let mut idle = Client::ready(gateway.smtp());
-    terminate(&gateway);
+    ask_to_end(&gateway);
     // Whoever does nothing is sent away.
     assert_eq!(idle.reply().code, 421);
     idle.expect_closed();
@@ -62,7 +62,7 @@ fn a_message_that_is_arriving_is_taken_to_its_end() {
 fn a_message_that_hangs_is_given_up_at_the_deadline() {
     let (next_hop, mut gateway, mut client) = set_up();
     let since = Instant::now();
-    terminate(&gateway);
+    ask_to_end(&gateway);
     assert!(gateway.wait(DEADLINE).success());
     assert!(
         since.elapsed() > Duration::from_secs(5),
@@ -77,8 +77,8 @@ fn a_message_that_hangs_is_given_up_at_the_deadline() {
 #[test]
 fn a_second_signal_ends_the_waiting() {
     let (next_hop, mut gateway, mut client) = set_up();
-    terminate(&gateway);
-    signal(gateway.pid(), "TERM");
+    ask_to_end(&gateway);
+    terminate(gateway.pid());
     assert!(gateway.wait(Duration::from_secs(5)).success());
     let rest = String::from_utf8_lossy(&client.rest()).into_owned();
     assert!(rest.is_empty() || rest.starts_with("421"), "{rest}");

@@ -154,7 +154,7 @@ fn a_shutdown_tells_idle_sessions_and_ends_in_time() {
     let next_hop = NextHop::start();
     let mut gateway = gateway(&next_hop);
     let mut client = Client::ready(gateway.smtp());
-    postern_e2e::gateway::signal(gateway.pid(), "TERM");
+    postern_e2e::gateway::terminate(gateway.pid());
     let reply = client.reply();
     assert_eq!(reply.code, 421, "{reply:?}");
     assert!(reply.text().starts_with("4.3.2"), "{reply:?}");
