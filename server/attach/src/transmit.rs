@@ -11,6 +11,8 @@ use postern_proto::v1::attach_request::Kind;
 use prost::Message;
 use prost::encoding::{self, WireType, encode_key, encode_varint};
 
+use crate::depth::BodyDepth;
+
 /// Field numbers of `postern.v1` that are written by hand. A test compares them with the generated code.
 mod field {
     pub(super) const REQUEST_INSTANCE_ID: u32 = 1;
@@ -23,11 +25,16 @@ mod field {
     pub(super) const EVENT_DEADLINE: u32 = 2;
     pub(super) const EVENT_ATTEMPT: u32 = 3;
     pub(super) const EVENT_ASK_REASON: u32 = 4;
+    pub(super) const EVENT_REPLAYED: u32 = 5;
+    pub(super) const EVENT_CONTENT: u32 = 13;
     pub(super) const EVENT_TRACE_PARENT: u32 = 15;
     pub(super) const CONTENT_OCTETS: u32 = 3;
     pub(super) const OPEN_BINDING: u32 = 3;
     pub(super) const OPEN_SNAPSHOT: u32 = 5;
 }
+
+/// What an event takes beside its attributes, its trace and what is shared, at most, in octets.
+const HEADER: usize = 128;
 
 /// One encoded `AttachRequest`, in two segments: write `head`, then `shared`. Together at most 1 MiB.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +71,12 @@ impl Transmit {
     }
 
     /// `Open`: `open` without binding and snapshot, which come encoded.
-    pub(crate) fn open(instance: u64, open: &pb::Open, binding: Option<&Bytes>, snapshot: Bytes) -> Self {
+    pub(crate) fn open(
+        instance: u64,
+        open: &pb::Open,
+        binding: Option<&Bytes>,
+        snapshot: Bytes,
+    ) -> Self {
         let mut inner = BytesMut::with_capacity(open.encoded_len() + 16);
         open.encode_raw(&mut inner);
         if let Some(binding) = binding {
@@ -100,6 +112,12 @@ impl Transmit {
         if varying.ask_reason != 0 {
             encoding::int32::encode(field::EVENT_ASK_REASON, &varying.ask_reason, &mut inner);
         }
+        if varying.replayed {
+            encoding::bool::encode(field::EVENT_REPLAYED, &true, &mut inner);
+        }
+        if let Some(depth) = varying.content {
+            encoding::message::encode(field::EVENT_CONTENT, &depth.to_wire(), &mut inner);
+        }
         if !varying.trace_parent.is_empty() {
             encoding::string::encode(field::EVENT_TRACE_PARENT, &varying.trace_parent, &mut inner);
         }
@@ -124,6 +142,9 @@ pub(crate) struct Varying {
     pub(crate) event_id: u64,
     pub(crate) attempt: u32,
     pub(crate) ask_reason: i32,
+    pub(crate) replayed: bool,
+    /// The depth of the content that goes with it.
+    pub(crate) content: Option<BodyDepth>,
     /// `Event.attributes`, encoded.
     pub(crate) attributes: Bytes,
     pub(crate) trace_parent: String,
@@ -132,7 +153,7 @@ pub(crate) struct Varying {
 impl Varying {
     /// Octets that they take at most, with the deadline.
     pub(crate) fn bound(&self) -> usize {
-        64 + self.attributes.len() + self.trace_parent.len()
+        HEADER + self.attributes.len() + self.trace_parent.len()
     }
 }
 

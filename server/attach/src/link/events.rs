@@ -73,7 +73,7 @@ pub struct Question {
     pub attempt: u32,
     /// Why it is asked.
     pub ask_reason: pb::AskReason,
-    /// The depth of the content that goes with it, as [`Link::depth`](super::Link::depth) said. `None`: none.
+    /// The binding's depth of the content that goes with it, which is narrowed as the sink asked. `None`: none.
     pub content: Option<BodyDepth>,
     /// `Event.attributes`, encoded.
     pub attributes: Bytes,
@@ -90,6 +90,8 @@ pub struct Question {
 pub struct News {
     /// The event.
     pub event: EncodedEvent,
+    /// It was asked or told before, and is told again because the instance was opened anew.
+    pub replayed: bool,
     /// Why it is told.
     pub ask_reason: pb::AskReason,
     /// `Event.attributes`, encoded.
@@ -255,9 +257,18 @@ pub enum LinkEvent {
     Room,
     /// The stream is not needed any more: end the requests after what is still to be sent, and hand in the end.
     HalfClose,
-    /// The stream is of no use any more: reset it, and drop the link.
-    Reset {
-        /// Why.
+    /// The sink takes no new instances on the stream; those that are open have time to end.
+    GoingAway {
+        /// The time.
+        drain: Duration,
+        /// What the sink says.
+        reason: String,
+    },
+    /// The stream is over. Report the end to the fleet, and drop the link.
+    Ended {
+        /// How.
         end: StreamEnd,
+        /// The network does not know it yet: reset the stream.
+        reset: bool,
     },
 }

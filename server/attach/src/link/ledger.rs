@@ -87,9 +87,9 @@ impl Ledger {
         self.open.len()
     }
 
-    /// The oldest open event.
-    pub(crate) fn first(&self) -> Option<&OpenEvent> {
-        self.open.front()
+    /// The open events, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &OpenEvent> {
+        self.open.iter()
     }
 
     /// An open event.
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(ledger.standing(2), Standing::Answered);
         assert!(!ledger.owes());
         assert_eq!(ledger.count(), 1);
-        assert_eq!(ledger.first().map(|event| event.id), Some(3));
+        assert_eq!(ledger.iter().map(|event| event.id).collect::<Vec<_>>(), [3]);
     }
 
     #[test]

@@ -12,6 +12,8 @@ use bytes::Bytes;
 use crate::settings::FRAME_BYTES;
 use crate::transmit::{Transmit, Varying};
 
+use super::named::{Named, OpenFrame};
+
 /// Octets of frames that cannot be refused: a sink that lets more of them wait has stopped reading.
 const CONTROL_BYTES: usize = 4 << 20;
 
@@ -51,8 +53,10 @@ pub(crate) enum Urgency {
 /// One frame that waits.
 #[derive(Debug)]
 pub(crate) enum Frame {
-    /// Open, or more of its snapshot: leaves with the first frame that follows.
-    Opening(Transmit),
+    /// Open: leaves with the first event that follows.
+    Open(Box<OpenFrame>),
+    /// More of the snapshot in Open: leaves with it.
+    SnapshotPart(Bytes),
     /// A frame that cannot be refused.
     Control(Transmit),
     /// Part of an event.
@@ -63,8 +67,12 @@ pub(crate) enum Frame {
         deadline: Option<Deadline>,
         last: Bytes,
     },
-    /// Content of an event.
-    Content { event_id: u64, transmit: Transmit },
+    /// Content of an event. Without octets it only says an end, and cannot be refused.
+    Content {
+        event_id: u64,
+        has_octets: bool,
+        transmit: Transmit,
+    },
     /// Close.
     Close(Transmit),
 }
@@ -73,20 +81,28 @@ impl Frame {
     fn octets(&self) -> usize {
         OVERHEAD
             + match self {
-                Self::Opening(transmit)
-                | Self::Control(transmit)
+                Self::Control(transmit)
                 | Self::Content { transmit, .. }
                 | Self::Close(transmit) => transmit.len(),
-                Self::EventPart { part, .. } => part.len(),
+                Self::Open(open) => open.bound(),
+                Self::EventPart { part, .. } | Self::SnapshotPart(part) => part.len(),
                 Self::Event { varying, last, .. } => varying.bound() + last.len(),
             }
     }
 
     const fn account(&self) -> Account {
         match self {
-            Self::Opening(_) | Self::EventPart { .. } | Self::Event { .. } => Account::Events,
-            Self::Content { .. } => Account::Content,
-            Self::Control(_) | Self::Close(_) => Account::Control,
+            Self::Open(_) | Self::SnapshotPart(_) | Self::EventPart { .. } | Self::Event { .. } => {
+                Account::Events
+            }
+            Self::Content {
+                has_octets: true, ..
+            } => Account::Content,
+            Self::Content {
+                has_octets: false, ..
+            }
+            | Self::Control(_)
+            | Self::Close(_) => Account::Control,
         }
     }
 }
@@ -115,8 +131,8 @@ pub(crate) struct Leaving {
 pub(crate) enum Left {
     /// The last frame of this event: it is asked now.
     Event(u64),
-    /// A piece of content of this event, with so many octets counted for it.
-    Content(u64, usize),
+    /// A piece of content.
+    Content,
     /// Anything else.
     Other,
 }
@@ -126,7 +142,7 @@ struct Lane {
     frames: VecDeque<Frame>,
     /// It is in the list of turns.
     listed: bool,
-    /// Open has left, or waits with a frame behind it.
+    /// A frame that is not part of Open was added.
     begun: bool,
     /// A part of an event has left whose last frame is still here.
     torn: bool,
@@ -145,6 +161,7 @@ enum Pace {
 pub(crate) struct Outbox {
     lanes: HashMap<u64, Lane>,
     turns: VecDeque<u64>,
+    named: Named,
     pace: Pace,
     linger: Duration,
     leisurely: usize,
@@ -154,10 +171,12 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    pub(crate) fn new(linger: Duration) -> Self {
+    /// No frames. `always_name`: each Open brings its binding; `linger`: how long what nobody waits for may wait.
+    pub(crate) fn new(always_name: bool, linger: Duration) -> Self {
         Self {
             lanes: HashMap::new(),
             turns: VecDeque::new(),
+            named: Named::new(always_name),
             pace: Pace::Going,
             linger,
             leisurely: 0,
@@ -191,7 +210,7 @@ impl Outbox {
     pub(crate) fn push(&mut self, now: Instant, instance: u64, frame: Frame, urgency: Urgency) {
         *self.account(frame.account()) += frame.octets();
         let lane = self.lanes.entry(instance).or_default();
-        let opening = matches!(frame, Frame::Opening(_));
+        let opening = matches!(frame, Frame::Open(_) | Frame::SnapshotPart(_));
         lane.frames.push_back(frame);
         if opening {
             return;
@@ -241,9 +260,9 @@ impl Outbox {
         }
         *self.account(frame.account()) -= octets;
         let (transmit, left) = match frame {
-            Frame::Opening(transmit) | Frame::Control(transmit) | Frame::Close(transmit) => {
-                (transmit, Left::Other)
-            }
+            Frame::Control(transmit) | Frame::Close(transmit) => (transmit, Left::Other),
+            Frame::Open(open) => (self.named.open(instance, *open), Left::Other),
+            Frame::SnapshotPart(part) => (Transmit::snapshot_part(instance, part), Left::Other),
             Frame::EventPart { event_id, part } => {
                 (Transmit::event_part(instance, event_id, part), Left::Other)
             }
@@ -256,7 +275,7 @@ impl Outbox {
                 let transmit = Transmit::event(instance, &varying, left, last);
                 (transmit, Left::Event(varying.event_id))
             }
-            Frame::Content { event_id, transmit } => (transmit, Left::Content(event_id, octets)),
+            Frame::Content { transmit, .. } => (transmit, Left::Content),
         };
         debug_assert!(transmit.len() <= FRAME_BYTES, "no frame exceeds 1 MiB");
         Some(Leaving {
@@ -274,12 +293,7 @@ impl Outbox {
         }
     }
 
-    /// Something may leave now.
-    pub(crate) fn is_ready(&self, now: Instant) -> bool {
-        !self.turns.is_empty() && self.lingers_until().is_none_or(|until| until <= now)
-    }
-
-    /// Drops the content of an event that waits. Returns its octets.
+    /// Drops the content of an event that waits.
     pub(crate) fn drop_content(&mut self, instance: u64, event_id: u64) {
         self.retain(instance, |frame| {
             !matches!(frame, Frame::Content { event_id: of, .. } if *of == event_id)
@@ -292,7 +306,7 @@ impl Outbox {
         let Some(lane) = self.lanes.get(&instance) else {
             return true;
         };
-        let heard_of = !matches!(lane.frames.front(), Some(Frame::Opening(_)));
+        let heard_of = !matches!(lane.frames.front(), Some(Frame::Open(_)));
         let mut torn = lane.torn;
         self.retain(instance, |frame| {
             let rest = torn && matches!(frame, Frame::EventPart { .. } | Frame::Event { .. });
@@ -318,9 +332,16 @@ impl Outbox {
         unbegun
     }
 
+    /// Lets everything leave that waits for others.
+    pub(crate) const fn hurry(&mut self) {
+        self.pace = Pace::Going;
+    }
+
     /// Drops everything.
     pub(crate) fn clear(&mut self) {
-        *self = Self::new(self.linger);
+        self.lanes.clear();
+        self.turns.clear();
+        (self.events, self.content, self.control) = (0, 0, 0);
     }
 
     fn retain(&mut self, instance: u64, mut keep: impl FnMut(&Frame) -> bool) {

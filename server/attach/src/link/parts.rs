@@ -224,12 +224,12 @@ mod tests {
     #[test]
     fn a_list_inside_an_answer_merges_too() {
         let answer = |lines: &[&'static [u8]]| {
-            Some(pb::Answer {
+            Some(Box::new(pb::Answer {
                 kind: Some(Answer::Response(pb::ResponseAnswer {
                     added_lines: lines.iter().map(|line| (*line).into()).collect(),
                     ..pb::ResponseAnswer::default()
                 })),
-            })
+            }))
         };
         let mut part = verdict(vec![]);
         part.answer = answer(&[b"A", b"B"]);
@@ -250,12 +250,12 @@ mod tests {
             |part| part.delay = Some(prost_types::Duration::default()),
             |part| part.cache_for = Some(prost_types::Duration::default()),
             |part| {
-                part.answer = Some(pb::Answer {
+                part.answer = Some(Box::new(pb::Answer {
                     kind: Some(Answer::Dsn(pb::DsnAnswer {
                         content: data(1),
                         ..pb::DsnAnswer::default()
                     })),
-                });
+                }));
             },
         ];
         for set in set {
@@ -299,7 +299,7 @@ mod tests {
         };
         let edit = |kind| verdict(vec![pb::Edit { kind: Some(kind) }]);
         let answer = |kind| pb::Verdict {
-            answer: Some(pb::Answer { kind: Some(kind) }),
+            answer: Some(Box::new(pb::Answer { kind: Some(kind) })),
             ..verdict(vec![])
         };
         let command_answer = |place: usize| {
@@ -320,10 +320,10 @@ mod tests {
             verdict(vec![splice(4), splice(6)]),
             forked,
             edit(EditKind::ReplaceBody(pb::ReplaceBody { body: data(10) })),
-            edit(EditKind::Inject(pb::Inject {
+            edit(EditKind::Inject(Box::new(pb::Inject {
                 content: data(10),
                 ..pb::Inject::default()
-            })),
+            }))),
             answer(Answer::Dsn(pb::DsnAnswer {
                 content: data(10),
                 ..pb::DsnAnswer::default()

@@ -1,10 +1,8 @@
 //! The state of a link, and what every part of it needs to know or to do.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use postern_proto::v1 as pb;
 use postern_proto::v1::attach_request::Kind;
 
 use crate::settings::LinkSettings;
@@ -42,8 +40,6 @@ pub struct Link {
     pub(super) start: Start,
     pub(super) instances: HashMap<u64, Instance>,
     pub(super) last_instance: u64,
-    /// Revisions that were named on the stream, with the limits that it brought last.
-    pub(super) named: HashMap<u64, Arc<pb::Limits>>,
     pub(super) outbox: Outbox,
     pub(super) events: VecDeque<LinkEvent>,
     pub(super) pulse: Pulse,
@@ -94,8 +90,7 @@ impl Link {
             start: Start::Nothing,
             instances: HashMap::new(),
             last_instance: 0,
-            named: HashMap::new(),
-            outbox: Outbox::new(linger),
+            outbox: Outbox::new(settings.capacity <= 1, linger),
             events: VecDeque::new(),
             pulse: Pulse::new(now, settings.heartbeat_interval, settings.heartbeat_timeout),
             idle: BTreeSet::new(),
@@ -147,10 +142,10 @@ impl Link {
     /// Queues a frame that cannot be refused.
     pub(super) fn send(&mut self, now: Instant, instance: u64, kind: Kind, urgency: Urgency) {
         let frame = Frame::Control(Transmit::control(instance, kind));
-        self.push(now, instance, frame, urgency);
+        self.push_frame(now, instance, frame, urgency);
     }
 
-    pub(super) fn push(&mut self, now: Instant, instance: u64, frame: Frame, urgency: Urgency) {
+    pub(super) fn push_frame(&mut self, now: Instant, instance: u64, frame: Frame, urgency: Urgency) {
         self.outbox.push(now, instance, frame, urgency);
         if self.start == Start::Nothing && !self.outbox.is_empty() {
             self.start = Start::Waiting(now);
