@@ -120,9 +120,9 @@ fn what_is_cut_off_or_added_is_found() {
     }
     let longer = Bytes::from([record.as_ref(), b"x"].concat());
     assert_eq!(Message::decode(&longer, &head), Err(DecodeError::Trailing));
-    let newer = Bytes::from([b"\x02", &record[1..]].concat());
-    assert_eq!(Message::decode(&newer, &head), Err(DecodeError::Format(2)));
-    assert_eq!(Message::head_octets(&newer), Err(DecodeError::Format(2)));
+    let newer = Bytes::from([b"\x03", &record[1..]].concat());
+    assert_eq!(Message::decode(&newer, &head), Err(DecodeError::Format(3)));
+    assert_eq!(Message::head_octets(&newer), Err(DecodeError::Format(3)));
 }
 
 #[test]
