@@ -188,13 +188,13 @@ fn content_ends() {
         event_id: 5,
         offset: 9,
         octets: Bytes::from_static(b"not text: \xff\0\r\n"),
-        ended: Some(v1::ContentEnd {
+        ended: Some(Box::new(v1::ContentEnd {
             state: v1::ContentState::Complete.into(),
             body_size_bytes: 23,
             size_bytes: 100,
             sha256: Bytes::from_static(&[0xab; 32]),
             body_sha256: Bytes::from_static(&[0xcd; 32]),
-        }),
+        })),
         read_id: 0,
     };
     golden(

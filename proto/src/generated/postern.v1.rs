@@ -61,8 +61,8 @@ pub struct Content {
     #[prost(bytes = "bytes", tag = "3")]
     pub octets: ::prost::bytes::Bytes,
     /// Set on the last frame, pushed or of a read, and only there.
-    #[prost(message, optional, tag = "4")]
-    pub ended: ::core::option::Option<ContentEnd>,
+    #[prost(message, optional, boxed, tag = "4")]
+    pub ended: ::core::option::Option<::prost::alloc::boxed::Box<ContentEnd>>,
     /// The ReadContent that this answers. 0: pushed.
     #[prost(uint64, tag = "5")]
     pub read_id: u64,
@@ -1013,7 +1013,7 @@ pub mod edit {
         ReplaceBody(super::ReplaceBody),
         /// One more recipient.
         #[prost(message, tag = "8")]
-        AddRecipient(super::AddRecipient),
+        AddRecipient(::prost::alloc::boxed::Box<super::AddRecipient>),
         /// One recipient removed.
         #[prost(message, tag = "9")]
         RemoveRecipient(super::RemoveRecipient),
@@ -1034,7 +1034,7 @@ pub mod edit {
         Redirect(super::Redirect),
         /// A new message beside this one.
         #[prost(message, tag = "15")]
-        Inject(super::Inject),
+        Inject(::prost::alloc::boxed::Box<super::Inject>),
         /// Other times for warning and expiry.
         #[prost(message, tag = "16")]
         SetExpiry(super::SetExpiry),
@@ -3391,10 +3391,10 @@ pub mod event {
         InboundAuth(super::InboundAuth),
         /// inbound.mail.
         #[prost(message, tag = "105")]
-        InboundMail(super::InboundMail),
+        InboundMail(::prost::alloc::boxed::Box<super::InboundMail>),
         /// inbound.rcpt.
         #[prost(message, tag = "106")]
-        InboundRcpt(super::InboundRcpt),
+        InboundRcpt(::prost::alloc::boxed::Box<super::InboundRcpt>),
         /// inbound.data.
         #[prost(message, tag = "107")]
         InboundData(super::InboundData),
@@ -3409,10 +3409,10 @@ pub mod event {
         InboundCommand(super::InboundCommand),
         /// inbound.response.
         #[prost(message, tag = "111")]
-        InboundResponse(super::InboundResponse),
+        InboundResponse(::prost::alloc::boxed::Box<super::InboundResponse>),
         /// inbound.outcome.
         #[prost(message, tag = "112")]
-        InboundOutcome(super::InboundOutcome),
+        InboundOutcome(::prost::alloc::boxed::Box<super::InboundOutcome>),
         /// inbound.reset.
         #[prost(message, tag = "113")]
         InboundReset(super::InboundReset),
@@ -3436,7 +3436,7 @@ pub mod event {
         TransportPostCategorize(super::TransportPostCategorize),
         /// transport.route.
         #[prost(message, tag = "136")]
-        TransportRoute(super::TransportRoute),
+        TransportRoute(::prost::alloc::boxed::Box<super::TransportRoute>),
         /// transport.max_size.
         #[prost(message, tag = "137")]
         TransportMaxSize(super::TransportMaxSize),
@@ -3448,13 +3448,13 @@ pub mod event {
         TransportLocalDelivery(super::TransportLocalDelivery),
         /// transport.dsn.
         #[prost(message, tag = "140")]
-        TransportDsn(super::TransportDsn),
+        TransportDsn(::prost::alloc::boxed::Box<super::TransportDsn>),
         /// outbound.session_start.
         #[prost(message, tag = "161")]
-        OutboundSessionStart(super::OutboundSessionStart),
+        OutboundSessionStart(::prost::alloc::boxed::Box<super::OutboundSessionStart>),
         /// outbound.message_start.
         #[prost(message, tag = "162")]
-        OutboundMessageStart(super::OutboundMessageStart),
+        OutboundMessageStart(::prost::alloc::boxed::Box<super::OutboundMessageStart>),
         /// outbound.recipient.
         #[prost(message, tag = "163")]
         OutboundRecipient(super::OutboundRecipient),
@@ -3469,19 +3469,19 @@ pub mod event {
         OutboundCommand(super::OutboundCommand),
         /// outbound.response.
         #[prost(message, tag = "167")]
-        OutboundResponse(super::OutboundResponse),
+        OutboundResponse(::prost::alloc::boxed::Box<super::OutboundResponse>),
         /// outbound.tls.
         #[prost(message, tag = "168")]
-        OutboundTls(super::OutboundTls),
+        OutboundTls(::prost::alloc::boxed::Box<super::OutboundTls>),
         /// delivery.result.
         #[prost(message, tag = "191")]
-        DeliveryResult(super::DeliveryResult),
+        DeliveryResult(::prost::alloc::boxed::Box<super::DeliveryResult>),
         /// delivery.link.
         #[prost(message, tag = "192")]
         DeliveryLink(super::DeliveryLink),
         /// delivery.track.
         #[prost(message, tag = "193")]
-        DeliveryTrack(super::DeliveryTrack),
+        DeliveryTrack(::prost::alloc::boxed::Box<super::DeliveryTrack>),
         /// service.start.
         #[prost(message, tag = "201")]
         ServiceStart(super::ServiceStart),
@@ -4738,13 +4738,13 @@ pub mod action_result {
     pub enum Found {
         /// An instance, or a message. A long one comes in several results, to be merged like parts.
         #[prost(message, tag = "7")]
-        Snapshot(super::Snapshot),
+        Snapshot(::prost::alloc::boxed::Box<super::Snapshot>),
         /// A binding.
         #[prost(message, tag = "8")]
-        Binding(super::Binding),
+        Binding(::prost::alloc::boxed::Box<super::Binding>),
         /// A destination.
         #[prost(message, tag = "9")]
-        Link(super::Link),
+        Link(::prost::alloc::boxed::Box<super::Link>),
     }
 }
 /// How a destination stands.
@@ -5108,13 +5108,13 @@ pub mod attach_request {
     pub enum Kind {
         /// A question, or news.
         #[prost(message, tag = "2")]
-        Event(super::Event),
+        Event(::prost::alloc::boxed::Box<super::Event>),
         /// Octets of a message.
         #[prost(message, tag = "3")]
         Content(super::Content),
         /// An instance begins.
         #[prost(message, tag = "4")]
-        OpenInstance(super::Open),
+        OpenInstance(::prost::alloc::boxed::Box<super::Open>),
         /// An instance ends.
         #[prost(message, tag = "5")]
         CloseInstance(super::Close),
@@ -5124,10 +5124,10 @@ pub mod attach_request {
         /// Part of the event that follows, with the same event_id. No other frame of the instance comes in between, not even
         /// Cancel or Close.
         #[prost(message, tag = "7")]
-        EventPart(super::Event),
+        EventPart(::prost::alloc::boxed::Box<super::Event>),
         /// More of the snapshot in Open. The snapshot is complete when the first event, or a part of it, arrives.
         #[prost(message, tag = "8")]
-        SnapshotPart(super::Snapshot),
+        SnapshotPart(::prost::alloc::boxed::Box<super::Snapshot>),
         /// What became of a verdict. Feature "settled".
         #[prost(message, tag = "9")]
         Settled(super::Settled),
@@ -5139,7 +5139,7 @@ pub mod attach_request {
         WantUpload(super::WantUpload),
         /// What became of an action. Feature "actions".
         #[prost(message, tag = "12")]
-        ActionResult(super::ActionResult),
+        ActionResult(::prost::alloc::boxed::Box<super::ActionResult>),
         /// An upload that the gateway will not take. Feature "uploads".
         #[prost(message, tag = "13")]
         StopUpload(super::StopUpload),
@@ -5173,7 +5173,7 @@ pub mod attach_response {
     pub enum Kind {
         /// A verdict.
         #[prost(message, tag = "2")]
-        Verdict(super::Verdict),
+        Verdict(::prost::alloc::boxed::Box<super::Verdict>),
         /// Credit for content.
         #[prost(message, tag = "3")]
         WantContent(super::WantContent),
@@ -5189,7 +5189,7 @@ pub mod attach_response {
         /// Part of the verdict that follows, with the same event_id. Parts of different verdicts may be interleaved.
         /// A Fault in place of the verdict, or a Cancel of its event, discards them. Feature "parts".
         #[prost(message, tag = "7")]
-        VerdictPart(super::Verdict),
+        VerdictPart(::prost::alloc::boxed::Box<super::Verdict>),
         /// Octets that a verdict or an action will use. Feature "uploads".
         #[prost(message, tag = "8")]
         Upload(super::Upload),
@@ -5204,7 +5204,7 @@ pub mod attach_response {
         Fault(super::Fault),
         /// Something that the sink wants done of its own accord. Feature "actions".
         #[prost(message, tag = "12")]
-        Action(super::SinkAction),
+        Action(::prost::alloc::boxed::Box<super::SinkAction>),
         /// I am here.
         #[prost(message, tag = "14")]
         Heartbeat(super::Heartbeat),
