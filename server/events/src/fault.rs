@@ -1,9 +1,10 @@
 //! How a sink fails, and what the operator wants done then.
 
 use std::fmt;
-use std::str::FromStr;
 
 use crate::event::{EventGroup, EventKind};
+
+pub use postern_proto::rules::Policy;
 
 /// The kinds of failure that a failure policy tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,17 +21,20 @@ pub enum FaultKind {
     Fault,
     /// The time that the client's reply may take was used up.
     Budget,
+    /// The question is too large for the sink: one element alone, or all of it for a sink that takes no parts.
+    Size,
 }
 
 impl FaultKind {
     /// All kinds, in the order of the documentation.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Unreachable,
         Self::Timeout,
         Self::Overload,
         Self::Protocol,
         Self::Fault,
         Self::Budget,
+        Self::Size,
     ];
 
     /// The word used in the configuration.
@@ -43,6 +47,7 @@ impl FaultKind {
             Self::Protocol => "protocol",
             Self::Fault => "fault",
             Self::Budget => "budget",
+            Self::Size => "size",
         }
     }
 }
@@ -78,67 +83,25 @@ impl Fault {
     pub fn protocol(detail: impl Into<String>) -> Self {
         Self::new(FaultKind::Protocol, detail)
     }
-}
 
-/// What is done when a sink fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Policy {
-    /// As if it were not bound; recorded as the property `postern.skipped`.
-    Continue,
-    /// 451 (421 at connect); in transport the message stays queued.
-    Tempfail,
-    /// 550; in transport the recipients fail.
-    Reject,
-    /// Accepted, kept, asked again by itself.
-    Hold,
-    /// Accepted, kept until a person acts.
-    Quarantine,
-    /// 421, and the connection ends.
-    Disconnect,
-}
-
-impl Policy {
-    /// All policies, in the order of the documentation.
-    pub const ALL: [Self; 6] = [
-        Self::Continue,
-        Self::Tempfail,
-        Self::Reject,
-        Self::Hold,
-        Self::Quarantine,
-        Self::Disconnect,
-    ];
-
-    /// The word used in the configuration.
+    /// The question is too large.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Continue => "continue",
-            Self::Tempfail => "tempfail",
-            Self::Reject => "reject",
-            Self::Hold => "hold",
-            Self::Quarantine => "quarantine",
-            Self::Disconnect => "disconnect",
-        }
+    pub fn size(detail: impl Into<String>) -> Self {
+        Self::new(FaultKind::Size, detail)
     }
 }
 
-impl fmt::Display for Policy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Policy {
-    type Err = UnknownPolicy;
-
-    fn from_str(word: &str) -> Result<Self, UnknownPolicy> {
-        Self::ALL
-            .into_iter()
-            .find(|policy| policy.name() == word)
-            .ok_or_else(|| UnknownPolicy {
-                word: word.to_owned(),
-            })
-    }
+/// The policy of this word.
+///
+/// # Errors
+/// The word, if no policy has it.
+pub fn parse_policy(word: &str) -> Result<Policy, UnknownPolicy> {
+    Policy::ALL
+        .into_iter()
+        .find(|policy| policy.name() == word)
+        .ok_or_else(|| UnknownPolicy {
+            word: word.to_owned(),
+        })
 }
 
 /// A word that no policy has.
@@ -152,7 +115,7 @@ pub struct UnknownPolicy {
 /// The failure policy of one binding: one policy for each policy group and kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailurePolicy {
-    cells: [[Policy; 6]; 4],
+    cells: [[Policy; FaultKind::ALL.len()]; 4],
 }
 
 impl FailurePolicy {
@@ -160,7 +123,7 @@ impl FailurePolicy {
     #[must_use]
     pub const fn uniform(policy: Policy) -> Self {
         Self {
-            cells: [[policy; 6]; 4],
+            cells: [[policy; FaultKind::ALL.len()]; 4],
         }
     }
 
