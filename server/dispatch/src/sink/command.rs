@@ -59,8 +59,8 @@ pub(crate) struct Ask {
     pub(crate) questions: Vec<Asking>,
     /// Much content may go with it: it should not share a busy stream.
     pub(crate) bulky: bool,
-    /// Whether asking twice does harm.
-    pub(crate) tried: Tried,
+    /// Being asked has side effects, as the configuration or what was accepted says.
+    pub(crate) careful: bool,
     /// The failure after which it is asked again.
     pub(crate) again: Option<Box<Again>>,
 }
@@ -86,6 +86,8 @@ pub(crate) struct Again {
 pub(crate) struct Tell {
     pub(crate) attached: Arc<Attached>,
     pub(crate) begin: Option<Box<Begin>>,
+    /// What waited to be told, in front of it.
+    pub(crate) told: Vec<News>,
     pub(crate) news: News,
     /// Told for the record: what to report when it was sent, or lost.
     pub(crate) report: Box<dyn FnOnce(Told<'_>) + Send>,

@@ -1,0 +1,567 @@
+//! One run of a chain against real sinks: sends what the chain asks, hears what they answer, keeps its time.
+//!
+//! It runs inside the future of whoever waits for the ruling, with no task of its own. Dropping it cancels what is open.
+
+mod group;
+mod telling;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use postern_attach::Deadline;
+use postern_events::budget::Budget;
+use postern_events::chain::{Chain, ChainOptions, Start, Step};
+use postern_events::fault::{Fault, FaultKind};
+use postern_events::judge::Judge;
+use postern_events::plan::{Binding, Stage};
+use postern_events::question::Question;
+use postern_events::ruling::{Decision, Ruling, Verdict};
+use postern_events::validate::{Asked, NoUploads, validate};
+use postern_message::Version;
+use postern_proto::rules::bounds;
+use postern_proto::v1 as pb;
+use tokio::sync::oneshot;
+
+use crate::answers::Answers;
+use crate::attached::Attached;
+use crate::attachment::{Unasked, next_number};
+use crate::content::Content;
+use crate::observer::What;
+use crate::scope::Scope;
+use crate::shown::Shown;
+use crate::sink::{Again, Answer, Ask, Asking, Command, Heard, QuestionKey, Ticket};
+
+pub(crate) use group::Gathering;
+
+/// Times that a question is put to a new instance because the one before had just ended.
+const TRIES: u32 = 4;
+
+/// One run.
+pub(crate) struct Run {
+    scope: Arc<Scope>,
+    questions: Vec<Question>,
+    chain: Chain,
+    answers: Arc<Answers<Answer>>,
+    members: Vec<MemberState>,
+    content: Option<Arc<dyn Content>>,
+    /// How often the stage may have been begun before.
+    earlier: u32,
+    reason: pb::AskReason,
+    began: Instant,
+    /// The ruling, where the chain ended before anybody waited.
+    ended: Option<Ruling>,
+    done: bool,
+}
+
+/// One member, as far as it was asked.
+#[derive(Default)]
+struct MemberState {
+    /// How often it was asked.
+    attempt: u32,
+    asked: Option<Sent>,
+    /// The version that the sink was shown.
+    version: Option<Version>,
+    elapsed: Option<Duration>,
+}
+
+/// A question that was sent.
+#[derive(Clone)]
+struct Sent {
+    key: QuestionKey,
+    attached: Arc<Attached>,
+    at: Instant,
+}
+
+/// How a run begins.
+pub(crate) struct Begin {
+    /// The time for the reply; absent while the content is still arriving.
+    pub(crate) budget: Option<Budget>,
+    /// Whom to begin with.
+    pub(crate) start: Start,
+    /// How often the stage may have been begun before.
+    pub(crate) earlier: u32,
+    /// Why it is asked.
+    pub(crate) reason: pb::AskReason,
+    /// The content that belongs to the event.
+    pub(crate) content: Option<Arc<dyn Content>>,
+    /// The reply reports something that has been done.
+    pub(crate) reply_stands: bool,
+}
+
+impl Default for Begin {
+    fn default() -> Self {
+        Self {
+            budget: None,
+            start: Start::First,
+            earlier: 0,
+            reason: pb::AskReason::Happened,
+            content: None,
+            reply_stands: false,
+        }
+    }
+}
+
+/// One question that the chain wants asked now.
+#[derive(Clone, Copy)]
+struct Due {
+    member: usize,
+    deadline: Option<Instant>,
+}
+
+/// What ended a wait.
+enum Woke {
+    Answer(Answer),
+    Ended(Budget),
+    Time,
+}
+
+impl Run {
+    /// Begins a run of a stage.
+    pub(crate) fn new(
+        scope: &Arc<Scope>,
+        stage: Arc<Stage>,
+        questions: Vec<Question>,
+        begin: Begin,
+    ) -> Self {
+        let options = ChainOptions {
+            start: begin.start,
+            budget: begin.budget,
+            reference: scope.reference(),
+            reply_stands: begin.reply_stands,
+        };
+        let members = stage
+            .members
+            .iter()
+            .map(|_| MemberState::default())
+            .collect();
+        Self {
+            scope: Arc::clone(scope),
+            questions,
+            chain: Chain::new(stage, options),
+            answers: Arc::new(Answers::new()),
+            members,
+            content: begin.content,
+            earlier: begin.earlier,
+            reason: begin.reason,
+            began: Instant::now(),
+            ended: None,
+            done: false,
+        }
+    }
+
+    /// Runs to the end of the chain. `ending` brings the budget when the content ends.
+    pub(crate) async fn ruling(
+        mut self,
+        mut ending: Option<&mut oneshot::Receiver<Budget>>,
+    ) -> Ruling {
+        loop {
+            let (due, until) = self.advance();
+            if !due.is_empty() {
+                let scope = Arc::clone(&self.scope);
+                let due = due.into_iter().map(|due| (0, due)).collect();
+                put_all(&scope, &mut [&mut self], due, None);
+                continue;
+            }
+            if let Some(ruling) = self.ended.take() {
+                return self.finish(ruling);
+            }
+            match self.wait(until, &mut ending).await {
+                Woke::Answer(answer) => self.hear(answer),
+                Woke::Ended(budget) => {
+                    ending = None;
+                    self.content_ended(budget);
+                }
+                Woke::Time => {}
+            }
+        }
+    }
+
+    /// Goes on until the chain waits or has ended: whom it wants asked, and until when it waits.
+    fn advance(&mut self) -> (Vec<Due>, Option<Instant>) {
+        let mut due = Vec::new();
+        loop {
+            match self.poll_chain() {
+                Step::Ask {
+                    member, deadline, ..
+                } => due.push(Due { member, deadline }),
+                Step::Wait { until } => return (due, until),
+                Step::Done(ruling) => {
+                    self.ended = Some(ruling);
+                    return (due, None);
+                }
+                other => self.tell(other),
+            }
+        }
+    }
+
+    fn poll_chain(&mut self) -> Step {
+        let mut state = self.scope.state();
+        let mut judge = Judge::new(
+            &mut state.context,
+            &mut self.questions,
+            self.scope.plan.limits(&self.scope.server),
+            self.earlier.saturating_add(1),
+        );
+        self.chain.poll(Instant::now(), &mut judge)
+    }
+
+    async fn wait(
+        &mut self,
+        until: Option<Instant>,
+        ending: &mut Option<&mut oneshot::Receiver<Budget>>,
+    ) -> Woke {
+        let time = async {
+            match until {
+                Some(until) => tokio::time::sleep_until(until.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        let end = async {
+            match ending {
+                // A sender that is gone has given the run up; the run is dropped with it.
+                Some(ending) => match ending.await {
+                    Ok(budget) => budget,
+                    Err(_) => std::future::pending().await,
+                },
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            answer = self.answers.take() => Woke::Answer(answer),
+            budget = end => Woke::Ended(budget),
+            () = time => Woke::Time,
+        }
+    }
+
+    /// Asks one member.
+    fn ask(&mut self, due: Due, again: Option<Box<Again>>) {
+        let scope = Arc::clone(&self.scope);
+        put_all(&scope, &mut [self], vec![(0, due)], again);
+    }
+
+    fn hear(&mut self, answer: Answer) {
+        let Answer { ticket, heard } = answer;
+        let now = Instant::now();
+        if !self.is_current(ticket) {
+            return;
+        }
+        let member = ticket.member;
+        match heard {
+            Heard::Progress { wanted } => self.chain.progress(member, wanted, now),
+            Heard::Verdict(verdict) => {
+                self.note_over(member);
+                let checked = self.check(member, *verdict);
+                if let Ok(verdict) = &checked {
+                    self.observe_answer(member, verdict);
+                }
+                self.chain.answer(member, checked, now);
+            }
+            Heard::Declined => {
+                self.note_over(member);
+                self.declined(member);
+            }
+            Heard::Gone => self.once_more(member, None, &over()),
+            Heard::Failed {
+                fault,
+                again: Some(again),
+            } => self.once_more(member, Some(again), &fault),
+            Heard::Failed { fault, again: None } => {
+                self.note_over(member);
+                self.chain.answer(member, Err(fault), now);
+            }
+        }
+    }
+
+    /// A question failed and may be asked again, or never reached its instance.
+    fn once_more(&mut self, member: usize, again: Option<Box<Again>>, fault: &Fault) {
+        let now = Instant::now();
+        let deadline = self.chain.deadline(member);
+        let late = deadline.is_some_and(|at| at <= now);
+        let attempts = self.members.get(member).map_or(0, |own| own.attempt);
+        let question = self.question_of(member).cloned();
+        let (Some(binding), Some(question)) = (self.binding(member), question) else {
+            return;
+        };
+        let possible = {
+            let mut state = self.scope.state();
+            let (attachment, _, _) = self.scope.attachment(&mut state, &binding);
+            // What else is open there would be lost with the instance.
+            let alone = again.is_none() || !attachment.has_others(&question);
+            if alone && !late && attempts < TRIES {
+                attachment.over(&question);
+                if again.is_some() {
+                    attachment.detach();
+                }
+                true
+            } else {
+                false
+            }
+        };
+        if possible {
+            self.ask(Due { member, deadline }, again);
+        } else {
+            self.note_over(member);
+            self.chain.answer(member, Err(fault.clone()), now);
+        }
+    }
+
+    /// A member is not asked after all.
+    fn unasked(&mut self, member: usize, why: &Unasked) {
+        match why {
+            Unasked::Declined => self.declined(member),
+            Unasked::Fault(fault) => {
+                self.chain
+                    .answer(member, Err(fault.clone()), Instant::now());
+            }
+        }
+    }
+
+    fn timeout(&self, member: usize) -> Duration {
+        self.chain
+            .stage()
+            .members
+            .get(member)
+            .map_or(Duration::ZERO, |member| member.timeout)
+    }
+
+    fn declined(&mut self, member: usize) {
+        self.observe(
+            member,
+            What::Skipped {
+                why: "the sink needs nothing further",
+            },
+        );
+        self.chain
+            .answer(member, Ok(Verdict::of(Decision::Proceed)), Instant::now());
+    }
+
+    /// The question is still open, and was not asked elsewhere meanwhile.
+    fn is_current(&self, ticket: Ticket) -> bool {
+        self.members
+            .get(ticket.member)
+            .is_some_and(|own| own.attempt == ticket.attempt)
+            && self.chain.open().any(|member| member == ticket.member)
+    }
+
+    fn check(&self, member: usize, verdict: pb::Verdict) -> Result<Verdict, Fault> {
+        let (Some(binding), Some(own), Some(question)) = (
+            self.binding(member),
+            self.members.get(member),
+            self.question_of(member),
+        ) else {
+            return Err(Fault::protocol("nobody asked"));
+        };
+        let state = self.scope.state();
+        let asked = Asked {
+            binding: &binding,
+            question,
+            context: &state.context,
+            version: own.version.as_ref(),
+            limits: self.scope.plan.limits(&self.scope.server),
+        };
+        validate(verdict, &asked, &mut NoUploads)
+    }
+
+    fn content_ended(&mut self, budget: Budget) {
+        if let Some(end) = self.content.as_ref().and_then(|content| content.end()) {
+            self.scope.close_content(end.size_bytes);
+            for own in &mut self.members {
+                own.version = own.version.take().map(|version| {
+                    if version.is_open() {
+                        version.close(end.size_bytes)
+                    } else {
+                        version
+                    }
+                });
+            }
+        }
+        self.chain.content_ended(budget, Instant::now());
+    }
+
+    fn binding(&self, member: usize) -> Option<Arc<Binding>> {
+        self.chain
+            .stage()
+            .members
+            .get(member)
+            .map(|member| Arc::clone(&member.binding))
+    }
+
+    /// The question that a member is asked: of several, where some waited for this moment.
+    fn question_of(&self, member: usize) -> Option<&Question> {
+        let about = self.chain.stage().members.get(member)?.about;
+        self.questions.get(about)
+    }
+
+    /// A question is not open any more.
+    fn note_over(&mut self, member: usize) {
+        let (Some(binding), Some(question)) =
+            (self.binding(member), self.question_of(member).cloned())
+        else {
+            return;
+        };
+        if let Some(own) = self.members.get_mut(member) {
+            own.elapsed = own.asked.as_ref().map(|asked| asked.at.elapsed());
+        }
+        let mut state = self.scope.state();
+        let (attachment, _, _) = self.scope.attachment(&mut state, &binding);
+        attachment.over(&question);
+    }
+}
+
+fn over() -> Fault {
+    Fault::new(FaultKind::Unreachable, "its instance ended again and again")
+}
+
+/// Puts questions of several runs: to each binding all that are for it, in one go. Each is named by the place of its run.
+fn put_all(
+    scope: &Arc<Scope>,
+    runs: &mut [&mut Run],
+    due: Vec<(usize, Due)>,
+    mut again: Option<Box<Again>>,
+) {
+    let mut by_binding: Vec<(Arc<Binding>, Vec<(usize, Due)>)> = Vec::new();
+    for (run, due) in due {
+        let Some(binding) = runs.get(run).and_then(|run| run.binding(due.member)) else {
+            continue;
+        };
+        match by_binding
+            .iter_mut()
+            .find(|(own, _)| Arc::ptr_eq(own, &binding))
+        {
+            Some((_, own)) => own.push((run, due)),
+            None => by_binding.push((binding, vec![(run, due)])),
+        }
+    }
+    for (binding, mut due) in by_binding {
+        while !due.is_empty() {
+            let rest = due.split_off(due.len().min(bounds::GROUP));
+            put(scope, &binding, runs, due, again.take());
+            due = rest;
+        }
+    }
+}
+
+/// Puts questions of several runs to one binding.
+fn put(
+    scope: &Arc<Scope>,
+    binding: &Arc<Binding>,
+    runs: &mut [&mut Run],
+    due: Vec<(usize, Due)>,
+    again: Option<Box<Again>>,
+) {
+    let now = Instant::now();
+    let mut state = scope.state();
+    let (attachment, context, encodings) = scope.attachment(&mut state, binding);
+    let questions: Vec<Question> = due
+        .iter()
+        .filter_map(|(run, due)| runs.get(*run)?.question_of(due.member).cloned())
+        .collect();
+    let borrowed: Vec<&Question> = questions.iter().collect();
+    let prepared = attachment.prepare(&borrowed, context, scope.subject(), encodings);
+    let sink = Arc::clone(attachment.sink());
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err(unasked) => {
+            drop(state);
+            for (run, due) in due {
+                if let Some(run) = runs.get_mut(run) {
+                    run.unasked(due.member, &unasked);
+                }
+            }
+            return;
+        }
+    };
+    let version = context.version().cloned();
+    let message = context.message_id().map(|id| *id.as_bytes());
+    let mut asking = Vec::with_capacity(due.len());
+    for (((run, due), question), event) in due.iter().zip(&questions).zip(prepared.events) {
+        let Some(run) = runs.get_mut(*run) else {
+            continue;
+        };
+        let timeout = run.timeout(due.member);
+        let Some(own) = run.members.get_mut(due.member) else {
+            continue;
+        };
+        attachment.asked(question);
+        let key = next_number();
+        own.attempt += 1;
+        own.version.clone_from(&version);
+        own.asked = Some(Sent {
+            key,
+            attached: Arc::clone(&prepared.attached),
+            at: now,
+        });
+        let depth = attachment.depth(question.kind());
+        let shown = match (&run.content, depth, &version) {
+            (Some(content), Some(_), Some(version)) => Some(Arc::new(Shown {
+                content: Arc::clone(content),
+                version: version.clone(),
+                digest: binding.reads.digest(),
+                history: binding.reads.history(),
+            })),
+            _ => None,
+        };
+        asking.push(Asking {
+            key,
+            question: postern_attach::Question {
+                event,
+                deadline: due
+                    .deadline
+                    .map_or(Deadline::AfterContent(timeout), Deadline::At),
+                attempt: run.earlier + own.attempt - 1,
+                ask_reason: if own.attempt > 1 {
+                    pb::AskReason::FailOver
+                } else {
+                    run.reason
+                },
+                content: depth.filter(|_| shown.is_some()),
+                attributes: binding.attributes(context, question),
+                trace_parent: scope.subject().trace_parent(),
+                message,
+                tag: key,
+            },
+            shown,
+            answers: Arc::clone(&run.answers),
+            ticket: Ticket {
+                member: due.member,
+                attempt: own.attempt,
+            },
+        });
+    }
+    let ask = Ask {
+        attached: prepared.attached,
+        begin: prepared.begin,
+        told: prepared.told,
+        bulky: asking.iter().any(|asking| asking.shown.is_some()),
+        questions: asking,
+        careful: binding.side_effects,
+        again,
+    };
+    drop(state);
+    let sent = sink.send(Command::Ask(Box::new(ask)));
+    for (run, due) in due {
+        let Some(run) = runs.get_mut(run) else {
+            continue;
+        };
+        match &sent {
+            Ok(()) => run.observe_asked(due.member, due.deadline, now),
+            Err(fault) => {
+                run.note_over(due.member);
+                run.unasked(due.member, &Unasked::Fault(fault.clone()));
+            }
+        }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        let open: Vec<usize> = self.chain.open().collect();
+        for member in open {
+            self.give_up(member, pb::CancelReason::ClientGone);
+        }
+    }
+}

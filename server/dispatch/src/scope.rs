@@ -1,0 +1,270 @@
+//! One session, one message in transport: the plan that it began with, what is known of it, and its bindings' places.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
+use postern_events::context::Context;
+use postern_events::event::EventKind;
+use postern_events::fault::Fault;
+use postern_events::picture::Encodings;
+use postern_events::plan::{Binding, Plan};
+use postern_events::question::Question;
+use postern_message::{MessageId, SessionId};
+use postern_proto::v1 as pb;
+
+use crate::attachment::{Attachment, Subject, Unasked};
+use crate::dispatcher::Shared;
+use crate::observer::{Observer, Record, What};
+use crate::sink::{self, Command, Tell};
+
+/// One scope of instances. Dropping it closes what is open.
+pub(crate) struct Scope {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) server: Arc<str>,
+    subject: Subject,
+    state: Mutex<State>,
+}
+
+/// What the futures of one scope share. They run on one thread; nothing else takes this lock.
+pub(crate) struct State {
+    pub(crate) context: Context,
+    pub(crate) encodings: Encodings,
+    attachments: Vec<Attachment>,
+}
+
+/// Whom a record is about.
+#[derive(Clone, Copy)]
+pub(crate) struct Ids {
+    session: Option<SessionId>,
+    message: Option<MessageId>,
+}
+
+impl Scope {
+    /// Begins a scope with the plan that is in force now.
+    pub(crate) fn new(scope: pb::Scope, shared: &Arc<Shared>, server: Arc<str>, context: Context) -> Self {
+        let session = context.session_id();
+        let message = context.message_id();
+        let in_transport = scope == pb::Scope::Transport;
+        let (name, trace) = match (session, message) {
+            (_, Some(message)) if in_transport => {
+                (format!("message {message}"), Some(*message.as_bytes()))
+            }
+            (Some(session), _) => (format!("session {session}"), Some(*session.as_bytes())),
+            (None, Some(message)) => (format!("message {message}"), Some(*message.as_bytes())),
+            (None, None) => ("the gateway".to_owned(), None),
+        };
+        Self {
+            shared: Arc::clone(shared),
+            plan: shared.plan.load_full(),
+            server,
+            subject: Subject {
+                scope,
+                name: Arc::from(name),
+                trace,
+            },
+            state: Mutex::new(State {
+                context,
+                encodings: Encodings::default(),
+                attachments: Vec::new(),
+            }),
+        }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    pub(crate) const fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// The place of a binding, with what is known.
+    pub(crate) fn attachment<'a>(
+        &self,
+        state: &'a mut State,
+        binding: &Arc<Binding>,
+    ) -> (&'a mut Attachment, &'a Context, &'a mut Encodings) {
+        let place = state
+            .attachments
+            .iter()
+            .position(|own| Arc::ptr_eq(own.binding(), binding))
+            .unwrap_or_else(|| {
+                let told = self.shared.told(&self.plan, binding, &self.server);
+                let sink = self.shared.sink(&binding.sink);
+                state
+                    .attachments
+                    .push(Attachment::new(Arc::clone(binding), told, sink));
+                state.attachments.len() - 1
+            });
+        let State {
+            context,
+            encodings,
+            attachments,
+        } = state;
+        #[expect(clippy::indexing_slicing, reason = "the place was found or made above")]
+        (&mut attachments[place], context, encodings)
+    }
+
+    /// Tells everybody who is bound to a one-way event. Never waits.
+    pub(crate) fn tell(&self, question: &Question) {
+        let event = question.kind();
+        for binding in self.plan.told(&self.server, event) {
+            self.tell_one(binding, question);
+        }
+    }
+
+    fn tell_one(&self, binding: &Arc<Binding>, question: &Question) {
+        let mut state = self.state();
+        match state.fires(&self.server, binding, question) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(fault) => {
+                drop(state);
+                return self.observe_failure(question, binding, &fault);
+            }
+        }
+        let (attachment, context, encodings) = self.attachment(&mut state, binding);
+        if !question.kind().is_one_way() {
+            // Told, not asked: it travels with the next question.
+            return attachment.wait(question);
+        }
+        let prepared = attachment.prepare_news(question, context, &self.subject, encodings);
+        let sink = Arc::clone(attachment.sink());
+        drop(state);
+        let (prepared, news) = match prepared {
+            Ok(prepared) => prepared,
+            Err(Unasked::Declined) => return,
+            Err(Unasked::Fault(fault)) => {
+                return self.observe_failure(question, binding, &fault);
+            }
+        };
+        let reporter = Reporter {
+            observer: Arc::clone(&self.shared.observer),
+            server: Arc::clone(&self.server),
+            ids: self.state().ids(),
+            event: question.kind(),
+            detail: question.event().detail().into_owned(),
+            binding: Arc::clone(binding),
+        };
+        let tell = Tell {
+            attached: prepared.attached,
+            begin: prepared.begin,
+            told: prepared.told,
+            news,
+            report: Box::new(move |told| reporter.report(&told)),
+        };
+        if let Err(fault) = sink.send(Command::Tell(Box::new(tell))) {
+            self.observe_failure(question, binding, &fault);
+        }
+    }
+
+    /// Whether anybody reads the records of an event.
+    pub(crate) fn listens(&self, event: EventKind) -> bool {
+        self.shared.observer.listens(event)
+    }
+
+    fn observe_failure(&self, question: &Question, binding: &Binding, fault: &Fault) {
+        let elapsed = Duration::ZERO;
+        self.observe(question, Some(binding), "", What::Failed { elapsed, fault });
+    }
+
+    /// Reports what happened. Failures are always reported.
+    pub(crate) fn observe(
+        &self,
+        question: &Question,
+        binding: Option<&Binding>,
+        replica: &str,
+        what: What<'_>,
+    ) {
+        let event = question.kind();
+        if !self.listens(event) && !matches!(what, What::Failed { .. }) {
+            return;
+        }
+        let ids = self.state().ids();
+        self.shared.observer.observe(&Record {
+            server: &self.server,
+            session: ids.session,
+            message: ids.message,
+            event: Some(event),
+            detail: &question.event().detail(),
+            binding: binding.map_or("", |binding| &binding.name),
+            sink: binding.map_or("", |binding| &binding.sink.name),
+            replica,
+            what,
+        });
+    }
+}
+
+impl State {
+    /// Whether the rule and condition of a binding hold.
+    pub(crate) fn fires(
+        &self,
+        server: &str,
+        binding: &Binding,
+        question: &Question,
+    ) -> Result<bool, Fault> {
+        binding.fires(server, &self.context, question)
+    }
+
+    fn ids(&self) -> Ids {
+        Ids {
+            session: self.context.session_id(),
+            message: self.context.message_id(),
+        }
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        for attachment in &mut self.state.get_mut().attachments {
+            attachment.close(pb::CloseReason::Finished);
+        }
+    }
+}
+
+/// Reports what became of one event that was told, when its scope may be over.
+struct Reporter {
+    observer: Arc<dyn Observer>,
+    server: Arc<str>,
+    ids: Ids,
+    event: EventKind,
+    detail: String,
+    binding: Arc<Binding>,
+}
+
+impl Reporter {
+    fn report(&self, told: &sink::Told<'_>) {
+        match told {
+            sink::Told::Sent { replica, lost } => {
+                if *lost > 0 {
+                    self.observe(replica, What::Dropped { count: *lost });
+                }
+                self.observe(replica, What::Told);
+            }
+            sink::Told::Declined => {}
+            sink::Told::Failed(fault) => {
+                let elapsed = Duration::ZERO;
+                self.observe("", What::Failed { elapsed, fault });
+            }
+        }
+    }
+
+    fn observe(&self, replica: &str, what: What<'_>) {
+        if !self.observer.listens(self.event) && !matches!(what, What::Failed { .. }) {
+            return;
+        }
+        self.observer.observe(&Record {
+            server: &self.server,
+            session: self.ids.session,
+            message: self.ids.message,
+            event: Some(self.event),
+            detail: &self.detail,
+            binding: &self.binding.name,
+            sink: &self.binding.sink.name,
+            replica,
+            what,
+        });
+    }
+}
