@@ -65,6 +65,9 @@ impl WireBinding {
     }
 
     pub(crate) fn interest(&self, event: i32) -> Option<Interest> {
-        self.interests.iter().find(|one| one.event == event).copied()
+        self.interests
+            .iter()
+            .find(|one| one.event == event)
+            .copied()
     }
 }

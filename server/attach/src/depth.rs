@@ -80,15 +80,25 @@ mod tests {
     fn a_depth_covers_what_shows_no_more_than_it() {
         use BodyDepth::{Full, Headers, OnDemand, Prefix};
         let narrower: [(BodyDepth, &[BodyDepth]); 5] = [
-            (Full, &[Full, OnDemand, Prefix(20), Prefix(10), Prefix(9), Headers]),
-            (OnDemand, &[OnDemand, Prefix(20), Prefix(10), Prefix(9), Headers]),
+            (
+                Full,
+                &[Full, OnDemand, Prefix(20), Prefix(10), Prefix(9), Headers],
+            ),
+            (
+                OnDemand,
+                &[OnDemand, Prefix(20), Prefix(10), Prefix(9), Headers],
+            ),
             (Prefix(20), &[Prefix(20), Prefix(10), Prefix(9), Headers]),
             (Prefix(10), &[Prefix(10), Prefix(9), Headers]),
             (Headers, &[Headers]),
         ];
         for (own, covered) in narrower {
             for other in [Full, OnDemand, Prefix(20), Prefix(10), Prefix(9), Headers] {
-                assert_eq!(own.covers(other), covered.contains(&other), "{own:?} {other:?}");
+                assert_eq!(
+                    own.covers(other),
+                    covered.contains(&other),
+                    "{own:?} {other:?}"
+                );
             }
         }
     }

@@ -148,15 +148,16 @@ impl StreamEnd {
             }
             Self::Refused { detail } => Fault::new(
                 FaultKind::Overload,
-                format!("the sink takes no more streams: {}", one_line(detail, DETAIL)),
+                format!(
+                    "the sink takes no more streams: {}",
+                    one_line(detail, DETAIL)
+                ),
             ),
             Self::Broken { detail } => Fault::new(
                 FaultKind::Unreachable,
                 format!("the stream broke: {}", one_line(detail, DETAIL)),
             ),
-            Self::GivenUp { detail } => {
-                Fault::new(FaultKind::Protocol, one_line(detail, DETAIL))
-            }
+            Self::GivenUp { detail } => Fault::new(FaultKind::Protocol, one_line(detail, DETAIL)),
         }
     }
 

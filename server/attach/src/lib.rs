@@ -9,6 +9,7 @@ mod binding;
 mod depth;
 mod end;
 mod features;
+mod fleet;
 mod line;
 mod link;
 mod random;
@@ -20,6 +21,10 @@ pub use binding::WireBinding;
 pub use depth::BodyDepth;
 pub use end::{Code, StreamEnd};
 pub use features::Features;
+pub use fleet::{
+    ConnectionId, Description, Fleet, FleetEvent, FleetSettings, FleetStatus, NoReplica, Outcome,
+    Pick, Placement, Reach, ReplicaHealth, ReplicaId, ReplicaStatus, StreamId, Tried,
+};
 pub use link::{
     Asked, Cancelled, Deadline, Ending, InstanceId, Link, LinkEvent, MessageId, News, Occupancy,
     Opening, Place, Question, Read, Refusal, Wish,

@@ -100,7 +100,12 @@ impl Transmit {
     }
 
     /// An event, or the last frame of one that came in parts.
-    pub(crate) fn event(instance: u64, varying: &Varying, deadline: Option<Duration>, last: Bytes) -> Self {
+    pub(crate) fn event(
+        instance: u64,
+        varying: &Varying,
+        deadline: Option<Duration>,
+        last: Bytes,
+    ) -> Self {
         let mut inner = BytesMut::with_capacity(varying.bound());
         encoding::uint64::encode(field::EVENT_EVENT_ID, &varying.event_id, &mut inner);
         if let Some(deadline) = deadline {
@@ -169,7 +174,9 @@ pub(crate) fn to_wire(span: Duration) -> prost_types::Duration {
 /// A span of time from the wire. `None` if it is negative or out of range.
 pub(crate) fn from_wire(span: &prost_types::Duration) -> Option<Duration> {
     let seconds = u64::try_from(span.seconds).ok()?;
-    let nanos = u32::try_from(span.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    let nanos = u32::try_from(span.nanos)
+        .ok()
+        .filter(|nanos| *nanos < 1_000_000_000)?;
     Some(Duration::new(seconds, nanos))
 }
 

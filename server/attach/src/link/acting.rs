@@ -41,7 +41,13 @@ impl Link {
     }
 
     /// Takes no more of an upload; it cannot be used.
-    pub fn stop_upload(&mut self, now: Instant, instance: InstanceId, upload_id: u64, detail: &str) {
+    pub fn stop_upload(
+        &mut self,
+        now: Instant,
+        instance: InstanceId,
+        upload_id: u64,
+        detail: &str,
+    ) {
         let known = self
             .instances
             .get_mut(&instance.0)
@@ -58,7 +64,12 @@ impl Link {
         }
     }
 
-    pub(super) fn hear_action(&mut self, now: Instant, instance: InstanceId, action: Box<pb::SinkAction>) {
+    pub(super) fn hear_action(
+        &mut self,
+        now: Instant,
+        instance: InstanceId,
+        action: Box<pb::SinkAction>,
+    ) {
         let in_force = self.settings.features.actions;
         let Some(one) = self.instances.get_mut(&instance.0) else {
             return;
@@ -96,7 +107,10 @@ impl Link {
         let refusal = match (in_force, one.ledger.standing(upload.event_id)) {
             (false, _) => Some("the feature `uploads` is not in force"),
             (true, Standing::NeverAsked) if of_event => {
-                let detail = format!("Upload for event {}, which was never asked", upload.event_id);
+                let detail = format!(
+                    "Upload for event {}, which was never asked",
+                    upload.event_id
+                );
                 return self.break_instance(now, instance, None, detail);
             }
             (true, Standing::Answered | Standing::Cancelled | Standing::Past) => {
@@ -104,7 +118,10 @@ impl Link {
             }
             (true, Standing::Open | Standing::NeverAsked) => None,
         };
-        match one.uploads.frame(&upload, one.upload_credit, chunk, refusal) {
+        match one
+            .uploads
+            .frame(&upload, one.upload_credit, chunk, refusal)
+        {
             Ok(Taken::Kept) => {
                 let tag = one.tag;
                 self.events.push_back(LinkEvent::Upload {

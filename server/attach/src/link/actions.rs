@@ -30,7 +30,11 @@ impl Actions {
     /// # Errors
     ///
     /// The answer that it gets at once: a wrong action is answered, never a failure of the stream.
-    pub(crate) fn begin(&mut self, action: &pb::SinkAction, force: bool) -> Result<(), pb::ActionResult> {
+    pub(crate) fn begin(
+        &mut self,
+        action: &pb::SinkAction,
+        force: bool,
+    ) -> Result<(), pb::ActionResult> {
         let refuse = |status: Status, detail: &str| {
             Err(pb::ActionResult {
                 action_id: action.action_id,
@@ -43,7 +47,10 @@ impl Actions {
             return refuse(Status::Invalid, "the feature `actions` is not in force");
         }
         if action.action_id == 0 || self.unanswered.contains(&action.action_id) {
-            return refuse(Status::Invalid, "action_id must be unique in the instance, and not 0");
+            return refuse(
+                Status::Invalid,
+                "action_id must be unique in the instance, and not 0",
+            );
         }
         let keyless = matches!(action.kind, Some(Kind::LookUp(_)));
         let key = action.idempotency_key.len();
@@ -57,7 +64,10 @@ impl Actions {
             return refuse(Status::Invalid, "an action of no known kind");
         }
         if self.unanswered.len() >= UNANSWERED {
-            let limited = refuse(Status::Limited, "too many actions of the instance are unanswered");
+            let limited = refuse(
+                Status::Limited,
+                "too many actions of the instance are unanswered",
+            );
             return limited.map_err(|result| pb::ActionResult {
                 retry_in: Some(prost_types::Duration {
                     seconds: 1,
@@ -72,7 +82,11 @@ impl Actions {
 
     /// Takes a result that is to be sent. Returns whether the sink waits for it.
     pub(crate) fn answer(&mut self, result: &pb::ActionResult) -> bool {
-        let Some(place) = self.unanswered.iter().position(|id| *id == result.action_id) else {
+        let Some(place) = self
+            .unanswered
+            .iter()
+            .position(|id| *id == result.action_id)
+        else {
             return false;
         };
         if !result.more_follows {
@@ -121,8 +135,14 @@ mod tests {
     #[test]
     fn a_wrong_action_is_answered() {
         let mut actions = Actions::default();
-        assert_eq!(status(actions.begin(&action(1), false)), Some(Status::Invalid));
-        assert_eq!(status(actions.begin(&action(0), true)), Some(Status::Invalid));
+        assert_eq!(
+            status(actions.begin(&action(1), false)),
+            Some(Status::Invalid)
+        );
+        assert_eq!(
+            status(actions.begin(&action(0), true)),
+            Some(Status::Invalid)
+        );
         let wrong: [fn(&mut pb::SinkAction); 4] = [
             |action| action.idempotency_key = String::new(),
             |action| action.idempotency_key = "k".repeat(129),
@@ -132,14 +152,21 @@ mod tests {
         for change in wrong {
             let mut one = action(1);
             change(&mut one);
-            assert_eq!(status(actions.begin(&one, true)), Some(Status::Invalid), "{one:?}");
+            assert_eq!(
+                status(actions.begin(&one, true)),
+                Some(Status::Invalid),
+                "{one:?}"
+            );
         }
         assert_eq!(actions.count(), 0);
         let mut longest = action(1);
         longest.idempotency_key = "k".repeat(128);
         longest.reason = "r".repeat(1024);
         assert_eq!(actions.begin(&longest, true), Ok(()));
-        assert_eq!(status(actions.begin(&action(1), true)), Some(Status::Invalid));
+        assert_eq!(
+            status(actions.begin(&action(1), true)),
+            Some(Status::Invalid)
+        );
         let mut look = action(2);
         look.idempotency_key = String::new();
         look.kind = Some(Kind::LookUp(pb::LookUp::default()));

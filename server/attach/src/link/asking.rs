@@ -37,7 +37,10 @@ impl Link {
         }
         self.admit()?;
         let (parts, snapshot) = if self.settings.features.parts {
-            (opening.snapshot.parts.clone(), opening.snapshot.first.clone())
+            (
+                opening.snapshot.parts.clone(),
+                opening.snapshot.first.clone(),
+            )
         } else {
             (Vec::new(), opening.snapshot.whole())
         };
@@ -75,7 +78,12 @@ impl Link {
 
     /// Returns whether the sink wants this event, about this message. Ask before anything is encoded.
     #[must_use]
-    pub fn wants(&self, instance: InstanceId, event: EventKind, message: Option<MessageId>) -> bool {
+    pub fn wants(
+        &self,
+        instance: InstanceId,
+        event: EventKind,
+        message: Option<MessageId>,
+    ) -> bool {
         self.instances.get(&instance.0).is_some_and(|one| {
             one.life == Life::Open && one.interest.wants(event.number(), message)
         })
@@ -83,7 +91,12 @@ impl Link {
 
     /// Returns the binding's own depth at an event as the sink narrowed it. `None`: neither header fields nor body.
     #[must_use]
-    pub fn depth(&self, instance: InstanceId, event: EventKind, own: BodyDepth) -> Option<BodyDepth> {
+    pub fn depth(
+        &self,
+        instance: InstanceId,
+        event: EventKind,
+        own: BodyDepth,
+    ) -> Option<BodyDepth> {
         match self.instances.get(&instance.0) {
             Some(one) => one.interest.depth(event.number(), own),
             None => Some(own),
@@ -101,7 +114,12 @@ impl Link {
         instance: InstanceId,
         question: Question,
     ) -> Result<Asked, Refusal> {
-        self.accepts(instance, &question.event, &varying(&question), question.message)?;
+        self.accepts(
+            instance,
+            &question.event,
+            &varying(&question),
+            question.message,
+        )?;
         self.admit()?;
         Ok(self.put(now, instance, question))
     }
@@ -119,11 +137,19 @@ impl Link {
         group: Vec<Question>,
     ) -> Result<Vec<Asked>, Refusal> {
         if group.is_empty() || group.len() > GROUP {
-            let detail = format!("a group of {} events; 1 to {GROUP} are allowed", group.len());
+            let detail = format!(
+                "a group of {} events; 1 to {GROUP} are allowed",
+                group.len()
+            );
             return Err(Refusal::Size(Fault::size(detail)));
         }
         for question in &group {
-            self.accepts(instance, &question.event, &varying(question), question.message)?;
+            self.accepts(
+                instance,
+                &question.event,
+                &varying(question),
+                question.message,
+            )?;
         }
         self.admit()?;
         Ok(group
@@ -150,8 +176,15 @@ impl Link {
         self.accepts(instance, &news.event, &varying, news.message)?;
         self.admit()?;
         let event = news.event;
-        let event_id =
-            self.send_event(now, instance, event, varying, news.message, None, Urgency::AtLeisure);
+        let event_id = self.send_event(
+            now,
+            instance,
+            event,
+            varying,
+            news.message,
+            None,
+            Urgency::AtLeisure,
+        );
         if let Some(one) = self.instances.get_mut(&instance.0)
             && let Some(since) = one.idle_since.take()
         {
@@ -196,7 +229,12 @@ impl Link {
                 event_id: asked.event_id,
                 remaining: Some(to_wire(remaining)),
             };
-            self.send(now, asked.instance.0, Kind::Extended(extended), Urgency::Now);
+            self.send(
+                now,
+                asked.instance.0,
+                Kind::Extended(extended),
+                Urgency::Now,
+            );
         }
     }
 
@@ -275,8 +313,15 @@ impl Link {
         let event = question.event;
         let message = question.message;
         let deadline = Some(deadline);
-        let event_id =
-            self.send_event(now, instance, event, varying, message, deadline, Urgency::Now);
+        let event_id = self.send_event(
+            now,
+            instance,
+            event,
+            varying,
+            message,
+            deadline,
+            Urgency::Now,
+        );
         if let Some(one) = self.instances.get_mut(&instance.0) {
             one.ledger.open(OpenEvent {
                 id: event_id,
@@ -294,7 +339,10 @@ impl Link {
         Asked { instance, event_id }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one frame is made of all of these")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one frame is made of all of these"
+    )]
     fn send_event(
         &mut self,
         now: Instant,

@@ -72,7 +72,12 @@ impl Link {
         true
     }
 
-    pub(super) fn send_settled(&mut self, now: Instant, instance: InstanceId, settled: pb::Settled) {
+    pub(super) fn send_settled(
+        &mut self,
+        now: Instant,
+        instance: InstanceId,
+        settled: pb::Settled,
+    ) {
         let kind = Kind::Settled(settled);
         self.send(now, instance.0, kind, Urgency::AtLeisure);
     }
@@ -138,7 +143,12 @@ impl Link {
             CloseReason::ProtocolError => fault.detail.clone(),
             _ => String::new(),
         };
-        self.take_out(now, instance, heard_of.then_some((reason, detail)), Some(ending));
+        self.take_out(
+            now,
+            instance,
+            heard_of.then_some((reason, detail)),
+            Some(ending),
+        );
     }
 
     fn take_out(
@@ -274,7 +284,14 @@ impl Link {
             } else {
                 (Retry::Harmless, Ending::Lost)
             };
-            self.void(now, instance, &fault, retry, CloseReason::ProtocolError, ending);
+            self.void(
+                now,
+                instance,
+                &fault,
+                retry,
+                CloseReason::ProtocolError,
+                ending,
+            );
         }
         self.outbox.hurry();
     }

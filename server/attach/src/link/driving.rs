@@ -52,7 +52,10 @@ impl Link {
             Start::Waiting(since) => Some(since + settings.stall_after),
             Start::Nothing | Start::Taken => None,
         };
-        let park = self.idle.first().map(|(since, _)| *since + settings.park_after);
+        let park = self
+            .idle
+            .first()
+            .map(|(since, _)| *since + settings.park_after);
         let empty = self
             .empty_since
             .filter(|_| self.phase == Phase::Open)
@@ -114,7 +117,10 @@ impl Link {
     /// Takes in the end of the stream, whoever ended it.
     pub fn handle_end(&mut self, end: StreamEnd) {
         let in_order = self.questions == 0
-            && matches!(end, StreamEnd::Status { code: Code::Ok, .. } | StreamEnd::InOrder);
+            && matches!(
+                end,
+                StreamEnd::Status { code: Code::Ok, .. } | StreamEnd::InOrder
+            );
         let end = match &self.phase {
             Phase::Ended => return,
             Phase::Parting { end: planned, .. } => planned.clone(),

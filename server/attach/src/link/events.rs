@@ -232,6 +232,16 @@ pub enum LinkEvent {
         /// The frame.
         upload: pb::Upload,
     },
+    /// The sink narrowed what it wants of an instance: ask [`Link::wants`](super::Link::wants) and
+    /// [`Link::depth`](super::Link::depth) again.
+    Narrowed {
+        /// The instance.
+        instance: InstanceId,
+        /// The caller's name for the instance.
+        tag: u64,
+        /// The message or transaction that it is done with. `None`: it named the events that it wants.
+        done_with: Option<MessageId>,
+    },
     /// An instance has ended, not by the caller.
     Closed {
         /// The instance.

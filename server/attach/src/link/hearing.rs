@@ -57,7 +57,9 @@ impl Link {
                     Some(id) if self.instances.contains_key(&id) => {
                         self.break_instance(now, InstanceId(id), None, detail);
                     }
-                    Some(id) if id != 0 && id <= self.last_instance => self.late(InstanceId(id), None),
+                    Some(id) if id != 0 && id <= self.last_instance => {
+                        self.late(InstanceId(id), None)
+                    }
                     _ => self.break_stream(now, None, detail),
                 }
             }
@@ -115,10 +117,20 @@ impl Link {
             Some(Kind::Upload(upload)) => self.hear_upload(now, instance, upload),
             Some(Kind::Action(action)) => self.hear_action(now, instance, action),
             Some(Kind::Heartbeat(_)) => {
-                self.break_instance(now, instance, None, "Heartbeat is about the stream: instance_id 0");
+                self.break_instance(
+                    now,
+                    instance,
+                    None,
+                    "Heartbeat is about the stream: instance_id 0",
+                );
             }
             Some(Kind::GoAway(_)) => {
-                self.break_instance(now, instance, None, "GoAway is about the stream: instance_id 0");
+                self.break_instance(
+                    now,
+                    instance,
+                    None,
+                    "GoAway is about the stream: instance_id 0",
+                );
             }
             None => self.break_instance(now, instance, None, "a frame of no known kind"),
         }
@@ -320,9 +332,14 @@ impl Link {
         let Some(one) = self.instances.get_mut(&instance.0) else {
             return;
         };
-        let binding = std::sync::Arc::clone(&one.binding);
-        if let Err(detail) = one.interest.ready(ready, &binding) {
-            self.break_instance(now, instance, None, detail);
+        let tag = one.tag;
+        match one.interest.ready(ready, &one.binding) {
+            Ok(()) => self.events.push_back(LinkEvent::Narrowed {
+                instance,
+                tag,
+                done_with: None,
+            }),
+            Err(detail) => self.break_instance(now, instance, None, detail),
         }
     }
 
@@ -338,8 +355,14 @@ impl Link {
                 self.rest(now, instance);
             }
             Some(pb::done::Kind::MessageId(id)) => {
-                if let Err(detail) = one.interest.done_with(&id) {
-                    self.break_instance(now, instance, None, detail);
+                let tag = one.tag;
+                match one.interest.done_with(&id) {
+                    Ok(message) => self.events.push_back(LinkEvent::Narrowed {
+                        instance,
+                        tag,
+                        done_with: Some(message),
+                    }),
+                    Err(detail) => self.break_instance(now, instance, None, detail),
                 }
             }
             None => {

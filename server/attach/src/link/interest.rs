@@ -105,7 +105,7 @@ impl Interest {
     /// # Errors
     ///
     /// What is wrong with it.
-    pub(crate) fn done_with(&mut self, message: &[u8]) -> Result<(), String> {
+    pub(crate) fn done_with(&mut self, message: &[u8]) -> Result<MessageId, String> {
         let Ok(message) = MessageId::try_from(message) else {
             return Err(format!(
                 "Done with a message_id of {} octets; it has 16",
@@ -121,7 +121,7 @@ impl Interest {
             }
             self.done_with.push_back(message);
         }
-        Ok(())
+        Ok(message)
     }
 }
 
@@ -131,7 +131,9 @@ fn narrowed(
 ) -> Result<(i32, Option<BodyDepth>), String> {
     let event = interest.event;
     let Some(own) = binding.interest(event) else {
-        return Err(format!("Ready names event {event}, which is not one of the binding's"));
+        return Err(format!(
+            "Ready names event {event}, which is not one of the binding's"
+        ));
     };
     if interest.ask != pb::AskMode::Unspecified as i32 && interest.ask != own.ask {
         return Err(format!("Ready changes the ask mode of event {event}"));
@@ -235,7 +237,10 @@ mod tests {
         });
         assert_eq!(wants.ready(&ready(vec![none]), &binding()), Ok(()));
         assert_eq!(wants.depth(MESSAGE, BodyDepth::Prefix(100)), None);
-        assert_eq!(wants.depth(RCPT, BodyDepth::Headers), Some(BodyDepth::Headers));
+        assert_eq!(
+            wants.depth(RCPT, BodyDepth::Headers),
+            Some(BodyDepth::Headers)
+        );
     }
 
     #[test]
@@ -249,15 +254,34 @@ mod tests {
             vec![unknown],
             vec![interest(Wire::InboundMail, None, at_once)],
             vec![interest(Wire::InboundConnect, None, at_once)],
-            vec![interest(Wire::InboundMessage, Some(BodyDepth::Prefix(101)), at_once)],
-            vec![interest(Wire::InboundMessage, Some(BodyDepth::Prefix(0)), at_once)],
-            vec![interest(Wire::InboundMessage, Some(BodyDepth::Full), at_once)],
-            vec![interest(Wire::InboundRcpt, Some(BodyDepth::Headers), pb::AskMode::Unspecified)],
+            vec![interest(
+                Wire::InboundMessage,
+                Some(BodyDepth::Prefix(101)),
+                at_once,
+            )],
+            vec![interest(
+                Wire::InboundMessage,
+                Some(BodyDepth::Prefix(0)),
+                at_once,
+            )],
+            vec![interest(
+                Wire::InboundMessage,
+                Some(BodyDepth::Full),
+                at_once,
+            )],
+            vec![interest(
+                Wire::InboundRcpt,
+                Some(BodyDepth::Headers),
+                pb::AskMode::Unspecified,
+            )],
             vec![interest(Wire::InboundMessage, None, at_once); 2],
         ];
         for events in wrong {
             let mut wants = Interest::default();
-            assert!(wants.ready(&ready(events.clone()), &binding()).is_err(), "{events:?}");
+            assert!(
+                wants.ready(&ready(events.clone()), &binding()).is_err(),
+                "{events:?}"
+            );
             assert!(wants.wants(RCPT, None), "nothing has changed");
         }
         let mut wants = Interest::default();
@@ -282,8 +306,8 @@ mod tests {
         assert!(wants.done_with(&[1; 15]).is_err());
         assert!(wants.done_with(&[]).is_err());
         assert!(wants.done_with(&[3; 16]).is_err());
-        assert_eq!(wants.done_with(&[1; 16]), Ok(()));
-        assert_eq!(wants.done_with(&[1; 16]), Ok(()));
+        assert_eq!(wants.done_with(&[1; 16]), Ok([1; 16]));
+        assert_eq!(wants.done_with(&[1; 16]), Ok([1; 16]));
         assert!(!wants.wants(RCPT, Some([1; 16])));
         assert!(wants.wants(RCPT, Some([2; 16])));
         assert!(wants.wants(RCPT, None));
@@ -296,7 +320,7 @@ mod tests {
         for n in 0..(REMEMBERED as u128 + 5) {
             wants.tell(n.to_be_bytes());
             wants.tell(n.to_be_bytes());
-            assert_eq!(wants.done_with(&n.to_be_bytes()), Ok(()));
+            assert_eq!(wants.done_with(&n.to_be_bytes()), Ok(n.to_be_bytes()));
         }
         assert_eq!(wants.told.len(), REMEMBERED);
         assert_eq!(wants.done_with.len(), REMEMBERED);

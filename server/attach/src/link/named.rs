@@ -126,16 +126,26 @@ mod tests {
     fn a_binding_is_named_once_a_revision_and_limits_when_they_differ() {
         let mut named = Named::new(false);
         let first = open(&mut named, frame(1, 100));
-        assert_eq!(first.binding.map(|binding| binding.name), Some("scan".into()));
+        assert_eq!(
+            first.binding.map(|binding| binding.name),
+            Some("scan".into())
+        );
         assert_eq!(first.limits.map(|limits| limits.message_bytes), Some(100));
         assert_eq!(first.features, ["parts"]);
-        assert!(first.snapshot.is_some_and(|snapshot| snapshot.message.is_some()));
+        assert!(
+            first
+                .snapshot
+                .is_some_and(|snapshot| snapshot.message.is_some())
+        );
         let again = open(&mut named, frame(1, 100));
         assert_eq!((again.binding, again.limits), (None, None));
         assert!(again.features.is_empty());
         let other_limits = open(&mut named, frame(1, 50));
         assert_eq!(other_limits.binding, None);
-        assert_eq!(other_limits.limits.map(|limits| limits.message_bytes), Some(50));
+        assert_eq!(
+            other_limits.limits.map(|limits| limits.message_bytes),
+            Some(50)
+        );
         assert_eq!(open(&mut named, frame(1, 50)).limits, None);
         assert!(open(&mut named, frame(2, 50)).binding.is_some());
     }

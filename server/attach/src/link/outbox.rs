@@ -295,9 +295,10 @@ impl Outbox {
 
     /// Drops the content of an event that waits.
     pub(crate) fn drop_content(&mut self, instance: u64, event_id: u64) {
-        self.retain(instance, |frame| {
-            !matches!(frame, Frame::Content { event_id: of, .. } if *of == event_id)
-        });
+        self.retain(
+            instance,
+            |frame| !matches!(frame, Frame::Content { event_id: of, .. } if *of == event_id),
+        );
     }
 
     /// Drops what waits for an instance, except for the rest of an event that was begun in parts. Returns whether
@@ -322,10 +323,7 @@ impl Outbox {
 
     /// Drops an instance that was opened and has no frame behind `Open`. Returns false if it has, or had, one.
     pub(crate) fn drop_unbegun(&mut self, instance: u64) -> bool {
-        let unbegun = self
-            .lanes
-            .get(&instance)
-            .is_some_and(|lane| !lane.begun);
+        let unbegun = self.lanes.get(&instance).is_some_and(|lane| !lane.begun);
         if unbegun {
             self.drop_all(instance);
         }

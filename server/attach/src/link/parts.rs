@@ -59,7 +59,9 @@ impl Parts {
     /// What is wrong with it.
     pub(crate) fn add(&mut self, part: &pb::Verdict, bounds: VerdictBounds) -> Result<(), String> {
         if let Some(field) = single_field(part) {
-            return Err(format!("verdict_part sets {field}; only lists come in parts"));
+            return Err(format!(
+                "verdict_part sets {field}; only lists come in parts"
+            ));
         }
         self.count(part, part.encoded_len(), bounds)?;
         // A Vec takes whatever is put in.
@@ -86,7 +88,12 @@ impl Parts {
             .map_err(|error| format!("the parts of the verdict do not merge: {error}"))
     }
 
-    fn count(&mut self, part: &pb::Verdict, octets: usize, bounds: VerdictBounds) -> Result<(), String> {
+    fn count(
+        &mut self,
+        part: &pb::Verdict,
+        octets: usize,
+        bounds: VerdictBounds,
+    ) -> Result<(), String> {
         if self.octets.len() + octets > bounds.octets {
             return Err(format!("a verdict of more than {} octets", bounds.octets));
         }
@@ -137,7 +144,10 @@ fn literals(verdict: &pb::Verdict) -> usize {
         Some(EditKind::Inject(inject)) => inject.content.as_ref(),
         _ => None,
     });
-    let answer = verdict.answer.as_ref().and_then(|answer| answer.kind.as_ref());
+    let answer = verdict
+        .answer
+        .as_ref()
+        .and_then(|answer| answer.kind.as_ref());
     let dsn = match answer {
         Some(Answer::Dsn(dsn)) => dsn.content.as_ref(),
         _ => None,
@@ -211,7 +221,10 @@ mod tests {
     fn parts_and_last_frame_merge_in_order() {
         let bounds = limits(0, 0, 0);
         let mut parts = Parts::default();
-        assert_eq!(parts.add(&verdict(vec![splice(1), splice(2)]), bounds), Ok(()));
+        assert_eq!(
+            parts.add(&verdict(vec![splice(1), splice(2)]), bounds),
+            Ok(())
+        );
         assert_eq!(parts.add(&verdict(vec![splice(3)]), bounds), Ok(()));
         assert!(parts.len() > 0);
         let whole = parts.finish(proceed(vec![splice(4)]), bounds);
@@ -237,7 +250,9 @@ mod tests {
         last.answer = answer(&[b"C"]);
         let mut parts = Parts::default();
         assert_eq!(parts.add(&part, limits(0, 0, 0)), Ok(()));
-        let whole = parts.finish(last, limits(0, 0, 0)).map(|whole| whole.answer);
+        let whole = parts
+            .finish(last, limits(0, 0, 0))
+            .map(|whole| whole.answer);
         assert_eq!(whole, Ok(answer(&[b"A", b"B", b"C"])));
     }
 
@@ -261,7 +276,10 @@ mod tests {
         for set in set {
             let mut part = verdict(vec![]);
             set(&mut part);
-            assert!(Parts::default().add(&part, limits(0, 0, 0)).is_err(), "{part:?}");
+            assert!(
+                Parts::default().add(&part, limits(0, 0, 0)).is_err(),
+                "{part:?}"
+            );
         }
     }
 
@@ -303,7 +321,13 @@ mod tests {
             ..verdict(vec![])
         };
         let command_answer = |place: usize| {
-            let at = |own| if own == place { vec![commands(data(10))] } else { vec![] };
+            let at = |own| {
+                if own == place {
+                    vec![commands(data(10))]
+                } else {
+                    vec![]
+                }
+            };
             answer(Answer::Commands(pb::CommandsAnswer {
                 before: at(0),
                 instead: at(1),
@@ -335,11 +359,23 @@ mod tests {
         for whole in all {
             let fits = Parts::default().finish(whole.clone(), limits(0, 0, 10));
             assert_eq!(fits, Ok(whole.clone()));
-            assert!(Parts::default().finish(whole.clone(), limits(0, 0, 9)).is_err(), "{whole:?}");
+            assert!(
+                Parts::default()
+                    .finish(whole.clone(), limits(0, 0, 9))
+                    .is_err(),
+                "{whole:?}"
+            );
         }
         let mut parts = Parts::default();
-        assert_eq!(parts.add(&verdict(vec![splice(10)]), limits(0, 0, 10)), Ok(()));
-        assert!(parts.finish(proceed(vec![splice(1)]), limits(0, 0, 10)).is_err());
+        assert_eq!(
+            parts.add(&verdict(vec![splice(10)]), limits(0, 0, 10)),
+            Ok(())
+        );
+        assert!(
+            parts
+                .finish(proceed(vec![splice(1)]), limits(0, 0, 10))
+                .is_err()
+        );
     }
 
     #[test]

@@ -47,6 +47,9 @@ impl Phase {
 
     /// It carries instances.
     pub(crate) const fn is_carrying(&self) -> bool {
-        matches!(self, Self::Open | Self::Silent { .. } | Self::Draining { .. })
+        matches!(
+            self,
+            Self::Open | Self::Silent { .. } | Self::Draining { .. }
+        )
     }
 }

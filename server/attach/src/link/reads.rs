@@ -64,7 +64,11 @@ impl Reads {
         if self.waiting.len() == WAITING {
             return Err(format!("more than {WAITING} reads are waiting"));
         }
-        if self.waiting.iter().any(|one| one.read.read_id == read.read_id) {
+        if self
+            .waiting
+            .iter()
+            .any(|one| one.read.read_id == read.read_id)
+        {
             return Err(format!("read_id {} is in use", read.read_id));
         }
         let Ok(part) = pb::ContentPart::try_from(read.part) else {
@@ -167,7 +171,10 @@ mod tests {
         }
         assert!(reads.ask(&read(1, 1000, 10), true).is_err());
         assert!(!reads.advance(9));
-        assert_eq!(reads.front().map(|one| (one.read.offset, one.read.length)), Some((9, 1)));
+        assert_eq!(
+            reads.front().map(|one| (one.read.offset, one.read.length)),
+            Some((9, 1))
+        );
         assert!(reads.advance(1));
         reads.pop();
         assert_eq!(reads.front().map(|one| one.read.read_id), Some(2));

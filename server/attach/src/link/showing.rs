@@ -50,7 +50,10 @@ impl Link {
                 length: waiting.read.length.min(chunk as u64),
                 ..waiting.read
             });
-        let most = event.feed.as_ref().map_or(0, |feed| feed.most().min(chunk as u64));
+        let most = event
+            .feed
+            .as_ref()
+            .map_or(0, |feed| feed.most().min(chunk as u64));
         let offset = event.feed.as_ref().map_or(0, |feed| feed.offset());
         let wish = match (read, usize::try_from(most).unwrap_or(chunk)) {
             (Some(read), _) => Wish::Read(read),

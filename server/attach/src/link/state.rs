@@ -145,7 +145,13 @@ impl Link {
         self.push_frame(now, instance, frame, urgency);
     }
 
-    pub(super) fn push_frame(&mut self, now: Instant, instance: u64, frame: Frame, urgency: Urgency) {
+    pub(super) fn push_frame(
+        &mut self,
+        now: Instant,
+        instance: u64,
+        frame: Frame,
+        urgency: Urgency,
+    ) {
         self.outbox.push(now, instance, frame, urgency);
         if self.start == Start::Nothing && !self.outbox.is_empty() {
             self.start = Start::Waiting(now);

@@ -64,7 +64,9 @@ impl Uploads {
             return Err("Upload with upload_id 0".to_owned());
         }
         if octets > chunk {
-            return Err(format!("Upload of {octets} octets in one frame; {chunk} are allowed"));
+            return Err(format!(
+                "Upload of {octets} octets in one frame; {chunk} are allowed"
+            ));
         }
         if upload.abandoned && octets > 0 {
             return Err("an abandoned Upload with octets".to_owned());
@@ -227,7 +229,10 @@ mod tests {
         for id in 1..=UPLOADS as u64 {
             assert_eq!(take(&mut uploads, &finished(id)), Ok(Taken::Kept));
         }
-        assert!(matches!(take(&mut uploads, &frame(20, 1)), Ok(Taken::Refused(_))));
+        assert!(matches!(
+            take(&mut uploads, &frame(20, 1)),
+            Ok(Taken::Refused(_))
+        ));
         assert_eq!(take(&mut uploads, &frame(20, 1)), Ok(Taken::Dropped));
         assert_eq!(take(&mut uploads, &finished(20)), Ok(Taken::Dropped));
         uploads.release(1);
@@ -244,11 +249,17 @@ mod tests {
         assert_eq!(whole, Ok(Taken::Refused("not in force")));
         assert!(uploads.refused.is_empty(), "nothing of it follows");
         for id in 1..=REFUSED as u64 {
-            assert_eq!(refuse(&mut uploads, &frame(id, 1)), Ok(Taken::Refused("not in force")));
+            assert_eq!(
+                refuse(&mut uploads, &frame(id, 1)),
+                Ok(Taken::Refused("not in force"))
+            );
         }
         assert!(refuse(&mut uploads, &frame(1000, 1)).is_err());
         assert_eq!(refuse(&mut uploads, &finished(1)), Ok(Taken::Dropped));
-        assert_eq!(refuse(&mut uploads, &frame(1000, 1)), Ok(Taken::Refused("not in force")));
+        assert_eq!(
+            refuse(&mut uploads, &frame(1000, 1)),
+            Ok(Taken::Refused("not in force"))
+        );
     }
 
     #[test]
