@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use postern_attach::{BodyDepth, Ending, MessageId};
+use postern_attach::{Ending, MessageId};
 use postern_events::event::EventKind;
 
 /// The number of an instance among all of this process.
@@ -15,44 +15,26 @@ pub(crate) type Key = u64;
 pub(crate) struct Attached {
     /// Its number.
     pub(crate) key: Key,
-    /// The binding's events, with the depth that it is shown at each.
-    events: Arc<[(EventKind, Option<BodyDepth>)]>,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     ending: Option<Ending>,
-    /// What the sink made of the binding's events; absent until it narrows them.
-    narrowed: Option<Vec<Narrowed>>,
+    /// Events of the binding that the sink does not want.
+    unwanted: Vec<EventKind>,
     /// The message that the sink needs to hear nothing more of.
     done_with: Option<MessageId>,
     settles: bool,
     replica: Option<Arc<str>>,
 }
 
-/// One event of the binding, as the sink narrowed it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Narrowed {
-    pub(crate) event: EventKind,
-    pub(crate) wanted: bool,
-    pub(crate) depth: Option<BodyDepth>,
-}
-
 impl Attached {
-    pub(crate) fn new(key: Key, events: Arc<[(EventKind, Option<BodyDepth>)]>) -> Self {
+    pub(crate) fn new(key: Key) -> Self {
         Self {
             key,
-            events,
             state: Mutex::default(),
         }
-    }
-
-    /// How much of the content the binding shows at an event. `None`: it does not have the event.
-    pub(crate) fn own_depth(&self, event: EventKind) -> Option<Option<BodyDepth>> {
-        self.events
-            .iter()
-            .find_map(|(own, depth)| (*own == event).then_some(*depth))
     }
 
     /// Notes where it was opened, and whether the sink wants to hear what became of its verdicts.
@@ -67,9 +49,9 @@ impl Attached {
         self.state.lock().ending.get_or_insert(ending);
     }
 
-    /// Notes what the sink still wants.
-    pub(crate) fn narrow(&self, narrowed: Vec<Narrowed>) {
-        self.state.lock().narrowed = Some(narrowed);
+    /// Notes what the sink does not want.
+    pub(crate) fn narrow(&self, unwanted: Vec<EventKind>) {
+        self.state.lock().unwanted = unwanted;
     }
 
     /// Notes the message that the sink is done with.
@@ -85,25 +67,8 @@ impl Attached {
     /// Whether the sink wants the event.
     pub(crate) fn wants(&self, event: EventKind, message: Option<MessageId>) -> bool {
         let state = self.state.lock();
-        let narrowed_away = state.narrowed.as_ref().is_some_and(|narrowed| {
-            narrowed
-                .iter()
-                .any(|one| one.event == event && !one.wanted)
-        });
         let done = message.is_some() && state.done_with == message;
-        !narrowed_away && !done
-    }
-
-    /// How much of the content the sink wants with the event, where the binding shows `own`.
-    pub(crate) fn depth(&self, event: EventKind, own: Option<BodyDepth>) -> Option<BodyDepth> {
-        let state = self.state.lock();
-        match &state.narrowed {
-            None => own,
-            Some(narrowed) => narrowed
-                .iter()
-                .find(|one| one.event == event)
-                .map_or(own, |one| one.depth),
-        }
+        !done && !state.unwanted.contains(&event)
     }
 
     /// Whether the sink hears what became of its verdicts.

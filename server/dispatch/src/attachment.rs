@@ -24,13 +24,6 @@ pub(crate) fn next_number() -> u64 {
     NUMBERS.fetch_add(1, Ordering::Relaxed)
 }
 
-/// A binding as it is told to sinks, the same for all scopes of a virtual server.
-#[derive(Debug)]
-pub(crate) struct Told {
-    pub(crate) wire: Arc<WireBinding>,
-    pub(crate) limits: Arc<pb::Limits>,
-}
-
 /// What is the same for all instances of a scope.
 #[derive(Clone, Debug)]
 pub(crate) struct Subject {
@@ -44,7 +37,8 @@ pub(crate) struct Subject {
 /// One binding in one scope.
 pub(crate) struct Attachment {
     binding: Arc<Binding>,
-    told: Arc<Told>,
+    wire: Arc<WireBinding>,
+    limits: Arc<pb::Limits>,
     sink: Arc<SinkHandle>,
     picture: Picture,
     current: Option<Arc<Attached>>,
@@ -73,10 +67,16 @@ pub(crate) enum Unasked {
 }
 
 impl Attachment {
-    pub(crate) fn new(binding: Arc<Binding>, told: Arc<Told>, sink: Arc<SinkHandle>) -> Self {
+    pub(crate) fn new(
+        binding: Arc<Binding>,
+        wire: Arc<WireBinding>,
+        limits: Arc<pb::Limits>,
+        sink: Arc<SinkHandle>,
+    ) -> Self {
         Self {
             binding,
-            told,
+            wire,
+            limits,
             sink,
             picture: Picture::new(),
             current: None,
@@ -187,12 +187,12 @@ impl Attachment {
         let opening = self
             .picture
             .open(context, &self.binding, &open, encodings)?;
-        let attached = Arc::new(Attached::new(next_number(), self.binding.event_kinds()));
+        let attached = Arc::new(Attached::new(next_number()));
         let begin = Begin {
             opening: Opening {
                 scope: subject.scope,
-                binding: Arc::clone(&self.told.wire),
-                limits: Arc::clone(&self.told.limits),
+                binding: Arc::clone(&self.wire),
+                limits: Arc::clone(&self.limits),
                 snapshot: opening.snapshot,
                 reopened_count: opening.reopened_count,
                 trace_parent: subject.trace_parent(),

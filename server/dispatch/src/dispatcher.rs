@@ -1,13 +1,14 @@
 //! The dispatcher: what the gateway calls, one for each runtime thread.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use postern_attach::FleetStatus;
+use postern_attach::{FleetStatus, WireBinding};
 use postern_events::context::{MessageContext, SessionContext};
-use postern_events::plan::{Plan, Sink};
+use postern_events::plan::{Binding, Plan, Sink};
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     sinks: Mutex<Vec<Arc<SinkHandle>>>,
     /// Those that are told of deliveries: instances of no single message.
     pub(crate) news: NewsDesk,
+    wires: Mutex<HashMap<u64, Arc<WireBinding>>>,
     keeper: Mutex<JoinSet<()>>,
 }
 
@@ -74,6 +76,7 @@ impl Dispatcher {
             back,
             sinks: Mutex::new(Vec::new()),
             news: NewsDesk::default(),
+            wires: Mutex::new(HashMap::new()),
             keeper: Mutex::new(JoinSet::new()),
         });
         shared.keeper.lock().spawn(keep(Arc::downgrade(&shared)));
@@ -163,9 +166,23 @@ impl Shared {
         handle
     }
 
+    /// A binding as sinks are told of it, encoded once for all scopes.
+    pub(crate) fn wire(&self, binding: &Binding) -> Arc<WireBinding> {
+        let mut wires = self.wires.lock();
+        let made = wires
+            .entry(binding.revision)
+            .or_insert_with(|| Arc::new(WireBinding::new(binding.revision, &binding.wire())));
+        Arc::clone(made)
+    }
+
     fn tidy(&self) {
-        let plan = self.plan.load();
+        let plan = self.plan.load_full();
         self.news.keep_only(&plan);
+        self.wires.lock().retain(|revision, _| {
+            plan.bindings()
+                .iter()
+                .any(|binding| binding.revision == *revision)
+        });
         self.sinks.lock().retain(|handle| {
             handle.is_used() || plan.sinks().iter().any(|sink| handle.serves(sink))
         });

@@ -50,6 +50,8 @@ pub(crate) struct Run {
     began: Instant,
     /// The ruling, where the chain ended before anybody waited.
     ended: Option<Ruling>,
+    /// Bindings whose sinks say that asking has side effects, though the plan does not know.
+    cautious: Vec<String>,
     done: bool,
 }
 
@@ -127,12 +129,20 @@ impl Run {
             start: begin.start,
             budget: begin.budget,
             reference: scope.reference(),
-            reply_stands: begin.reply_stands,
+            stands: begin.reply_stands,
+            ..ChainOptions::default()
         };
         let members = stage
             .members
             .iter()
             .map(|_| MemberState::default())
+            .collect();
+        let cautious = stage
+            .members
+            .iter()
+            .map(|member| &member.binding)
+            .filter(|binding| !binding.side_effects && scope.shared.sink(&binding.sink).is_cautious())
+            .map(|binding| binding.name.to_string())
             .collect();
         Self {
             scope: Arc::clone(scope),
@@ -145,6 +155,7 @@ impl Run {
             reason: begin.reason,
             began: Instant::now(),
             ended: None,
+            cautious,
             done: false,
         }
     }
@@ -196,12 +207,13 @@ impl Run {
 
     fn poll_chain(&mut self) -> Step {
         let mut state = self.scope.state();
-        let mut judge = Judge::new(
-            &mut state.context,
-            &mut self.questions,
-            self.scope.plan.limits(&self.scope.server),
-            self.earlier.saturating_add(1),
-        );
+        let limits = self.scope.plan.limits(&self.scope.server);
+        let mut judge = Judge {
+            context: &mut state.context,
+            questions: &mut self.questions,
+            limits: &limits,
+            cautious: &self.cautious,
+        };
         self.chain.poll(Instant::now(), &mut judge)
     }
 
@@ -248,7 +260,7 @@ impl Run {
         }
         let member = ticket.member;
         match heard {
-            Heard::Progress { wanted } => self.chain.progress(member, wanted, now),
+            Heard::Progress { wanted } => self.progress(member, wanted, now),
             Heard::Verdict(verdict) => {
                 self.note_over(member);
                 let checked = self.check(member, *verdict);
@@ -270,6 +282,21 @@ impl Run {
                 self.note_over(member);
                 self.chain.answer(member, Err(fault), now);
             }
+        }
+    }
+
+    /// The sink is still at work: its time starts anew. It is told how much it has if it asked for some.
+    fn progress(&mut self, member: usize, wanted: Option<Duration>, now: Instant) {
+        let extension = self.chain.progress(member, wanted, now);
+        if let Some(remaining) = extension.and_then(|extension| extension.remaining)
+            && let Some((sink, question)) = self.way(member)
+        {
+            let command = Command::Extend {
+                question,
+                remaining,
+            };
+            // One that cannot be told of its time finds out.
+            let _stuck = sink.send(command).is_err();
         }
     }
 
@@ -358,7 +385,7 @@ impl Run {
             question,
             context: &state.context,
             version: own.version.as_ref(),
-            limits: self.scope.plan.limits(&self.scope.server),
+            limits: &self.scope.plan.limits(&self.scope.server),
         };
         validate(verdict, &asked, &mut NoUploads)
     }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
-use postern_events::context::Context;
+use postern_events::context::{Context, TransactionContext};
 use postern_events::event::EventKind;
 use postern_events::fault::Fault;
 use postern_events::picture::Encodings;
-use postern_events::plan::{Binding, Plan};
+use postern_events::judge;
+use postern_events::plan::{Binding, Plan, Stage, limits};
 use postern_events::question::Question;
 use postern_message::{MessageId, SessionId};
 use postern_proto::v1 as pb;
@@ -43,7 +44,24 @@ pub(crate) struct Ids {
 
 impl Scope {
     /// Begins a scope with the plan that is in force now.
-    pub(crate) fn new(scope: pb::Scope, shared: &Arc<Shared>, server: Arc<str>, context: Context) -> Self {
+    pub(crate) fn new(
+        scope: pb::Scope,
+        shared: &Arc<Shared>,
+        server: Arc<str>,
+        context: Context,
+    ) -> Self {
+        let plan = shared.plan.load_full();
+        Self::with_plan(scope, shared, plan, server, context)
+    }
+
+    /// Begins a scope with this plan.
+    pub(crate) fn with_plan(
+        scope: pb::Scope,
+        shared: &Arc<Shared>,
+        plan: Arc<Plan>,
+        server: Arc<str>,
+        context: Context,
+    ) -> Self {
         let session = context.session_id();
         let message = context.message_id();
         let in_transport = scope == pb::Scope::Transport;
@@ -57,7 +75,7 @@ impl Scope {
         };
         Self {
             shared: Arc::clone(shared),
-            plan: shared.plan.load_full(),
+            plan,
             server,
             subject: Subject {
                 scope,
@@ -69,6 +87,50 @@ impl Scope {
                 encodings: Encodings::default(),
                 attachments: Vec::new(),
             }),
+        }
+    }
+
+    /// Who is asked at an event.
+    pub(crate) fn stage(&self, event: EventKind) -> Option<Arc<Stage>> {
+        self.plan.stage(&self.server, event).cloned()
+    }
+
+    /// A binding has finished the message's inbound events.
+    pub(crate) fn is_finished(&self) -> bool {
+        match &self.state().context {
+            Context::Inbound(own) => own
+                .transaction()
+                .is_some_and(TransactionContext::is_finished),
+            _ => false,
+        }
+    }
+
+    /// Nobody later is asked about this message's remaining inbound events.
+    pub(crate) fn finish_message(&self) {
+        if let Context::Inbound(own) = &mut self.state().context {
+            own.finish_message();
+        }
+    }
+
+    /// The message that is received or in transport.
+    pub(crate) fn message_id(&self) -> Option<MessageId> {
+        self.state().context.message_id()
+    }
+
+    /// What names the session or message in replies.
+    pub(crate) fn reference(&self) -> String {
+        let ids = self.state().ids();
+        match (ids.message, ids.session) {
+            (Some(message), _) => message.to_string(),
+            (None, Some(session)) => session.to_string(),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// The whole content is there.
+    pub(crate) fn close_content(&self, size_bytes: u64) {
+        if let Some(working) = self.state().context.working_mut() {
+            working.close_content(size_bytes);
         }
     }
 
@@ -91,11 +153,11 @@ impl Scope {
             .iter()
             .position(|own| Arc::ptr_eq(own.binding(), binding))
             .unwrap_or_else(|| {
-                let told = self.shared.told(&self.plan, binding, &self.server);
+                let wire = self.shared.wire(binding);
+                let limits = Arc::new(limits(&self.plan.limits(&self.server)));
                 let sink = self.shared.sink(&binding.sink);
-                state
-                    .attachments
-                    .push(Attachment::new(Arc::clone(binding), told, sink));
+                let made = Attachment::new(Arc::clone(binding), wire, limits, sink);
+                state.attachments.push(made);
                 state.attachments.len() - 1
             });
         let State {
@@ -107,7 +169,8 @@ impl Scope {
         (&mut attachments[place], context, encodings)
     }
 
-    /// Tells everybody who is bound to a one-way event. Never waits.
+    /// Tells everybody who is told of an event: of a one-way event at once, of others with the next question. Never
+    /// waits.
     pub(crate) fn tell(&self, question: &Question) {
         let event = question.kind();
         for binding in self.plan.told(&self.server, event) {
@@ -117,7 +180,7 @@ impl Scope {
 
     fn tell_one(&self, binding: &Arc<Binding>, question: &Question) {
         let mut state = self.state();
-        match state.fires(&self.server, binding, question) {
+        match judge::fires(binding, &state.context, question) {
             Ok(true) => {}
             Ok(false) => return,
             Err(fault) => {
@@ -198,16 +261,6 @@ impl Scope {
 }
 
 impl State {
-    /// Whether the rule and condition of a binding hold.
-    pub(crate) fn fires(
-        &self,
-        server: &str,
-        binding: &Binding,
-        question: &Question,
-    ) -> Result<bool, Fault> {
-        binding.fires(server, &self.context, question)
-    }
-
     fn ids(&self) -> Ids {
         Ids {
             session: self.context.session_id(),

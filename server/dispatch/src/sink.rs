@@ -12,7 +12,7 @@ mod streams;
 mod task;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 use postern_attach::FleetStatus;
@@ -54,6 +54,8 @@ pub(crate) struct Face {
     busy: AtomicUsize,
     /// Open questions.
     questions: AtomicUsize,
+    /// Some replica says that asking has side effects.
+    cautious: AtomicBool,
 }
 
 impl Face {
@@ -62,6 +64,7 @@ impl Face {
             status: RwLock::new(status),
             busy: AtomicUsize::new(0),
             questions: AtomicUsize::new(0),
+            cautious: AtomicBool::new(false),
         }
     }
 }
@@ -117,6 +120,11 @@ impl SinkHandle {
         self.face.questions.load(Ordering::Relaxed)
     }
 
+    /// Whether the sink says that asking has side effects.
+    pub(crate) fn is_cautious(&self) -> bool {
+        self.face.cautious.load(Ordering::Relaxed)
+    }
+
     /// The sink's name.
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.sink.name
@@ -128,3 +136,6 @@ impl Drop for SinkHandle {
         self.task.abort();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use postern_events::chain::{Cancelled, Step};
-use postern_events::ruling::{Ruling, Settlement, Verdict};
+use postern_events::ruling::{Decision, FinishScope, Ruling, Settlement, Verdict};
 use postern_proto::v1 as pb;
 
 use crate::observer::What;
@@ -30,16 +30,6 @@ impl Run {
                 self.give_up(member, reason);
             }
             Step::Settle { member, settlement } => self.settle(member, &settlement),
-            Step::Extended { member, remaining } => {
-                if let Some((sink, question)) = self.way(member) {
-                    // One that cannot be told of its time finds out.
-                    let command = Command::Extend {
-                        question,
-                        remaining,
-                    };
-                    let _stuck = sink.send(command).is_err();
-                }
-            }
             Step::Ask { .. } | Step::Wait { .. } | Step::Done(_) => {}
         }
     }
@@ -77,13 +67,13 @@ impl Run {
             .and_then(|own| own.asked.as_ref())
             .is_some_and(|sent| sent.attached.settles());
         if let Some((sink, question)) = self.way(member).filter(|_| wanted) {
-            let settled = Box::new(settlement.to_wire());
+            let settled = Box::new(to_wire(settlement));
             let _stuck = sink.send(Command::Settle { question, settled }).is_err();
         }
     }
 
     /// How to reach the sink of a member, and the question that it was asked.
-    fn way(&self, member: usize) -> Option<(std::sync::Arc<crate::sink::SinkHandle>, u64)> {
+    pub(super) fn way(&self, member: usize) -> Option<(std::sync::Arc<crate::sink::SinkHandle>, u64)> {
         let question = self.members.get(member)?.asked.as_ref()?.key;
         let binding = self.binding(member)?;
         Some((self.scope.shared.sink(&binding.sink), question))
@@ -91,6 +81,9 @@ impl Run {
 
     pub(super) fn finish(mut self, ruling: Ruling) -> Ruling {
         self.done = true;
+        if matches!(ruling.decision, Decision::Finish(FinishScope::Message)) {
+            self.scope.finish_message();
+        }
         for failure in &ruling.failures {
             let elapsed = self
                 .members
@@ -171,5 +164,24 @@ impl Run {
             replica.as_deref().unwrap_or(""),
             what,
         );
+    }
+}
+
+/// What became of a verdict, for its sink. The link fills in which.
+fn to_wire(settlement: &Settlement) -> pb::Settled {
+    let (word, because_of_binding, detail) = match settlement {
+        Settlement::Applied => (pb::Settlement::Applied, String::new(), String::new()),
+        Settlement::NotReached { because_of } => (
+            pb::Settlement::NotReached,
+            because_of.to_string(),
+            String::new(),
+        ),
+        Settlement::Refused(fault) => (pb::Settlement::Refused, String::new(), fault.to_string()),
+    };
+    pb::Settled {
+        settlement: word.into(),
+        because_of_binding,
+        detail,
+        ..pb::Settled::default()
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postern_attach::{
-    Asked, Cancelled, Description, NoReplica, Outcome, Pick, Placement, Refusal, ReplicaId,
-    StreamId, Tried,
+    Asked, Cancelled, ConnectionId, Description, Ending, NoReplica, Outcome, Pick, Placement,
+    Refusal, ReplicaId, StreamId, Tried,
 };
 use postern_events::fault::{Fault, FaultKind};
 use postern_proto::v1 as pb;
@@ -25,7 +25,6 @@ pub(super) struct Open {
     pub(super) asked: Asked,
     pub(super) stream: StreamId,
     pub(super) replica: ReplicaId,
-    pub(super) replica_name: Arc<str>,
     pub(super) answers: Arc<Answers<Answer>>,
     pub(super) ticket: Ticket,
     pub(super) showing: Option<Showing>,
@@ -137,7 +136,7 @@ impl SinkTask {
             return None;
         };
         if seat.place.is_none() {
-            match self.place(ask.bulky, ask.again.as_deref_mut(), now) {
+            match self.place(ask.bulky, ask.again.as_deref(), now) {
                 Place::On(stream) => {
                     if let Err(refusal) = self.open(key, stream, now) {
                         return self.refused(ask, refusal);
@@ -146,7 +145,7 @@ impl SinkTask {
                 Place::Wait => return Some(ask),
                 Place::Fault(fault) => {
                     self.seats.remove(key);
-                    ask.attached.end(postern_attach::Ending::Lost);
+                    ask.attached.end(Ending::Lost);
                     refuse(&ask, &fault);
                     return None;
                 }
@@ -159,7 +158,7 @@ impl SinkTask {
     fn place(
         &mut self,
         bulky: bool,
-        again: Option<&mut Again>,
+        again: Option<&Again>,
         now: Instant,
     ) -> Place {
         if self.draining.is_some() {
@@ -170,27 +169,21 @@ impl SinkTask {
         }
         let elsewhere = self.elsewhere();
         let pick = match again {
-            None => self.fleet.pick(now, &mut self.random, elsewhere),
-            Some(again) => {
-                let Again {
-                    tried,
-                    fault,
-                    retry,
-                } = again;
-                self.fleet
-                    .pick_again(now, &mut self.random, tried, fault, *retry, elsewhere)
-                    .ok_or_else(|| NoReplica::Fault(fault.clone()))
-            }
+            None => self.fleet.pick(&mut self.random, elsewhere),
+            Some(again) => self
+                .fleet
+                .pick_again(&mut self.random, &again.tried, again.retry, elsewhere)
+                .ok_or_else(|| NoReplica::Fault(again.fault.clone())),
         };
         let pick = match pick {
             Ok(pick) => pick,
             Err(NoReplica::Wait) => return Place::Wait,
             Err(NoReplica::Fault(fault)) => return Place::Fault(fault),
         };
-        self.place_at(&pick, bulky, now)
+        self.place_at(pick, bulky, now)
     }
 
-    fn place_at(&mut self, pick: &Pick, bulky: bool, now: Instant) -> Place {
+    fn place_at(&mut self, pick: Pick, bulky: bool, now: Instant) -> Place {
         // Parking makes room once; a second time nothing is left to park.
         for _ in 0..2 {
             let streams = self.streams.occupancies(now);
@@ -199,9 +192,9 @@ impl SinkTask {
                 Placement::Open {
                     stream,
                     connection,
-                    described,
+                    description,
                 } => {
-                    return if self.open_stream(stream, connection, pick.replica, &described, now)
+                    return if self.open_stream(stream, connection, pick.replica, &description, now)
                     {
                         Place::On(stream)
                     } else {
@@ -223,7 +216,7 @@ impl SinkTask {
     fn open_stream(
         &mut self,
         stream: StreamId,
-        connection: postern_attach::ConnectionId,
+        connection: ConnectionId,
         replica: ReplicaId,
         described: &Description,
         now: Instant,
@@ -304,8 +297,15 @@ impl SinkTask {
             Ok(group) => group,
             Err(refusal) => return self.refused(ask, refusal),
         };
-        let (replica, replica_name) = (stream.replica, Arc::clone(&stream.replica_name));
-        let tried = ask.again.take().map(|again| again.tried);
+        let replica = stream.replica;
+        let tried = match ask.again.take() {
+            Some(again) => again.tried,
+            None => Tried::new(
+                self.fleet
+                    .description(replica)
+                    .is_some_and(|description| description.is_harmless(ask.careful)),
+            ),
+        };
         for (asking, asked) in ask.questions.into_iter().zip(group) {
             let Asking {
                 key: question,
@@ -314,20 +314,22 @@ impl SinkTask {
                 ticket,
                 ..
             } = asking;
+            let mut tried = tried.clone();
+            let Some(replica) = self.fleet.asked(stream_id, &mut tried) else {
+                continue;
+            };
             let open = Open {
                 instance: key,
                 asked,
                 stream: stream_id,
                 replica,
-                replica_name: Arc::clone(&replica_name),
                 answers,
                 ticket,
                 showing: None,
-                tried: tried.clone().unwrap_or_else(|| ask.tried.clone()),
+                tried,
                 answered: false,
             };
             self.questions.insert(question, open);
-            self.fleet.asked(replica);
             self.count(1);
             if let Some(shown) = shown {
                 self.begin_showing(question, shown);
@@ -349,7 +351,7 @@ impl SinkTask {
 
     pub(super) fn tell(&mut self, mut tell: Box<Tell>) {
         let key = tell.attached.key;
-        let octets = tell.news.event.len();
+        let octets = tell.news.event.size();
         let begin = tell.begin.take();
         let Some(seat) = self.seats.take_up(&tell.attached, begin) else {
             let fault = Fault::new(FaultKind::Unreachable, "the instance is over");
@@ -372,7 +374,7 @@ impl SinkTask {
     }
 
     /// Tells, or gives back what has to wait.
-    pub(super) fn try_tell(&mut self, tell: Box<Tell>) -> Option<Box<Tell>> {
+    pub(super) fn try_tell(&mut self, mut tell: Box<Tell>) -> Option<Box<Tell>> {
         let now = Instant::now();
         let key = tell.attached.key;
         let Some(seat) = self.seats.get_mut(key) else {
@@ -386,7 +388,7 @@ impl SinkTask {
                 Place::Wait => return Some(tell),
                 Place::Fault(fault) => {
                     self.seats.remove(key);
-                    tell.attached.end(postern_attach::Ending::Lost);
+                    tell.attached.end(Ending::Lost);
                     (tell.report)(Told::Failed(&fault));
                     return None;
                 }
@@ -397,6 +399,10 @@ impl SinkTask {
         }
         let (stream_id, instance) = self.seats.get_mut(key)?.place?;
         let stream = self.streams.touch(stream_id)?;
+        for news in std::mem::take(&mut tell.told) {
+            // What cannot be told is not told.
+            let _refused = stream.link.tell(now, instance, news).is_err();
+        }
         match stream.link.tell(now, instance, tell.news.clone()) {
             Ok(_) => {
                 let replica = Arc::clone(&stream.replica_name);

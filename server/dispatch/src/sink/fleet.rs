@@ -1,6 +1,7 @@
 //! What the fleet says: connections to make, and how the sink's replicas are.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use postern_attach::{Description, FleetEvent};
@@ -71,7 +72,12 @@ impl SinkTask {
             ),
             FleetEvent::Described {
                 name, description, ..
-            } => self.compare(&name, &description),
+            } => {
+                if description.response.side_effects {
+                    self.face.cautious.store(true, Ordering::Relaxed);
+                }
+                self.compare(&name, &description);
+            }
             FleetEvent::Reachable => {
                 self.observe("", "", What::SinkReachable);
                 // Nobody listens where nothing is ever held.

@@ -7,7 +7,6 @@ use postern_events::event::EventKind;
 use postern_events::fault::Fault;
 use postern_proto::v1 as pb;
 
-use crate::attached::Narrowed;
 use crate::call::Incoming;
 use crate::observer::{Record, What};
 
@@ -67,7 +66,7 @@ impl SinkTask {
                 instance, upload, ..
             } => {
                 if let Some(stream) = self.streams.touch(stream_id) {
-                    let detail = "this gateway takes no uploads".to_owned();
+                    let detail = "this gateway takes no uploads";
                     stream
                         .link
                         .stop_upload(now, instance, upload.upload_id, detail);
@@ -146,7 +145,7 @@ impl SinkTask {
         let outcome = if lost {
             Outcome::Lost
         } else {
-            Outcome::Faulted(fault.kind)
+            Outcome::Faulted
         };
         self.fleet.report(now, open.replica, outcome);
         let again = (retry != Retry::Never).then(|| {
@@ -179,16 +178,12 @@ impl SinkTask {
         if let Some(message) = done_with {
             return seat.attached.done_with(message);
         }
-        let narrowed = EventKind::ALL.iter().filter_map(|&event| {
-            let own = seat.attached.own_depth(event)?;
-            Some(Narrowed {
-                event,
-                wanted: stream.link.wants(instance, event, None),
-                depth: own.and_then(|own| stream.link.depth(instance, event, own)),
-            })
-        });
-        let narrowed = narrowed.collect();
-        seat.attached.narrow(narrowed);
+        let unwanted = EventKind::ALL
+            .iter()
+            .copied()
+            .filter(|event| !stream.link.wants(instance, *event, None))
+            .collect();
+        seat.attached.narrow(unwanted);
     }
 
     fn closed(&mut self, key: u64, ending: Ending) {
@@ -203,8 +198,7 @@ impl SinkTask {
     }
 
     fn ended(&mut self, id: StreamId, end: &StreamEnd, now: Instant) {
-        let failed = (*end != StreamEnd::InOrder).then_some(end);
-        self.fleet.stream_ended(now, id, failed);
+        self.fleet.stream_ended(now, id, end);
         self.streams.remove(id);
         self.stirred = true;
     }

@@ -238,7 +238,7 @@ impl SinkTask {
                         "the connection was closed",
                     );
                     self.connections.drop_one(connection);
-                    self.fleet.connection_lost(now, connection, fault);
+                    self.fleet.connection_lost(now, connection, &fault);
                 }
             }
             Note::Health(connection, replica, serves) => {
@@ -264,7 +264,7 @@ impl SinkTask {
             busy = true;
         }
         if self.fleet.poll_timeout().is_some_and(|at| at <= now) {
-            self.fleet.handle_timeout(now, &mut self.random);
+            self.fleet.handle_timeout(now);
             busy = true;
         }
         for tell in self.seats.expire(now) {

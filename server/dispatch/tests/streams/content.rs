@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use postern_dispatch::content::{Content, ContentEnd, WholeContent};
-use postern_dispatch::fault::FaultKind;
-use postern_dispatch::plan::BodyDepth;
+use postern_events::fault::FaultKind;
+use postern_events::plan::BodyDepth;
 use postern_dispatch::transport::{DeliveryResult, DeliveryStatus, RecipientResult};
-use postern_dispatch::verdict::Decision;
+use postern_events::ruling::Decision;
 use postern_message::{
     AttemptId, ClientFacts, Envelope, HeaderLimits, HeaderParser, Message, MessageId, Origin,
     Properties, Recipient, Segment, Version,
@@ -493,7 +493,7 @@ async fn a_stored_message_is_submitted_and_its_delivery_told() {
     let scopes: Vec<_> = frames
         .iter()
         .filter_map(|frame| match &frame.kind {
-            In::Open(open) => Some(open.scope()),
+            In::OpenInstance(open) => Some(open.scope()),
             _ => None,
         })
         .collect();
@@ -517,7 +517,7 @@ async fn a_held_message_is_asked_again_from_its_binding_on() {
     let rig = Rig::new(vec![full(&earlier), full(&later)]);
     let (message, content) = stored();
     let scope = rig.dispatcher.begin_message(message, content);
-    let event = postern_dispatch::event::EventKind::InboundMessage;
+    let event = postern_events::event::EventKind::InboundMessage;
     let ruling = scope.redo_inbound(&budget(), event, "binding1", 1).await;
     assert_eq!(
         ruling.ruling.decision,
@@ -527,7 +527,7 @@ async fn a_held_message_is_asked_again_from_its_binding_on() {
     );
     assert!(earlier.frames().is_empty());
     let frames = later.frames();
-    let In::Open(open) = &frames[0].kind else {
+    let In::OpenInstance(open) = &frames[0].kind else {
         panic!("{frames:#?}")
     };
     assert_eq!(open.scope(), pb::Scope::InboundSession);

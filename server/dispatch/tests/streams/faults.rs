@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use postern_dispatch::fault::FaultKind;
-use postern_dispatch::verdict::{Decision, Ruling};
+use postern_events::fault::FaultKind;
+use postern_events::ruling::{Decision, Ruling};
 use postern_proto::v1 as pb;
 use postern_proto::v1::attach_request::Kind as In;
 use postern_proto::v1::attach_response::Kind as Out;
@@ -204,7 +204,7 @@ async fn a_verdict_for_an_event_never_asked_ends_the_instance() {
     );
     sink.until(|frames| {
         frames.iter().any(|frame| match &frame.kind {
-            In::Close(close) => close.reason() == pb::CloseReason::Protocol,
+            In::CloseInstance(close) => close.reason() == pb::CloseReason::Protocol,
             _ => false,
         })
     })
@@ -228,7 +228,7 @@ async fn of_two_verdicts_the_first_stands_and_the_second_ends_the_instance() {
     sink.until(|frames| {
         frames
             .iter()
-            .any(|frame| matches!(frame.kind, In::Close(_)))
+            .any(|frame| matches!(frame.kind, In::CloseInstance(_)))
     })
     .await;
     let helo = postern_dispatch::session::HeloFacts {
@@ -243,7 +243,7 @@ async fn of_two_verdicts_the_first_stands_and_the_second_ends_the_instance() {
         .frames()
         .iter()
         .filter_map(|frame| match &frame.kind {
-            In::Open(open) => Some((frame.instance, open.reopened_count)),
+            In::OpenInstance(open) => Some((frame.instance, open.reopened_count)),
             _ => None,
         })
         .collect();

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use postern_dispatch::dispatcher::Dispatcher;
-use postern_dispatch::fault::FaultKind;
+use postern_events::fault::FaultKind;
 use postern_dispatch::observer::Deaf;
-use postern_dispatch::plan::{BindingSpec, Plan, PlanSpec, SinkSpec, Timeouts};
-use postern_dispatch::settings::Tuning;
-use postern_dispatch::verdict::Decision;
+use postern_events::plan::{BindingSpec, Plan, PlanSpec, SinkSpec, Timeouts};
+use postern_dispatch::settings::Settings;
+use postern_events::ruling::Decision;
 use postern_proto::v1 as pb;
 use postern_proto::v1::attach_request::Kind as In;
 use postern_proto::v1::attach_response::Kind as Out;
@@ -46,7 +46,7 @@ fn dispatcher(plan: Plan) -> Dispatcher {
     Dispatcher::new(
         Arc::new(ArcSwap::from_pointee(plan)),
         Arc::new(Deaf),
-        Tuning::default(),
+        Settings::default(),
     )
 }
 
@@ -175,7 +175,7 @@ async fn every_event_is_a_span_of_the_sessions_trace() {
         .frames()
         .into_iter()
         .filter_map(|frame| match frame.kind {
-            In::Open(open) => Some(open.trace_parent),
+            In::OpenInstance(open) => Some(open.trace_parent),
             In::Event(event) => Some(event.trace_parent),
             _ => None,
         })

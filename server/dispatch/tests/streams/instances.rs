@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use postern_dispatch::fault::FaultKind;
+use postern_events::fault::FaultKind;
 use postern_dispatch::session::{DisconnectReason, Fate, HeloFacts, Outcome, SessionEnd};
-use postern_dispatch::settings::Tuning;
-use postern_dispatch::verdict::Decision;
+use postern_dispatch::settings::Settings;
+use postern_events::ruling::Decision;
 use postern_proto::v1 as pb;
 use postern_proto::v1::attach_request::Kind as In;
 
@@ -17,7 +17,7 @@ fn opens(frames: &[Frame]) -> Vec<&pb::Open> {
     frames
         .iter()
         .filter_map(|frame| match &frame.kind {
-            In::Open(open) => Some(open),
+            In::OpenInstance(open) => Some(open),
             _ => None,
         })
         .collect()
@@ -40,7 +40,7 @@ async fn an_instance_opens_with_its_first_event_and_hears_what_changed_after() {
     let scope = rig.session();
     scope.note_helo(helo());
     with_recipient(&scope).await;
-    scope.data(line("DATA"), &budget()).await;
+    scope.data(data(), &budget()).await;
     let frames = sink.frames();
     let [open] = opens(&frames)[..] else {
         panic!("{frames:#?}")
@@ -105,9 +105,9 @@ async fn sinks_with_many_instances_on_a_stream_share_a_few_and_one_at_a_time_has
 #[tokio::test]
 async fn idle_instances_give_way_and_open_again_with_the_transaction_replayed() {
     let sink = TestSink::start(1, agreeable).await;
-    let tuning = Tuning {
+    let tuning = Settings {
         leased_streams: 1,
-        ..Tuning::default()
+        ..Settings::default()
     };
     let events = &["inbound.mail", "inbound.rcpt", "inbound.data"];
     let rig = Rig::tuned(
@@ -125,7 +125,7 @@ async fn idle_instances_give_way_and_open_again_with_the_transaction_replayed() 
         Decision::Proceed
     );
     assert_eq!(
-        first.data(line("DATA"), &budget()).await.decision,
+        first.data(data(), &budget()).await.decision,
         Decision::Proceed
     );
     assert_eq!(sink.streams(), 1);
@@ -159,9 +159,9 @@ async fn idle_instances_give_way_and_open_again_with_the_transaction_replayed() 
 #[tokio::test]
 async fn what_exceeds_the_streams_is_shed() {
     let sink = TestSink::start(1, |_, _| {}).await;
-    let tuning = Tuning {
+    let tuning = Settings {
         leased_streams: 1,
-        ..Tuning::default()
+        ..Settings::default()
     };
     let mut bound = Bound::to(&sink, &["inbound.connect"]);
     bound.timeout = Duration::from_millis(300);
@@ -206,7 +206,7 @@ async fn one_way_events_come_in_order_and_are_not_waited_for() {
         .until(|frames| {
             frames
                 .iter()
-                .any(|frame| matches!(frame.kind, In::Close(_)))
+                .any(|frame| matches!(frame.kind, In::CloseInstance(_)))
         })
         .await;
     let told: Vec<_> = frames
@@ -331,7 +331,7 @@ async fn long_lists_of_recipients_are_paged() {
         scope.note_rcpt(id, true);
     }
     assert_eq!(
-        scope.data(line("DATA"), &budget()).await.decision,
+        scope.data(data(), &budget()).await.decision,
         Decision::Proceed
     );
     let frames = sink.frames();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
-use postern_dispatch::verdict::Decision;
+use postern_events::ruling::Decision;
 use postern_proto::v1 as pb;
 use postern_proto::v1::attach_request::Kind as In;
 
@@ -249,6 +249,6 @@ async fn a_scope_that_nobody_is_bound_to_asks_nobody() {
     let rig = Rig::new(vec![Bound::to(&sink, &["inbound.mail"])]);
     let scope = rig.session();
     assert_eq!(scope.connect(&budget()).await.decision, Decision::Proceed);
-    assert!(!scope.wants(postern_dispatch::event::EventKind::InboundConnect));
+    assert!(!scope.wants(postern_events::event::EventKind::InboundConnect));
     assert_eq!(sink.streams(), 0);
 }

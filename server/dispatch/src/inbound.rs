@@ -1,0 +1,321 @@
+//! One inbound session, as the front end sees the dispatcher.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use postern_events::budget::Budget;
+use postern_events::context::{Conduct, Context, InboundContext, SessionContext};
+use postern_events::deferred::Deferred;
+use postern_events::event::EventKind;
+use postern_events::inbound::{
+    Command, Connect, Data, Disconnect, Helo, Mail, Outcome, Rcpt, Reset, Response, Tls,
+};
+use postern_events::question::{Event, Question};
+use postern_events::ruling::Ruling;
+use postern_message::{Envelope, Properties, Recipient, RecipientId};
+use postern_proto::v1 as pb;
+
+use crate::dispatcher::Shared;
+use crate::exchange::{IncomingMessage, MessageExchange};
+use crate::run::{Begin, Gathering, Run};
+use crate::scope::Scope;
+
+/// One inbound session. Dropping it closes what is open at the sinks.
+///
+/// The futures own what they need: they may outlive a borrow of the scope and run side by side. A question is sent when
+/// its future is first polled. Dropping a future cancels its questions.
+///
+/// What was said counts for later events only once it is noted as accepted.
+pub struct InboundScope {
+    scope: Arc<Scope>,
+    deferred: Arc<Mutex<Deferred>>,
+    gathering: Arc<Gathering>,
+}
+
+impl InboundScope {
+    pub(crate) fn begin(shared: &Arc<Shared>, session: SessionContext) -> Self {
+        let server = Arc::clone(&session.server);
+        let context = Context::from(InboundContext::new(session));
+        let scope = Scope::new(pb::Scope::InboundSession, shared, server, context);
+        Self {
+            scope: Arc::new(scope),
+            deferred: Arc::default(),
+            gathering: Arc::default(),
+        }
+    }
+
+    /// Whether any binding of this session's plan has the event. False: asking or telling would do nothing.
+    #[must_use]
+    pub fn wants(&self, event: EventKind) -> bool {
+        self.scope.plan.wants(&self.scope.server, event)
+    }
+
+    /// The session as it is now.
+    #[must_use]
+    pub fn session(&self) -> SessionContext {
+        self.read(|own| own.session().clone())
+    }
+
+    /// How the client has behaved so far; goes with the next events.
+    pub fn note_conduct(&self, conduct: Conduct) {
+        self.change(|own| own.note_conduct(conduct));
+    }
+
+    /// `inbound.connect`: asks whether the client may have a banner.
+    pub fn connect(&self, budget: &Budget) -> impl Future<Output = Ruling> + Send + use<> {
+        self.ask(Connect, budget)
+    }
+
+    /// `inbound.command`: asks before anything is done about a command.
+    pub fn command(
+        &self,
+        command: Command,
+        budget: &Budget,
+    ) -> impl Future<Output = Ruling> + Send + use<> {
+        self.ask(command, budget)
+    }
+
+    /// `inbound.helo`: asks about HELO, EHLO or LHLO.
+    pub fn helo(
+        &self,
+        helo: Helo,
+        budget: &Budget,
+    ) -> impl Future<Output = Ruling> + Send + use<> {
+        self.ask(helo, budget)
+    }
+
+    /// The greeting was accepted.
+    pub fn note_helo(&self, helo: postern_events::context::Helo) {
+        self.change(|own| own.greet(helo));
+    }
+
+    /// `inbound.tls`: asks about a handshake, one that failed included. One that succeeded counts from here on.
+    pub fn tls(&self, tls: Tls, budget: &Budget) -> impl Future<Output = Ruling> + Send + use<> {
+        if tls.0.failure.is_empty() {
+            self.change(|own| own.secure(tls.0.clone()));
+        }
+        self.ask(tls, budget)
+    }
+
+    /// `inbound.mail`: asks about a sender. Edits of applied verdicts are in [`InboundScope::envelope`]. Whatever
+    /// transaction there was is forgotten.
+    pub fn mail(
+        &self,
+        mail: Mail,
+        budget: &Budget,
+    ) -> impl Future<Output = Ruling> + Send + use<> {
+        self.deferred.lock().transaction_ended();
+        self.change(|own| mail.begin(own));
+        self.ask(mail, budget)
+    }
+
+    /// MAIL was accepted: the transaction has begun.
+    pub fn note_mail(&self) {
+        self.change(InboundContext::begun);
+    }
+
+    /// `inbound.rcpt`: asks about a recipient. Call it for each of a pipelined group before polling any of the futures:
+    /// they are asked about as one group.
+    pub fn rcpt(
+        &self,
+        rcpt: Rcpt,
+        budget: &Budget,
+    ) -> impl Future<Output = Ruling> + Send + use<> {
+        self.change(|own| rcpt.propose(own));
+        let event = EventKind::InboundRcpt;
+        let question = Question::new(rcpt);
+        self.scope.tell(&question);
+        let place = self
+            .rcpt_run(question, budget)
+            .map(|run| self.gathering.add(run));
+        let (scope, gathering) = (Arc::clone(&self.scope), Arc::clone(&self.gathering));
+        let deferred = Arc::clone(&self.deferred);
+        async move {
+            // A refusal of what waited for RCPT lasts as long as what it refuses.
+            let standing = deferred.lock().standing().cloned();
+            if let Some(standing) = standing {
+                return standing;
+            }
+            gathering.begin(&scope);
+            let ruling = match place {
+                Some(place) => place.ruling().await,
+                None => None,
+            };
+            let ruling = ruling.unwrap_or_else(|| Ruling::proceed(event));
+            deferred.lock().ruled(&ruling);
+            ruling
+        }
+    }
+
+    fn rcpt_run(&self, question: Question, budget: &Budget) -> Option<Run> {
+        if self.scope.is_finished() {
+            return None;
+        }
+        let joined = self
+            .deferred
+            .lock()
+            .joined(&self.scope.plan, &self.scope.server, &question);
+        let (stage, questions) = match joined {
+            Some(joined) => (joined.stage, joined.questions),
+            None => (self.scope.stage(EventKind::InboundRcpt)?, vec![question]),
+        };
+        let begin = Begin {
+            budget: Some(*budget),
+            ..Begin::default()
+        };
+        Some(Run::new(&self.scope, stage, questions, begin))
+    }
+
+    /// RCPT was answered: the recipient is kept, or not.
+    pub fn note_rcpt(&self, recipient: RecipientId, kept: bool) {
+        self.change(|own| own.decide(recipient, kept));
+    }
+
+    /// `inbound.data`: asks about DATA or the first BDAT.
+    pub fn data(
+        &self,
+        data: Data,
+        budget: &Budget,
+    ) -> impl Future<Output = Ruling> + Send + use<> {
+        self.ask(data, budget)
+    }
+
+    /// `inbound.response`: asks about a reply that is about to be sent. Its answer is the reply to send instead.
+    pub fn response(
+        &self,
+        response: Response,
+        budget: &Budget,
+    ) -> impl Future<Output = Ruling> + Send + use<> {
+        // A 2xx to the content says that the message is durable: no failure of a sink may take that back.
+        let stands = response.command.verb == "." && response.reply.code().is_positive();
+        let begin = Begin {
+            budget: Some(*budget),
+            reply_stands: stands,
+            ..Begin::default()
+        };
+        self.ask_with(response, begin)
+    }
+
+    /// The envelope of the running transaction with the edits of sinks; absent before MAIL.
+    #[must_use]
+    pub fn envelope(&self) -> Option<Envelope> {
+        self.read(|own| {
+            let running = own.transaction()?;
+            Some(running.working().draft().envelope.clone())
+        })
+    }
+
+    /// The accepted recipients of the running transaction, with the edits of sinks.
+    #[must_use]
+    pub fn recipients(&self) -> Vec<Recipient> {
+        self.read(|own| {
+            own.transaction().map_or_else(Vec::new, |running| {
+                running.working().draft().recipients.clone()
+            })
+        })
+    }
+
+    /// One recipient as it is now, pending or accepted; absent where an edit took it out.
+    #[must_use]
+    pub fn recipient(&self, id: RecipientId) -> Option<Recipient> {
+        self.read(|own| own.transaction()?.recipient(id).cloned())
+    }
+
+    /// The session's properties.
+    #[must_use]
+    pub fn properties(&self) -> Properties {
+        self.read(|own| own.session().properties.clone())
+    }
+
+    /// The running transaction's properties.
+    #[must_use]
+    pub fn message_properties(&self) -> Properties {
+        self.read(|own| {
+            own.transaction().map_or_else(Properties::new, |running| {
+                running.working().draft().properties.clone()
+            })
+        })
+    }
+
+    /// The header section is complete: asks `inbound.headers` and `inbound.message` while the body arrives.
+    #[must_use]
+    pub fn message(&self, incoming: IncomingMessage, budget: &Budget) -> MessageExchange {
+        MessageExchange::begin(&self.scope, incoming, budget)
+    }
+
+    /// `inbound.reset`: the transaction was given up. Also forgets it.
+    pub fn tell_reset(&self, reset: Reset) {
+        self.scope.tell(&Question::new(reset));
+        self.forget_transaction();
+    }
+
+    /// `inbound.outcome`: what became of the transaction. Also forgets it.
+    pub fn tell_outcome(&self, outcome: Outcome) {
+        self.scope.tell(&Question::new(outcome));
+        self.forget_transaction();
+    }
+
+    /// `inbound.disconnect`: the session is over.
+    pub fn tell_disconnect(&self, end: Disconnect) {
+        self.scope.tell(&Question::new(end));
+    }
+
+    fn forget_transaction(&self) {
+        self.deferred.lock().transaction_ended();
+        self.change(InboundContext::end_transaction);
+    }
+
+    fn ask(
+        &self,
+        event: impl Event,
+        budget: &Budget,
+    ) -> impl Future<Output = Ruling> + Send + use<> {
+        let begin = Begin {
+            budget: Some(*budget),
+            ..Begin::default()
+        };
+        self.ask_with(event, begin)
+    }
+
+    fn ask_with(
+        &self,
+        event: impl Event,
+        begin: Begin,
+    ) -> impl Future<Output = Ruling> + Send + use<> {
+        let question = Question::new(event);
+        let kind = question.kind();
+        self.scope.tell(&question);
+        self.deferred
+            .lock()
+            .happened(&self.scope.plan, &self.scope.server, &question);
+        let skipped = kind == EventKind::InboundData && self.scope.is_finished();
+        let run = self
+            .scope
+            .stage(kind)
+            .filter(|_| !skipped)
+            .map(|stage| Run::new(&self.scope, stage, vec![question], begin));
+        async move {
+            match run {
+                Some(run) => run.ruling(None).await,
+                None => Ruling::proceed(kind),
+            }
+        }
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&InboundContext) -> T) -> T
+    where
+        T: Default,
+    {
+        match &self.scope.state().context {
+            Context::Inbound(own) => read(own),
+            _ => T::default(),
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut InboundContext)) {
+        if let Context::Inbound(own) = &mut self.scope.state().context {
+            change(own);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! One message in transport, as the transport core sees the dispatcher.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use postern_events::budget::Budget;
+use postern_events::chain::Start;
+use postern_events::context::{Context, InboundContext, MessageContext, SessionContext};
+use postern_events::delivery;
+use postern_events::event::EventKind;
+use postern_events::inbound::{Headers, Message};
+use postern_events::question::Question;
+use postern_events::ruling::Ruling;
+use postern_events::transport::Submit;
+use postern_proto::v1 as pb;
+
+use crate::content::Content;
+use crate::dispatcher::Shared;
+use crate::exchange::{MessageRuling, merge};
+use crate::run::{Begin, Run};
+use crate::scope::Scope;
+
+/// How often, and why, a stage is begun for a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    /// How often it may have been begun before. 0: certainly never.
+    pub earlier: u32,
+    /// Why it is begun now.
+    pub reason: pb::AskReason,
+}
+
+/// One message in transport. Dropping it closes what is open at the sinks.
+pub struct TransportScope {
+    shared: Arc<Shared>,
+    content: Arc<dyn Content>,
+    scope: Arc<Scope>,
+}
+
+impl TransportScope {
+    pub(crate) fn begin(
+        shared: &Arc<Shared>,
+        message: MessageContext,
+        content: Arc<dyn Content>,
+    ) -> Self {
+        let server = Arc::clone(message.server());
+        let context = Context::from(message);
+        let scope = Scope::new(pb::Scope::Transport, shared, server, context);
+        Self {
+            shared: Arc::clone(shared),
+            content,
+            scope: Arc::new(scope),
+        }
+    }
+
+    /// Whether any binding has the event for this message.
+    #[must_use]
+    pub fn wants(&self, event: EventKind) -> bool {
+        self.scope.plan.wants(&self.scope.server, event)
+    }
+
+    /// `transport.submit`: asks all bindings, or those from where the message was put off.
+    pub fn submit(
+        &self,
+        budget: &Budget,
+        start: Start,
+        attempt: Attempt,
+    ) -> impl Future<Output = MessageRuling> + Send + use<> {
+        if let Context::Transport(own) = &mut self.scope.state().context {
+            own.attempt = attempt.earlier.saturating_add(1);
+        }
+        let event = EventKind::TransportSubmit;
+        let begin = Begin {
+            budget: Some(*budget),
+            start,
+            earlier: attempt.earlier,
+            reason: attempt.reason,
+            content: Some(Arc::clone(&self.content)),
+            reply_stands: false,
+        };
+        let run = self
+            .scope
+            .stage(event)
+            .map(|stage| Run::new(&self.scope, stage, vec![Question::new(Submit)], begin));
+        let scope = Arc::clone(&self.scope);
+        async move {
+            let ruling = match run {
+                Some(run) => run.ruling(None).await,
+                None => Ruling::proceed(event),
+            };
+            MessageRuling::of(&scope, ruling)
+        }
+    }
+
+    /// `inbound.message`, or `inbound.headers` and then `inbound.message`, for a message that was held at `event`: asks
+    /// from where it was put off. The session is the one that brought the message, as it was stored.
+    pub fn redo_inbound(
+        &self,
+        budget: &Budget,
+        event: EventKind,
+        start: Start,
+        attempt: Attempt,
+    ) -> impl Future<Output = MessageRuling> + Send + use<> {
+        let scope = self.held_scope();
+        let budget = *budget;
+        let content = Arc::clone(&self.content);
+        async move {
+            let mut ruling = Ruling::proceed(EventKind::InboundMessage);
+            let mut start = Some(start);
+            let Some(id) = scope.message_id() else {
+                return MessageRuling::of(&scope, ruling);
+            };
+            for of in [EventKind::InboundHeaders, EventKind::InboundMessage] {
+                if event == EventKind::InboundMessage && of == EventKind::InboundHeaders {
+                    continue;
+                }
+                let Some(stage) = scope.stage(of) else {
+                    start = None;
+                    continue;
+                };
+                let question = match of {
+                    EventKind::InboundHeaders => Question::new(Headers::new(id)),
+                    _ => Question::new(Message::new(id)),
+                };
+                let begin = Begin {
+                    budget: Some(budget),
+                    start: start.take().unwrap_or(Start::First),
+                    earlier: attempt.earlier,
+                    reason: attempt.reason,
+                    content: Some(Arc::clone(&content)),
+                    reply_stands: false,
+                };
+                let run = Run::new(&scope, stage, vec![question], begin);
+                ruling = merge(ruling, run.ruling(None).await);
+                if ruling.decision.ends_chain() {
+                    break;
+                }
+            }
+            MessageRuling::of(&scope, ruling)
+        }
+    }
+
+    /// An inbound session without a client, for a message that was held in one.
+    fn held_scope(&self) -> Arc<Scope> {
+        let state = self.scope.state();
+        let context = match &state.context {
+            Context::Transport(own) => {
+                let message = own.message();
+                let session = own
+                    .session()
+                    .cloned()
+                    .unwrap_or_else(|| SessionContext::unknown(own.server()));
+                Context::from(InboundContext::of_held(session, message))
+            }
+            other => other.clone(),
+        };
+        drop(state);
+        Arc::new(Scope::new(
+            pb::Scope::InboundSession,
+            &self.shared,
+            Arc::clone(&self.scope.server),
+            context,
+        ))
+    }
+
+    /// `delivery.result`: tells what became of an attempt. Never waits.
+    pub fn tell_delivery_result(&self, result: delivery::Result) {
+        let question = Question::new(result);
+        self.shared
+            .news
+            .tell(&self.shared, &self.scope.plan, &self.scope.server, &question);
+    }
+}
