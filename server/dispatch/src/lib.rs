@@ -10,26 +10,26 @@
 
 pub mod content;
 pub mod describe;
-//pub mod dispatcher;
-//pub mod exchange;
-//pub mod inbound;
+pub mod dispatcher;
+pub mod exchange;
+pub mod inbound;
 pub mod observer;
 pub mod settings;
-//pub mod transport;
+pub mod transport;
 
 mod answers;
 mod attached;
-//mod attachment;
+mod attachment;
 mod call;
 mod codec;
 mod connection;
 mod ending;
 mod health;
-//mod news;
+mod news;
 mod pipe;
 mod randomness;
-//mod run;
-//mod scope;
+mod run;
+mod scope;
 mod shown;
 mod sink;
 mod trace_context;
