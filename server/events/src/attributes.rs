@@ -55,7 +55,6 @@ enum Scope {
     Destination,
     Session,
     SessionFromHelo,
-    Conduct,
     Command,
     Response,
     Transaction,
@@ -86,7 +85,6 @@ impl Scope {
             Self::SessionFromHelo => {
                 transaction || matches!(event, E::InboundHelo | E::InboundAuth)
             }
-            Self::Conduct => inbound,
             Self::Command => matches!(event, E::InboundCommand | E::InboundResponse),
             Self::Response => matches!(event, E::InboundResponse),
             Self::Transaction => transaction,

@@ -6,19 +6,28 @@
 pub mod answer;
 pub mod attributes;
 pub mod budget;
+pub mod chain;
 pub mod condition;
 pub mod context;
+pub mod deferred;
 pub mod delivery;
 pub mod encode;
 pub mod event;
 pub mod fault;
 pub mod grant;
 pub mod inbound;
+pub mod judge;
 pub mod order;
+pub mod picture;
+pub mod plan;
 pub mod question;
 pub mod route;
 pub mod rule;
+pub mod ruling;
+pub mod source;
+pub mod table;
 pub mod transport;
+pub mod validate;
 mod wire;
 
 pub use wire::View;

@@ -15,7 +15,7 @@ use postern_smtp::reply::Reply;
 use crate::context::CommandLine;
 use crate::grant::Reads;
 
-pub(crate) use message::{Shown, envelope, headers, message, transaction};
+pub(crate) use message::{envelope, headers, message, transaction};
 pub(crate) use recipient::{address, from_xtext, path, recipient, standing};
 pub(crate) use route::{next_hop, remote, tls_policy};
 pub(crate) use session::{conduct, helo, session, tls};

@@ -90,14 +90,6 @@ impl InboundContext {
             .map(|running| &mut running.working)
     }
 
-    pub(super) fn edit_parts(&mut self) -> (Option<&mut Working>, Option<&mut Properties>) {
-        let working = self
-            .transaction
-            .as_mut()
-            .map(|running| &mut running.working);
-        (working, Some(&mut self.session.properties))
-    }
-
     /// How the client has behaved so far. Goes with every event, so it does not count as a change.
     pub const fn note_conduct(&mut self, conduct: Conduct) {
         self.session.conduct = conduct;

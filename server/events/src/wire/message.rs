@@ -10,9 +10,6 @@ use super::session::parameters;
 use super::{View, id, moment};
 use crate::context::{MessageContext, RawParameter, TransactionContext};
 
-/// Which version of the content a binding is shown.
-pub(crate) type Shown<'a> = Option<&'a Version>;
-
 /// The running transaction, without its recipients.
 pub(crate) fn transaction(running: &TransactionContext, view: &View<'_>) -> pb::Transaction {
     let draft = running.working().draft();
@@ -133,7 +130,7 @@ fn field(field: &HeaderField) -> pb::HeaderField {
 }
 
 /// The message in transport, without recipients and header fields. `shown` is the version that the binding sees.
-pub(crate) fn message(context: &MessageContext, shown: Shown<'_>, view: &View<'_>) -> pb::Message {
+pub(crate) fn message(context: &MessageContext, shown: Option<&Version>, view: &View<'_>) -> pb::Message {
     let message = context.message();
     let piece = context.working().piece();
     let origin = match message.origin {
