@@ -1,0 +1,5 @@
+//! Events of a message in transport: one file an event.
+
+mod submit;
+
+pub use submit::Submit;
