@@ -183,10 +183,7 @@ mod tests {
     }
 
     fn ready(events: Vec<pb::EventInterest>) -> pb::Ready {
-        pb::Ready {
-            events,
-            ..pb::Ready::default()
-        }
+        pb::Ready { events }
     }
 
     const MESSAGE: i32 = Wire::InboundMessage as i32;

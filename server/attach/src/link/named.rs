@@ -68,7 +68,7 @@ impl Named {
             .insert(frame.binding.revision(), Arc::clone(&frame.limits));
         let unknown = self.always || known.is_none();
         if unknown || known.is_some_and(|known| known != frame.limits) {
-            open.limits = Some(Box::new((*frame.limits).clone()));
+            open.limits = Some(Box::new(*frame.limits));
         }
         if unknown {
             open.features = frame.features;
