@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use postern_attach::{BodyDepth, Ending, MessageId, News, Opening, WireBinding};
 use postern_events::context::Context;
 use postern_events::encode::EncodedEvent;
 use postern_events::event::EventKind;
 use postern_events::fault::Fault;
-use postern_events::picture::{Encodings, Picture, Shown};
+use postern_events::judge;
+use postern_events::picture::{Encodings, Picture, Place};
 use postern_events::plan::Binding;
 use postern_events::question::Question;
 use postern_proto::v1 as pb;
+use prost::Message as _;
 
 use crate::attached::Attached;
 use crate::sink::{Begin, Command, SinkHandle};
@@ -109,14 +112,9 @@ impl Attachment {
         let (attached, begin) = self
             .attach(questions, context, subject, message, encodings)
             .map_err(Unasked::Fault)?;
-        let waiting = self
-            .picture
-            .waiting(context, &self.binding, encodings)
+        let told = self
+            .waiting(context, subject, encodings)
             .map_err(Unasked::Fault)?;
-        let told = waiting
-            .into_iter()
-            .map(|event| self.news(event, false, message, subject))
-            .collect();
         // RCPTs that go in one go are a group; the questions before them are not of it.
         let of_group = |question: &Question| question.kind() == EventKind::InboundRcpt;
         let size = questions.iter().filter(|one| of_group(one)).count();
@@ -124,15 +122,15 @@ impl Attachment {
         let mut position = 0;
         let mut events = Vec::with_capacity(questions.len());
         for question in questions {
-            let shown = if of_group(question) {
+            let place = if of_group(question) {
                 position += 1;
-                Shown::member(position, size)
+                Place { position, size }
             } else {
-                Shown::single()
+                Place::ALONE
             };
             let event = self
                 .picture
-                .event(question, context, &self.binding, shown, encodings);
+                .event(question, context, &self.binding, place, encodings);
             events.push(event.map_err(Unasked::Fault)?);
         }
         Ok(Prepared {
@@ -160,6 +158,29 @@ impl Attachment {
             }
             None => Err(Unasked::Declined),
         }
+    }
+
+    /// Encodes what waits to be told.
+    fn waiting(
+        &mut self,
+        context: &Context,
+        subject: &Subject,
+        encodings: &mut Encodings,
+    ) -> Result<Vec<News>, Fault> {
+        if !self.picture.has_waiting() {
+            return Ok(Vec::new());
+        }
+        let message = context.message_id().map(|id| *id.as_bytes());
+        let waiting = self.picture.waiting(context, &self.binding, encodings)?;
+        let news = waiting
+            .into_iter()
+            .map(|event| self.news(event, false, message, subject));
+        Ok(news.collect())
+    }
+
+    /// The transaction is over.
+    pub(crate) fn transaction_ended(&mut self) {
+        self.picture.transaction_ended();
     }
 
     /// Keeps an event that is to be told with the next question.
@@ -222,10 +243,27 @@ impl Attachment {
             event,
             replayed,
             ask_reason: pb::AskReason::Happened,
-            attributes: Vec::new(),
+            attributes: Bytes::new(),
             trace_parent: subject.trace_parent(),
             message,
         }
+    }
+
+    /// The attributes that the operator shows with a question, encoded.
+    pub(crate) fn attributes(
+        &self,
+        context: &Context,
+        question: &Question,
+    ) -> Result<Bytes, Fault> {
+        if self.binding.attributes.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let attributes = judge::attributes(&self.binding.attributes, context, question)?;
+        let event = pb::Event {
+            attributes,
+            ..pb::Event::default()
+        };
+        Ok(event.encode_to_vec().into())
     }
 
     /// Whether the sink wants the event, as far as is known.
@@ -257,23 +295,35 @@ impl Attachment {
         if let Some(current) = self.current.take()
             && current.ending().is_none()
         {
-            self.send_close(&current, pb::CloseReason::Parked);
+            self.send_close(&current, Vec::new(), pb::CloseReason::Parked);
         }
     }
 
-    /// The scope is over.
-    pub(crate) fn close(&mut self, reason: pb::CloseReason) {
+    /// The scope is over: what waits to be told is told, and the instance ends.
+    pub(crate) fn close(
+        &mut self,
+        context: &Context,
+        subject: &Subject,
+        encodings: &mut Encodings,
+    ) {
         if let Some(current) = self.current.take()
             && current.ending().is_none()
         {
-            self.send_close(&current, reason);
+            // What does not fit into a frame is not told.
+            let told = self
+                .waiting(context, subject, encodings)
+                .unwrap_or_default();
+            self.send_close(&current, told, pb::CloseReason::Finished);
         }
     }
 
-    fn send_close(&self, attached: &Attached, reason: pb::CloseReason) {
+    fn send_close(&self, attached: &Attached, told: Vec<News>, reason: pb::CloseReason) {
         let key = attached.key;
         // A task that is so far behind that it takes no command ends the instance with its stream.
-        let _stuck = self.sink.send(Command::Close { key, reason }).is_err();
+        let _stuck = self
+            .sink
+            .send(Command::Close { key, told, reason })
+            .is_err();
     }
 
     /// How much of the content the binding is shown at an event.

@@ -72,9 +72,7 @@ impl Call {
                 State::Open(frames) => {
                     return match Pin::new(&mut **frames).poll_next(cx) {
                         Poll::Pending => Poll::Pending,
-                        Poll::Ready(Some(Ok(frame))) => {
-                            Poll::Ready(Some(Incoming::Frame(frame)))
-                        }
+                        Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Incoming::Frame(frame))),
                         Poll::Ready(Some(Err(status))) => self.end(stream_end(&status)),
                         Poll::Ready(None) => self.end(StreamEnd::Status {
                             code: Code::Ok,

@@ -136,8 +136,12 @@ async fn tls_config(tls: &SinkTls, host: &str) -> Result<ClientTlsConfig, Fault>
 async fn read(path: &Path) -> Result<Vec<u8>, Fault> {
     let path: PathBuf = path.to_owned();
     let text = path.display().to_string();
-    let unreadable =
-        |error: String| Fault::new(FaultKind::Unreachable, format!("cannot read {text}: {error}"));
+    let unreadable = |error: String| {
+        Fault::new(
+            FaultKind::Unreachable,
+            format!("cannot read {text}: {error}"),
+        )
+    };
     // The read goes to the blocking pool.
     match tokio::task::spawn_blocking(move || std::fs::read(path)).await {
         Ok(read) => read.map_err(|error| unreadable(error.to_string())),

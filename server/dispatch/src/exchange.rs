@@ -11,7 +11,8 @@ use postern_events::order::Orders;
 use postern_events::plan::Stage;
 use postern_events::question::Question;
 use postern_events::ruling::{Decision, FinishScope, Ruling};
-use postern_message::{Draft, HeaderSection, MessageId, Version};
+use postern_message::{Draft, Envelope, HeaderSection, MessageId, Properties, Version};
+use postern_smtp::address::ReversePath;
 use postern_smtp::reply::Reply;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -64,7 +65,13 @@ impl MessageRuling {
     fn empty(ruling: Ruling) -> Self {
         Self {
             ruling,
-            draft: Draft::empty(),
+            draft: Draft {
+                envelope: Envelope::new(ReversePath::Null),
+                recipients: Vec::new(),
+                properties: Properties::new(),
+                session_properties: Properties::new(),
+                version: None,
+            },
             orders: Orders::default(),
             skipped: Vec::new(),
         }
@@ -171,7 +178,9 @@ impl Judging {
     async fn ruling(mut self, budget: Budget) -> MessageRuling {
         let mut ruling = Ruling::proceed(EventKind::InboundMessage);
         if let Some(stage) = self.stage(EventKind::InboundHeaders) {
-            let question = Question::new(Headers::new(self.message));
+            let question = Question::new(Headers {
+                message_id: self.message,
+            });
             let begin = Begin {
                 budget: Some(budget),
                 content: Some(Arc::clone(&self.content)),
@@ -203,13 +212,15 @@ impl Judging {
                 ..before
             };
         };
-        let question = Question::new(Message::new(self.message));
+        let question = Question::new(Message {
+            message_id: self.message,
+        });
         let run = Run::new(&self.scope, stage, vec![question], begin);
         let mut ended = self.ended.take();
         let ruling = run.ruling(ended.as_mut()).await;
         // Put back where the chain ended before the content.
         self.ended = ended.filter(|ended| !ended.is_terminated());
-        merge(before, ruling)
+        before.then(ruling)
     }
 
     async fn wait_for_end(&mut self) {
@@ -238,15 +249,4 @@ fn goes_on(decision: &Decision) -> bool {
         decision,
         Decision::Proceed | Decision::Finish(FinishScope::Event)
     )
-}
-
-/// What both chains came to: the later one decides; delays and failures of both count.
-pub(crate) fn merge(before: Ruling, after: Ruling) -> Ruling {
-    let mut failures = before.failures;
-    failures.extend(after.failures);
-    Ruling {
-        delay: before.delay.max(after.delay),
-        failures,
-        ..after
-    }
 }

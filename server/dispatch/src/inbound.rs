@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use postern_events::budget::Budget;
 use postern_events::context::{Conduct, Context, InboundContext, SessionContext};
@@ -12,7 +13,7 @@ use postern_events::inbound::{
     Command, Connect, Data, Disconnect, Helo, Mail, Outcome, Rcpt, Reset, Response, Tls,
 };
 use postern_events::question::{Event, Question};
-use postern_events::ruling::Ruling;
+use postern_events::ruling::{Ruling, Standing};
 use postern_message::{Envelope, Properties, Recipient, RecipientId};
 use postern_proto::v1 as pb;
 
@@ -53,8 +54,8 @@ impl InboundScope {
 
     /// The session as it is now.
     #[must_use]
-    pub fn session(&self) -> SessionContext {
-        self.read(|own| own.session().clone())
+    pub fn session(&self) -> Option<SessionContext> {
+        self.read(|own| Some(own.session().clone()))
     }
 
     /// How the client has behaved so far; goes with the next events.
@@ -77,11 +78,7 @@ impl InboundScope {
     }
 
     /// `inbound.helo`: asks about HELO, EHLO or LHLO.
-    pub fn helo(
-        &self,
-        helo: Helo,
-        budget: &Budget,
-    ) -> impl Future<Output = Ruling> + Send + use<> {
+    pub fn helo(&self, helo: Helo, budget: &Budget) -> impl Future<Output = Ruling> + Send + use<> {
         self.ask(helo, budget)
     }
 
@@ -100,12 +97,8 @@ impl InboundScope {
 
     /// `inbound.mail`: asks about a sender. Edits of applied verdicts are in [`InboundScope::envelope`]. Whatever
     /// transaction there was is forgotten.
-    pub fn mail(
-        &self,
-        mail: Mail,
-        budget: &Budget,
-    ) -> impl Future<Output = Ruling> + Send + use<> {
-        self.deferred.lock().transaction_ended();
+    pub fn mail(&self, mail: Mail, budget: &Budget) -> impl Future<Output = Ruling> + Send + use<> {
+        self.forget_transaction();
         self.change(|own| mail.begin(own));
         self.ask(mail, budget)
     }
@@ -117,11 +110,7 @@ impl InboundScope {
 
     /// `inbound.rcpt`: asks about a recipient. Call it for each of a pipelined group before polling any of the futures:
     /// they are asked about as one group.
-    pub fn rcpt(
-        &self,
-        rcpt: Rcpt,
-        budget: &Budget,
-    ) -> impl Future<Output = Ruling> + Send + use<> {
+    pub fn rcpt(&self, rcpt: Rcpt, budget: &Budget) -> impl Future<Output = Ruling> + Send + use<> {
         self.change(|own| rcpt.propose(own));
         let event = EventKind::InboundRcpt;
         let question = Question::new(rcpt);
@@ -135,7 +124,7 @@ impl InboundScope {
             // A refusal of what waited for RCPT lasts as long as what it refuses.
             let standing = deferred.lock().standing().cloned();
             if let Some(standing) = standing {
-                return standing;
+                return refused(event, standing);
             }
             gathering.begin(&scope);
             let ruling = match place {
@@ -143,7 +132,7 @@ impl InboundScope {
                 None => None,
             };
             let ruling = ruling.unwrap_or_else(|| Ruling::proceed(event));
-            deferred.lock().ruled(&ruling);
+            deferred.lock().note(&ruling);
             ruling
         }
     }
@@ -152,16 +141,14 @@ impl InboundScope {
         if self.scope.is_finished() {
             return None;
         }
-        let joined = self
-            .deferred
-            .lock()
-            .joined(&self.scope.plan, &self.scope.server, &question);
+        let own = self.scope.stage(EventKind::InboundRcpt);
+        let joined = self.deferred.lock().at_rcpt(own.as_ref(), &question);
         let (stage, questions) = match joined {
             Some(joined) => (joined.stage, joined.questions),
-            None => (self.scope.stage(EventKind::InboundRcpt)?, vec![question]),
+            None => (own?, vec![question]),
         };
         let begin = Begin {
-            budget: Some(*budget),
+            budget: Some(self.reserving(budget, EventKind::InboundRcpt, b"RCPT")),
             ..Begin::default()
         };
         Some(Run::new(&self.scope, stage, questions, begin))
@@ -173,11 +160,7 @@ impl InboundScope {
     }
 
     /// `inbound.data`: asks about DATA or the first BDAT.
-    pub fn data(
-        &self,
-        data: Data,
-        budget: &Budget,
-    ) -> impl Future<Output = Ruling> + Send + use<> {
+    pub fn data(&self, data: Data, budget: &Budget) -> impl Future<Output = Ruling> + Send + use<> {
         self.ask(data, budget)
     }
 
@@ -263,26 +246,30 @@ impl InboundScope {
 
     fn forget_transaction(&self) {
         self.deferred.lock().transaction_ended();
-        self.change(InboundContext::end_transaction);
+        self.scope.transaction_ended();
     }
 
-    fn ask(
+    fn ask<E: Event>(
         &self,
-        event: impl Event,
+        event: E,
         budget: &Budget,
-    ) -> impl Future<Output = Ruling> + Send + use<> {
+    ) -> impl Future<Output = Ruling> + Send + use<E> {
+        let verb = event
+            .facts()
+            .command
+            .map_or_else(Bytes::new, |command| command.verb.clone());
         let begin = Begin {
-            budget: Some(*budget),
+            budget: Some(self.reserving(budget, E::KIND, &verb)),
             ..Begin::default()
         };
         self.ask_with(event, begin)
     }
 
-    fn ask_with(
+    fn ask_with<E: Event>(
         &self,
-        event: impl Event,
+        event: E,
         begin: Begin,
-    ) -> impl Future<Output = Ruling> + Send + use<> {
+    ) -> impl Future<Output = Ruling> + Send + use<E> {
         let question = Question::new(event);
         let kind = question.kind();
         self.scope.tell(&question);
@@ -290,17 +277,29 @@ impl InboundScope {
             .lock()
             .happened(&self.scope.plan, &self.scope.server, &question);
         let skipped = kind == EventKind::InboundData && self.scope.is_finished();
-        let run = self
-            .scope
-            .stage(kind)
-            .filter(|_| !skipped)
-            .map(|stage| Run::new(&self.scope, stage, vec![question], begin));
+        let run = self.scope.stage(kind).filter(|_| !skipped).map(|stage| {
+            // What waits for RCPT at those who are asked now comes in front.
+            let joined = self.deferred.lock().in_front_of(&stage, &question);
+            let (stage, questions) = match joined {
+                Some(joined) => (joined.stage, joined.questions),
+                None => (stage, vec![question]),
+            };
+            Run::new(&self.scope, stage, questions, begin)
+        });
+        let deferred = Arc::clone(&self.deferred);
         async move {
-            match run {
-                Some(run) => run.ruling(None).await,
-                None => Ruling::proceed(kind),
-            }
+            let Some(run) = run else {
+                return Ruling::proceed(kind);
+            };
+            let ruling = run.ruling(None).await;
+            deferred.lock().note(&ruling);
+            ruling
         }
+    }
+
+    /// A budget of which the later chains of the same reply have their part.
+    fn reserving(&self, budget: &Budget, event: EventKind, verb: &[u8]) -> Budget {
+        budget.reserving(self.scope.plan.reserve(&self.scope.server, event, verb))
     }
 
     fn read<T>(&self, read: impl FnOnce(&InboundContext) -> T) -> T
@@ -317,5 +316,15 @@ impl InboundScope {
         if let Context::Inbound(own) = &mut self.scope.state().context {
             change(own);
         }
+    }
+}
+
+/// The reply to a RCPT while something before it stands refused.
+fn refused(event: EventKind, standing: Standing) -> Ruling {
+    Ruling {
+        decision: standing.decision.clone(),
+        by: Some(standing.by.clone()),
+        reason_code: standing.reason_code.clone(),
+        ..Ruling::proceed(event)
     }
 }

@@ -141,7 +141,9 @@ impl Run {
             .members
             .iter()
             .map(|member| &member.binding)
-            .filter(|binding| !binding.side_effects && scope.shared.sink(&binding.sink).is_cautious())
+            .filter(|binding| {
+                !binding.side_effects && scope.shared.sink(&binding.sink).is_cautious()
+            })
             .map(|binding| binding.name.to_string())
             .collect();
         Self {
@@ -385,7 +387,6 @@ impl Run {
             question,
             context: &state.context,
             version: own.version.as_ref(),
-            limits: &self.scope.plan.limits(&self.scope.server),
         };
         validate(verdict, &asked, &mut NoUploads)
     }
@@ -499,14 +500,25 @@ fn put(
             return;
         }
     };
-    let version = context.version().cloned();
+    let version = context
+        .working()
+        .and_then(|working| working.shown(binding.reads.original))
+        .cloned();
     let message = context.message_id().map(|id| *id.as_bytes());
     let mut asking = Vec::with_capacity(due.len());
-    for (((run, due), question), event) in due.iter().zip(&questions).zip(prepared.events) {
-        let Some(run) = runs.get_mut(*run) else {
+    let mut failed = Vec::new();
+    for (((place, due), question), event) in due.iter().zip(&questions).zip(prepared.events) {
+        let Some(run) = runs.get_mut(*place) else {
             continue;
         };
         let timeout = run.timeout(due.member);
+        let attributes = match attachment.attributes(context, question) {
+            Ok(attributes) => attributes,
+            Err(fault) => {
+                failed.push((*place, *due, fault));
+                continue;
+            }
+        };
         let Some(own) = run.members.get_mut(due.member) else {
             continue;
         };
@@ -524,8 +536,8 @@ fn put(
             (Some(content), Some(_), Some(version)) => Some(Arc::new(Shown {
                 content: Arc::clone(content),
                 version: version.clone(),
-                digest: binding.reads.digest(),
-                history: binding.reads.history(),
+                digest: binding.reads.digest,
+                history: binding.reads.history,
             })),
             _ => None,
         };
@@ -543,7 +555,7 @@ fn put(
                     run.reason
                 },
                 content: depth.filter(|_| shown.is_some()),
-                attributes: binding.attributes(context, question),
+                attributes,
                 trace_parent: scope.subject().trace_parent(),
                 message,
                 tag: key,
@@ -567,10 +579,17 @@ fn put(
     };
     drop(state);
     let sent = sink.send(Command::Ask(Box::new(ask)));
-    for (run, due) in due {
-        let Some(run) = runs.get_mut(run) else {
+    for (place, due) in due {
+        let Some(run) = runs.get_mut(place) else {
             continue;
         };
+        let failure = failed
+            .iter()
+            .find(|(of, own, _)| *of == place && own.member == due.member);
+        if let Some((_, _, fault)) = failure {
+            run.unasked(due.member, &Unasked::Fault(fault.clone()));
+            continue;
+        }
         match &sent {
             Ok(()) => run.observe_asked(due.member, due.deadline, now),
             Err(fault) => {

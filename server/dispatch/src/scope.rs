@@ -7,8 +7,8 @@ use parking_lot::{Mutex, MutexGuard};
 use postern_events::context::{Context, TransactionContext};
 use postern_events::event::EventKind;
 use postern_events::fault::Fault;
-use postern_events::picture::Encodings;
 use postern_events::judge;
+use postern_events::picture::Encodings;
 use postern_events::plan::{Binding, Plan, Stage, limits};
 use postern_events::question::Question;
 use postern_message::{MessageId, SessionId};
@@ -109,6 +109,17 @@ impl Scope {
     pub(crate) fn finish_message(&self) {
         if let Context::Inbound(own) = &mut self.state().context {
             own.finish_message();
+        }
+    }
+
+    /// The transaction is over: what waits of it to be told is not told any more.
+    pub(crate) fn transaction_ended(&self) {
+        let mut state = self.state();
+        for attachment in &mut state.attachments {
+            attachment.transaction_ended();
+        }
+        if let Context::Inbound(own) = &mut state.context {
+            own.end_transaction();
         }
     }
 
@@ -271,8 +282,13 @@ impl State {
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        for attachment in &mut self.state.get_mut().attachments {
-            attachment.close(pb::CloseReason::Finished);
+        let State {
+            context,
+            encodings,
+            attachments,
+        } = self.state.get_mut();
+        for attachment in attachments {
+            attachment.close(context, &self.subject, encodings);
         }
     }
 }

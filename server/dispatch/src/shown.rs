@@ -110,7 +110,11 @@ impl Shown {
             if there < stop {
                 match end {
                     None => {
-                        let beyond = if whole { stop.saturating_sub(head) } else { stop };
+                        let beyond = if whole {
+                            stop.saturating_sub(head)
+                        } else {
+                            stop
+                        };
                         // One octet before the last that is wanted.
                         let beyond = version.body_offset() + beyond.saturating_sub(1);
                         self.content.wait_beyond(beyond).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use postern_events::budget::Budget;
 use postern_events::chain::Start;
-use postern_events::context::{Context, InboundContext, MessageContext, SessionContext};
+use postern_events::context::{Client, Context, InboundContext, MessageContext, SessionContext};
 use postern_events::delivery;
 use postern_events::event::EventKind;
 use postern_events::inbound::{Headers, Message};
@@ -16,7 +16,7 @@ use postern_proto::v1 as pb;
 
 use crate::content::Content;
 use crate::dispatcher::Shared;
-use crate::exchange::{MessageRuling, merge};
+use crate::exchange::MessageRuling;
 use crate::run::{Begin, Run};
 use crate::scope::Scope;
 
@@ -118,8 +118,8 @@ impl TransportScope {
                     continue;
                 };
                 let question = match of {
-                    EventKind::InboundHeaders => Question::new(Headers::new(id)),
-                    _ => Question::new(Message::new(id)),
+                    EventKind::InboundHeaders => Question::new(Headers { message_id: id }),
+                    _ => Question::new(Message { message_id: id }),
                 };
                 let begin = Begin {
                     budget: Some(budget),
@@ -130,7 +130,7 @@ impl TransportScope {
                     reply_stands: false,
                 };
                 let run = Run::new(&scope, stage, vec![question], begin);
-                ruling = merge(ruling, run.ruling(None).await);
+                ruling = ruling.then(run.ruling(None).await);
                 if ruling.decision.ends_chain() {
                     break;
                 }
@@ -145,10 +145,7 @@ impl TransportScope {
         let context = match &state.context {
             Context::Transport(own) => {
                 let message = own.message();
-                let session = own
-                    .session()
-                    .cloned()
-                    .unwrap_or_else(|| SessionContext::unknown(own.server()));
+                let session = own.session().cloned().unwrap_or_else(|| unknown(own));
                 Context::from(InboundContext::of_held(session, message))
             }
             other => other.clone(),
@@ -165,8 +162,25 @@ impl TransportScope {
     /// `delivery.result`: tells what became of an attempt. Never waits.
     pub fn tell_delivery_result(&self, result: delivery::Result) {
         let question = Question::new(result);
-        self.shared
-            .news
-            .tell(&self.shared, &self.scope.plan, &self.scope.server, &question);
+        self.shared.news.tell(
+            &self.shared,
+            &self.scope.plan,
+            &self.scope.server,
+            &question,
+        );
     }
+}
+
+/// The session of a message that has no record of it: nothing is known but which it was.
+fn unknown(message: &MessageContext) -> SessionContext {
+    let mut session = SessionContext::new(
+        Arc::clone(message.server()),
+        Arc::from(""),
+        Client::default(),
+        message.message().received_at,
+    );
+    if let Some(id) = message.message().session {
+        session.id = id;
+    }
+    session
 }

@@ -59,6 +59,12 @@ impl Sink {
         self.open.fetch_add(change, Ordering::Relaxed);
     }
 
+    /// Questions that are open.
+    #[must_use]
+    pub fn open_questions(&self) -> usize {
+        usize::try_from(self.open.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
     /// As many questions are open as may be: a further one is shed as `overload`.
     #[must_use]
     pub fn is_full(&self) -> bool {

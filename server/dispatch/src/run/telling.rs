@@ -73,7 +73,10 @@ impl Run {
     }
 
     /// How to reach the sink of a member, and the question that it was asked.
-    pub(super) fn way(&self, member: usize) -> Option<(std::sync::Arc<crate::sink::SinkHandle>, u64)> {
+    pub(super) fn way(
+        &self,
+        member: usize,
+    ) -> Option<(std::sync::Arc<crate::sink::SinkHandle>, u64)> {
         let question = self.members.get(member)?.asked.as_ref()?.key;
         let binding = self.binding(member)?;
         Some((self.scope.shared.sink(&binding.sink), question))
@@ -135,10 +138,7 @@ impl Run {
             || self.timeout(member),
             |at| at.saturating_duration_since(now),
         );
-        let again = self
-            .members
-            .get(member)
-            .is_some_and(|own| own.attempt > 1);
+        let again = self.members.get(member).is_some_and(|own| own.attempt > 1);
         self.observe(
             member,
             What::Asked {

@@ -124,7 +124,7 @@ impl SinkTask {
     }
 
     /// Asks, or gives back what has to wait.
-    pub(super) fn try_ask(&mut self, mut ask: Box<Ask>) -> Option<Box<Ask>> {
+    pub(super) fn try_ask(&mut self, ask: Box<Ask>) -> Option<Box<Ask>> {
         // Nobody waits for any of them any more.
         if ask.questions.is_empty() {
             return None;
@@ -155,12 +155,7 @@ impl SinkTask {
     }
 
     /// Finds a stream for an instance.
-    fn place(
-        &mut self,
-        bulky: bool,
-        again: Option<&Again>,
-        now: Instant,
-    ) -> Place {
+    fn place(&mut self, bulky: bool, again: Option<&Again>, now: Instant) -> Place {
         if self.draining.is_some() {
             return Place::Fault(Fault::new(
                 FaultKind::Overload,

@@ -37,7 +37,12 @@ pub(crate) enum Command {
         settled: Box<pb::Settled>,
     },
     /// The instance is not needed any more.
-    Close { key: Key, reason: pb::CloseReason },
+    Close {
+        key: Key,
+        /// What waited to be told.
+        told: Vec<News>,
+        reason: pb::CloseReason,
+    },
     /// No new instances; streams end when what is open has ended, at the latest after this time.
     Drain { within: Duration },
 }

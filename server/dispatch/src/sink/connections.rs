@@ -95,7 +95,10 @@ impl Connections {
             Some(Note::Gone(id))
         }));
         let (watch, registration) = AbortHandle::new_pair();
-        let watching = Abortable::new(health::watch(channel.clone(), (id, replica), self.states.clone()), registration);
+        let watching = Abortable::new(
+            health::watch(channel.clone(), (id, replica), self.states.clone()),
+            registration,
+        );
         self.notes.push(Box::pin(async move {
             // Ends with the watch: what it says arrives by the channel.
             let _given_up = watching.await.is_err();
@@ -106,8 +109,7 @@ impl Connections {
 
     /// Resolves the names of a sink whose replicas share one.
     pub(super) fn resolve(&mut self, sink: &Arc<Sink>, after: std::time::Duration) {
-        let endpoints: Vec<Arc<Endpoint>> =
-            sink.endpoints.iter().cloned().map(Arc::new).collect();
+        let endpoints: Vec<Arc<Endpoint>> = sink.endpoints.iter().cloned().map(Arc::new).collect();
         self.notes.push(Box::pin(async move {
             tokio::time::sleep(after).await;
             Some(Note::Resolved(targets(endpoints).await))

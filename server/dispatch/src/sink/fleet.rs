@@ -37,13 +37,8 @@ impl SinkTask {
                 let target = self.targets.get(&name).cloned();
                 self.names.insert(replica, name);
                 if let Some(target) = target {
-                    self.connections.make(
-                        connection,
-                        replica,
-                        target,
-                        &self.sink,
-                        &self.settings,
-                    );
+                    self.connections
+                        .make(connection, replica, target, &self.sink, &self.settings);
                 }
             }
             FleetEvent::Disconnect { connection } => self.connections.drop_one(connection),

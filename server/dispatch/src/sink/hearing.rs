@@ -204,9 +204,10 @@ impl SinkTask {
     }
 
     fn replica_of(&self, stream: StreamId) -> std::sync::Arc<str> {
-        self.streams
-            .get(stream)
-            .map_or_else(|| std::sync::Arc::from(""), |stream| std::sync::Arc::clone(&stream.replica_name))
+        self.streams.get(stream).map_or_else(
+            || std::sync::Arc::from(""),
+            |stream| std::sync::Arc::clone(&stream.replica_name),
+        )
     }
 
     fn about(&self, stream: StreamId, place: &Place, what: What<'_>) {

@@ -88,10 +88,6 @@ impl Seats {
         self.seats.len()
     }
 
-    pub(super) fn keys(&self) -> Vec<Key> {
-        self.seats.keys().copied().collect()
-    }
-
     /// Puts something behind what waits for the instance.
     pub(super) fn wait(&mut self, key: Key, waiting: Waiting) {
         if let Waiting::Tell { octets, until, .. } = &waiting {

@@ -87,18 +87,10 @@ impl Streams {
         Some(stream)
     }
 
-    pub(super) fn touch_all(&mut self) {
-        self.touched = self.streams.keys().copied().collect();
-    }
-
     pub(super) fn occupancies(&self, now: Instant) -> impl Iterator<Item = (StreamId, Occupancy)> {
         self.streams
             .iter()
             .map(move |(id, stream)| (*id, stream.link.occupancy(now)))
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.streams.is_empty()
     }
 
     pub(super) fn ids(&self) -> Vec<StreamId> {

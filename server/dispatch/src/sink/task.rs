@@ -9,8 +9,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
-use postern_attach::{Fleet, FleetSettings, ReplicaId};
+use postern_attach::{Fleet, FleetSettings, News, ReplicaId};
 use postern_events::plan::{Binding, Endpoint, Sink};
 use postern_proto::v1::CloseReason;
 use tokio::sync::{broadcast, mpsc};
@@ -173,12 +172,12 @@ impl SinkTask {
                 remaining,
             } => self.extend(question, remaining),
             Command::Settle { question, settled } => self.settle(question, *settled),
-            Command::Close { key, reason } => self.close(key, reason),
+            Command::Close { key, told, reason } => self.close(key, told, reason),
             Command::Drain { within } => self.drain(within),
         }
     }
 
-    fn close(&mut self, key: Key, reason: CloseReason) {
+    fn close(&mut self, key: Key, told: Vec<News>, reason: CloseReason) {
         let Some(seat) = self.seats.get_mut(key) else {
             return;
         };
@@ -194,6 +193,10 @@ impl SinkTask {
         {
             let now = Instant::now();
             if let Some(stream) = self.streams.touch(stream) {
+                for news in told {
+                    // What the sink does not want or take is not told.
+                    let _refused = stream.link.tell(now, instance, news).is_err();
+                }
                 stream.link.close(now, instance, reason);
             }
             // A place on a stream is free.
@@ -321,7 +324,7 @@ impl SinkTask {
                 .filter(|seat| seat.waiting.is_empty())
                 .and_then(|seat| seat.closing.take());
             if let Some(reason) = closing {
-                self.close(key, reason);
+                self.close(key, Vec::new(), reason);
             }
         }
     }
@@ -391,9 +394,7 @@ impl Future for SinkTask {
                 this.publish();
                 return Poll::Pending;
             }
-            let over = this
-                .draining
-                .is_some_and(|at| at <= Instant::now());
+            let over = this.draining.is_some_and(|at| at <= Instant::now());
             if over {
                 this.publish();
                 return Poll::Ready(());

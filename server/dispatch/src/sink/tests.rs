@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use postern_attach::{Deadline, Opening, Question, WireBinding};
 use postern_events::encode::{EncodedEvent, EncodedSnapshot};
 use postern_events::event::EventKind;
-use postern_events::plan::Sink;
+use postern_events::plan::{BindingSpec, BodyDepth, Plan, PlanSpec, ServerSpec, Sink, SinkSpec};
 use postern_proto::v1::attach_request::Kind as In;
 use postern_proto::v1::attach_response::Kind as Out;
 use postern_proto::v1::event_sink_server::{EventSink, EventSinkServer};
@@ -88,10 +89,31 @@ async fn serve() -> String {
     endpoint
 }
 
+/// A sink as a plan has it.
+fn sink(endpoint: &str) -> Arc<Sink> {
+    let spec = PlanSpec {
+        servers: vec![ServerSpec::new("mx")],
+        sinks: vec![SinkSpec {
+            name: "scan".to_owned(),
+            endpoints: vec![endpoint.to_owned()],
+            ..SinkSpec::default()
+        }],
+        bindings: vec![BindingSpec {
+            events: Some(vec!["inbound.connect".to_owned()]),
+            reads: Some(Vec::new()),
+            may: Some(Vec::new()),
+            body: Some(BodyDepth::None),
+            ..BindingSpec::new("binding".to_owned(), "scan".to_owned())
+        }],
+    };
+    let plan = Plan::build(spec, &HashMap::new()).unwrap();
+    Arc::clone(&plan.sinks()[0])
+}
+
 fn start(endpoint: &str) -> SinkHandle {
     let (back, _) = broadcast::channel(4);
     SinkHandle::start(Start {
-        sink: Arc::new(Sink::at("scan", endpoint)),
+        sink: sink(endpoint),
         bindings: Vec::new(),
         observer: Arc::new(Deaf),
         settings: Arc::new(Settings::default()),

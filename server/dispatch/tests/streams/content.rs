@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use postern_dispatch::content::{Content, ContentEnd, WholeContent};
+use postern_dispatch::transport::{DeliveryResult, DeliveryStatus, RecipientResult};
 use postern_events::fault::FaultKind;
 use postern_events::plan::BodyDepth;
-use postern_dispatch::transport::{DeliveryResult, DeliveryStatus, RecipientResult};
 use postern_events::ruling::Decision;
 use postern_message::{
     AttemptId, ClientFacts, Envelope, HeaderLimits, HeaderParser, Message, MessageId, Origin,

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use postern_dispatch::dispatcher::Dispatcher;
-use postern_events::fault::FaultKind;
 use postern_dispatch::observer::Deaf;
-use postern_events::plan::{BindingSpec, Plan, PlanSpec, SinkSpec, Timeouts};
 use postern_dispatch::settings::Settings;
+use postern_events::fault::FaultKind;
+use postern_events::plan::{BindingSpec, Plan, PlanSpec, SinkSpec, Timeouts};
 use postern_events::ruling::Decision;
 use postern_proto::v1 as pb;
 use postern_proto::v1::attach_request::Kind as In;

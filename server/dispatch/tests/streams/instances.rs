@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use postern_events::fault::FaultKind;
 use postern_dispatch::session::{DisconnectReason, Fate, HeloFacts, Outcome, SessionEnd};
 use postern_dispatch::settings::Settings;
+use postern_events::fault::FaultKind;
 use postern_events::ruling::Decision;
 use postern_proto::v1 as pb;
 use postern_proto::v1::attach_request::Kind as In;
