@@ -48,7 +48,6 @@ impl fmt::Display for AttributeType {
 /// At which events an attribute exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scope {
-    Inbound,
     Session,
     SessionFromHelo,
     Command,
@@ -82,7 +81,6 @@ impl Scope {
                     | E::InboundDisconnect
             );
         match self {
-            Self::Inbound => inbound,
             Self::Session => inbound || submit,
             Self::SessionFromHelo => matches!(event, E::InboundHelo) || mail,
             Self::Command => matches!(event, E::InboundCommand | E::InboundResponse),
@@ -148,12 +146,12 @@ attributes! {
     SessionTlsVersion = "session.tls_version", Text, Session, "`TLSv1.2` or `TLSv1.3`; empty without TLS.";
     SessionTlsCipher = "session.tls_cipher", Text, Session, "IANA's name of the cipher suite; empty without TLS.";
     SessionHelo = "session.helo", Text, SessionFromHelo, "The argument of HELO, EHLO or LHLO; empty if none was given. At `inbound.helo` the one that is asked about.";
-    SessionListener = "session.listener", Text, Inbound, "The listener, as the configuration writes it.";
-    SessionTalkedEarly = "session.talked_early", Bool, Inbound, "Octets came before the banner.";
-    SessionPipelinedEarly = "session.pipelined_early", Bool, Inbound, "Commands came in one go where that was not allowed.";
-    SessionCommandCount = "session.command_count", Int, Inbound, "Command lines read so far.";
-    SessionErrorCount = "session.error_count", Int, Inbound, "Replies of the 4xx and 5xx classes so far.";
-    SessionMessageCount = "session.message_count", Int, Inbound, "Messages accepted in this session so far.";
+    SessionListener = "session.listener", Text, Session, "The listener, as the configuration writes it; empty for messages that came without a session.";
+    SessionTalkedEarly = "session.talked_early", Bool, Session, "Octets came before the banner.";
+    SessionPipelinedEarly = "session.pipelined_early", Bool, Session, "Commands came in one go where that was not allowed.";
+    SessionCommandCount = "session.command_count", Int, Session, "Command lines read so far; at `transport.submit` when the message was accepted.";
+    SessionErrorCount = "session.error_count", Int, Session, "Replies of the 4xx and 5xx classes so far; at `transport.submit` when the message was accepted.";
+    SessionMessageCount = "session.message_count", Int, Session, "Messages accepted in this session so far; at `transport.submit` before this one.";
     SessionProperties = "session.properties", Properties, Session, "Properties that sinks left on the session.";
     CommandVerb = "command.verb", Text, Command, "The command's verb in upper case. For replies to the content `.`, to the connection `CONNECT`.";
     CommandLine = "command.line", Text, Command, "The whole line; at `inbound.response` empty.";
@@ -328,6 +326,9 @@ mod tests {
         assert!(!Attribute::MessageSize.exists_at(EventKind::InboundHeaders));
         assert!(Attribute::MessageSize.exists_at(EventKind::InboundMessage));
         assert!(!Attribute::SessionHelo.exists_at(EventKind::InboundConnect));
-        assert!(!Attribute::SessionErrorCount.exists_at(EventKind::TransportSubmit));
+        for session in [Attribute::SessionErrorCount, Attribute::SessionListener] {
+            assert!(session.exists_at(EventKind::TransportSubmit));
+        }
+        assert!(!Attribute::CommandVerb.exists_at(EventKind::TransportSubmit));
     }
 }

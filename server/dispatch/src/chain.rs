@@ -28,6 +28,8 @@ pub struct Chain {
     slots: Vec<Slot>,
     /// All members before it have taken effect.
     head: usize,
+    /// The member that has fired before, if there is one: whether it fires is no question any more.
+    fired: Option<usize>,
     budget: Option<Budget>,
     reference: String,
     reply_stands: bool,
@@ -72,6 +74,7 @@ impl Chain {
         let slots = stage.members.iter().map(|_| Slot::Waiting).collect();
         Self {
             head: options.start.min(stage.members.len()),
+            fired: options.fired.then_some(options.start),
             stage,
             slots,
             budget: options.budget,
@@ -322,7 +325,12 @@ impl Chain {
             if !ready {
                 continue;
             }
-            match state.fires(member) {
+            let fires = if self.fired == Some(place) {
+                Ok(true)
+            } else {
+                state.fires(member)
+            };
+            match fires {
                 Ok(true) if self.budget.is_some_and(|budget| budget.is_spent(now)) => {
                     let fault = Fault::new(
                         FaultKind::Budget,

@@ -14,7 +14,7 @@ use crate::observer::Observer;
 use crate::plan::{Binding, Plan, Sink};
 use crate::pool::Pool;
 use crate::seat::Seat;
-use crate::session::SessionInfo;
+use crate::session::SessionContext;
 use crate::settings::Tuning;
 use crate::transport::TransportScope;
 
@@ -72,8 +72,8 @@ impl Dispatcher {
 
     /// Begins a session on a virtual server: pins the plan. Asks nobody.
     #[must_use]
-    pub fn begin_session(&self, server: &str, info: SessionInfo) -> InboundScope {
-        InboundScope::begin(&self.shared, server, info)
+    pub fn begin_session(&self, server: &str, session: SessionContext) -> InboundScope {
+        InboundScope::begin(&self.shared, server, session)
     }
 
     /// Begins with a message that is in the spool: pins the plan. The server is the message's.

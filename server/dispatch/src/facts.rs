@@ -7,17 +7,13 @@ mod edits;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use postern_message::{
-    Draft, Envelope, Message, MessageId, Origin, Properties, Recipient, RecipientId, SessionId,
-    Version,
+    Draft, Envelope, Message, MessageId, Properties, Recipient, RecipientId, SessionContext,
+    SessionId, Version,
 };
 use postern_smtp::address::ReversePath;
 
-use crate::session::{
-    CommandLine, Conduct, HeloFacts, MailFacts, Protocol, RawParameter, RcptFacts, ReverseName,
-    SessionInfo, TlsInfo,
-};
+use crate::session::{Conduct, Greeting, HeloFacts, MailFacts, RawParameter, RcptFacts, TlsInfo};
 use crate::wire::Happening;
 
 /// Namespace and key under which bindings that failed and were passed over are recorded.
@@ -33,14 +29,8 @@ pub(crate) struct Facts {
     transaction_changed: u64,
     recipient_changed: HashMap<RecipientId, u64>,
     removed: Vec<(u64, Recipient)>,
-    /// The session, at inbound events.
-    pub(crate) session: Option<SessionInfo>,
-    /// The greeting that was accepted.
-    pub(crate) helo: Option<HeloFacts>,
-    /// TLS, if it is in use.
-    pub(crate) tls: Option<TlsInfo>,
-    /// The client's manners.
-    pub(crate) conduct: Conduct,
+    /// The session as it is; in transport as it stood when the message was committed.
+    pub(crate) session: Option<SessionContext>,
     /// The message in transport.
     pub(crate) message: Option<Arc<Message>>,
     /// Envelope, recipients, properties, content: what edits act on.
@@ -64,11 +54,9 @@ struct Transaction {
 
 impl Facts {
     /// The facts of a session that has just begun.
-    pub(crate) fn of_session(info: SessionInfo) -> Self {
-        let tls = info.tls.clone();
+    pub(crate) fn of_session(session: SessionContext) -> Self {
         Self {
-            session: Some(info),
-            tls,
+            session: Some(session),
             ..Self::nothing()
         }
     }
@@ -77,52 +65,15 @@ impl Facts {
     pub(crate) fn of_message(message: Arc<Message>) -> Self {
         let draft = draft_of(&message);
         Self {
+            session: message.session.clone(),
             message: Some(message),
             draft,
             ..Self::nothing()
         }
     }
 
-    /// The facts of a message that was held at its way in, as if its session were still there.
+    /// The facts of a message that was held on its way in: its session is there as it stood at the commit.
     pub(crate) fn of_held(message: &Message) -> Self {
-        let client = &message.client;
-        let info = SessionInfo {
-            id: message.session.unwrap_or_else(SessionId::new),
-            hostname: Arc::from(""),
-            listener: Arc::from(""),
-            protocol: if message.origin == Origin::Lmtp {
-                Protocol::Lmtp
-            } else {
-                Protocol::Smtp
-            },
-            client_addr: client.peer.map(|peer| peer.ip()),
-            client_port: client.peer.map_or(0, |peer| peer.port()),
-            local_addr: client.local.map(|local| local.ip()),
-            local_port: client.local.map_or(0, |local| local.port()),
-            reverse_name: match &client.reverse_name {
-                None => ReverseName::NotAsked,
-                Some(name) if client.forward_confirmed => ReverseName::Confirmed(name.clone()),
-                Some(name) => ReverseName::Unconfirmed(name.clone()),
-            },
-            may_relay: client.may_relay,
-            tls: None,
-            connected_at: message.received_at,
-        };
-        let verb: &[u8] = if client.extended { b"EHLO" } else { b"HELO" };
-        let helo = HeloFacts {
-            command: CommandLine {
-                verb: Bytes::copy_from_slice(verb),
-                known: true,
-                ..CommandLine::default()
-            },
-            name: client.helo.clone(),
-        };
-        let tls = client.tls.as_ref().map(|tls| TlsInfo {
-            version: tls.version.clone(),
-            cipher: tls.cipher.clone(),
-            server_name: tls.server_name.clone(),
-            ..TlsInfo::default()
-        });
         let transaction = Transaction {
             id: message.id,
             begun: true,
@@ -133,9 +84,7 @@ impl Facts {
             history: Vec::new(),
         };
         Self {
-            session: Some(info),
-            helo: (!client.helo.is_empty()).then_some(helo),
-            tls,
+            session: message.session.clone(),
             transaction: Some(transaction),
             transactions: 1,
             draft: draft_of(message),
@@ -152,9 +101,6 @@ impl Facts {
             recipient_changed: HashMap::new(),
             removed: Vec::new(),
             session: None,
-            helo: None,
-            tls: None,
-            conduct: Conduct::default(),
             message: None,
             draft: empty_draft(Properties::new()),
             transaction: None,
@@ -194,18 +140,14 @@ impl Facts {
 
     /// The id of the session.
     pub(crate) fn session_id(&self) -> Option<SessionId> {
-        match (&self.session, &self.message) {
-            (Some(session), _) => Some(session.id),
-            (None, Some(message)) => message.session,
-            (None, None) => None,
-        }
+        self.session.as_ref().map(|session| session.id)
     }
 
     /// The id that names the trace: the session's, in transport the message's.
     pub(crate) fn trace_id(&self) -> Option<[u8; 16]> {
-        match (&self.session, &self.message) {
-            (Some(session), _) => Some(*session.id.as_bytes()),
-            (None, Some(message)) => Some(*message.id.as_bytes()),
+        match (&self.message, &self.session) {
+            (Some(message), _) => Some(*message.id.as_bytes()),
+            (None, Some(session)) => Some(*session.id.as_bytes()),
             (None, None) => None,
         }
     }
@@ -286,15 +228,29 @@ impl Facts {
 
     /// The greeting was accepted.
     pub(crate) fn greet(&mut self, helo: HeloFacts) {
-        self.helo = Some(helo);
+        if let Some(session) = &mut self.session {
+            session.greeting = Some(Greeting {
+                verb: helo.command.verb,
+                name: helo.name,
+            });
+        }
         self.session_changed = self.tick();
     }
 
     /// TLS is in use from here on; what was said before it counts no more.
     pub(crate) fn secure(&mut self, tls: TlsInfo) {
-        self.tls = Some(tls);
-        self.helo = None;
+        if let Some(session) = &mut self.session {
+            session.tls = Some(tls);
+            session.greeting = None;
+        }
         self.session_changed = self.tick();
+    }
+
+    /// How the client has behaved so far.
+    pub(crate) fn behave(&mut self, conduct: Conduct) {
+        if let Some(session) = &mut self.session {
+            session.conduct = conduct;
+        }
     }
 
     /// MAIL is asked about.

@@ -15,7 +15,7 @@ use crate::run::{Begin, Run};
 use crate::scope::Scope;
 use crate::session::{
     CommandLine, Conduct, HeloFacts, MailFacts, Outcome, RcptFacts, ResetReason, ResponseFacts,
-    SessionEnd, SessionInfo, TlsInfo,
+    SessionContext, SessionEnd, TlsInfo,
 };
 use crate::verdict::Ruling;
 use crate::wire::Happening;
@@ -31,12 +31,12 @@ pub struct InboundScope {
 }
 
 impl InboundScope {
-    pub(crate) fn begin(shared: &Arc<Shared>, server: &str, info: SessionInfo) -> Self {
+    pub(crate) fn begin(shared: &Arc<Shared>, server: &str, session: SessionContext) -> Self {
         let scope = Scope::new(
             pb::Scope::InboundSession,
             shared,
             server,
-            Facts::of_session(info),
+            Facts::of_session(session),
         );
         Self {
             scope: Arc::new(scope),
@@ -51,7 +51,7 @@ impl InboundScope {
 
     /// How the client has behaved so far; goes with the next events.
     pub fn note_conduct(&self, conduct: Conduct) {
-        self.scope.facts.lock().conduct = conduct;
+        self.scope.facts.lock().behave(conduct);
     }
 
     /// `inbound.connect`: asks whether the client may have a banner.
@@ -164,6 +164,12 @@ impl InboundScope {
     #[must_use]
     pub fn recipient(&self, id: RecipientId) -> Option<Recipient> {
         self.scope.facts.lock().recipient(id).cloned()
+    }
+
+    /// The session as far as it has come.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionContext> {
+        self.scope.facts.lock().session.clone()
     }
 
     /// The session's properties.

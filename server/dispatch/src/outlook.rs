@@ -6,7 +6,7 @@ use postern_smtp::address::{DomainOrLiteral, ForwardPath, Mailbox, ReversePath};
 use crate::attributes::{Attribute, AttributeSource, AttributeValue};
 use crate::facts::Facts;
 use crate::rule::RuleFacts;
-use crate::session::{Protocol, ReverseName};
+use crate::session::{Protocol, TlsInfo};
 use crate::wire::Happening;
 
 /// One event, as rules and conditions see it.
@@ -44,55 +44,49 @@ impl Outlook<'_> {
 
     fn of_session(&self, attribute: Attribute) -> Option<AttributeValue> {
         let session = self.facts.session.as_ref();
-        let client = self.facts.message.as_ref().map(|message| &message.client);
+        let conduct = session.map(|session| session.conduct).unwrap_or_default();
         let text = |text: &str| AttributeValue::Text(text.to_owned());
+        let (client_name, confirmed) =
+            session.map_or(("", false), |session| session.reverse_name.name());
+        let peer = session.and_then(|session| session.peer);
         Some(match attribute {
             Attribute::SessionId => AttributeValue::Text(
-                self.facts
-                    .session_id()
-                    .map(|id| id.to_string())
+                session
+                    .map(|session| session.id.to_string())
                     .unwrap_or_default(),
             ),
             Attribute::SessionServer => text(self.server),
-            Attribute::SessionProtocol => text(self.protocol()),
-            Attribute::SessionClientAddress => AttributeValue::Text(match (session, client) {
-                (Some(session), _) => session
-                    .client_addr
-                    .map(|addr| addr.to_string())
-                    .unwrap_or_default(),
-                (None, Some(client)) => client
-                    .peer
-                    .map(|peer| peer.ip().to_string())
-                    .unwrap_or_default(),
-                (None, None) => String::new(),
-            }),
-            Attribute::SessionClientPort => AttributeValue::count(match (session, client) {
-                (Some(session), _) => session.client_port,
-                (None, client) => client
-                    .and_then(|client| client.peer)
-                    .map_or(0, |peer| peer.port()),
-            }),
-            Attribute::SessionClientName => text(self.client_name().0),
-            Attribute::SessionClientNameConfirmed => AttributeValue::Bool(self.client_name().1),
-            Attribute::SessionMayRelay => AttributeValue::Bool(match (session, client) {
-                (Some(session), _) => session.may_relay,
-                (None, client) => client.is_some_and(|client| client.may_relay),
-            }),
-            Attribute::SessionAuthenticated => {
-                AttributeValue::Bool(client.is_some_and(|client| client.authenticated.is_some()))
+            Attribute::SessionProtocol => text(
+                session
+                    .map_or(Protocol::Smtp, |session| session.protocol)
+                    .name(),
+            ),
+            Attribute::SessionClientAddress => {
+                AttributeValue::Text(peer.map(|peer| peer.ip().to_string()).unwrap_or_default())
             }
-            Attribute::SessionTls => AttributeValue::Bool(!self.tls().0.is_empty()),
-            Attribute::SessionTlsVersion => text(self.tls().0),
-            Attribute::SessionTlsCipher => text(self.tls().1),
+            Attribute::SessionClientPort => {
+                AttributeValue::count(peer.map_or(0, |peer| peer.port()))
+            }
+            Attribute::SessionClientName => text(client_name),
+            Attribute::SessionClientNameConfirmed => AttributeValue::Bool(confirmed),
+            Attribute::SessionMayRelay => {
+                AttributeValue::Bool(session.is_some_and(|session| session.may_relay))
+            }
+            Attribute::SessionAuthenticated => {
+                AttributeValue::Bool(session.is_some_and(|session| session.authenticated.is_some()))
+            }
+            Attribute::SessionTls => {
+                AttributeValue::Bool(self.tls().is_some_and(|tls| !tls.version.is_empty()))
+            }
+            Attribute::SessionTlsVersion => text(self.tls().map_or("", |tls| &tls.version)),
+            Attribute::SessionTlsCipher => text(self.tls().map_or("", |tls| &tls.cipher)),
             Attribute::SessionHelo => text(self.helo().unwrap_or_default()),
             Attribute::SessionListener => text(session.map_or("", |session| &session.listener)),
-            Attribute::SessionTalkedEarly => AttributeValue::Bool(self.facts.conduct.talked_early),
-            Attribute::SessionPipelinedEarly => {
-                AttributeValue::Bool(self.facts.conduct.pipelined_early)
-            }
-            Attribute::SessionCommandCount => AttributeValue::count(self.facts.conduct.commands),
-            Attribute::SessionErrorCount => AttributeValue::count(self.facts.conduct.errors),
-            Attribute::SessionMessageCount => AttributeValue::count(self.facts.conduct.messages),
+            Attribute::SessionTalkedEarly => AttributeValue::Bool(conduct.talked_early),
+            Attribute::SessionPipelinedEarly => AttributeValue::Bool(conduct.pipelined_early),
+            Attribute::SessionCommandCount => AttributeValue::count(conduct.commands),
+            Attribute::SessionErrorCount => AttributeValue::count(conduct.errors),
+            Attribute::SessionMessageCount => AttributeValue::count(conduct.messages),
             Attribute::SessionProperties => {
                 AttributeValue::properties(&self.facts.draft.session_properties)
             }
@@ -100,38 +94,11 @@ impl Outlook<'_> {
         })
     }
 
-    fn protocol(&self) -> &'static str {
-        match (&self.facts.session, &self.facts.message) {
-            (Some(session), _) if session.protocol == Protocol::Lmtp => "lmtp",
-            (None, Some(message)) if message.origin == Origin::Lmtp => "lmtp",
-            _ => "smtp",
-        }
-    }
-
-    fn client_name(&self) -> (&str, bool) {
-        match (&self.facts.session, &self.facts.message) {
-            (Some(session), _) => match &session.reverse_name {
-                ReverseName::Confirmed(name) => (name, true),
-                ReverseName::Unconfirmed(name) => (name, false),
-                ReverseName::NotAsked | ReverseName::None | ReverseName::Failed => ("", false),
-            },
-            (None, Some(message)) => {
-                let name = message.client.reverse_name.as_deref().unwrap_or_default();
-                (name, message.client.forward_confirmed)
-            }
-            (None, None) => ("", false),
-        }
-    }
-
-    fn tls(&self) -> (&str, &str) {
-        match (self.happening, &self.facts.tls, &self.facts.message) {
-            (Happening::Tls(tls), _, _) => (&tls.version, &tls.cipher),
-            (_, Some(tls), _) => (&tls.version, &tls.cipher),
-            (_, None, Some(message)) => match &message.client.tls {
-                Some(tls) => (&tls.version, &tls.cipher),
-                None => ("", ""),
-            },
-            (_, None, None) => ("", ""),
+    /// The handshake that is asked about, else the session's.
+    fn tls(&self) -> Option<&TlsInfo> {
+        match self.happening {
+            Happening::Tls(tls) => Some(tls),
+            _ => self.facts.session.as_ref()?.tls.as_ref(),
         }
     }
 
@@ -236,11 +203,16 @@ impl Outlook<'_> {
 
 impl RuleFacts for Outlook<'_> {
     fn helo(&self) -> Option<&str> {
-        let name = match (self.happening, &self.facts.helo, &self.facts.message) {
-            (Happening::Helo(helo), _, _) => &helo.name,
-            (_, Some(helo), _) => &helo.name,
-            (_, None, Some(message)) => &message.client.helo,
-            (_, None, None) => return None,
+        let name = match self.happening {
+            Happening::Helo(helo) => &helo.name[..],
+            _ => self
+                .facts
+                .session
+                .as_ref()?
+                .greeting
+                .as_ref()?
+                .name
+                .as_ref(),
         };
         Some(std::str::from_utf8(name).unwrap_or_default())
     }

@@ -115,8 +115,12 @@ impl Run {
                 (None, None) => String::new(),
             }
         };
+        let (start, fired) = begin
+            .from
+            .map_or((0, false), |from| start(scope, &stage, from));
         let options = ChainOptions {
-            start: begin.from.map_or(0, |from| start(scope, &stage, from)),
+            start,
+            fired,
             budget: begin.budget,
             reference,
             reply_stands: begin.reply_stands,
@@ -391,18 +395,17 @@ impl Run {
     }
 }
 
-/// Where a chain goes on from this binding. Where the binding is not there any more: behind the last one that was
-/// asked before it, since to ask that one again would be to edit twice.
-fn start(scope: &Scope, stage: &Stage, from: &str) -> usize {
-    stage.position(from).unwrap_or_else(|| {
-        let facts = scope.facts.lock();
-        let passed = |member: &Member| facts.has_passed(stage.event, &member.binding.name);
-        stage
-            .members
-            .iter()
-            .rposition(passed)
-            .map_or(0, |last| last + 1)
-    })
+/// Where a chain goes on from this binding, and whether that is the binding itself, which has fired already. Where it
+/// is not there any more: behind the last one that was asked before it, since to ask that one again would be to edit
+/// twice.
+fn start(scope: &Scope, stage: &Stage, from: &str) -> (usize, bool) {
+    if let Some(place) = stage.position(from) {
+        return (place, true);
+    }
+    let facts = scope.facts.lock();
+    let passed = |member: &Member| facts.has_passed(stage.event, &member.binding.name);
+    let last = stage.members.iter().rposition(passed);
+    (last.map_or(0, |last| last + 1), false)
 }
 
 impl Drop for Run {

@@ -1,107 +1,12 @@
 //! What the front end knows of a session and tells the dispatcher: facts, in the order in which they happen.
 
-use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
-
 use bytes::Bytes;
-use postern_message::{Envelope, MessageId, Recipient, RecipientId, SessionId};
+use postern_message::{Envelope, MessageId, Recipient, RecipientId};
 use postern_smtp::reply::Reply;
 
-/// Which protocol the client speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Protocol {
-    /// SMTP (RFC 5321).
-    #[default]
-    Smtp,
-    /// LMTP (RFC 2033).
-    Lmtp,
-}
-
-/// What is known when a client has connected (`inbound.connect`).
-#[derive(Clone, Debug)]
-pub struct SessionInfo {
-    /// The session's id.
-    pub id: SessionId,
-    /// The gateway's own host name on this virtual server.
-    pub hostname: Arc<str>,
-    /// The listener, as the configuration writes it.
-    pub listener: Arc<str>,
-    /// Which protocol the listener speaks.
-    pub protocol: Protocol,
-    /// The client's address; absent on a Unix socket.
-    pub client_addr: Option<IpAddr>,
-    /// The client's port; 0 on a Unix socket.
-    pub client_port: u16,
-    /// The address that the client connected to.
-    pub local_addr: Option<IpAddr>,
-    /// The port that the client connected to.
-    pub local_port: u16,
-    /// The client's name by reverse lookup, and how far it can be trusted.
-    pub reverse_name: ReverseName,
-    /// The client is in a network that may relay.
-    pub may_relay: bool,
-    /// TLS was there before the first octet (implicit TLS).
-    pub tls: Option<TlsInfo>,
-    /// When the client connected.
-    pub connected_at: SystemTime,
-}
-
-/// What reverse lookup of the client's address found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum ReverseName {
-    /// It was not looked up.
-    #[default]
-    NotAsked,
-    /// The address has no name.
-    None,
-    /// A name, and one of its addresses is the client's.
-    Confirmed(String),
-    /// A name that does not lead back to the address.
-    Unconfirmed(String),
-    /// The name servers did not answer in time.
-    Failed,
-}
-
-/// What a TLS handshake came to (`inbound.tls`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TlsInfo {
-    /// `TLSv1.2` or `TLSv1.3`; empty where the handshake failed.
-    pub version: String,
-    /// IANA's name of the cipher suite.
-    pub cipher: String,
-    /// The server name that the client asked for.
-    pub server_name: Option<String>,
-    /// The client's certificates, DER, its own first.
-    pub peer_certificates: Vec<Bytes>,
-    /// The certificates were verified against the configured authorities.
-    pub peer_verified: bool,
-    /// Why the handshake failed; empty where it did not.
-    pub failure: String,
-}
-
-/// How the client has behaved so far; carried with every inbound event. Counts are of the session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Conduct {
-    /// Command lines read.
-    pub commands: u32,
-    /// Replies of the 4xx and 5xx classes.
-    pub errors: u32,
-    /// Lines that were no known command or broke the grammar.
-    pub syntax_errors: u32,
-    /// Octets came before the banner was sent.
-    pub talked_early: bool,
-    /// Commands came in one go where that was not allowed.
-    pub pipelined_early: bool,
-    /// Time between our last reply and this command.
-    pub idle: Duration,
-    /// Messages accepted.
-    pub messages: u32,
-    /// RCPT commands refused.
-    pub refused_recipients: u32,
-    /// Commands that led to nothing (NOOP, RSET, VRFY).
-    pub junk_commands: u32,
-}
+pub use postern_message::session::{
+    Conduct, Greeting, Protocol, ReverseName, SessionContext, TlsInfo,
+};
 
 /// One command line (`inbound.command`), and part of every typed event.
 #[derive(Clone, Debug, Default)]

@@ -14,6 +14,7 @@ pub mod id;
 pub mod message;
 pub mod property;
 pub mod recipient;
+pub mod session;
 pub mod version;
 
 pub use draft::Draft;
@@ -23,7 +24,8 @@ pub use envelope::{BodyKind, Envelope, Return};
 pub use field::{FieldError, HeaderName, HeaderValue};
 pub use header::{HeaderError, HeaderField, HeaderId, HeaderLimits, HeaderParser, HeaderSection};
 pub use id::{AttemptId, MessageId, RecipientId, SessionId};
-pub use message::{ClientFacts, Message, Origin, TlsFacts};
+pub use message::{Message, Origin};
 pub use property::{Properties, PropertyError, PropertyLimits, Value};
 pub use recipient::{Notify, Recipient, RecipientState, Status};
+pub use session::SessionContext;
 pub use version::{Segment, Version};

@@ -2,12 +2,9 @@
 
 mod codec;
 
-use std::net::SocketAddr;
 use std::time::SystemTime;
 
-use bytes::Bytes;
-
-use crate::{Envelope, MessageId, Properties, Recipient, SessionId, Version};
+use crate::{Envelope, MessageId, Properties, Recipient, SessionContext, SessionId, Version};
 
 /// How a message came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,55 +17,19 @@ pub enum Origin {
     Dsn,
 }
 
-/// What is known of the client's TLS, for later events.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TlsFacts {
-    /// Protocol version, as `TLSv1.3`.
-    pub version: String,
-    /// Cipher suite, as `TLS_AES_256_GCM_SHA384`.
-    pub cipher: String,
-    /// The server name that the client asked for.
-    pub server_name: Option<String>,
-}
-
-/// What is known of the client that sent the message, for later events.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ClientFacts {
-    /// Where it connected from; `None` for messages of our own and for Unix sockets.
-    pub peer: Option<SocketAddr>,
-    /// The listener's address.
-    pub local: Option<SocketAddr>,
-    /// What it said in HELO, EHLO or LHLO.
-    pub helo: Bytes,
-    /// The verb was EHLO (or LHLO).
-    pub extended: bool,
-    /// Its TLS, if any.
-    pub tls: Option<TlsFacts>,
-    /// Its reverse name, if it was looked up.
-    pub reverse_name: Option<String>,
-    /// The reverse name leads back to the address.
-    pub forward_confirmed: bool,
-    /// It may relay to any domain.
-    pub may_relay: bool,
-    /// Who it authenticated as.
-    pub authenticated: Option<String>,
-}
-
 /// A message without its content, which the spool keeps beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// Its id.
     pub id: MessageId,
-    /// The session that it came in.
-    pub session: Option<SessionId>,
+    /// The session that brought it, as it stood at the commit; `None` for messages of our own.
+    pub session: Option<SessionContext>,
     /// The virtual server that accepted it. For a notification: that of the message which caused it.
     pub server: String,
     /// How it came.
     pub origin: Origin,
     /// When it was accepted. Kept to the millisecond.
     pub received_at: SystemTime,
-    /// Who sent it.
-    pub client: ClientFacts,
     /// What MAIL said, as edited.
     pub envelope: Envelope,
     /// To whom, and how far each delivery has come.
@@ -82,6 +43,12 @@ pub struct Message {
 }
 
 impl Message {
+    /// The id of the session that brought it.
+    #[must_use]
+    pub fn session_id(&self) -> Option<SessionId> {
+        self.session.as_ref().map(|session| session.id)
+    }
+
     /// When the first of the recipients that are not done is due; those without a time of their
     /// own at `otherwise`. `None` when all are done.
     #[must_use]

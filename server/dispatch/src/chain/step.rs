@@ -78,6 +78,8 @@ pub enum Step {
 pub struct ChainOptions {
     /// The first member that is asked: 0, or where a held message goes on (see [`crate::plan::Stage::position`]).
     pub start: usize,
+    /// The first member has fired before: it is asked whatever its rule and condition say now.
+    pub fired: bool,
     /// The time that is left for the reply. `None` while the content is still arriving: nothing expires until
     /// [`super::Chain::content_ended`] brings it.
     pub budget: Option<Budget>,

@@ -82,6 +82,7 @@ fn stage(bindings: Vec<BindingSpec>, event: EventKind, side_effects: &[&str]) ->
 fn chain(stage: Arc<Stage>, budget: Option<Budget>) -> Chain {
     let options = ChainOptions {
         start: 0,
+        fired: false,
         budget,
         reference: "ID".to_owned(),
         reply_stands: false,
@@ -472,6 +473,7 @@ fn a_reply_that_stands_is_not_turned_into_a_refusal() {
         spec.on_failure = crate::fault::FailurePolicy::uniform(policy);
         let options = ChainOptions {
             start: 0,
+            fired: false,
             budget: Some(Budget::starting(now, 90 * SECOND)),
             reference: "ID".to_owned(),
             reply_stands: true,
@@ -500,6 +502,7 @@ fn a_held_message_goes_on_from_its_binding() {
     assert_eq!(stage.position("z"), None);
     let options = ChainOptions {
         start,
+        fired: true,
         budget: Some(Budget::starting(now, 90 * SECOND)),
         reference: String::new(),
         reply_stands: false,
@@ -514,6 +517,47 @@ fn a_held_message_goes_on_from_its_binding() {
         ruling(&steps(&mut run, now, &mut state)).decision,
         Decision::Proceed
     );
+}
+
+/// Bindings fire or not, by their names.
+struct Firing(Vec<&'static str>);
+
+impl ChainState for Firing {
+    fn fires(&mut self, member: &Member) -> Result<bool, Fault> {
+        Ok(self.0.contains(&&*member.binding.name))
+    }
+
+    fn apply(&mut self, _member: &Member, _verdict: &Verdict) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn skipped(&mut self, _member: &Member, _fault: &Fault) {}
+}
+
+#[test]
+fn a_binding_that_has_fired_is_asked_though_it_would_not_fire_now() {
+    let now = Instant::now();
+    let bindings = || {
+        vec![
+            binding("a", &[], &[]),
+            binding("b", &[], &[]),
+            binding("c", &[], &[]),
+            binding("d", &[], &[]),
+        ]
+    };
+    for (fired, expected) in [(true, vec![1, 3]), (false, vec![3])] {
+        let options = ChainOptions {
+            start: 1,
+            fired,
+            budget: Some(Budget::starting(now, 90 * SECOND)),
+            reference: String::new(),
+            reply_stands: false,
+        };
+        let stage = stage(bindings(), EventKind::InboundMessage, &[]);
+        let mut run = Chain::new(stage, options);
+        let mut state = Firing(vec!["a", "d"]);
+        assert_eq!(asked(&steps(&mut run, now, &mut state)), expected);
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::instance::Instance;
 use crate::outbox::Batch;
 use crate::plan::BodyDepth;
 use crate::scope::Scope;
+use crate::session::SessionContext;
 use crate::table::shows_content;
 use crate::trace_context::trace_parent;
 use crate::wire::{self, Happening, View};
@@ -54,16 +55,9 @@ impl Seat {
         let view = View {
             binding: &self.binding,
         };
-        let session = facts.session.as_ref().map(|info| {
+        let session = shown_session(facts).map(|session| {
             let properties = &facts.draft.session_properties;
-            wire::session(
-                &scope.server,
-                info,
-                facts.helo.as_ref(),
-                facts.tls.as_ref(),
-                properties,
-                view,
-            )
+            wire::session(&scope.server, session, properties, view)
         });
         let transaction = facts.transaction().map(|(id, number, parameters)| {
             let recipients = self.recipients(facts, facts.accepted());
@@ -126,19 +120,11 @@ impl Seat {
             binding: &self.binding,
         };
         let seen = std::mem::replace(&mut state.seen, facts.clock());
-        let session = facts
-            .session
-            .as_ref()
+        let session = shown_session(facts)
             .filter(|_| facts.session_changed_since(seen))
-            .map(|info| {
+            .map(|session| {
                 let properties = &facts.draft.session_properties;
-                Box::new(wire::session_change(
-                    info,
-                    facts.helo.as_ref(),
-                    facts.tls.as_ref(),
-                    properties,
-                    view,
-                ))
+                Box::new(wire::session_change(session, properties, view))
             });
         let mut transaction = self.transaction_change(facts, seen);
         if let Some(change) = &mut transaction {
@@ -167,10 +153,7 @@ impl Seat {
             session,
             transaction: transaction.map(Box::new),
             message,
-            conduct: facts
-                .session
-                .as_ref()
-                .map(|_| wire::conduct(&facts.conduct)),
+            conduct: shown_session(facts).map(|session| wire::conduct(&session.conduct)),
             trace_parent: facts
                 .trace_id()
                 .map(|id| trace_parent(&id))
@@ -250,6 +233,11 @@ impl Seat {
             version,
         })
     }
+}
+
+/// The session as sinks are shown it: at inbound events.
+fn shown_session(facts: &Facts) -> Option<&SessionContext> {
+    facts.session.as_ref().filter(|_| facts.message.is_none())
 }
 
 /// What the sink narrowed the binding's depth to. It cannot widen it.

@@ -204,7 +204,7 @@ pub(crate) fn message(message: &Message, draft: &Draft, view: View<'_>) -> pb::M
         size_bytes: draft.version.as_ref().and_then(Version::size).unwrap_or(0),
         properties: view.properties(&draft.properties),
         session_id: message
-            .session
+            .session_id()
             .map(|session| id(session.as_bytes()))
             .unwrap_or_default(),
         server: message.server.clone(),

@@ -5,55 +5,44 @@ use postern_message::Properties;
 use postern_proto::v1 as pb;
 
 use super::{View, id, moment, span};
-use crate::session::{Conduct, HeloFacts, Protocol, ReverseName, SessionInfo, TlsInfo};
+use crate::session::{Conduct, Greeting, HeloFacts, ReverseName, SessionContext, TlsInfo};
 
 /// The whole session, for a snapshot.
 pub(crate) fn session(
     server: &str,
-    info: &SessionInfo,
-    helo: Option<&HeloFacts>,
-    tls: Option<&TlsInfo>,
+    session: &SessionContext,
     properties: &Properties,
     view: View<'_>,
 ) -> pb::Session {
     pb::Session {
         server: server.to_owned(),
-        hostname: info.hostname.to_string(),
-        protocol: protocol(info.protocol).to_owned(),
-        client: Some(client(info)),
-        may_relay: Some(info.may_relay),
-        started_at: Some(moment(info.connected_at)),
-        listener: info.listener.to_string(),
-        ..session_change(info, helo, tls, properties, view)
+        hostname: session.hostname.to_string(),
+        protocol: session.protocol.name().to_owned(),
+        client: Some(client(session)),
+        may_relay: Some(session.may_relay),
+        started_at: Some(moment(session.connected_at)),
+        listener: session.listener.to_string(),
+        ..session_change(session, properties, view)
     }
 }
 
 /// What may have changed in a session since it began.
 pub(crate) fn session_change(
-    info: &SessionInfo,
-    helo: Option<&HeloFacts>,
-    tls: Option<&TlsInfo>,
+    session: &SessionContext,
     properties: &Properties,
     view: View<'_>,
 ) -> pb::Session {
     pb::Session {
-        session_id: id(info.id.as_bytes()),
-        helo: helo.map(greeting),
-        tls: tls.map(handshake),
+        session_id: id(session.id.as_bytes()),
+        helo: session.greeting.as_ref().map(said),
+        tls: session.tls.as_ref().map(handshake),
         properties: view.properties(properties),
         ..pb::Session::default()
     }
 }
 
-fn protocol(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Smtp => "smtp",
-        Protocol::Lmtp => "lmtp",
-    }
-}
-
-fn client(info: &SessionInfo) -> pb::Client {
-    let (names, state) = match &info.reverse_name {
+fn client(session: &SessionContext) -> pb::Client {
+    let (names, state) = match &session.reverse_name {
         ReverseName::NotAsked => (Vec::new(), pb::ReverseName::Unspecified),
         ReverseName::None => (Vec::new(), pb::ReverseName::None),
         ReverseName::Confirmed(name) => (vec![name], pb::ReverseName::Confirmed),
@@ -61,28 +50,35 @@ fn client(info: &SessionInfo) -> pb::Client {
         ReverseName::Failed => (Vec::new(), pb::ReverseName::Failed),
     };
     pb::Client {
-        address: info
-            .client_addr
-            .map(|addr| addr.to_string())
+        address: session
+            .peer
+            .map(|peer| peer.ip().to_string())
             .unwrap_or_default(),
-        port: u32::from(info.client_port),
-        local_address: info
-            .local_addr
-            .map(|addr| addr.to_string())
+        port: session.peer.map_or(0, |peer| u32::from(peer.port())),
+        local_address: session
+            .local
+            .map(|local| local.ip().to_string())
             .unwrap_or_default(),
-        local_port: u32::from(info.local_port),
+        local_port: session.local.map_or(0, |local| u32::from(local.port())),
         address_source: pb::AddressSource::Connection.into(),
         reverse_names: names
             .into_iter()
             .map(|name| Bytes::copy_from_slice(name.as_bytes()))
             .collect(),
         reverse_name: state.into(),
-        implicit_tls: info.tls.is_some(),
+        implicit_tls: session.implicit_tls,
         ..pb::Client::default()
     }
 }
 
-/// A greeting.
+fn said(greeting: &Greeting) -> pb::Helo {
+    pb::Helo {
+        verb: greeting.verb.clone(),
+        name: greeting.name.clone(),
+    }
+}
+
+/// A greeting that is asked about.
 pub(super) fn greeting(helo: &HeloFacts) -> pb::Helo {
     pb::Helo {
         verb: helo.command.verb.clone(),

@@ -9,18 +9,19 @@ use futures_util::FutureExt;
 use postern_dispatch::content::{Content, ContentEnd, WholeContent};
 use postern_dispatch::fault::FaultKind;
 use postern_dispatch::plan::BodyDepth;
+use postern_dispatch::session::{Greeting, SessionContext};
 use postern_dispatch::transport::{DeliveryResult, DeliveryStatus, RecipientResult};
 use postern_dispatch::verdict::Decision;
 use postern_message::{
-    AttemptId, ClientFacts, Envelope, HeaderLimits, HeaderParser, Message, MessageId, Origin,
-    Properties, Recipient, Segment, Version,
+    AttemptId, Envelope, HeaderLimits, HeaderParser, Message, MessageId, Origin, Properties,
+    Recipient, Segment, Version,
 };
 use postern_proto::v1 as pb;
 use postern_proto::v1::attach_request::Kind as In;
 use postern_proto::v1::attach_response::Kind as Out;
 use postern_smtp::address::{ForwardPath, ReversePath};
 
-use crate::rig::{Bound, Growing, HEADER, Rig, budget, incoming, with_recipient};
+use crate::rig::{Bound, Growing, HEADER, Rig, budget, incoming, info, with_recipient};
 use crate::sink::{Frame, Replies, TestSink, agreeable, verdict};
 
 const MESSAGE: &[&str] = &["inbound.message"];
@@ -418,15 +419,16 @@ pub fn stored() -> (Message, Arc<dyn Content>) {
     };
     let message = Message {
         id: MessageId::new(),
-        session: None,
+        session: Some(SessionContext {
+            greeting: Some(Greeting {
+                verb: "EHLO".into(),
+                name: "client.test".into(),
+            }),
+            ..info()
+        }),
         server: "mx".to_owned(),
         origin: Origin::Smtp,
         received_at: SystemTime::now(),
-        client: ClientFacts {
-            helo: "client.test".into(),
-            extended: true,
-            ..ClientFacts::default()
-        },
         envelope: Envelope::new(ReversePath::parse(b"<a@example.test>", false).unwrap()),
         recipients: vec![Recipient::new(
             ForwardPath::parse(b"<b@example.test>", false).unwrap(),
@@ -533,4 +535,6 @@ async fn a_held_message_is_asked_again_from_its_binding_on() {
     assert_eq!(open.scope(), pb::Scope::InboundSession);
     let session = open.snapshot.as_ref().unwrap().session.as_ref().unwrap();
     assert_eq!(session.helo.as_ref().unwrap().name, "client.test");
+    assert_eq!(session.listener, "127.0.0.1:2525");
+    assert_eq!(session.hostname, "mx.example.test");
 }

@@ -15,9 +15,7 @@ use postern_dispatch::exchange::IncomingMessage;
 use postern_dispatch::inbound::InboundScope;
 use postern_dispatch::observer::{Observer, Record, What};
 use postern_dispatch::plan::{BindingSpec, BodyDepth, Plan, PlanSpec, SinkSpec, Timeouts};
-use postern_dispatch::session::{
-    CommandLine, MailFacts, Protocol, RcptFacts, ReverseName, SessionInfo,
-};
+use postern_dispatch::session::{CommandLine, MailFacts, RcptFacts, SessionContext};
 use postern_dispatch::settings::Tuning;
 use postern_message::{Envelope, HeaderLimits, HeaderParser, MessageId, Recipient, SessionId};
 use postern_smtp::address::{ForwardPath, ReversePath};
@@ -144,20 +142,13 @@ impl Rig {
     }
 }
 
-pub fn info() -> SessionInfo {
-    SessionInfo {
-        id: SessionId::new(),
+pub fn info() -> SessionContext {
+    SessionContext {
         hostname: Arc::from("mx.example.test"),
         listener: Arc::from("127.0.0.1:2525"),
-        protocol: Protocol::Smtp,
-        client_addr: Some(std::net::IpAddr::from([192, 0, 2, 1])),
-        client_port: 4321,
-        local_addr: Some(std::net::IpAddr::from([127, 0, 0, 1])),
-        local_port: 2525,
-        reverse_name: ReverseName::NotAsked,
-        may_relay: false,
-        tls: None,
-        connected_at: SystemTime::now(),
+        peer: Some("192.0.2.1:4321".parse().unwrap()),
+        local: Some("127.0.0.1:2525".parse().unwrap()),
+        ..SessionContext::new(SessionId::new(), SystemTime::now())
     }
 }
 

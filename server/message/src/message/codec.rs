@@ -1,19 +1,21 @@
 //! A message in the spool's binary form.
 
-use std::net::SocketAddr;
-
 use bytes::Bytes;
 use postern_smtp::address::{ForwardPath, ReversePath};
 
-use super::{ClientFacts, Message, Origin, TlsFacts};
+use super::{Message, Origin};
 use crate::encoding::{Reader, Writer};
+use crate::session::Protocol;
 use crate::{
     BodyKind, DecodeError, Envelope, MessageId, Notify, Properties, Recipient, RecipientId,
-    RecipientState, Return, SessionId, Status, Value, Version,
+    RecipientState, Return, SessionContext, SessionId, Status, Value, Version,
 };
 
-/// The only format so far.
-const FORMAT: u8 = 1;
+/// The format that is written: with the whole session.
+const FORMAT: u8 = 2;
+
+/// The first format, which knew the client but not its session. It is still read.
+const FORMAT_WITH_CLIENT: u8 = 1;
 
 impl Message {
     /// The message as a record of the spool. Bytes of the original content are not in it.
@@ -23,7 +25,7 @@ impl Message {
         out.octet(FORMAT);
         out.number(self.version.head_octets());
         out.raw(self.id.as_bytes());
-        out.option(self.session, |out, session| out.raw(session.as_bytes()));
+        out.option(self.session.as_ref(), |out, session| session.encode(out));
         out.text(&self.server);
         out.octet(match self.origin {
             Origin::Smtp => 1,
@@ -31,7 +33,6 @@ impl Message {
             Origin::Dsn => 3,
         });
         out.time(self.received_at);
-        write_client(&mut out, &self.client);
         write_envelope(&mut out, &self.envelope);
         out.number(self.recipients.len() as u64);
         for recipient in &self.recipients {
@@ -50,7 +51,7 @@ impl Message {
     pub fn head_octets(record: &Bytes) -> Result<u64, DecodeError> {
         let mut reader = Reader::new(record.clone());
         match reader.octet()? {
-            FORMAT => reader.number(),
+            FORMAT | FORMAT_WITH_CLIENT => reader.number(),
             other => Err(DecodeError::Format(other)),
         }
     }
@@ -62,23 +63,41 @@ impl Message {
     /// When the record is not that of a message, or does not fit the head.
     pub fn decode(record: &Bytes, head: &Bytes) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(record.clone());
-        match reader.octet()? {
-            FORMAT => {}
-            other => return Err(DecodeError::Format(other)),
+        let format = reader.octet()?;
+        if !matches!(format, FORMAT | FORMAT_WITH_CLIENT) {
+            return Err(DecodeError::Format(format));
         }
         reader.number()?;
+        let id = MessageId::from_bytes(reader.id()?);
+        let (session_id, session) = if format == FORMAT {
+            (None, reader.option(SessionContext::decode)?)
+        } else {
+            let id = reader.option(|reader| reader.id().map(SessionId::from_bytes))?;
+            (id, None)
+        };
+        let server = reader.text()?;
+        let origin = match reader.octet()? {
+            1 => Origin::Smtp,
+            2 => Origin::Lmtp,
+            3 => Origin::Dsn,
+            _ => return Err(DecodeError::Value("origin")),
+        };
+        let received_at = reader.time()?;
+        let session = if format == FORMAT {
+            session
+        } else {
+            let protocol = match origin {
+                Origin::Lmtp => Protocol::Lmtp,
+                Origin::Smtp | Origin::Dsn => Protocol::Smtp,
+            };
+            SessionContext::decode_first(&mut reader, session_id, protocol, received_at)?
+        };
         let message = Self {
-            id: MessageId::from_bytes(reader.id()?),
-            session: reader.option(|reader| reader.id().map(SessionId::from_bytes))?,
-            server: reader.text()?,
-            origin: match reader.octet()? {
-                1 => Origin::Smtp,
-                2 => Origin::Lmtp,
-                3 => Origin::Dsn,
-                _ => return Err(DecodeError::Value("origin")),
-            },
-            received_at: reader.time()?,
-            client: read_client(&mut reader)?,
+            id,
+            session,
+            server,
+            origin,
+            received_at,
             envelope: read_envelope(&mut reader)?,
             recipients: {
                 let count = reader.count()?;
@@ -171,47 +190,6 @@ fn read_status(reader: &mut Reader) -> Result<Status, DecodeError> {
         })?,
         text: reader.text()?,
         remote: reader.option(Reader::text)?,
-    })
-}
-
-fn write_client(out: &mut Writer, client: &ClientFacts) {
-    let address = |out: &mut Writer, address: SocketAddr| out.text(&address.to_string());
-    out.option(client.peer, address);
-    out.option(client.local, address);
-    out.octets(&client.helo);
-    out.flag(client.extended);
-    out.option(client.tls.as_ref(), |out, tls| {
-        out.text(&tls.version);
-        out.text(&tls.cipher);
-        out.option(tls.server_name.as_deref(), Writer::text);
-    });
-    out.option(client.reverse_name.as_deref(), Writer::text);
-    out.flag(client.forward_confirmed);
-    out.flag(client.may_relay);
-    out.option(client.authenticated.as_deref(), Writer::text);
-}
-
-fn read_client(reader: &mut Reader) -> Result<ClientFacts, DecodeError> {
-    let address = |reader: &mut Reader| {
-        let text = reader.text()?;
-        text.parse().map_err(|_| DecodeError::Value("address"))
-    };
-    Ok(ClientFacts {
-        peer: reader.option(address)?,
-        local: reader.option(address)?,
-        helo: reader.octets()?,
-        extended: reader.flag()?,
-        tls: reader.option(|reader| {
-            Ok(TlsFacts {
-                version: reader.text()?,
-                cipher: reader.text()?,
-                server_name: reader.option(Reader::text)?,
-            })
-        })?,
-        reverse_name: reader.option(Reader::text)?,
-        forward_confirmed: reader.flag()?,
-        may_relay: reader.flag()?,
-        authenticated: reader.option(Reader::text)?,
     })
 }
 

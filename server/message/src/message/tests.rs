@@ -3,8 +3,11 @@ use std::time::Duration;
 
 use postern_smtp::address::{ForwardPath, ReversePath};
 
+use bytes::Bytes;
+
 use super::*;
-use crate::encoding::from_millis;
+use crate::encoding::{Writer, from_millis};
+use crate::session::{Conduct, Greeting, Protocol, ReverseName, TlsInfo};
 use crate::{
     BodyKind, DecodeError, HeaderLimits, HeaderParser, Notify, PropertyLimits, RecipientState,
     Return, Status, Value,
@@ -19,6 +22,45 @@ fn status(text: &str) -> Status {
         enhanced: Some((4, 7, 1)),
         text: text.to_owned(),
         remote: Some("mx.example.test".to_owned()),
+    }
+}
+
+/// A session of which every field says something.
+fn session() -> SessionContext {
+    SessionContext {
+        hostname: "mx.example.test".into(),
+        listener: "[::]:25".into(),
+        protocol: Protocol::Lmtp,
+        peer: Some("[2001:db8::1]:4025".parse().unwrap()),
+        local: Some("[2001:db8::2]:25".parse().unwrap()),
+        reverse_name: ReverseName::Confirmed("client.example.test".to_owned()),
+        may_relay: true,
+        authenticated: Some("anna".to_owned()),
+        implicit_tls: true,
+        tls: Some(TlsInfo {
+            version: "TLSv1.3".to_owned(),
+            cipher: "TLS_AES_256_GCM_SHA384".to_owned(),
+            server_name: Some("mx.example.test".to_owned()),
+            peer_certificates: vec![Bytes::from_static(b"der")],
+            peer_verified: true,
+            failure: String::new(),
+        }),
+        greeting: Some(Greeting {
+            verb: Bytes::from_static(b"LHLO"),
+            name: Bytes::from_static(b"client"),
+        }),
+        conduct: Conduct {
+            commands: 300,
+            errors: 4,
+            syntax_errors: 3,
+            talked_early: true,
+            pipelined_early: true,
+            idle: Duration::from_millis(1500),
+            messages: 2,
+            refused_recipients: 1,
+            junk_commands: 5,
+        },
+        ..SessionContext::new(SessionId::new(), from_millis(1_789_999_990_000).unwrap())
     }
 }
 
@@ -61,17 +103,10 @@ fn message() -> Message {
     let recipients = states.into_iter().zip(paths.iter().cycle());
     Message {
         id: MessageId::new(),
-        session: Some(SessionId::new()),
+        session: Some(session()),
         server: "inbound".to_owned(),
         origin: Origin::Lmtp,
         received_at: from_millis(1_790_000_000_000).unwrap(),
-        client: ClientFacts {
-            peer: Some("[2001:db8::1]:25".parse().unwrap()),
-            helo: Bytes::from_static(b"client"),
-            tls: Some(TlsFacts::default()),
-            may_relay: true,
-            ..ClientFacts::default()
-        },
         envelope,
         recipients: recipients
             .map(|(state, path)| Recipient {
@@ -108,6 +143,92 @@ fn a_record_comes_back_as_it_was() {
 }
 
 #[test]
+fn of_the_certificates_the_client_s_own_is_kept() {
+    let mut message = message();
+    let tls = message.session.as_mut().unwrap().tls.as_mut().unwrap();
+    tls.peer_certificates.push(Bytes::from_static(b"issuer"));
+    let record = Bytes::from(message.encode());
+    let read = Message::decode(&record, &Bytes::from_static(MAIL)).unwrap();
+    assert_eq!(read.session, Some(session_of(&message)));
+}
+
+fn session_of(message: &Message) -> SessionContext {
+    let mut session = message.session.clone().unwrap();
+    session.tls.as_mut().unwrap().peer_certificates.truncate(1);
+    session
+}
+
+/// A record as the first format had it: the client, and of the session only its id.
+fn first_format(id: Option<SessionId>, version: &Version) -> Bytes {
+    let mut out = Writer::new();
+    out.octet(1);
+    out.number(version.head_octets());
+    out.raw(&[7; 16]);
+    out.option(id, |out, id| out.raw(id.as_bytes()));
+    out.text("inbound");
+    out.octet(1);
+    out.signed(1_790_000_000_000);
+    out.option(Some("192.0.2.7:4025"), Writer::text);
+    out.option(None, Writer::text);
+    out.octets(b"client.example.test");
+    out.flag(true);
+    out.option(Some(()), |out, ()| {
+        out.text("TLSv1.2");
+        out.text("TLS_AES");
+        out.option(None, Writer::text);
+    });
+    out.option(Some("name.example.test"), Writer::text);
+    out.flag(true);
+    out.flag(true);
+    out.option(None, Writer::text);
+    out.text("<>");
+    out.flag(false);
+    out.octet(0);
+    for _absent in 0..3 {
+        out.flag(false);
+    }
+    // Parameters, recipients, properties of the message and of the session.
+    for _none in 0..4 {
+        out.number(0);
+    }
+    version.encode(&mut out);
+    Bytes::from(out.into_bytes())
+}
+
+#[test]
+fn a_record_of_the_first_format_is_read_with_what_it_says() {
+    let mut parser = HeaderParser::new(HeaderLimits::default());
+    let section = parser.feed(MAIL).unwrap().unwrap();
+    let version = Version::original(&section, Some(MAIL.len() as u64));
+    let id = SessionId::new();
+    let record = first_format(Some(id), &version);
+    assert!(Message::head_octets(&record).is_ok());
+    let message = Message::decode(&record, &Bytes::from_static(MAIL)).unwrap();
+    let received_at = from_millis(1_790_000_000_000).unwrap();
+    let expected = SessionContext {
+        peer: Some("192.0.2.7:4025".parse().unwrap()),
+        reverse_name: ReverseName::Confirmed("name.example.test".to_owned()),
+        may_relay: true,
+        tls: Some(TlsInfo {
+            version: "TLSv1.2".to_owned(),
+            cipher: "TLS_AES".to_owned(),
+            ..TlsInfo::default()
+        }),
+        greeting: Some(Greeting {
+            verb: Bytes::from_static(b"EHLO"),
+            name: Bytes::from_static(b"client.example.test"),
+        }),
+        ..SessionContext::new(id, received_at)
+    };
+    assert_eq!(message.session, Some(expected));
+    assert_eq!(message.received_at, received_at);
+    assert_eq!(message.version, version);
+    let own = first_format(None, &version);
+    let own = Message::decode(&own, &Bytes::from_static(MAIL)).unwrap();
+    assert_eq!(own.session, None, "a message of our own has no session");
+}
+
+#[test]
 fn what_is_cut_off_or_added_is_found() {
     let record = Bytes::from(message().encode());
     let head = Bytes::from_static(MAIL);
@@ -119,9 +240,9 @@ fn what_is_cut_off_or_added_is_found() {
     }
     let longer = Bytes::from([record.as_ref(), b"x"].concat());
     assert_eq!(Message::decode(&longer, &head), Err(DecodeError::Trailing));
-    let newer = Bytes::from([b"\x02", &record[1..]].concat());
-    assert_eq!(Message::decode(&newer, &head), Err(DecodeError::Format(2)));
-    assert_eq!(Message::head_octets(&newer), Err(DecodeError::Format(2)));
+    let newer = Bytes::from([b"\x03", &record[1..]].concat());
+    assert_eq!(Message::decode(&newer, &head), Err(DecodeError::Format(3)));
+    assert_eq!(Message::head_octets(&newer), Err(DecodeError::Format(3)));
 }
 
 #[test]
