@@ -255,7 +255,7 @@ impl Reads {
     }
 }
 
-/// What a binding's verdicts may do beyond refusing, putting off and keeping for a person.
+/// What a binding's verdicts may do beyond refusing and putting off.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
     /// Header fields that it may insert, replace and remove.
@@ -268,8 +268,16 @@ pub struct Grants {
     pub recipients: bool,
     /// The decision `finish`.
     pub finish: bool,
+    /// The decision `respond` at `inbound.command`.
+    pub respond: bool,
     /// The decision `discard`.
     pub discard: bool,
+    /// The decision `quarantine`.
+    pub quarantine: bool,
+    /// The decision `hold`.
+    pub hold: bool,
+    /// The decision `defer`.
+    pub defer: bool,
 }
 
 /// Grants of the design that this version has nothing to apply to.
@@ -307,8 +315,12 @@ impl Grants {
             "sender" => self.sender = true,
             "recipients" => self.recipients = true,
             "finish" => self.finish = true,
+            "respond" => self.respond = true,
             "discard" => self.discard = true,
-            "reject" | "tempfail" | "quarantine" => {}
+            "quarantine" => self.quarantine = true,
+            "hold" => self.hold = true,
+            "defer" => self.defer = true,
+            "reject" | "tempfail" => {}
             _ if LATER_GRANTS.contains(&word) => return Err(error(true)),
             _ => match word.split_once(':') {
                 Some(("headers", pattern)) if self.headers.add(pattern) => {}
@@ -327,7 +339,11 @@ impl Grants {
         push_if(&mut words, self.sender, "sender");
         push_if(&mut words, self.recipients, "recipients");
         push_if(&mut words, self.finish, "finish");
+        push_if(&mut words, self.respond, "respond");
         push_if(&mut words, self.discard, "discard");
+        push_if(&mut words, self.quarantine, "quarantine");
+        push_if(&mut words, self.hold, "hold");
+        push_if(&mut words, self.defer, "defer");
         words
     }
 }
@@ -385,6 +401,8 @@ mod tests {
     fn words_lead_back() {
         let words = ["headers:x-*", "body", "finish"];
         assert_eq!(Grants::parse(&words).unwrap().words(), words);
+        let words = ["respond", "discard", "quarantine", "hold", "defer"];
+        assert_eq!(Grants::parse(&words).unwrap().words(), words);
         let words = ["headers:subject", "sender", "properties:spam"];
         assert_eq!(Reads::parse(&words).unwrap().words(), words);
     }
@@ -393,7 +411,7 @@ mod tests {
     fn words_of_later_versions_and_unknown_ones_are_told_apart() {
         assert!(Grants::parse(&["inject"]).unwrap_err().later);
         assert!(!Grants::parse(&["injekt"]).unwrap_err().later);
-        assert!(Grants::parse(&["quarantine"]).is_ok());
+        assert!(Grants::parse(&["reject", "tempfail"]).is_ok());
         assert!(Reads::parse(&["finish"]).is_err());
     }
 }

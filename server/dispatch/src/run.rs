@@ -363,7 +363,10 @@ impl Run {
             version: ask.version.as_ref(),
             utf8,
             verb: match &*self.happening {
-                Happening::Command(line) => std::str::from_utf8(&line.verb).ok(),
+                Happening::Command(line) => Some((
+                    std::str::from_utf8(&line.verb).unwrap_or_default(),
+                    line.known,
+                )),
                 _ => None,
             },
             reply: match &*self.happening {

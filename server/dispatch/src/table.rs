@@ -18,10 +18,13 @@ pub const GRANT_WORDS: &[&str] = &[
     "sender",
     "recipients",
     "finish",
+    "respond",
     "discard",
+    "quarantine",
+    "hold",
+    "defer",
     "reject",
     "tempfail",
-    "quarantine",
 ];
 
 /// Words that `reads` takes; headers and properties may be narrowed.
@@ -84,10 +87,16 @@ impl DecisionKind {
         }
     }
 
-    /// It needs the grant of the same name.
+    /// It needs the grant of the same name at this event. Those are the decisions that spare a message from what
+    /// bindings behind would say, or put something in place of the service's own handling. A changed reply
+    /// (`respond` at `inbound.response`) reports what has happened already and needs none.
     #[must_use]
-    pub const fn needs_grant(self) -> bool {
-        matches!(self, Self::Finish | Self::Discard)
+    pub const fn needs_grant(self, event: EventKind) -> bool {
+        match self {
+            Self::Respond => !matches!(event, EventKind::InboundResponse),
+            Self::Finish | Self::Discard | Self::Quarantine | Self::Hold | Self::Defer => true,
+            Self::Proceed | Self::Reject | Self::Tempfail | Self::Disconnect => false,
+        }
     }
 }
 
@@ -102,9 +111,8 @@ pub const fn decision_allowed(event: EventKind, decision: DecisionKind) -> bool 
     let transport = matches!(event.group(), EventGroup::Transport);
     match decision {
         DecisionKind::Proceed | DecisionKind::Finish => true,
-        DecisionKind::Respond => {
-            matches!(event.group(), EventGroup::Command) && !matches!(event, E::InboundTls)
-        }
+        // What a typed event stands for is never skipped: its checks would be skipped with it.
+        DecisionKind::Respond => matches!(event, E::InboundCommand | E::InboundResponse),
         DecisionKind::Reject | DecisionKind::Tempfail => !matches!(event, E::InboundResponse),
         DecisionKind::Discard | DecisionKind::Quarantine | DecisionKind::Hold => {
             content || transport
@@ -131,17 +139,16 @@ pub const fn finish_allowed(event: EventKind, scope: FinishScope) -> bool {
     }
 }
 
-/// Whether a sink that answers this command may only refuse it.
+/// Whether a sink may answer this command itself (`respond` at `inbound.command`): the service does nothing for it but
+/// reply, or does not know its verb. `known`: the service knows the verb.
 #[must_use]
-pub fn refusal_only(event: EventKind, verb: Option<&str>) -> bool {
-    const VERBS: [&str; 5] = ["STARTTLS", "DATA", "BDAT", "RSET", "QUIT"];
-    match event {
-        EventKind::InboundData => true,
-        EventKind::InboundCommand => {
-            verb.is_some_and(|verb| VERBS.iter().any(|own| own.eq_ignore_ascii_case(verb)))
-        }
-        _ => false,
-    }
+pub fn can_be_answered(verb: &str, known: bool) -> bool {
+    /// Verbs of the service that change nothing (RFC 5321 section 4.1.1).
+    const WITHOUT_EFFECT: [&str; 4] = ["NOOP", "HELP", "VRFY", "EXPN"];
+    !known
+        || WITHOUT_EFFECT
+            .iter()
+            .any(|own| own.eq_ignore_ascii_case(verb))
 }
 
 /// The kinds of edit that are told apart.

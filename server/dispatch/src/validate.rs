@@ -51,8 +51,8 @@ pub struct Question<'a> {
     pub version: Option<&'a Version>,
     /// Addresses, header values and replies may hold UTF-8 (SMTPUTF8 was given).
     pub utf8: bool,
-    /// At `inbound.command`: the verb.
-    pub verb: Option<&'a str>,
+    /// At `inbound.command`: the verb, and whether the service knows it.
+    pub verb: Option<(&'a str, bool)>,
     /// At `inbound.response`: the reply that is about to be sent.
     pub reply: Option<&'a Reply>,
     /// At `inbound.rcpt`: the recipient that is asked about.
@@ -237,10 +237,17 @@ fn allow(kind: DecisionKind, question: &Question<'_>) -> Result<(), Fault> {
     let grants = &question.binding.grants;
     let granted = match kind {
         DecisionKind::Finish => grants.finish,
+        DecisionKind::Respond => grants.respond,
         DecisionKind::Discard => grants.discard,
-        _ => true,
+        DecisionKind::Quarantine => grants.quarantine,
+        DecisionKind::Hold => grants.hold,
+        DecisionKind::Defer => grants.defer,
+        DecisionKind::Proceed
+        | DecisionKind::Reject
+        | DecisionKind::Tempfail
+        | DecisionKind::Disconnect => true,
     };
-    if granted {
+    if granted || !kind.needs_grant(question.event) {
         Ok(())
     } else {
         Err(not_granted(name))

@@ -52,7 +52,7 @@ fn decisions(page: &mut String) {
             }
             Some(DecisionKind::Finish) => "grant; event",
             Some(DecisionKind::Respond) => respond(event),
-            Some(kind) if kind.needs_grant() => "grant",
+            Some(kind) if kind.needs_grant(event) => "grant",
             _ => "yes",
         }
     });
@@ -60,10 +60,10 @@ fn decisions(page: &mut String) {
 
 fn respond(event: EventKind) -> &'static str {
     match event {
-        EventKind::InboundData => "4xx, 5xx",
         EventKind::InboundResponse => "same class",
-        EventKind::InboundCommand => "2xx, 4xx, 5xx; STARTTLS, DATA, BDAT, RSET, QUIT: 4xx, 5xx",
-        _ => "2xx, 4xx, 5xx",
+        _ => {
+            "grant; 2xx, 4xx, 5xx; NOOP, HELP, VRFY, EXPN and verbs that the service does not know"
+        }
     }
 }
 
@@ -161,10 +161,15 @@ binding's failure policy speaks. An unset or unknown decision is a failure too, 
 ";
 
 const DECISIONS: &str = "\
-Where the table says *grant*, the binding's `may` must hold the word. The first digit of a reply must fit the
-decision: 4 for `tempfail`, 5 for `reject`, 4 or 5 for `disconnect`. `tempfail` with 421 is for `inbound.connect` and
-`inbound.tls`; elsewhere `disconnect` closes the connection. At `inbound.response` a sink may only change the text, or
-the code within its class.
+Where the table says *grant*, the binding's `may` must hold the word; without any, a sink may only object: `reject`,
+`tempfail`, `disconnect`. The others keep a message from what the bindings behind would say of it, cost disk and people,
+or answer for the service. The first digit of a reply must fit the decision: 4 for `tempfail`, 5 for `reject`, 4 or 5
+for `disconnect`. `tempfail` with 421 is for `inbound.connect` and `inbound.tls`; elsewhere `disconnect` closes the
+connection.
+
+`respond` answers a command that has no effect in the service. One that has an effect can be refused, and its reply
+can be changed afterwards; it is never answered while the service's own handling, with its relay, domain and
+recipient checks, is left out. At `inbound.response` a sink may only change the text, or the code within its class.
 
 ";
 

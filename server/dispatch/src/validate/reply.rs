@@ -49,11 +49,14 @@ pub(super) fn respond(reply: Option<wire::Reply>, question: &Question<'_>) -> Re
     if question.event == EventKind::InboundResponse {
         let class = question.reply.map(|own| own.code().class());
         expect(&reply, "respond to this reply", |own| Some(own) == class)?;
-    } else if table::refusal_only(question.event, question.verb) {
-        expect(&reply, "respond to this command", |class| {
-            class == 4 || class == 5
-        })?;
     } else {
+        if let Some((verb, known)) = question.verb
+            && !table::can_be_answered(verb, known)
+        {
+            return Err(Fault::protocol(format!(
+                "respond cannot be decided for {verb}, which has an effect; refuse it, or change its reply at inbound.response"
+            )));
+        }
         expect(&reply, "respond", |class| class != 3)?;
     }
     Ok(reply)

@@ -61,7 +61,11 @@ fn trusted() -> Arc<Binding> {
             "sender",
             "recipients",
             "finish",
+            "respond",
             "discard",
+            "quarantine",
+            "hold",
+            "defer",
         ],
     )
 }
@@ -235,35 +239,41 @@ fn reply_text_cannot_split_the_reply() {
 }
 
 #[test]
-fn respond_is_for_commands_and_only_refuses_those_that_change_the_stream() {
+fn respond_is_for_commands_without_effect() {
     let respond = |code| {
         decided(D::Respond(wire::Respond {
             reply: reply(code, "", &["hm"]),
         }))
     };
-    refused(MESSAGE, respond(250), "respond cannot be decided");
-    refused(
-        EventKind::InboundTls,
-        respond(250),
-        "respond cannot be decided",
-    );
-    refused(EventKind::InboundData, respond(250), "contradicts");
-    refused(EventKind::InboundMail, respond(354), "contradicts");
-    refused(
+    for event in [
+        MESSAGE,
+        EventKind::InboundConnect,
         EventKind::InboundHelo,
-        decided(D::Respond(wire::Respond { reply: None })),
-        "needs a reply",
-    );
-    assert!(at(EventKind::InboundRcpt, respond(250)).is_ok());
+        EventKind::InboundTls,
+        EventKind::InboundMail,
+        EventKind::InboundRcpt,
+        EventKind::InboundData,
+        EventKind::TransportSubmit,
+    ] {
+        for code in [250, 550] {
+            refused(event, respond(code), "respond cannot be decided");
+        }
+    }
     let binding = trusted();
-    for (verb, code, fine) in [
-        ("STARTTLS", 220, false),
-        ("starttls", 454, true),
-        ("QUIT", 250, false),
-        ("XFOO", 250, true),
+    for (verb, known, code, fine) in [
+        ("STARTTLS", true, 220, false),
+        ("starttls", true, 454, false),
+        ("RCPT", true, 250, false),
+        ("MAIL", true, 550, false),
+        ("AUTH", true, 235, false),
+        ("QUIT", true, 250, false),
+        ("NOOP", true, 250, true),
+        ("vrfy", true, 252, true),
+        ("XFOO", false, 250, true),
+        ("XFOO", false, 354, false),
     ] {
         let asked = Question {
-            verb: Some(verb),
+            verb: Some((verb, known)),
             ..question(EventKind::InboundCommand, &binding, None)
         };
         assert_eq!(
@@ -272,6 +282,13 @@ fn respond_is_for_commands_and_only_refuses_those_that_change_the_stream() {
             "{verb} {code}"
         );
     }
+    let asked = Question {
+        verb: Some(("NOOP", true)),
+        ..question(EventKind::InboundCommand, &binding, None)
+    };
+    let empty = decided(D::Respond(wire::Respond { reply: None }));
+    let fault = validate(empty, &asked, &mut NoUploads).unwrap_err();
+    assert!(fault.to_string().contains("needs a reply"), "{fault}");
     let own = Reply::parse(250, None, "ok").unwrap();
     let asked = Question {
         reply: Some(&own),
@@ -279,6 +296,70 @@ fn respond_is_for_commands_and_only_refuses_those_that_change_the_stream() {
     };
     assert!(validate(respond(251), &asked, &mut NoUploads).is_ok());
     assert!(validate(respond(550), &asked, &mut NoUploads).is_err());
+}
+
+#[test]
+fn a_decision_that_spares_needs_the_word_of_its_name() {
+    let wait = prost_types::Duration {
+        seconds: 60,
+        nanos: 0,
+    };
+    let command = EventKind::InboundCommand;
+    let submit = EventKind::TransportSubmit;
+    let scope = wire::FinishScope::Event.into();
+    for (word, event, kind) in [
+        ("finish", MESSAGE, D::Finish(wire::Finish { scope })),
+        ("discard", MESSAGE, D::Discard(wire::Discard {})),
+        (
+            "quarantine",
+            MESSAGE,
+            D::Quarantine(wire::Quarantine::default()),
+        ),
+        ("hold", MESSAGE, D::Hold(wire::Hold::default())),
+        ("defer", submit, D::Defer(wire::Defer { wait: Some(wait) })),
+        (
+            "respond",
+            command,
+            D::Respond(wire::Respond {
+                reply: reply(250, "", &["hm"]),
+            }),
+        ),
+    ] {
+        let others: Vec<&str> = [
+            "finish",
+            "discard",
+            "quarantine",
+            "hold",
+            "defer",
+            "respond",
+            "body",
+            "recipients",
+        ]
+        .into_iter()
+        .filter(|other| *other != word)
+        .collect();
+        let without = binding(&["headers", "body"], &others);
+        let asked = Question {
+            verb: Some(("NOOP", true)),
+            ..question(event, &without, None)
+        };
+        let fault = validate(decided(kind.clone()), &asked, &mut NoUploads).unwrap_err();
+        assert!(
+            fault
+                .to_string()
+                .contains(&format!("does not grant {word}")),
+            "{fault}"
+        );
+        let with = binding(&["headers", "body"], &[word]);
+        let asked = Question {
+            binding: &with,
+            ..asked
+        };
+        assert!(
+            validate(decided(kind), &asked, &mut NoUploads).is_ok(),
+            "{word}"
+        );
+    }
 }
 
 #[test]

@@ -240,7 +240,7 @@ fn stage_of(sinks: &[Sink]) -> Arc<Stage> {
         .enumerate()
         .map(|(place, sink)| {
             let mut may = words(sink.may);
-            may.extend(["finish", "discard"]);
+            may.extend(["finish", "discard", "quarantine", "hold"]);
             BindingSpec {
                 on_failure: FailurePolicy::uniform(sink.policy),
                 events: Some(vec!["inbound.message".to_owned()]),

@@ -13,7 +13,7 @@ fn wild(octets: &[u8], event: EventKind) {
     let (binding, version) = (trusted(), version());
     let asked = Question {
         utf8: true,
-        verb: Some("DATA"),
+        verb: Some(("DATA", true)),
         ..question(event, &binding, Some(&version))
     };
     if let Ok(verdict) = validate(verdict, &asked, &mut NoUploads) {
@@ -169,7 +169,7 @@ proptest! {
         if let Ok(checked) = validate(verdict, &question(event, &binding, Some(&version)), &mut NoUploads) {
             let named = DecisionKind::ALL.into_iter().find(|own| own.name() == checked.decision.name()).unwrap();
             prop_assert!(table::decision_allowed(event, named), "{:?} at {}", kind, event);
-            prop_assert!(!named.needs_grant() && checked.edits.is_empty());
+            prop_assert!(!named.needs_grant(event) && checked.edits.is_empty());
             let class = checked.decision.reply().map(|reply| reply.code().class());
             match checked.decision {
                 Decision::Reject(_) => prop_assert_eq!(class, Some(5)),
