@@ -20,7 +20,7 @@ use postern_dispatch::dispatcher::SharedPlan;
 use postern_dispatch::observer::Observer;
 use postern_dispatch::transport::DeliveryResult;
 use postern_message::Message;
-use postern_spool::{Embedded, StoreDriver};
+use postern_spool::{Embedded, Store};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub use self::error::ServeError;
@@ -104,7 +104,7 @@ pub struct Gateway {
     plan: SharedPlan,
     listeners: Vec<BoundListener>,
     metrics_listener: Option<TcpListener>,
-    spool: Arc<dyn StoreDriver>,
+    spool: Arc<dyn Store>,
     metrics: Arc<Metrics>,
     observer: Arc<dyn Observer>,
     addresses: AddressLog,
@@ -230,7 +230,7 @@ fn bind_metrics(address: SocketAddr) -> Result<TcpListener, ServeError> {
     })
 }
 
-fn open_spool(config: &Config) -> Result<Arc<dyn StoreDriver>, ServeError> {
+fn open_spool(config: &Config) -> Result<Arc<dyn Store>, ServeError> {
     let options = postern_spool::Options {
         path: config.spool.path.clone(),
         min_free: config.spool.min_free,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
-use postern_spool::{Due, StoreDriver, StoredMessage};
+use postern_spool::{Claimed, Due, Store, StoredMessage};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 
@@ -14,7 +14,7 @@ use super::clock::Clock;
 use super::queue::Queue;
 use super::routes::Routes;
 use super::schedule::Schedule;
-use super::slots::{Slot, Slots, Source};
+use super::slots::{Slot, Slots, Source, octets};
 use crate::delivery::{Connector, Destination};
 use crate::observe::addresses::AddressLog;
 
@@ -67,7 +67,7 @@ pub(crate) const NO_ROOM: Duration = Duration::from_secs(15);
 /// The shared parts.
 pub(crate) struct Core {
     pub(crate) settings: Settings,
-    pub(crate) store: Arc<dyn StoreDriver>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) tls: Arc<ClientConfig>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -95,13 +95,13 @@ pub(crate) struct Begun {
 impl Core {
     pub(crate) fn new(
         settings: Settings,
-        store: Arc<dyn StoreDriver>,
+        store: Arc<dyn Store>,
         connector: Arc<dyn Connector>,
         tls: Arc<ClientConfig>,
         clock: Arc<dyn Clock>,
         workers: Vec<mpsc::Sender<Order>>,
     ) -> Self {
-        let slots = Arc::new(Slots::new(settings.messages_in_memory));
+        let slots = Arc::new(Slots::new(settings.messages_in_memory, Arc::clone(&store)));
         Self {
             settings,
             store,
@@ -129,19 +129,28 @@ impl Core {
     /// Takes a message up on a worker that was just committed, if it is due and there is room in memory. Otherwise it is
     /// found again by its due time.
     pub(crate) fn begin(&self, worker: usize, stored: StoredMessage) -> bool {
-        match stored.due {
-            Due::At(due) if due <= self.now() => {}
+        let due = match stored.due {
+            Due::At(due) if due <= self.now() => due,
             // It may be due before the scanner would look again by itself.
             Due::At(_) => {
                 self.slots.scan.notify_one();
                 return false;
             }
             Due::Never => return false,
-        }
-        match self.slots.take(stored.message.id, Source::Fresh) {
+        };
+        let Some(lease) = self.store.adopt(stored.message.id, due) else {
+            return false;
+        };
+        match self.slots.take(lease, Source::Fresh, octets(&stored)) {
             Some(slot) => self.begin_in(slot, worker, stored),
             None => false,
         }
+    }
+
+    /// A slot for a message that was claimed.
+    pub(crate) fn slot_for(&self, claimed: &Claimed) -> Option<Slot> {
+        self.slots
+            .take(claimed.lease, Source::Spool, claimed.weight)
     }
 
     /// Takes a message up that has its slot already.

@@ -167,7 +167,7 @@ impl Job {
     async fn commit_stubbornly(&self, core: &Core, batch: impl Fn() -> Batch) -> bool {
         let mut attempt = 1;
         loop {
-            match core.store.commit_many(batch()).await {
+            match core.store.commit(batch(), &[self.slot.lease()]).await {
                 Ok(_durable) => return true,
                 Err(SpoolError::Unknown(id)) => {
                     tracing::warn!(id = %id, "message was removed while it was being delivered");

@@ -9,7 +9,9 @@ use postern_message::{
     Notify, Origin, Properties, Recipient, RecipientState, Return, Version,
 };
 use postern_smtp::address::{ForwardPath, ReversePath};
-use postern_spool::{Due, NewMessage, ReadAt, SpoolError, Stage, StoredBody, StoredMessage};
+use postern_spool::{
+    Due, NewMessage, Purpose, ReadAt, SpoolError, Stage, StoredBody, StoredMessage,
+};
 
 use super::core::Core;
 use super::report::{
@@ -150,7 +152,7 @@ async fn returned(message: &Message, content: &Arc<dyn ReadAt>) -> Result<Return
 }
 
 async fn store(core: &Core, content: &Bytes) -> Result<StoredBody, ReportError> {
-    let mut incoming = core.store.begin()?;
+    let mut incoming = core.store.receive(Purpose::Notification)?;
     incoming.write(content.clone()).await?;
     Ok(incoming.finish().await?)
 }

@@ -46,7 +46,10 @@ impl Worker {
         };
         let mut tasks = JoinSet::new();
         let begun = shutdown.begun();
-        tokio::pin!(begun);
+        // What cannot be recorded must not be delivered: it would be delivered again. So what is on its way is cut off.
+        let health = self.core.store.health().clone();
+        let failed = health.failed();
+        tokio::pin!(begun, failed);
         loop {
             tokio::select! {
                 order = self.orders.recv() => match order {
@@ -62,6 +65,7 @@ impl Worker {
                 },
                 Some(end) = tasks.join_next(), if !tasks.is_empty() => note(end),
                 () = &mut begun => break,
+                _why = &mut failed => return,
             }
         }
         self.orders.close();
@@ -73,6 +77,7 @@ impl Worker {
         tokio::select! {
             () = finish => {}
             () = shutdown.over() => {}
+            _why = failed => {}
         }
     }
 }

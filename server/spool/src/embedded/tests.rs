@@ -2,17 +2,20 @@
 
 mod crash;
 mod damage;
+mod faults;
+mod format;
 mod model;
 mod opening;
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use postern_message::{Message, MessageId, RecipientState, Status, Version};
 
 use super::*;
-use crate::sample::{commit, content, files, files_in, message, new, open, options, read, time};
+use crate::sample::{
+    commit, content, due, files, files_in, message, new, open, open_on, options, read, time,
+};
 use crate::{Due, MessageUpdate, NewMessage, RecipientChange, Rendered, Stage};
 
 fn status(text: &str) -> Status {
@@ -23,10 +26,6 @@ fn status(text: &str) -> Status {
         text: text.to_owned(),
         remote: None,
     }
-}
-
-fn nobody() -> HashSet<MessageId> {
-    HashSet::new()
 }
 
 /// Files go in the background; closing waits for it.
@@ -44,7 +43,7 @@ async fn what_was_committed_is_there_after_a_restart() {
         let content = content(size, size as u64);
         let new = new(&spool, &content).await;
         let message = Arc::clone(&new.message);
-        spool.commit(new).await.unwrap();
+        spool.insert(new).await.unwrap();
         sent.push((message, content));
     }
     for _ in 0..2 {
@@ -76,7 +75,7 @@ async fn a_version_is_read_as_it_is_to_be_delivered() {
             ..(*new.message).clone()
         });
         let id = new.message.id;
-        spool.commit(new).await.unwrap();
+        spool.insert(new).await.unwrap();
         let loaded = spool.load(id).await.unwrap().unwrap();
         let rendered = Rendered::new(&loaded.message.version, loaded.content).unwrap();
         let expected = [b"Received: now\r\n", content.as_ref()].concat();
@@ -148,9 +147,9 @@ async fn a_batch_is_all_or_nothing_and_spoils_no_other() {
     };
     // Asked at once, so that they meet in one transaction.
     let (a, b, c) = tokio::join!(
-        spool.commit(first),
-        spool.commit_many(bad),
-        spool.commit(third)
+        spool.insert(first),
+        spool.commit(bad, &[]),
+        spool.insert(third)
     );
     assert!(a.is_ok() && c.is_ok());
     assert!(matches!(b, Err(SpoolError::Unknown(id)) if id == unknown));
@@ -180,7 +179,7 @@ async fn a_notification_comes_with_the_failure_that_it_is_about() {
         remove: vec![id],
         ..Batch::default()
     };
-    spool.commit_many(batch).await.unwrap();
+    spool.commit(batch, &[]).await.unwrap();
     assert!(spool.load(id).await.unwrap().is_none());
     assert!(spool.load(dsn_id).await.unwrap().is_some());
 }
@@ -197,8 +196,8 @@ async fn an_id_is_committed_once() {
         due: Due::Never,
     };
     let id = new.message.id;
-    spool.commit(new).await.unwrap();
-    let result = spool.commit(again).await;
+    spool.insert(new).await.unwrap();
+    let result = spool.insert(again).await;
     assert!(matches!(result, Err(SpoolError::Duplicate(twice)) if twice == id));
 }
 
@@ -213,7 +212,7 @@ async fn a_message_whose_content_still_arrives_is_not_committed() {
         version: Version::original(&section, None),
         ..message(b"", 1)
     });
-    let result = spool.commit(new).await;
+    let result = spool.insert(new).await;
     assert!(matches!(result, Err(SpoolError::Incomplete(_))));
 }
 
@@ -226,23 +225,23 @@ async fn messages_are_due_in_their_order() {
         let mut new = new(&spool, &content(100, seconds)).await;
         new.due = Due::At(time(seconds));
         ids.push(new.message.id);
-        spool.commit(new).await.unwrap();
+        spool.insert(new).await.unwrap();
     }
     let mut never = new(&spool, &content(100, 9)).await;
     never.due = Due::Never;
-    spool.commit(never).await.unwrap();
-    let due = async |seconds, limit, exclude| {
-        let exclude = HashSet::from_iter(exclude);
-        spool.due(time(seconds), limit, &exclude).await.unwrap()
-    };
-    assert_eq!(due(9, 9, vec![]).await, []);
-    assert_eq!(due(20, 9, vec![]).await, [ids[1], ids[2]]);
-    assert_eq!(due(99, 9, vec![ids[1]]).await, [ids[2], ids[0]]);
-    assert_eq!(due(99, 2, vec![]).await, [ids[1], ids[2]]);
-    let next = spool.next_due(&nobody()).await.unwrap();
-    assert_eq!(next, Some(time(10)));
-    let next = spool.next_due(&HashSet::from_iter(ids)).await.unwrap();
-    assert_eq!(next, None);
+    spool.insert(never).await.unwrap();
+    assert_eq!(due(&spool, time(9), 9).await, []);
+    assert_eq!(due(&spool, time(20), 9).await, [ids[1], ids[2]]);
+    assert_eq!(due(&spool, time(99), 2).await, [ids[1], ids[2]]);
+    let held = spool.claim(time(10), 9, "test").await.unwrap();
+    assert_eq!(held.len(), 1);
+    assert_eq!(due(&spool, time(99), 9).await, [ids[2], ids[0]]);
+    assert_eq!(spool.next_due().await.unwrap(), Some(time(20)));
+    spool.release(held[0].lease, None);
+    assert_eq!(spool.next_due().await.unwrap(), Some(time(10)));
+    let all = spool.claim(time(99), 9, "test").await.unwrap();
+    assert_eq!(all.len(), 3);
+    assert_eq!(spool.next_due().await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -262,7 +261,7 @@ async fn removal_takes_row_and_file_but_not_a_shared_one() {
         insert: vec![first, fork],
         ..Batch::default()
     };
-    spool.commit_many(batch).await.unwrap();
+    spool.commit(batch, &[]).await.unwrap();
     assert_eq!(files(folder.path()).len(), 1);
     spool.remove(one).await.unwrap();
     let spool = reopen(spool, folder.path());
@@ -288,7 +287,7 @@ async fn the_wal_does_not_grow_without_end() {
         let spool = Arc::clone(&spool);
         tokio::spawn(async move {
             for round in 0..160 {
-                let id = commit(&spool, &content(32 * 1024, seed * 1000 + round)).await;
+                let id = commit(&*spool, &content(32 * 1024, seed * 1000 + round)).await;
                 spool.remove(id).await.unwrap();
             }
         })

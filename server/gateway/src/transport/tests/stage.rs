@@ -1,7 +1,8 @@
 //! What the tests play on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -14,8 +15,8 @@ use postern_dispatch::exchange::MessageRuling;
 use postern_dispatch::transport::DeliveryResult;
 use postern_message::{Draft, Message, MessageId};
 use postern_spool::{
-    Batch, Due, Durable, Embedded, Incoming, NewMessage, Options, SpoolError, Stage, StageCounts,
-    StoreDriver, StoredMessage,
+    Batch, Claimed, Due, Durable, Embedded, Entry, Filter, Health, Lease, NewMessage, Options,
+    Page, Purpose, Receiving, SpoolError, Stage, StageCounts, Store, StoredMessage,
 };
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -60,6 +61,8 @@ pub(super) struct Steady {
     store: Arc<Embedded>,
     /// What every commit fails with.
     pub(super) fails: Mutex<Option<fn() -> SpoolError>>,
+    /// Commits so far.
+    pub(super) commits: AtomicUsize,
 }
 
 impl Steady {
@@ -76,36 +79,46 @@ impl Steady {
 }
 
 #[async_trait::async_trait]
-impl StoreDriver for Steady {
-    fn begin(&self) -> Result<Incoming, SpoolError> {
-        self.store.begin()
+impl Store for Steady {
+    fn receive(&self, purpose: Purpose) -> Result<Receiving, SpoolError> {
+        self.store.receive(purpose)
     }
 
-    async fn commit_many(&self, batch: Batch) -> Result<Durable, SpoolError> {
+    async fn commit(&self, batch: Batch, leases: &[Lease]) -> Result<Durable, SpoolError> {
         if let Some(failure) = *self.fails.lock() {
             return Err(failure());
         }
-        self.on_a_thread(|store| async move { store.commit_many(batch).await })
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        let leases = leases.to_vec();
+        self.on_a_thread(move |store| async move { store.commit(batch, &leases).await })
             .await
     }
 
-    async fn due(
+    async fn claim(
         &self,
         now: SystemTime,
         limit: usize,
-        exclude: &HashSet<MessageId>,
-    ) -> Result<Vec<MessageId>, SpoolError> {
-        let exclude = exclude.clone();
-        self.on_a_thread(move |store| async move { store.due(now, limit, &exclude).await })
+        holder: &str,
+    ) -> Result<Vec<Claimed>, SpoolError> {
+        let holder = holder.to_owned();
+        self.on_a_thread(move |store| async move { store.claim(now, limit, &holder).await })
             .await
     }
 
-    async fn next_due(
-        &self,
-        exclude: &HashSet<MessageId>,
-    ) -> Result<Option<SystemTime>, SpoolError> {
-        let exclude = exclude.clone();
-        self.on_a_thread(move |store| async move { store.next_due(&exclude).await })
+    fn adopt(&self, id: MessageId, due: SystemTime) -> Option<Lease> {
+        self.store.adopt(id, due)
+    }
+
+    async fn renew(&self, leases: &[Lease]) -> Result<Vec<Lease>, SpoolError> {
+        self.store.renew(leases).await
+    }
+
+    fn release(&self, lease: Lease, not_before: Option<SystemTime>) {
+        self.store.release(lease, not_before);
+    }
+
+    async fn next_due(&self) -> Result<Option<SystemTime>, SpoolError> {
+        self.on_a_thread(move |store| async move { store.next_due().await })
             .await
     }
 
@@ -114,9 +127,28 @@ impl StoreDriver for Steady {
             .await
     }
 
+    async fn put_aside(&self, id: MessageId, why: String) -> Result<Durable, SpoolError> {
+        self.on_a_thread(move |store| async move { store.put_aside(id, why).await })
+            .await
+    }
+
+    async fn list(&self, filter: &Filter, page: Page) -> Result<Vec<Entry>, SpoolError> {
+        let filter = filter.clone();
+        self.on_a_thread(move |store| async move { store.list(&filter, page).await })
+            .await
+    }
+
     async fn counts(&self) -> Result<StageCounts, SpoolError> {
         self.on_a_thread(|store| async move { store.counts().await })
             .await
+    }
+
+    fn health(&self) -> &Health {
+        self.store.health()
+    }
+
+    fn close(&self) {
+        self.store.close();
     }
 }
 
@@ -297,12 +329,13 @@ impl Play {
         let store = Arc::new(Steady {
             store: Arc::new(store),
             fails: Mutex::new(None),
+            commits: AtomicUsize::new(0),
         });
         let judge = Arc::new(judge);
         let shutdown = Shutdown::new();
         let transport = Transport::new(
             settings(),
-            Arc::clone(&store) as Arc<dyn StoreDriver>,
+            Arc::clone(&store) as Arc<dyn Store>,
             Arc::new(peer.clone()),
             opportunistic().unwrap(),
             Arc::clone(&clock) as Arc<dyn Clock>,
@@ -372,7 +405,7 @@ impl Play {
         let mut message = message(&content, recipients, self.clock.now());
         change(&mut message);
         let message = Arc::new(message);
-        let mut incoming = self.store.begin().unwrap();
+        let mut incoming = self.store.receive(Purpose::Mail).unwrap();
         incoming.write(content).await.unwrap();
         let body = incoming.finish().await.unwrap();
         let due = Due::At(self.clock.now() + wait);
@@ -382,7 +415,7 @@ impl Play {
             stage: stage.clone(),
             due,
         };
-        self.store.commit(new).await.unwrap();
+        self.store.insert(new).await.unwrap();
         self.handle.accept(StoredMessage {
             message: Arc::clone(&message),
             stage,

@@ -133,7 +133,7 @@ impl Pair {
         match step {
             Step::Commit { size, due } => {
                 let new = self.fresh(size, due).await;
-                self.spool().commit(new).await.unwrap();
+                self.spool().insert(new).await.unwrap();
             }
             Step::Reopen => {
                 drop(self.spool.take());
@@ -161,7 +161,7 @@ impl Pair {
                         remove: vec![id],
                         ..Batch::default()
                     };
-                    self.spool().commit_many(batch).await.unwrap();
+                    self.spool().commit(batch, &[]).await.unwrap();
                 }
             }
             other => self.change(other).await,
@@ -214,15 +214,15 @@ impl Pair {
 
     async fn check(&self) {
         let spool = self.spool();
-        let mut due: Vec<_> = self.model.values().collect();
-        due.retain(|entry| matches!(entry.due, Due::At(at) if at <= time(50)));
-        due.sort_by_key(|entry| match entry.due {
+        let mut expected: Vec<_> = self.model.values().collect();
+        expected.retain(|entry| matches!(entry.due, Due::At(at) if at <= time(50)));
+        expected.sort_by_key(|entry| match entry.due {
             Due::At(at) => (at, entry.message.id),
             Due::Never => unreachable!("left out above"),
         });
-        let due: Vec<_> = due.iter().map(|entry| entry.message.id).collect();
-        let found = spool.due(time(50), 1000, &nobody()).await.unwrap();
-        assert_eq!(found, due);
+        let expected: Vec<_> = expected.iter().map(|entry| entry.message.id).collect();
+        let found = due(spool, time(50), 1000).await;
+        assert_eq!(found, expected);
         let mut counts = StageCounts::default();
         for (id, entry) in &self.model {
             let loaded = spool.load(*id).await.unwrap().unwrap();
