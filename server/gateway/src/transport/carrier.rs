@@ -13,14 +13,15 @@ use postern_smtp::client::{
     self, Body, ClientName, Config, Delivery, Protocol, Report, Ret, Stage, Timeouts, TlsUse,
     Transaction,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::core::{Core, IDLE, MESSAGES_PER_CONNECTION, RECIPIENTS};
 use super::job::Job;
 use super::queue::{Group, Queue};
 use super::results::{self, Attempt};
+use super::room::STALL;
 use super::settle::Outcome;
-use super::worker::Context;
+use super::worker::{Context, park};
 use crate::delivery::{
     Attempted, Connection, ContentReader, Destination, Hop, HopAddress, Maildir, OpenError, Peer,
     PeerFacts,
@@ -67,6 +68,7 @@ async fn carry_to_hop(context: &Context, queue: &Arc<Queue>, hop: &Hop) {
     };
     queue.is_up();
     context.core.serve(queue);
+    context.core.refill(queue);
     while connection.is_ready() && connection.messages() < MESSAGES_PER_CONNECTION {
         let group = tokio::select! {
             biased;
@@ -76,6 +78,7 @@ async fn carry_to_hop(context: &Context, queue: &Arc<Queue>, hop: &Hop) {
         };
         let Some(group) = group else { break };
         deliver(context, queue, hop, &mut connection, group).await;
+        context.core.refill(queue);
     }
     if connection.is_ready() {
         connection.quit().await;
@@ -132,7 +135,7 @@ async fn open(context: &Context, queue: &Queue, peer: &Peer) -> Result<Connectio
 }
 
 /// Settles whatever waits for a destination that cannot be reached.
-async fn destination_down(context: &Context, queue: &Queue, hop: &Hop, error: &OpenError) {
+async fn destination_down(context: &Context, queue: &Arc<Queue>, hop: &Hop, error: &OpenError) {
     let why = Attempted::from_open_error(error, hop.address.host(), context.core.now());
     let longest = context.core.settings.schedule.first_wait();
     let groups = queue.is_down(why.clone(), longest);
@@ -148,12 +151,27 @@ async fn destination_down(context: &Context, queue: &Queue, hop: &Hop, error: &O
         async move { results::record(context, &group.job, outcomes, false, &attempt).await }
     });
     join_all(settled).await;
+    context.core.refill(queue);
+}
+
+/// Waits for a delivery. When it takes long, what waits behind it for this destination makes room for others.
+async fn watched<T>(context: &Context, queue: &Arc<Queue>, delivery: impl Future<Output = T>) -> T {
+    tokio::pin!(delivery);
+    loop {
+        match timeout(STALL, &mut delivery).await {
+            Ok(done) => {
+                queue.moves();
+                return done;
+            }
+            Err(_) => park(context, queue, queue.take_surplus()).await,
+        }
+    }
 }
 
 /// Sends one message to a group of its recipients, in as many transactions as the peer wants it in.
 async fn deliver(
     context: &Context,
-    queue: &Queue,
+    queue: &Arc<Queue>,
     hop: &Hop,
     connection: &mut Connection,
     group: Group,
@@ -171,7 +189,8 @@ async fn deliver(
         let reused = connection.messages() > 0;
         let transaction = transaction(&job.message, &part);
         let content = ContentReader::new(&job.message.version, Arc::clone(&job.content));
-        let Some(report) = connection.deliver(transaction, content).await else {
+        let delivery = connection.deliver(transaction, content);
+        let Some(report) = watched(context, queue, delivery).await else {
             left.extend(part);
             break;
         };
@@ -307,7 +326,7 @@ fn notify(notify: Notify) -> Bytes {
     }
 }
 
-async fn carry_to_maildir(context: &Context, queue: &Queue, path: &Path) {
+async fn carry_to_maildir(context: &Context, queue: &Arc<Queue>, path: &Path) {
     queue.is_up();
     let maildir = Maildir::new(path.to_owned(), &context.core.settings.hostname);
     while !context.shutdown.has_begun() {
@@ -315,6 +334,8 @@ async fn carry_to_maildir(context: &Context, queue: &Queue, path: &Path) {
             return;
         };
         into_maildir(context, queue, &maildir, &group.job, &group.recipients).await;
+        queue.moves();
+        context.core.refill(queue);
     }
 }
 

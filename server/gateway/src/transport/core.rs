@@ -61,8 +61,6 @@ pub(crate) const IDLE: Duration = Duration::from_secs(5);
 pub(crate) const MESSAGES_PER_CONNECTION: u32 = 1000;
 /// Recipients in one transaction, if the peer does not say that it takes fewer (RFC 5321 4.5.3.1.8).
 pub(crate) const RECIPIENTS: usize = 100;
-/// When a message is looked at again for which a queue had no room.
-pub(crate) const NO_ROOM: Duration = Duration::from_secs(15);
 
 /// The shared parts.
 pub(crate) struct Core {
@@ -82,6 +80,8 @@ pub(crate) enum Order {
     Begin(Begun),
     /// Make connections for a queue.
     Serve(Arc<Queue>),
+    /// Take messages from the backlog of a queue.
+    Refill(Arc<Queue>),
 }
 
 /// A message that was taken up.
@@ -90,6 +90,8 @@ pub(crate) struct Begun {
     /// The stage in the spool is an earlier one than that in `stored`.
     pub(crate) unrecorded: bool,
     pub(crate) slot: Slot,
+    /// It has waited for room at a destination.
+    pub(crate) waited: bool,
 }
 
 impl Core {
@@ -159,6 +161,7 @@ impl Core {
             stored,
             unrecorded: false,
             slot,
+            waited: false,
         };
         self.order(worker, Order::Begin(begun))
     }
@@ -183,10 +186,17 @@ impl Core {
             destination.clone(),
             owner,
             self.settings.connections_per_destination.max(1),
-            (self.settings.messages_in_memory / 2).max(1),
+            (self.settings.messages_in_memory / 8).max(1),
         ));
         queues.insert(destination.clone(), Arc::clone(&queue));
         queue
+    }
+
+    /// Has the owner of a queue take up messages that wait for room there, if there is some.
+    pub(crate) fn refill(&self, queue: &Arc<Queue>) {
+        if queue.begin_refill() && !self.order(queue.owner(), Order::Refill(Arc::clone(queue))) {
+            queue.end_refill();
+        }
     }
 
     /// Has the owner of a queue make connections for it, if it needs any.
@@ -197,7 +207,7 @@ impl Core {
     }
 }
 
-/// Room for the orders of a worker: one for each message in memory, and one for each destination.
+/// Room for the orders of a worker: one for each message in memory, and two for each destination.
 pub(crate) fn orders(settings: &Settings) -> usize {
-    settings.messages_in_memory + 1024
+    settings.messages_in_memory + 2048
 }

@@ -50,7 +50,13 @@ pub(crate) async fn record(
     attempt: &Attempt,
 ) {
     let recorded = job
-        .record(&context.core, context.place, outcomes, partly)
+        .record_for(
+            &context.core,
+            context.place,
+            (!partly).then_some(attempt.destination.as_str()),
+            outcomes,
+            partly,
+        )
         .await;
     for (index, state) in &recorded.changes {
         if let Some(recipient) = job.message.recipients.get(*index) {

@@ -11,6 +11,9 @@ use parking_lot::Mutex;
 use postern_spool::{Lease, Store, StoredMessage};
 use tokio::sync::Notify;
 
+use super::parked::Parked;
+use super::queue::Queue;
+
 /// Octets that all messages in memory may take together.
 const MEMORY: u64 = 64 * 1024 * 1024;
 /// What a message and a recipient take at least, with their states and their places in queues.
@@ -52,6 +55,8 @@ pub(crate) struct Slot {
     octets: u64,
     left: AtomicBool,
     not_before: Mutex<Option<SystemTime>>,
+    /// Destinations at which the message waits for room once it has no slot any more.
+    parked: Mutex<Vec<Arc<Queue>>>,
 }
 
 impl Slots {
@@ -78,6 +83,20 @@ impl Slots {
         source: Source,
         octets: u64,
     ) -> Option<Slot> {
+        let slot = self.try_take(lease, source, octets);
+        if slot.is_none() {
+            self.store.release(lease, None);
+        }
+        slot
+    }
+
+    /// As [`Slots::take`], and the claim is kept if there is no room.
+    pub(crate) fn try_take(
+        self: &Arc<Self>,
+        lease: Lease,
+        source: Source,
+        octets: u64,
+    ) -> Option<Slot> {
         let mut inner = self.inner.lock();
         let share = |all: u64| match source {
             Source::Fresh => all - all / 4,
@@ -87,8 +106,6 @@ impl Slots {
         let fits = inner.taken == 0 || inner.octets.saturating_add(octets) <= share(MEMORY);
         if !fits || inner.taken as u64 >= share(self.most as u64) {
             inner.behind = true;
-            drop(inner);
-            self.store.release(lease, None);
             return None;
         }
         inner.taken += 1;
@@ -99,6 +116,7 @@ impl Slots {
             octets,
             left: AtomicBool::new(false),
             not_before: Mutex::default(),
+            parked: Mutex::default(),
         })
     }
 
@@ -132,9 +150,29 @@ impl Slot {
         self.left.store(true, Ordering::Relaxed);
     }
 
+    /// The message waits for room at this destination, once it is done with all others.
+    pub(crate) fn park(&self, queue: Arc<Queue>) {
+        self.parked.lock().push(queue);
+    }
+
     /// The message stays in the spool as it is, and is not taken up again before `time`.
     pub(crate) fn put_off(&self, time: SystemTime) {
         *self.not_before.lock() = Some(time);
+    }
+}
+
+impl Slot {
+    fn give_back(&self) {
+        let store = &self.slots.store;
+        let not_before = *self.not_before.lock();
+        let queues = std::mem::take(&mut *self.parked.lock());
+        if queues.is_empty() || not_before.is_some() {
+            return store.release(self.lease, not_before);
+        }
+        let parked = Arc::new(Parked::new(self.lease, self.octets, Arc::clone(store)));
+        for queue in queues {
+            queue.park(Arc::clone(&parked));
+        }
     }
 }
 
@@ -143,8 +181,7 @@ impl Drop for Slot {
         // What became of the message could not be recorded, or the task that had it panicked: taken up again at once it would
         // be delivered again and again. So the claim is kept.
         if !self.left.load(Ordering::Relaxed) && !std::thread::panicking() {
-            let not_before = *self.not_before.lock();
-            self.slots.store.release(self.lease, not_before);
+            self.give_back();
         }
         let mut inner = self.slots.inner.lock();
         inner.taken = inner.taken.saturating_sub(1);
