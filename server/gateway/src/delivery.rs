@@ -18,7 +18,7 @@ pub use connection::{Connection, OpenError, Peer};
 pub use content::ContentReader;
 pub use destination::{Destination, Hop, HopAddress};
 pub use link::{BoxFuture, ConnectError, Connected, Connector, Link, SystemConnector};
-pub use maildir::{Maildir, MaildirError};
+pub use maildir::{Maildir, MaildirError, Occasion};
 pub use own::OwnListeners;
 pub use tls::opportunistic;
 

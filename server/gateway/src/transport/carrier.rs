@@ -23,8 +23,8 @@ use super::room::STALL;
 use super::settle::Outcome;
 use super::worker::{Context, park};
 use crate::delivery::{
-    Attempted, Connection, ContentReader, Destination, Hop, HopAddress, Maildir, OpenError, Peer,
-    PeerFacts,
+    Attempted, Connection, ContentReader, Destination, Hop, HopAddress, Maildir, Occasion,
+    OpenError, Peer, PeerFacts,
 };
 
 /// Serves a queue until it is empty or the connection ends.
@@ -353,8 +353,19 @@ async fn into_maildir(
             continue;
         };
         let content = ContentReader::new(&message.version, Arc::clone(&job.content));
+        let occasion = Occasion {
+            message: message.id,
+            recipient: recipient.id,
+            received_at: message.received_at,
+            again: job.may_be_done(),
+        };
         let result = maildir
-            .deliver(&message.envelope.sender, &recipient.address, content)
+            .deliver(
+                &message.envelope.sender,
+                &recipient.address,
+                occasion,
+                content,
+            )
             .await;
         let attempted = Attempted::from_maildir(&result, context.core.now());
         outcomes.push((index, Outcome::Tried(attempted)));

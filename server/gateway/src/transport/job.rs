@@ -83,6 +83,11 @@ impl Job {
         }
     }
 
+    /// It was worked on before, and what was done then may not have been recorded.
+    pub(crate) fn may_be_done(&self) -> bool {
+        self.slot.is_found()
+    }
+
     /// A group found no room at its destination: the message waits for some there, once its other groups are done. If none
     /// of them is tried nothing is written. `asked`: sinks were asked at the submit stage, and are not to be asked again.
     pub(crate) async fn park(&self, core: &Core, worker: usize, queue: &Arc<Queue>, asked: bool) {

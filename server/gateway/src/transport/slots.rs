@@ -53,6 +53,7 @@ pub(crate) struct Slot {
     slots: Arc<Slots>,
     lease: Lease,
     octets: u64,
+    source: Source,
     left: AtomicBool,
     not_before: Mutex<Option<SystemTime>>,
     /// Destinations at which the message waits for room once it has no slot any more.
@@ -114,6 +115,7 @@ impl Slots {
             slots: Arc::clone(self),
             lease,
             octets,
+            source,
             left: AtomicBool::new(false),
             not_before: Mutex::default(),
             parked: Mutex::default(),
@@ -143,6 +145,11 @@ impl Slot {
     /// The claim on the message.
     pub(crate) fn lease(&self) -> Lease {
         self.lease
+    }
+
+    /// The message was found in the spool: this may not be the first time that it is worked on.
+    pub(crate) fn is_found(&self) -> bool {
+        self.source == Source::Spool
     }
 
     /// The message stays in the spool as it is, and is not touched again before a restart.
