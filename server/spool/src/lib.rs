@@ -38,4 +38,6 @@ pub use store::{
 };
 
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod sample;

@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 
 use super::*;
+use crate::contract::status;
 use crate::{Filter, Page, StageKind};
 
 const OLD: &str = "
