@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -74,6 +75,7 @@ pub struct Connection {
     host: String,
     address: String,
     messages: u32,
+    at_stake: Arc<AtomicBool>,
 }
 
 /// What a turn of the session ended with.
@@ -124,6 +126,7 @@ impl Connection {
             host: peer.hop.address.host().to_owned(),
             address,
             messages: 0,
+            at_stake: Arc::default(),
         };
         loop {
             match connection.turn(&mut None).await {
@@ -175,6 +178,7 @@ impl Connection {
             host,
             address,
             messages: 0,
+            at_stake: Arc::default(),
         })
     }
 
@@ -209,6 +213,12 @@ impl Connection {
         most.map(|most| usize::try_from(most).unwrap_or(usize::MAX))
     }
 
+    /// True from the end of a message's content on until the next message: the peer may have taken it, so that who gives the
+    /// delivery up then does not know what came of it.
+    pub fn at_stake(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.at_stake)
+    }
+
     /// Sends a message. Always comes to an end, by the time-outs of the configuration at the latest.
     /// `None`: the session was not ready, and nothing was sent.
     pub async fn deliver(
@@ -218,6 +228,7 @@ impl Connection {
     ) -> Option<Report> {
         self.session.send(transaction, now()).ok()?;
         self.messages = self.messages.saturating_add(1);
+        self.at_stake.store(false, Ordering::Relaxed);
         let mut content = Some(content);
         loop {
             match self.turn(&mut content).await {
@@ -282,7 +293,10 @@ impl Connection {
         };
         match piece {
             Ok(Some(piece)) => self.session.content(piece, now()),
-            Ok(None) => self.session.content_end(now()),
+            Ok(None) => {
+                self.at_stake.store(true, Ordering::Relaxed);
+                self.session.content_end(now());
+            }
             Err(error) => {
                 tracing::error!(%error, "content cannot be read, delivery given up");
                 self.session.abandon();

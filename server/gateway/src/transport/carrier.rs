@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,9 +14,9 @@ use postern_smtp::client::{
     self, Body, ClientName, Config, Delivery, Protocol, Report, Ret, Stage, Timeouts, TlsUse,
     Transaction,
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
-use super::core::{Core, IDLE, MESSAGES_PER_CONNECTION, RECIPIENTS};
+use super::core::{Core, IDLE, MESSAGES_PER_CONNECTION, RECIPIENTS, Settings};
 use super::job::Job;
 use super::queue::{Group, Queue};
 use super::results::{self, Attempt};
@@ -23,9 +24,16 @@ use super::room::STALL;
 use super::settle::Outcome;
 use super::worker::{Context, park};
 use crate::delivery::{
-    Attempted, Connection, ContentReader, Destination, Hop, HopAddress, Maildir, Occasion,
-    OpenError, Peer, PeerFacts,
+    Attempted, ConnectError, Connection, ContentReader, Destination, Fate, Hop, HopAddress,
+    Maildir, Occasion, OpenError, Peer, PeerFacts,
 };
+
+/// The time for a connection, and that for a message's commands, each in times for one command.
+const COMMANDS: u32 = 5;
+/// Octets a second that a peer has to take of a content.
+const LEAST_RATE: u64 = 16 * 1024;
+/// Time for a delivery to come to its end once the gateway is stopping, while it may still be given up.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// Serves a queue until it is empty or the connection ends.
 pub(crate) async fn carry(context: Context, queue: Arc<Queue>) {
@@ -77,8 +85,11 @@ async fn carry_to_hop(context: &Context, queue: &Arc<Queue>, hop: &Hop) {
             () = connection.closed() => return,
         };
         let Some(group) = group else { break };
-        deliver(context, queue, hop, &mut connection, group).await;
+        let usable = deliver(context, queue, hop, &mut connection, group).await;
         context.core.refill(queue);
+        if !usable {
+            return;
+        }
     }
     if connection.is_ready() {
         connection.quit().await;
@@ -120,6 +131,20 @@ fn peer(core: &Core, hop: &Hop) -> Option<Peer> {
 /// A connection, encrypted if that works. If it does not, then one without, since the alternative to opportunistic TLS is
 /// none; it is a new one, as nothing that was said on the other is believed.
 async fn open(context: &Context, queue: &Queue, peer: &Peer) -> Result<Connection, OpenError> {
+    let most = context.core.settings.command_timeout * COMMANDS;
+    match timeout(most, open_in_time(context, queue, peer)).await {
+        Ok(opened) => opened,
+        Err(_) => Err(OpenError::Connect(ConnectError::TimedOut {
+            address: peer.hop.to_string(),
+        })),
+    }
+}
+
+async fn open_in_time(
+    context: &Context,
+    queue: &Queue,
+    peer: &Peer,
+) -> Result<Connection, OpenError> {
     let connector = context.core.connector.as_ref();
     if !queue.may_encrypt() {
         return Connection::open_plain(peer, connector).await;
@@ -154,31 +179,73 @@ async fn destination_down(context: &Context, queue: &Arc<Queue>, hop: &Hop, erro
     context.core.refill(queue);
 }
 
-/// Waits for a delivery. When it takes long, what waits behind it for this destination makes room for others.
-async fn watched<T>(context: &Context, queue: &Arc<Queue>, delivery: impl Future<Output = T>) -> T {
-    tokio::pin!(delivery);
+/// How a delivery ended.
+enum Ended<T> {
+    Done(T),
+    /// It was given up before the peer could have taken the message: the whole attempt took too long.
+    TooLong,
+    /// It was given up before the peer could have taken the message: the gateway is stopping.
+    Stopping,
+}
+
+/// Waits for a delivery, and not for ever. When it takes long, what waits behind it for this destination makes room for
+/// others. Once the peer may have taken the message only the session's own time-outs end it.
+async fn watched<T>(
+    context: &Context,
+    queue: &Arc<Queue>,
+    most: Duration,
+    at_stake: &AtomicBool,
+    delivery: impl Future<Output = T>,
+) -> Ended<T> {
+    let stopping = context.shutdown.begun();
+    tokio::pin!(delivery, stopping);
+    let mut until = Instant::now() + most;
+    let mut is_stopping = false;
     loop {
-        match timeout(STALL, &mut delivery).await {
-            Ok(done) => {
+        let pause = (Instant::now() + STALL).min(until);
+        tokio::select! {
+            done = &mut delivery => {
                 queue.moves();
-                return done;
+                return Ended::Done(done);
             }
-            Err(_) => park(context, queue, queue.take_surplus()).await,
+            () = &mut stopping, if !is_stopping => {
+                is_stopping = true;
+                until = until.min(Instant::now() + LAST_WORDS);
+            }
+            () = sleep_until(pause) => {
+                park(context, queue, queue.take_surplus()).await;
+                if at_stake.load(Ordering::Relaxed) {
+                    until = Instant::now() + most;
+                } else if Instant::now() >= until {
+                    return match is_stopping {
+                        true => Ended::Stopping,
+                        false => Ended::TooLong,
+                    };
+                }
+            }
         }
     }
 }
 
-/// Sends one message to a group of its recipients, in as many transactions as the peer wants it in.
+/// The most that an attempt may take for a message of this size, whatever the peer does within the time for each reply.
+fn most_time(settings: &Settings, size: u64) -> Duration {
+    let content = Duration::from_secs(size / LEAST_RATE);
+    settings.command_timeout * COMMANDS + settings.data_timeout + content
+}
+
+/// Sends one message to a group of its recipients, in as many transactions as the peer wants it in. False: the connection was
+/// left in the middle of something.
 async fn deliver(
     context: &Context,
     queue: &Arc<Queue>,
     hop: &Hop,
     connection: &mut Connection,
     group: Group,
-) {
+) -> bool {
     let Group { job, recipients } = group;
     let mut left: VecDeque<usize> = recipients.into();
     let mut outcomes = Vec::with_capacity(left.len());
+    let mut given_up = false;
     let attempt = Attempt::new(hop.to_string(), connection.host(), connection.address());
     while !left.is_empty() && connection.is_ready() {
         let most = connection
@@ -189,10 +256,34 @@ async fn deliver(
         let reused = connection.messages() > 0;
         let transaction = transaction(&job.message, &part);
         let content = ContentReader::new(&job.message.version, Arc::clone(&job.content));
+        let at_stake = connection.at_stake();
+        let size = job.message.version.size().unwrap_or(0);
+        let most = most_time(&context.core.settings, size);
         let delivery = connection.deliver(transaction, content);
-        let Some(report) = watched(context, queue, delivery).await else {
-            left.extend(part);
-            break;
+        let report = match watched(context, queue, most, &at_stake, delivery).await {
+            Ended::Done(Some(report)) => report,
+            Ended::Done(None) => {
+                left.extend(part);
+                break;
+            }
+            Ended::Stopping => {
+                // It is in the spool as it was, and due.
+                tracing::info!(id = %job.message.id, destination = %hop, "delivery given up, stopping");
+                given_up = true;
+                left.extend(part);
+                break;
+            }
+            Ended::TooLong => {
+                let text = format!("the attempt took longer than {} s", most.as_secs());
+                let at = context.core.now();
+                let late = Attempted::own(Fate::Deferred, 4, 2, text, at);
+                outcomes.extend(
+                    part.iter()
+                        .map(|&index| (index, Outcome::Tried(late.clone()))),
+                );
+                given_up = true;
+                break;
+            }
         };
         let facts = PeerFacts {
             host: connection.host(),
@@ -202,6 +293,7 @@ async fn deliver(
         sort(&part, &report, &facts, context, &mut outcomes, &mut left);
     }
     let partly = !left.is_empty();
+    let usable = !given_up;
     if !outcomes.is_empty() || !partly {
         results::record(context, &job, outcomes, partly, &attempt).await;
     }
@@ -211,6 +303,7 @@ async fn deliver(
             recipients: left.into(),
         });
     }
+    usable
 }
 
 /// Results to `outcomes`, and to `left` the recipients that are to be tried again at once.

@@ -11,6 +11,9 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::delivery::{BoxFuture, ConnectError, Connected, Connector, Hop, Link};
 
+/// A reply that never comes.
+pub(crate) const SILENCE: &str = "...";
+
 /// What a peer took.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Taken {
@@ -40,8 +43,9 @@ pub(super) struct Inner {
     down: bool,
     /// Hosts that accept a connection and say nothing.
     silent: HashSet<String>,
-    /// How long it takes over a message.
+    /// How long it takes over a message, and over each command.
     takes: Duration,
+    takes_over_commands: Duration,
     /// Replies to give in place of the usual one, by verb or by verb and argument, in order.
     replies: HashMap<String, VecDeque<String>>,
 }
@@ -81,6 +85,11 @@ impl Peer {
     /// Takes so long over each message.
     pub(crate) fn takes(&self, time: Duration) {
         self.inner.lock().takes = time;
+    }
+
+    /// Takes so long over each command.
+    pub(crate) fn takes_over_commands(&self, time: Duration) {
+        self.inner.lock().takes_over_commands = time;
     }
 
     pub(crate) fn taken(&self) -> Vec<Taken> {
@@ -192,6 +201,8 @@ impl Peer {
                 }
                 continue;
             }
+            let takes = self.inner.lock().takes_over_commands;
+            tokio::time::sleep(takes).await;
             let reply = self.reply(&line, &usual);
             if !answer(stream, &reply).await || verb == "QUIT" {
                 return None;
@@ -297,6 +308,9 @@ impl Peer {
 async fn answer(stream: &mut BufStream<Box<dyn Link>>, reply: &str) -> bool {
     if reply.is_empty() {
         return false;
+    }
+    if reply == SILENCE {
+        std::future::pending::<()>().await;
     }
     stream
         .write_all(format!("{reply}\r\n").as_bytes())

@@ -7,7 +7,7 @@ use postern_spool::{Filter, Page, SpoolError};
 use tokio::time::Instant;
 
 use super::stage::{Play, Script};
-use crate::delivery::tests::peer::Peer;
+use crate::delivery::tests::peer::{Peer, SILENCE};
 
 fn pipelining() -> Peer {
     Peer::with(&["PIPELINING", "8BITMIME"])
@@ -150,4 +150,49 @@ async fn what_waits_after_an_attempt_is_listed_with_its_destination_and_reason()
     assert_eq!(all[0].sender, "from@sender.test");
     assert_eq!(list(Some(&waiting[0].destination)).await.len(), 1);
     assert_eq!(list(Some("smtp://elsewhere.test:25")).await.len(), 0);
+}
+
+/// Each reply comes in its time, or never: the whole is bounded all the same.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_has_an_end_whatever_the_peer_does() {
+    let peer = Peer::with(&[]);
+    // Silent hosts are left to the time-out for a command; this one takes almost all of it each time.
+    peer.takes_over_commands(Duration::from_secs(299));
+    let play = Play::new(&peer, Script::default());
+    let recipients: Vec<_> = (0..50).map(|n| format!("u{n}@example.test")).collect();
+    let recipients: Vec<_> = recipients.iter().map(String::as_str).collect();
+    play.accept(&recipients).await;
+    let took = play
+        .until("the deferral", |counts| counts.deliver == 1)
+        .await;
+    // Five commands to connect, five for the message, and the time for its content.
+    assert!(took < Duration::from_secs(10 * 300 + 600 + 60), "{took:?}");
+    assert_eq!(peer.taken().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hung_peer_does_not_keep_the_gateway_from_stopping() {
+    let peer = Peer::with(&[]);
+    peer.says("RCPT TO:<a@", &[SILENCE]);
+    let play = Play::new(&peer, Script::default());
+    play.accept(&["a@example.test"]).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let took = play.stop(Duration::from_secs(25)).await;
+    assert!(took < Duration::from_secs(6), "{took:?}");
+}
+
+/// The peer has all of the message: given up now, it would be delivered twice.
+#[tokio::test(start_paused = true)]
+async fn a_message_that_the_peer_may_have_taken_is_waited_for() {
+    let peer = Peer::with(&[]);
+    peer.takes(Duration::from_secs(10));
+    let play = Play::new(&peer, Script::default());
+    play.accept(&["a@example.test"]).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let store = std::sync::Arc::clone(&play.store);
+    let took = play.stop(Duration::from_secs(25)).await;
+    assert!(took > Duration::from_secs(5), "{took:?}");
+    use postern_spool::Store as _;
+    let counts = store.counts().await.unwrap();
+    assert_eq!((peer.taken().len(), counts.submit + counts.deliver), (1, 0));
 }

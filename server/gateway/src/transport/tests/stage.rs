@@ -377,6 +377,14 @@ impl Play {
         Self::start(folder, store, clock, peer, Script::default())
     }
 
+    /// Stops the core, as a signal does; how long that took.
+    pub(super) async fn stop(mut self, drain: Duration) -> Duration {
+        let start = Instant::now();
+        self.shutdown.drain(drain);
+        while self.tasks.join_next().await.is_some() {}
+        start.elapsed()
+    }
+
     /// Commits a message and hands it over, as the front end does.
     pub(super) async fn accept(&self, recipients: &[&str]) -> Arc<Message> {
         self.accept_at(Stage::Submit { from_binding: None }, recipients, |_| {})
