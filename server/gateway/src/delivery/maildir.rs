@@ -135,7 +135,7 @@ impl Maildir {
     }
 
     /// The Maildir of a recipient; `None` if its address cannot be part of a path.
-    fn folder(&self, recipient: &ForwardPath) -> Option<PathBuf> {
+    pub fn folder(&self, recipient: &ForwardPath) -> Option<PathBuf> {
         let (user, domain) = match recipient {
             ForwardPath::Postmaster => ("postmaster".into(), None),
             ForwardPath::Mailbox(mailbox) => {

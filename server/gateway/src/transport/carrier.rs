@@ -1,19 +1,20 @@
 //! What takes messages from a queue to their destination: one connection, or one at a time into Maildirs.
 
-use std::collections::VecDeque;
-use std::path::Path;
+use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use postern_message::{BodyKind, Envelope, Message, Notify, Return};
+use postern_message::{BodyKind, Message, Notify, Return, Segment};
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_smtp::client::{
     self, Body, ClientName, Config, Delivery, Protocol, Report, Ret, Stage, Timeouts, TlsUse,
     Transaction,
 };
+use postern_spool::ContentFacts;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::core::{Core, IDLE, MESSAGES_PER_CONNECTION, RECIPIENTS, Settings};
@@ -34,6 +35,9 @@ const COMMANDS: u32 = 5;
 const LEAST_RATE: u64 = 16 * 1024;
 /// Time for a delivery to come to its end once the gateway is stopping, while it may still be given up.
 const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// Octets of a line without its CRLF (RFC 5321 4.5.3.1.6).
+const LONGEST_LINE: u64 = 998;
 
 /// Serves a queue until it is empty or the connection ends.
 pub(crate) async fn carry(context: Context, queue: Arc<Queue>) {
@@ -152,10 +156,15 @@ async fn open_in_time(
     match Connection::open(peer, connector).await {
         Err(error @ OpenError::Handshake { .. }) => {
             tracing::warn!(destination = %peer.hop, %error, "TLS failed, going on without it");
-            queue.is_plain();
+            queue.handshake_failed();
             Connection::open_plain(peer, connector).await
         }
-        opened => opened,
+        opened => {
+            if opened.as_ref().is_ok_and(Connection::is_encrypted) {
+                queue.handshake_succeeded();
+            }
+            opened
+        }
     }
 }
 
@@ -254,7 +263,7 @@ async fn deliver(
             .clamp(1, RECIPIENTS);
         let part: Vec<usize> = left.drain(..most.min(left.len())).collect();
         let reused = connection.messages() > 0;
-        let transaction = transaction(&job.message, &part);
+        let transaction = transaction(&job.message, &part, job.content.facts());
         let content = ContentReader::new(&job.message.version, Arc::clone(&job.content));
         let at_stake = connection.at_stake();
         let size = job.message.version.size().unwrap_or(0);
@@ -348,7 +357,11 @@ fn is_too_many(delivery: &Delivery) -> bool {
     }
 }
 
-fn transaction(message: &Message, recipients: &[usize]) -> Transaction {
+fn transaction(
+    message: &Message,
+    recipients: &[usize],
+    facts: Option<ContentFacts>,
+) -> Transaction {
     let envelope = &message.envelope;
     let chosen = recipients
         .iter()
@@ -371,7 +384,7 @@ fn transaction(message: &Message, recipients: &[usize]) -> Transaction {
         smtp_utf8: needs_utf8(message, &recipients),
         recipients,
         size: message.version.size().unwrap_or(0),
-        body: body(envelope),
+        body: body(message, facts),
         ret: envelope.ret.map(|ret| match ret {
             Return::Full => Ret::Full,
             Return::Headers => Ret::Headers,
@@ -380,11 +393,31 @@ fn transaction(message: &Message, recipients: &[usize]) -> Transaction {
     }
 }
 
-fn body(envelope: &Envelope) -> Body {
-    match envelope.body {
-        BodyKind::SevenBit => Body::SevenBit,
-        BodyKind::EightBitMime => Body::EightBitMime,
-        BodyKind::BinaryMime => Body::BinaryMime,
+/// What the content needs of its way, by what it is made of: a client that declares 8BITMIME with everything it sends must not
+/// make plain mail undeliverable to hosts that have not got it, and eight bits that were not declared are eight bits all the
+/// same. Where the facts are not known the declaration stands.
+fn body(message: &Message, facts: Option<ContentFacts>) -> Body {
+    let declared = message.envelope.body;
+    let Some(facts) = facts else {
+        return match declared {
+            BodyKind::SevenBit => Body::SevenBit,
+            BodyKind::EightBitMime => Body::EightBitMime,
+            BodyKind::BinaryMime => Body::BinaryMime,
+        };
+    };
+    let mut eight_bit = facts.last_eight_bit.is_some();
+    let mut binary = facts.nul || facts.bare_line_end || facts.longest_line > LONGEST_LINE;
+    for segment in message.version.segments() {
+        if let Segment::Inserted(octets) = segment {
+            let facts = ContentFacts::of(&octets);
+            eight_bit |= facts.last_eight_bit.is_some();
+            binary |= facts.nul || facts.longest_line > LONGEST_LINE;
+        }
+    }
+    match declared {
+        BodyKind::BinaryMime if binary => Body::BinaryMime,
+        _ if eight_bit => Body::EightBitMime,
+        _ => Body::SevenBit,
     }
 }
 
@@ -441,10 +474,17 @@ async fn into_maildir(
 ) {
     let message = &job.message;
     let mut outcomes = Vec::with_capacity(recipients.len());
+    let mut done: HashMap<Option<PathBuf>, Attempted> = HashMap::new();
     for &index in recipients {
         let Some(recipient) = message.recipients.get(index) else {
             continue;
         };
+        // A client that names one mailbox twice means one message.
+        let folder = maildir.folder(&recipient.address);
+        if let Some(attempted) = done.get(&folder) {
+            outcomes.push((index, Outcome::Tried(attempted.clone())));
+            continue;
+        }
         let content = ContentReader::new(&message.version, Arc::clone(&job.content));
         let occasion = Occasion {
             message: message.id,
@@ -461,6 +501,7 @@ async fn into_maildir(
             )
             .await;
         let attempted = Attempted::from_maildir(&result, context.core.now());
+        done.insert(folder, attempted.clone());
         outcomes.push((index, Outcome::Tried(attempted)));
     }
     let attempt = Attempt::without_host(queue.destination().to_string());

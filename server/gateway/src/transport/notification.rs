@@ -76,7 +76,6 @@ pub(crate) async fn make(
         return Ok(None);
     }
     let ReversePath::Mailbox(sender) = &message.envelope.sender else {
-        tracing::warn!(id = %message.id, origin = ?message.origin, "undeliverable, and nobody to tell");
         return Ok(None);
     };
     let hostname = core.hostname(&message.server);
@@ -131,7 +130,8 @@ async fn returned(message: &Message, content: &Arc<dyn ReadAt>) -> Result<Return
         let all = ContentReader::new(version, Arc::clone(content))
             .read_to_end()
             .await?;
-        if is_plain(&all) {
+        // The way back may be one of seven bits, and a message within a message cannot be encoded.
+        if is_plain(&all) && all.is_ascii() {
             return Ok(Returned::Message(all));
         }
     }

@@ -19,8 +19,9 @@ const LONGEST_REST: Duration = Duration::from_secs(60);
 const CAPPED: Duration = Duration::from_secs(60);
 /// Messages that may wait for room at one destination.
 const LONGEST_BACKLOG: usize = 200_000;
-/// For how long TLS is not tried after a failed handshake.
-const PLAIN: Duration = Duration::from_secs(600);
+/// Handshakes that have to fail in a row before TLS is not tried for a while, and that while.
+const BROKEN: u32 = 3;
+const PLAIN: Duration = Duration::from_secs(60);
 
 /// A queue. The worker that owns it makes the connections; anybody may add to it.
 pub(crate) struct Queue {
@@ -52,6 +53,8 @@ struct State {
     asked: bool,
     health: Health,
     cap: Option<(usize, Instant)>,
+    /// Handshakes that failed in a row.
+    handshakes_failed: u32,
     plain_until: Option<Instant>,
 }
 
@@ -286,9 +289,21 @@ impl Queue {
         state.connections = state.connections.saturating_sub(1);
     }
 
-    /// A TLS handshake failed: for a while there is none.
-    pub(crate) fn is_plain(&self) {
-        self.state.lock().plain_until = Some(Instant::now() + PLAIN);
+    /// A TLS handshake failed. One says little: the next connection tries again. After several in a row it is not tried for
+    /// a while.
+    pub(crate) fn handshake_failed(&self) {
+        let mut state = self.state.lock();
+        state.handshakes_failed = state.handshakes_failed.saturating_add(1);
+        if state.handshakes_failed >= BROKEN {
+            state.plain_until = Some(Instant::now() + PLAIN);
+        }
+    }
+
+    /// A connection is encrypted.
+    pub(crate) fn handshake_succeeded(&self) {
+        let mut state = self.state.lock();
+        state.handshakes_failed = 0;
+        state.plain_until = None;
     }
 
     /// Whether TLS may be tried.
@@ -307,5 +322,39 @@ impl Drop for Idle<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
         state.idle = state.idle.saturating_sub(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::{Hop, HopAddress};
+
+    fn queue() -> Queue {
+        let hop = Hop {
+            lmtp: false,
+            address: HopAddress::Tcp("mx.test".to_owned(), 25),
+        };
+        Queue::new(Destination::Hop(hop), 0, 4, 100)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_failed_handshake_is_no_reason_for_clear_text() {
+        let queue = queue();
+        for _ in 1..BROKEN {
+            queue.handshake_failed();
+            assert!(queue.may_encrypt());
+        }
+        queue.handshake_failed();
+        assert!(!queue.may_encrypt(), "it is broken for now");
+        tokio::time::sleep(PLAIN).await;
+        assert!(queue.may_encrypt());
+        // One that fails again says it is as before; one that works is the end of it.
+        queue.handshake_failed();
+        assert!(!queue.may_encrypt());
+        queue.handshake_succeeded();
+        assert!(queue.may_encrypt());
+        queue.handshake_failed();
+        assert!(queue.may_encrypt());
     }
 }

@@ -4,6 +4,7 @@
 mod crowded;
 mod judged;
 mod kept;
+mod needs;
 mod queued;
 mod reports;
 mod stage;

@@ -409,7 +409,19 @@ impl Play {
         recipients: &[&str],
         change: impl FnOnce(&mut Message),
     ) -> Arc<Message> {
-        let content = Bytes::from_static(MAIL);
+        self.accept_content(Bytes::from_static(MAIL), wait, stage, recipients, change)
+            .await
+    }
+
+    /// As [`Play::accept_due`], with a content of the test's own.
+    pub(super) async fn accept_content(
+        &self,
+        content: Bytes,
+        wait: Duration,
+        stage: Stage,
+        recipients: &[&str],
+        change: impl FnOnce(&mut Message),
+    ) -> Arc<Message> {
         let mut message = message(&content, recipients, self.clock.now());
         change(&mut message);
         let message = Arc::new(message);
