@@ -15,7 +15,7 @@ mod tls;
 
 pub use attempt::{Attempted, Fate, PeerFacts};
 pub use connection::{Connection, OpenError, Peer};
-pub use content::ContentReader;
+pub use content::{ContentReader, is_damage};
 pub use destination::{Destination, Hop, HopAddress};
 pub use link::{BoxFuture, ConnectError, Connected, Connector, Link, SystemConnector};
 pub use maildir::{Maildir, MaildirError, Occasion};

@@ -76,6 +76,7 @@ pub struct Connection {
     address: String,
     messages: u32,
     at_stake: Arc<AtomicBool>,
+    unreadable: Option<io::Error>,
 }
 
 /// What a turn of the session ended with.
@@ -127,6 +128,7 @@ impl Connection {
             address,
             messages: 0,
             at_stake: Arc::default(),
+            unreadable: None,
         };
         loop {
             match connection.turn(&mut None).await {
@@ -179,6 +181,7 @@ impl Connection {
             address,
             messages: 0,
             at_stake: Arc::default(),
+            unreadable: None,
         })
     }
 
@@ -217,6 +220,11 @@ impl Connection {
     /// delivery up then does not know what came of it.
     pub fn at_stake(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.at_stake)
+    }
+
+    /// Why the content of the last message could not be read, if that is what ended it.
+    pub fn take_unreadable(&mut self) -> Option<io::Error> {
+        self.unreadable.take()
     }
 
     /// Sends a message. Always comes to an end, by the time-outs of the configuration at the latest.
@@ -299,6 +307,7 @@ impl Connection {
             }
             Err(error) => {
                 tracing::error!(%error, "content cannot be read, delivery given up");
+                self.unreadable = Some(error);
                 self.session.abandon();
             }
         }

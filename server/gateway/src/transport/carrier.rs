@@ -26,7 +26,7 @@ use super::settle::Outcome;
 use super::worker::{Context, park};
 use crate::delivery::{
     Attempted, ConnectError, Connection, ContentReader, Destination, Fate, Hop, HopAddress,
-    Maildir, Occasion, OpenError, Peer, PeerFacts,
+    Maildir, MaildirError, Occasion, OpenError, Peer, PeerFacts, is_damage,
 };
 
 /// The time for a connection, and that for a message's commands, each in times for one command.
@@ -270,7 +270,13 @@ async fn deliver(
         let most = most_time(&context.core.settings, size);
         let delivery = connection.deliver(transaction, content);
         let report = match watched(context, queue, most, &at_stake, delivery).await {
-            Ended::Done(Some(report)) => report,
+            Ended::Done(Some(report)) => match connection.take_unreadable() {
+                Some(error) if is_damage(&error) => {
+                    job.put_aside(&context.core, &error).await;
+                    return false;
+                }
+                _ => report,
+            },
             Ended::Done(None) => {
                 left.extend(part);
                 break;
@@ -500,6 +506,11 @@ async fn into_maildir(
                 content,
             )
             .await;
+        if let Err(MaildirError::Content(error)) = &result
+            && is_damage(error)
+        {
+            return job.put_aside(&context.core, error).await;
+        }
         let attempted = Attempted::from_maildir(&result, context.core.now());
         done.insert(folder, attempted.clone());
         outcomes.push((index, Outcome::Tried(attempted)));

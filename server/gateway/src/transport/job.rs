@@ -88,6 +88,15 @@ impl Job {
         self.slot.is_found()
     }
 
+    /// The content turned out to be damaged on its way: the message is kept for a person, and the others go on.
+    pub(crate) async fn put_aside(&self, core: &Core, error: &std::io::Error) {
+        let id = self.message.id;
+        if let Err(error) = core.store.put_aside(id, error.to_string()).await {
+            tracing::error!(%id, %error, "a damaged message cannot be set aside");
+            self.slot.leave();
+        }
+    }
+
     /// A group found no room at its destination: the message waits for some there, once its other groups are done. If none
     /// of them is tried nothing is written. `asked`: sinks were asked at the submit stage, and are not to be asked again.
     pub(crate) async fn park(&self, core: &Core, worker: usize, queue: &Arc<Queue>, asked: bool) {

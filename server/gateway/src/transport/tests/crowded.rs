@@ -196,3 +196,45 @@ async fn a_message_that_the_peer_may_have_taken_is_waited_for() {
     let counts = store.counts().await.unwrap();
     assert_eq!((peer.taken().len(), counts.submit + counts.deliver), (1, 0));
 }
+
+/// Not even for a moment: before, each look that found one that could not be read was followed by a rest of five seconds.
+#[tokio::test(start_paused = true)]
+async fn messages_that_cannot_be_read_do_not_slow_the_others() {
+    let peer = pipelining();
+    let play = Play::new(&peer, Script::default());
+    let later = Duration::from_secs(10);
+    let stage = || postern_spool::Stage::Submit { from_binding: None };
+    for n in 0..300 {
+        let message = play
+            .accept_due(later, stage(), &["a@example.test"], |_| {})
+            .await;
+        if n % 30 == 0 {
+            play.store.unreadable.lock().insert(message.id);
+        }
+    }
+    let took = until_taken(&peer, 290).await;
+    assert!(took < later + Duration::from_secs(5), "{took:?}");
+    play.store.unreadable.lock().clear();
+    play.until_empty().await;
+    assert_eq!(peer.taken().len(), 300);
+}
+
+/// A disk that has changed a content under us: none of it is passed on as whole, and it is tried no more.
+#[tokio::test(start_paused = true)]
+async fn a_content_that_is_damaged_on_its_way_is_put_aside_and_nobody_takes_it() {
+    let peer = pipelining();
+    let play = Play::new(&peer, Script::default());
+    let mut content = b"Subject: x\r\n\r\n".to_vec();
+    content.extend(b"0123456789abcde\r\n".repeat(20_000));
+    let stage = postern_spool::Stage::Submit { from_binding: None };
+    let wait = Duration::from_secs(10);
+    play.accept_content(content.into(), wait, stage, &["a@example.test"], |_| {})
+        .await;
+    play.damage_contents();
+    play.until("it to be put aside", |counts| counts.damaged == 1)
+        .await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(peer.taken().len(), 0);
+    play.accept(&["b@example.test"]).await;
+    until_taken(&peer, 1).await;
+}

@@ -1,6 +1,6 @@
 //! What the tests play on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
@@ -61,6 +61,8 @@ pub(super) struct Steady {
     store: Arc<Embedded>,
     /// What every commit fails with.
     pub(super) fails: Mutex<Option<fn() -> SpoolError>>,
+    /// Messages that cannot be read.
+    pub(super) unreadable: Mutex<HashSet<MessageId>>,
     /// Commits so far.
     pub(super) commits: AtomicUsize,
 }
@@ -123,6 +125,13 @@ impl Store for Steady {
     }
 
     async fn load(&self, id: MessageId) -> Result<Option<StoredMessage>, SpoolError> {
+        if self.unreadable.lock().contains(&id) {
+            let source = std::io::Error::from_raw_os_error(24);
+            return Err(SpoolError::Io {
+                what: "reading",
+                source,
+            });
+        }
         self.on_a_thread(move |store| async move { store.load(id).await })
             .await
     }
@@ -329,6 +338,7 @@ impl Play {
         let store = Arc::new(Steady {
             store: Arc::new(store),
             fails: Mutex::new(None),
+            unreadable: Mutex::default(),
             commits: AtomicUsize::new(0),
         });
         let judge = Arc::new(judge);
@@ -375,6 +385,20 @@ impl Play {
         drop((store, handle));
         let store = reopen(&folder, &clock).await;
         Self::start(folder, store, clock, peer, Script::default())
+    }
+
+    /// Changes an octet in the middle of each content that is in a file.
+    pub(super) fn damage_contents(&self) {
+        let shards = std::fs::read_dir(self.folder.path().join("content")).unwrap();
+        for shard in shards {
+            for file in std::fs::read_dir(shard.unwrap().path()).unwrap() {
+                let file = file.unwrap().path();
+                let mut octets = std::fs::read(&file).unwrap();
+                let middle = octets.len() / 2;
+                octets[middle] ^= 1;
+                std::fs::write(file, octets).unwrap();
+            }
+        }
     }
 
     /// Stops the core, as a signal does; how long that took.
