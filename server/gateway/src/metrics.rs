@@ -78,6 +78,8 @@ pub struct Metrics {
     pub queue_active: Gauge,
     /// Tasks that panicked.
     pub panics: Counter,
+    /// Notifications that could not be delivered.
+    pub lost_notifications: Counter,
     /// Times that the system had no descriptor or memory for a new connection.
     pub accept_errors: Counter,
     /// Messages in the spool.
@@ -112,6 +114,7 @@ impl Metrics {
             deliveries: Family::default(),
             queue_active: Gauge::default(),
             panics: Counter::default(),
+            lost_notifications: Counter::default(),
             accept_errors: Counter::default(),
             spool: Family::default(),
             spool_free: Gauge::default(),
@@ -210,6 +213,11 @@ impl Metrics {
             self.queue_active.clone(),
         );
         registry.register("task_panics", "Tasks that panicked", self.panics.clone());
+        registry.register(
+            "lost_notifications",
+            "Notifications about undeliverable mail that could not be delivered themselves",
+            self.lost_notifications.clone(),
+        );
         registry.register(
             "accept_errors",
             "Times that the system had no descriptor or memory for a connection",
