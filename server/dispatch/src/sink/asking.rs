@@ -157,10 +157,7 @@ impl SinkTask {
     /// Finds a stream for an instance.
     fn place(&mut self, bulky: bool, again: Option<&Again>, now: Instant) -> Place {
         if self.draining.is_some() {
-            return Place::Fault(Fault::new(
-                FaultKind::Overload,
-                "the gateway is shutting down",
-            ));
+            return Place::Fault(super::shutting_down());
         }
         let elsewhere = self.elsewhere();
         let pick = match again {
@@ -264,6 +261,7 @@ impl SinkTask {
     /// Puts questions to an instance that is open.
     fn put(&mut self, mut ask: Box<Ask>, now: Instant) -> Option<Box<Ask>> {
         let key = ask.attached.key;
+        let elsewhere = self.elsewhere();
         let Some((stream_id, instance)) = self.seats.get_mut(key).and_then(|seat| seat.place)
         else {
             gone(&ask);
@@ -283,6 +281,11 @@ impl SinkTask {
                 Err(refusal) => return self.refused(ask, refusal),
             }
         }
+        let replica = stream.replica;
+        if let Err(fault) = self.fleet.admit(replica, elsewhere) {
+            refuse(&ask, &fault);
+            return None;
+        }
         let questions: Vec<_> = ask
             .questions
             .iter()
@@ -292,7 +295,6 @@ impl SinkTask {
             Ok(group) => group,
             Err(refusal) => return self.refused(ask, refusal),
         };
-        let replica = stream.replica;
         let tried = match ask.again.take() {
             Some(again) => again.tried,
             None => Tried::new(

@@ -9,7 +9,7 @@ use postern_proto::v1::attach_request::Kind as In;
 use postern_proto::v1::attach_response::Kind as Out;
 use tokio::net::TcpListener;
 
-use crate::rig::{Bound, Rig, budget, line};
+use crate::rig::{Bound, Rig, budget, helo};
 use crate::sink::{TestSink, agreeable, verdict};
 
 fn fault(ruling: &Ruling) -> FaultKind {
@@ -123,12 +123,8 @@ async fn a_sink_that_hangs_times_out_is_cancelled_and_its_late_verdict_is_droppe
     })
     .await;
     // The same instance serves the next event; the late verdict is not taken for its answer.
-    let helo = postern_dispatch::session::HeloFacts {
-        command: line("EHLO x"),
-        name: "x".into(),
-    };
     assert_eq!(
-        scope.helo(helo, &budget()).await.decision,
+        scope.helo(helo(), &budget()).await.decision,
         Decision::Proceed
     );
     assert_eq!(rig.notes.count("late"), 1, "{:?}", rig.notes.all());
@@ -156,10 +152,10 @@ async fn a_stream_that_ends_with_a_question_open_is_a_failure() {
 async fn a_verdict_without_decision_is_never_consent() {
     let sink = TestSink::start(16, |frame, replies| {
         if let Some(event) = frame.question() {
-            replies.send(Out::Verdict(pb::Verdict {
+            replies.send(Out::Verdict(Box::new(pb::Verdict {
                 event_id: event.event_id,
                 ..pb::Verdict::default()
-            }));
+            })));
         }
     })
     .await;
@@ -174,7 +170,7 @@ async fn a_verdict_without_decision_is_never_consent() {
 async fn a_fault_of_the_sink_is_a_fault() {
     let sink = TestSink::start(16, |frame, replies| {
         if let Some(event) = frame.question() {
-            let kind = pb::FaultKind::Internal.into();
+            let kind = pb::FaultKind::SinkError.into();
             replies.send(Out::Fault(pb::Fault {
                 event_id: event.event_id,
                 kind,
@@ -204,7 +200,7 @@ async fn a_verdict_for_an_event_never_asked_ends_the_instance() {
     );
     sink.until(|frames| {
         frames.iter().any(|frame| match &frame.kind {
-            In::CloseInstance(close) => close.reason() == pb::CloseReason::Protocol,
+            In::CloseInstance(close) => close.reason() == pb::CloseReason::ProtocolError,
             _ => false,
         })
     })
@@ -231,12 +227,8 @@ async fn of_two_verdicts_the_first_stands_and_the_second_ends_the_instance() {
             .any(|frame| matches!(frame.kind, In::CloseInstance(_)))
     })
     .await;
-    let helo = postern_dispatch::session::HeloFacts {
-        command: line("EHLO x"),
-        name: "x".into(),
-    };
     assert_eq!(
-        scope.helo(helo, &budget()).await.decision,
+        scope.helo(helo(), &budget()).await.decision,
         Decision::Proceed
     );
     let opened: Vec<_> = sink
@@ -256,7 +248,7 @@ async fn a_frame_over_the_limit_is_a_failure() {
         if let Some(event) = frame.question() {
             let mut large = verdict(event.event_id, pb::decision::Kind::Proceed(pb::Proceed {}));
             large.explanation = "x".repeat(2 << 20);
-            replies.send(Out::Verdict(large));
+            replies.send(Out::Verdict(Box::new(large)));
         }
     })
     .await;
@@ -306,14 +298,10 @@ async fn a_stream_lost_to_one_question_ejects_nobody() {
     })
     .await;
     let rig = Rig::new(vec![Bound::to(&sink, &["inbound.connect", "inbound.helo"])]);
-    let helo = postern_dispatch::session::HeloFacts {
-        command: line("EHLO x"),
-        name: "x".into(),
-    };
     for _ in 0..3 {
         let scope = rig.session();
         assert_eq!(
-            fault(&scope.helo(helo.clone(), &budget()).await),
+            fault(&scope.helo(helo(), &budget()).await),
             FaultKind::Unreachable
         );
         assert_eq!(
