@@ -26,14 +26,14 @@ use postern_smtp::address::{ForwardPath, ReversePath};
 use crate::rig::{
     Bound, Growing, HEADER, Rig, budget, greeting, incoming, session, with_recipient,
 };
-use crate::sink::{Frame, Replies, TestSink, agreeable, verdict};
+use crate::sink::{Frame, Replies, TestSink, agreeable, description, verdict};
 
 const MESSAGE: &[&str] = &["inbound.message"];
 
 fn full<'a>(sink: &TestSink) -> Bound<'a> {
     Bound {
         body: BodyDepth::Full,
-        reads: &["headers", "body"],
+        reads: &["session", "headers", "body", "digest"],
         ..Bound::to(sink, MESSAGE)
     }
 }
@@ -219,10 +219,8 @@ async fn ranges_are_read_on_demand_also_before_they_have_arrived() {
 #[tokio::test]
 async fn credit_bounds_what_is_pushed_on_a_shared_stream() {
     let describe = pb::DescribeResponse {
-        protocol_version: 1,
-        instances_per_stream: 16,
         initial_credit_bytes: 10,
-        ..pb::DescribeResponse::default()
+        ..description(16)
     };
     let sink = TestSink::start_described(describe, |frame, replies| match &frame.kind {
         In::Content(content) if content.ended.is_some() => replies.proceed(content.event_id),

@@ -28,7 +28,7 @@ fn opens(frames: &[Frame]) -> Vec<&pb::Open> {
 async fn an_instance_opens_with_its_first_event_and_hears_what_changed_after() {
     let sink = TestSink::start(16, agreeable).await;
     let rig = Rig::new(vec![Bound {
-        reads: &["sender", "recipients"],
+        reads: &["session", "sender", "recipients"],
         ..Bound::to(&sink, &["inbound.rcpt", "inbound.data"])
     }]);
     let scope = rig.session();
@@ -323,9 +323,9 @@ async fn long_lists_of_recipients_travel_in_parts_that_fit() {
     let scope = rig.session();
     scope.mail(mail(), &budget()).await;
     scope.note_mail();
-    let long = "x".repeat(60);
+    let long = ["x".repeat(60), "y".repeat(60), "z".repeat(60)].join(".");
     for number in 0..9000 {
-        let rcpt = rcpt(&format!("user{number}.{long}@example.test"));
+        let rcpt = rcpt(&format!("user{number}@{long}.example.test"));
         let id = rcpt.recipient.id;
         scope.rcpt(rcpt, &budget()).await;
         scope.note_rcpt(id, true);

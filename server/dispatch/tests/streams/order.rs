@@ -95,6 +95,7 @@ async fn a_binding_that_reads_what_another_may_change_waits_for_it_and_sees_the_
     let rig = Rig::new(vec![
         Bound {
             may: &["sender"],
+            reads: &["sender"],
             ..Bound::to(&first, &["inbound.mail"])
         },
         Bound {
