@@ -38,6 +38,8 @@ pub struct Working {
     dealt_with: Vec<Recipient>,
     /// The content as it was received, where it is known.
     received: Option<Version>,
+    /// SHA-256 of the content as it was received.
+    digest: Option<[u8; 32]>,
     has_recipient_properties: bool,
     /// Bindings that failed on it and were passed over.
     pub skipped: Vec<String>,
@@ -119,6 +121,7 @@ impl Working {
             others: Vec::new(),
             dealt_with: Vec::new(),
             received: version.filter(|version| !version.is_edited()),
+            digest: None,
             has_recipient_properties,
             skipped: Vec::new(),
             clock: 1,
@@ -185,6 +188,18 @@ impl Working {
     /// The content as it was received is known now, for bindings that read `original`.
     pub fn set_received(&mut self, version: Version) {
         self.received = Some(version);
+    }
+
+    /// SHA-256 of the content as it was received, where it was asked for.
+    #[must_use]
+    pub const fn digest(&self) -> Option<[u8; 32]> {
+        self.digest
+    }
+
+    /// SHA-256 of the content as it was received is known now, for bindings that read `digest`.
+    pub fn set_digest(&mut self, digest: [u8; 32]) {
+        self.digest = Some(digest);
+        self.envelope_at = self.tick();
     }
 
     pub(super) fn has_properties(&self) -> bool {

@@ -70,14 +70,6 @@ fn about(message: MessageId, context: &InboundContext) -> (MessageId, Vec<Recipi
     (piece.id, ids)
 }
 
-fn ids(recipients: &[RecipientId], view: &View<'_>) -> Vec<bytes::Bytes> {
-    if !view.reads.recipients {
-        return Vec::new();
-    }
-    let ids = recipients.iter().map(|one| wire::id(one.as_bytes()));
-    ids.collect()
-}
-
 impl Event for Headers {
     const KIND: EventKind = EventKind::InboundHeaders;
     type Context = InboundContext;
@@ -87,7 +79,7 @@ impl Event for Headers {
         let (message, recipients) = about(self.message_id, context);
         Kind::InboundHeaders(pb::InboundHeaders {
             message_id: wire::id(message.as_bytes()),
-            recipient_ids: ids(&recipients, view),
+            recipient_ids: wire::ids(&recipients, view),
         })
     }
 
@@ -108,7 +100,7 @@ impl Event for Message {
         let (message, recipients) = about(self.message_id, context);
         Kind::InboundMessage(pb::InboundMessage {
             message_id: wire::id(message.as_bytes()),
-            recipient_ids: ids(&recipients, view),
+            recipient_ids: wire::ids(&recipients, view),
         })
     }
 }
