@@ -59,6 +59,12 @@ impl Sink {
         self.open.fetch_add(change, Ordering::Relaxed);
     }
 
+    /// Questions that are open, all replicas and threads together.
+    #[must_use]
+    pub fn open_questions(&self) -> usize {
+        usize::try_from(self.open.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
     /// As many questions are open as may be: a further one is shed as `overload`.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -106,6 +112,8 @@ pub struct Binding {
     pub attributes: Vec<Shown>,
     /// Its properties: a JSON object, or empty.
     pub properties_json: Vec<u8>,
+    /// The name of the program whose description was accepted.
+    pub accepted_name: Option<String>,
 }
 
 /// One event of a binding.

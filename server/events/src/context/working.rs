@@ -6,10 +6,9 @@
 use std::collections::{HashMap, HashSet};
 
 use postern_message::{
-    Draft, Edit, EditError, EditLimits, Envelope, MessageId, Properties, PropertyScope, Recipient,
+    Draft, Edit, EditError, EditLimits, MessageId, Properties, PropertyScope, Recipient,
     RecipientId, Version,
 };
-use postern_smtp::address::ReversePath;
 
 use crate::order::{Order, Orders};
 
@@ -91,17 +90,6 @@ pub struct Made {
     pub forks: Vec<u32>,
     /// Nobody is left in the branch that was split.
     pub emptied: bool,
-}
-
-/// A draft with nothing in it.
-pub(crate) fn empty_draft() -> Draft {
-    Draft {
-        envelope: Envelope::new(ReversePath::Null),
-        recipients: Vec::new(),
-        properties: Properties::new(),
-        session_properties: Properties::new(),
-        version: None,
-    }
 }
 
 impl Working {

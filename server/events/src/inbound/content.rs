@@ -70,6 +70,22 @@ fn about(message: MessageId, context: &InboundContext) -> (MessageId, Vec<Recipi
     (piece.id, ids)
 }
 
+impl Headers {
+    /// The header section of this message.
+    #[must_use]
+    pub const fn new(message_id: MessageId) -> Self {
+        Self { message_id }
+    }
+}
+
+impl Message {
+    /// This message.
+    #[must_use]
+    pub const fn new(message_id: MessageId) -> Self {
+        Self { message_id }
+    }
+}
+
 impl Event for Headers {
     const KIND: EventKind = EventKind::InboundHeaders;
     type Context = InboundContext;
