@@ -90,6 +90,14 @@ impl Stage {
             .iter()
             .position(|member| &*member.binding.name == binding)
     }
+
+    /// The names of the bindings before this place: where a message is put off by the member there, they have had
+    /// their say.
+    #[must_use]
+    pub fn names_before(&self, member: usize) -> Vec<String> {
+        let before = self.members.iter().take(member);
+        before.map(|own| own.binding.name.to_string()).collect()
+    }
 }
 
 impl Chain {
