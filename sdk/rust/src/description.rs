@@ -89,8 +89,8 @@ impl Description {
         self
     }
 
-    /// Its verdicts may do this, as in a binding's `may`: `"body"`, `"headers:X-*"`, `"quarantine"`. Refusing
-    /// and putting off need no grant.
+    /// Its verdicts may do this, as in a binding's `may`: `"body"`, `"headers:X-*"`, `"finish"`. Refusing needs
+    /// no grant.
     pub fn may(mut self, what: &str) -> Self {
         self.0.grants.push(what.to_owned());
         self

@@ -46,9 +46,8 @@ impl Verdict {
         }))
     }
 
-    /// The sink answered the command; the service does not handle it. At `inbound.command`, for NOOP, HELP, VRFY, EXPN
-    /// and verbs that the service does not know, with the grant `respond`; at `inbound.response` in place of a reply of
-    /// the same class. Text alone goes with 250.
+    /// The sink answered the command; the service does not handle it. Only at command events. Text alone goes
+    /// with 250.
     pub fn respond(reply: impl Into<Reply>) -> Self {
         Self::of(Kind::Respond(v1::Respond {
             reply: Some(reply.into().into_proto(250)),
@@ -74,21 +73,21 @@ impl Verdict {
         Self::of(Kind::Discard(v1::Discard {}))
     }
 
-    /// Accepted and kept until a person acts. Needs the grant `quarantine`.
+    /// Accepted and kept until a person acts.
     pub fn quarantine(reason: impl Into<String>) -> Self {
         Self::of(Kind::Quarantine(v1::Quarantine {
             reason: reason.into(),
         }))
     }
 
-    /// Accepted, kept, and judged again from this binding on when it is released. Needs the grant `hold`.
+    /// Accepted, kept, and judged again from this binding on when it is released.
     pub fn hold(reason: impl Into<String>) -> Self {
         Self::of(Kind::Hold(v1::Hold {
             reason: reason.into(),
         }))
     }
 
-    /// Accepted, kept, and judged again from this binding on after `wait`. Needs the grant `defer`.
+    /// Accepted, kept, and judged again from this binding on after `wait`.
     pub fn defer(wait: Duration) -> Self {
         Self::of(Kind::Defer(v1::Defer {
             wait: Some(duration(wait)),

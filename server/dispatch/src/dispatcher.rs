@@ -1,6 +1,7 @@
 //! The dispatcher: what the gateway calls, one for each runtime thread.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     /// Those that are told of deliveries: instances of no single message.
     pub(crate) news: NewsDesk,
     wires: Mutex<HashMap<u64, Arc<WireBinding>>>,
+    /// The dispatcher is going down, or has: nothing is asked any more.
+    drained: AtomicBool,
     keeper: Mutex<JoinSet<()>>,
 }
 
@@ -77,6 +80,7 @@ impl Dispatcher {
             sinks: Mutex::new(Vec::new()),
             news: NewsDesk::default(),
             wires: Mutex::new(HashMap::new()),
+            drained: AtomicBool::new(false),
             keeper: Mutex::new(JoinSet::new()),
         });
         shared.keeper.lock().spawn(keep(Arc::downgrade(&shared)));
@@ -128,6 +132,7 @@ impl Dispatcher {
     /// Tells sinks that no new instances will come, waits for open questions until `deadline`, then ends all streams.
     /// What is asked after that fails.
     pub async fn drain(&self, deadline: Instant) {
+        self.shared.drained.store(true, Ordering::Relaxed);
         let sinks = self.shared.sinks.lock().clone();
         let within = deadline.saturating_duration_since(Instant::now());
         for sink in &sinks {
@@ -137,7 +142,10 @@ impl Dispatcher {
         while sinks.iter().any(|sink| sink.open_questions() > 0) && Instant::now() < deadline {
             tokio::time::sleep(DRAIN_INTERVAL).await;
         }
-        self.shared.sinks.lock().clear();
+        for sink in &sinks {
+            let within = Duration::ZERO;
+            let _ended = sink.send(Command::Drain { within }).is_err();
+        }
     }
 }
 
@@ -162,6 +170,10 @@ impl Shared {
             settings: Arc::clone(&self.settings),
             back: self.back.clone(),
         }));
+        if self.drained.load(Ordering::Relaxed) {
+            let within = Duration::ZERO;
+            let _ended = handle.send(Command::Drain { within }).is_err();
+        }
         sinks.push(Arc::clone(&handle));
         handle
     }

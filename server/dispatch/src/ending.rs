@@ -15,6 +15,12 @@ pub(crate) fn stream_end(status: &Status) -> StreamEnd {
             _ => StreamEnd::Broken { detail },
         };
     }
+    if status.code() == tonic::Code::OutOfRange && status.message().contains("too large") {
+        // Ours too: tonic reads no frame of that size.
+        return StreamEnd::GivenUp {
+            detail: "a frame of more than 2 MiB".to_owned(),
+        };
+    }
     // A status with a source was made on this side: the transport failed.
     if status.source().is_some() {
         return StreamEnd::Broken {

@@ -187,6 +187,11 @@ impl Scope {
         for binding in self.plan.told(&self.server, event) {
             self.tell_one(binding, question);
         }
+        // Who is bound to a one-way event is told of it, in the order in which others are asked.
+        let bound = self.stage(event).filter(|_| event.is_one_way());
+        for member in bound.iter().flat_map(|stage| &stage.members) {
+            self.tell_one(&member.binding, question);
+        }
     }
 
     fn tell_one(&self, binding: &Arc<Binding>, question: &Question) {

@@ -18,6 +18,7 @@ use parking_lot::RwLock;
 use postern_attach::FleetStatus;
 use postern_events::fault::{Fault, FaultKind};
 use postern_events::plan::{Binding, Sink};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 
@@ -95,14 +96,17 @@ impl SinkHandle {
     /// Hands over a command.
     ///
     /// # Errors
-    /// As many commands wait as may: the sink's task does not get to them.
+    /// As many commands wait as may, because the sink's task does not get to them; or the task has ended.
     pub(crate) fn send(&self, command: Command) -> Result<(), Fault> {
-        self.commands.try_send(command).map_err(|_| {
-            Fault::new(
-                FaultKind::Overload,
-                "too much waits for this sink on this thread",
-            )
-        })
+        self.commands
+            .try_send(command)
+            .map_err(|error| match error {
+                TrySendError::Full(_) => Fault::new(
+                    FaultKind::Overload,
+                    "too much waits for this sink on this thread",
+                ),
+                TrySendError::Closed(_) => shutting_down(),
+            })
     }
 
     /// The sink's state: which replicas are well.
@@ -129,6 +133,11 @@ impl SinkHandle {
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.sink.name
     }
+}
+
+/// Nothing is asked any more.
+fn shutting_down() -> Fault {
+    Fault::new(FaultKind::Unreachable, "the gateway is shutting down")
 }
 
 impl Drop for SinkHandle {

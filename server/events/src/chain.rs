@@ -63,6 +63,10 @@ pub struct Chain {
 }
 
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one for each member of a chain, and most of them are answered"
+)]
 enum Slot {
     Waiting,
     Asked(Option<Deadline>),
@@ -89,6 +93,14 @@ impl Stage {
         self.members
             .iter()
             .position(|member| &*member.binding.name == binding)
+    }
+
+    /// The names of the bindings before this place: where a message is put off by the member there, they have had
+    /// their say.
+    #[must_use]
+    pub fn names_before(&self, member: usize) -> Vec<String> {
+        let before = self.members.iter().take(member);
+        before.map(|own| own.binding.name.to_string()).collect()
     }
 }
 
@@ -331,7 +343,7 @@ impl Chain {
         state: &mut dyn ChainState,
     ) {
         let applied = answer.and_then(|verdict| {
-            let made = state.apply(member, &verdict)?;
+            let made = state.apply(member, &verdict.effective())?;
             Ok((verdict, made))
         });
         let (verdict, made) = match applied {

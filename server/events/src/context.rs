@@ -26,8 +26,6 @@ pub use session::{
 };
 pub use working::{ForkEdits, Made, Piece, Split, TRUNK, Working};
 
-pub(crate) use working::empty_draft;
-
 /// What is known where an event happens.
 #[derive(Clone, Debug)]
 pub enum Context {

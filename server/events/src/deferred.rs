@@ -80,7 +80,7 @@ impl Deferred {
     }
 
     /// Notes what a chain came to that had such members in it.
-    pub fn note(&mut self, ruling: &Ruling) {
+    pub fn ruled(&mut self, ruling: &Ruling) {
         if let Some(standing) = &ruling.standing {
             self.standing.push(standing.clone());
         }

@@ -18,14 +18,18 @@ pub mod grant;
 pub mod inbound;
 pub mod judge;
 pub mod order;
+pub mod outbound;
 pub mod picture;
 pub mod plan;
 pub mod question;
 pub mod route;
 pub mod rule;
 pub mod ruling;
+pub mod service;
 pub mod source;
 pub mod table;
+#[cfg(test)]
+mod testing;
 pub mod transport;
 pub mod validate;
 mod wire;

@@ -59,7 +59,7 @@ impl Sink {
         self.open.fetch_add(change, Ordering::Relaxed);
     }
 
-    /// Questions that are open.
+    /// Questions that are open, all replicas and threads together.
     #[must_use]
     pub fn open_questions(&self) -> usize {
         usize::try_from(self.open.load(Ordering::Relaxed)).unwrap_or(0)
@@ -112,6 +112,8 @@ pub struct Binding {
     pub attributes: Vec<Shown>,
     /// Its properties: a JSON object, or empty.
     pub properties_json: Vec<u8>,
+    /// The name of the program whose description was accepted.
+    pub accepted_name: Option<String>,
 }
 
 /// One event of a binding.

@@ -8,14 +8,14 @@ mod route;
 mod session;
 
 use bytes::Bytes;
-use postern_message::{Properties, Value};
+use postern_message::{Properties, RecipientId, Value};
 use postern_proto::v1 as pb;
 use postern_smtp::reply::Reply;
 
 use crate::context::CommandLine;
 use crate::grant::Reads;
 
-pub(crate) use message::{envelope, headers, message, transaction};
+pub(crate) use message::{envelope, field, headers, message, transaction};
 pub(crate) use recipient::{address, from_xtext, path, recipient, standing};
 pub(crate) use route::{next_hop, remote, tls_policy};
 pub(crate) use session::{conduct, helo, session, tls};
@@ -100,6 +100,18 @@ pub(crate) fn command(line: &CommandLine, shown: bool) -> pb::Command {
 /// The octets of an id.
 pub(crate) fn id(octets: &[u8; 16]) -> Bytes {
     Bytes::copy_from_slice(octets)
+}
+
+/// The ids of recipients, where the binding reads recipients.
+pub(crate) fn ids<'a>(
+    recipients: impl IntoIterator<Item = &'a RecipientId>,
+    view: &View<'_>,
+) -> Vec<Bytes> {
+    if !view.reads.recipients {
+        return Vec::new();
+    }
+    let ids = recipients.into_iter().map(|one| id(one.as_bytes()));
+    ids.collect()
 }
 
 /// A span of time. Longer ones than 300 years are cut.

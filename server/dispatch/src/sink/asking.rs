@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use postern_attach::{
     Asked, Cancelled, ConnectionId, Description, Ending, NoReplica, Outcome, Pick, Placement,
-    Refusal, ReplicaId, StreamId, Tried,
+    Refusal, ReplicaId, Retry, StreamId, Tried,
 };
 use postern_events::fault::{Fault, FaultKind};
 use postern_proto::v1 as pb;
@@ -136,7 +136,7 @@ impl SinkTask {
             return None;
         };
         if seat.place.is_none() {
-            match self.place(ask.bulky, ask.again.as_deref(), now) {
+            match self.place(key, ask.bulky, ask.again.as_deref(), now) {
                 Place::On(stream) => {
                     if let Err(refusal) = self.open(key, stream, now) {
                         return self.refused(ask, refusal);
@@ -155,16 +155,21 @@ impl SinkTask {
     }
 
     /// Finds a stream for an instance.
-    fn place(&mut self, bulky: bool, again: Option<&Again>, now: Instant) -> Place {
+    fn place(&mut self, key: Key, bulky: bool, again: Option<&Again>, now: Instant) -> Place {
         if self.draining.is_some() {
-            return Place::Fault(Fault::new(
-                FaultKind::Overload,
-                "the gateway is shutting down",
-            ));
+            return Place::Fault(super::shutting_down());
         }
         let elsewhere = self.elsewhere();
         let pick = match again {
-            None => self.fleet.pick(&mut self.random, elsewhere),
+            None => self
+                .seats
+                .get_mut(key)
+                .and_then(|seat| seat.begin.as_ref()?.avoid.as_ref())
+                .and_then(|avoid| {
+                    self.fleet
+                        .pick_again(&mut self.random, avoid, Retry::Always, elsewhere)
+                })
+                .map_or_else(|| self.fleet.pick(&mut self.random, elsewhere), Ok),
             Some(again) => self
                 .fleet
                 .pick_again(&mut self.random, &again.tried, again.retry, elsewhere)
@@ -264,6 +269,7 @@ impl SinkTask {
     /// Puts questions to an instance that is open.
     fn put(&mut self, mut ask: Box<Ask>, now: Instant) -> Option<Box<Ask>> {
         let key = ask.attached.key;
+        let elsewhere = self.elsewhere();
         let Some((stream_id, instance)) = self.seats.get_mut(key).and_then(|seat| seat.place)
         else {
             gone(&ask);
@@ -283,6 +289,11 @@ impl SinkTask {
                 Err(refusal) => return self.refused(ask, refusal),
             }
         }
+        let replica = stream.replica;
+        if let Err(fault) = self.fleet.admit(replica, elsewhere) {
+            refuse(&ask, &fault);
+            return None;
+        }
         let questions: Vec<_> = ask
             .questions
             .iter()
@@ -292,7 +303,6 @@ impl SinkTask {
             Ok(group) => group,
             Err(refusal) => return self.refused(ask, refusal),
         };
-        let replica = stream.replica;
         let tried = match ask.again.take() {
             Some(again) => again.tried,
             None => Tried::new(
@@ -313,6 +323,7 @@ impl SinkTask {
             let Some(replica) = self.fleet.asked(stream_id, &mut tried) else {
                 continue;
             };
+            ask.attached.asked(&tried);
             let open = Open {
                 instance: key,
                 asked,
@@ -378,7 +389,7 @@ impl SinkTask {
             return None;
         };
         if seat.place.is_none() {
-            let placed = match self.place(false, None, now) {
+            let placed = match self.place(key, false, None, now) {
                 Place::On(stream) => self.open(key, stream, now),
                 Place::Wait => return Some(tell),
                 Place::Fault(fault) => {

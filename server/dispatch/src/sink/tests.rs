@@ -140,6 +140,7 @@ fn begin(key: u64) -> Box<Begin> {
             tag: key,
         },
         replayed: Vec::new(),
+        avoid: None,
     })
 }
 

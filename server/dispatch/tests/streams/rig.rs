@@ -17,7 +17,7 @@ use postern_dispatch::settings::Settings;
 use postern_events::answer::RecipientKind;
 use postern_events::budget::Budget;
 use postern_events::context::{Client, CommandLine, SessionContext};
-use postern_events::inbound::{Data, Mail, Rcpt};
+use postern_events::inbound::{Command, Data, Handling, Helo, Mail, Rcpt};
 use postern_events::plan::{
     BindingSpec, BodyDepth, Plan, PlanSpec, ServerSpec, SinkSpec, Timeouts,
 };
@@ -296,5 +296,27 @@ pub fn incoming(message_id: MessageId, content: &Arc<Growing>) -> IncomingMessag
         message_id,
         headers,
         content,
+    }
+}
+
+pub fn helo() -> Helo {
+    Helo {
+        command: line("EHLO client.test"),
+        helo: greeting(),
+    }
+}
+
+pub fn greeting() -> postern_events::context::Helo {
+    postern_events::context::Helo {
+        verb: Bytes::from_static(b"EHLO"),
+        name: Bytes::from_static(b"client.test"),
+    }
+}
+
+pub fn command(text: &'static str) -> Command {
+    Command {
+        command: line(text),
+        handling: Handling::Inert,
+        dialogue_input: None,
     }
 }

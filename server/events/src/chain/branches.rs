@@ -148,7 +148,7 @@ impl Chain {
                     by: own.by,
                     made_by: own.made_by,
                     reason_code: own.reason_code,
-                    draft: crate::context::empty_draft(),
+                    draft: postern_message::Draft::empty(),
                     orders: crate::order::Orders::default(),
                 });
             }

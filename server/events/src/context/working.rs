@@ -6,10 +6,9 @@
 use std::collections::{HashMap, HashSet};
 
 use postern_message::{
-    Draft, Edit, EditError, EditLimits, Envelope, MessageId, Properties, PropertyScope, Recipient,
+    Draft, Edit, EditError, EditLimits, MessageId, Properties, PropertyScope, Recipient,
     RecipientId, Version,
 };
-use postern_smtp::address::ReversePath;
 
 use crate::order::{Order, Orders};
 
@@ -38,6 +37,8 @@ pub struct Working {
     dealt_with: Vec<Recipient>,
     /// The content as it was received, where it is known.
     received: Option<Version>,
+    /// SHA-256 of the content as it was received.
+    digest: Option<[u8; 32]>,
     has_recipient_properties: bool,
     /// Bindings that failed on it and were passed over.
     pub skipped: Vec<String>,
@@ -91,17 +92,6 @@ pub struct Made {
     pub emptied: bool,
 }
 
-/// A draft with nothing in it.
-pub(crate) fn empty_draft() -> Draft {
-    Draft {
-        envelope: Envelope::new(ReversePath::Null),
-        recipients: Vec::new(),
-        properties: Properties::new(),
-        session_properties: Properties::new(),
-        version: None,
-    }
-}
-
 impl Working {
     /// A message with this draft.
     #[must_use]
@@ -119,6 +109,7 @@ impl Working {
             others: Vec::new(),
             dealt_with: Vec::new(),
             received: version.filter(|version| !version.is_edited()),
+            digest: None,
             has_recipient_properties,
             skipped: Vec::new(),
             clock: 1,
@@ -185,6 +176,18 @@ impl Working {
     /// The content as it was received is known now, for bindings that read `original`.
     pub fn set_received(&mut self, version: Version) {
         self.received = Some(version);
+    }
+
+    /// SHA-256 of the content as it was received, where it was asked for.
+    #[must_use]
+    pub const fn digest(&self) -> Option<[u8; 32]> {
+        self.digest
+    }
+
+    /// SHA-256 of the content as it was received is known now, for bindings that read `digest`.
+    pub fn set_digest(&mut self, digest: [u8; 32]) {
+        self.digest = Some(digest);
+        self.envelope_at = self.tick();
     }
 
     pub(super) fn has_properties(&self) -> bool {
@@ -473,6 +476,11 @@ impl Working {
     fn index(&mut self) {
         let recipients = self.piece.draft.recipients.iter().enumerate();
         self.places = recipients.map(|(place, one)| (one.id, place)).collect();
+    }
+
+    /// A recipient that is still asked about was changed: what was encoded of it is old.
+    pub(super) fn touched(&mut self) {
+        self.tick();
     }
 
     fn tick(&mut self) -> u64 {

@@ -258,6 +258,9 @@ fn build_binding(
         }),
         attributes,
         properties_json: spec.properties_json.clone(),
+        accepted_name: pin
+            .map(|pin| pin.name.clone())
+            .filter(|name| !name.is_empty()),
     })
 }
 

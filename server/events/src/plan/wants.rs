@@ -12,6 +12,13 @@ use crate::grant::{Grants, Reads};
 /// Something that a sink asks for and its binding does not give.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shortfall {
+    /// It is another program than the one that was accepted.
+    Identity {
+        /// The name of the one that was accepted.
+        accepted: String,
+        /// The name of the one that answered.
+        found: String,
+    },
     /// Less of the content than it needs at an event.
     Depth {
         /// The event.
@@ -34,6 +41,9 @@ pub enum Shortfall {
 impl fmt::Display for Shortfall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Identity { accepted, found } => {
+                write!(f, "{accepted:?} was accepted, and {found:?} answers")
+            }
             Self::Depth {
                 event,
                 given,
@@ -80,6 +90,14 @@ impl Binding {
     #[must_use]
     pub fn shortfalls(&self, described: &pb::DescribeResponse) -> Vec<Shortfall> {
         let mut found = Vec::new();
+        if let Some(accepted) = &self.accepted_name
+            && *accepted != described.name
+        {
+            found.push(Shortfall::Identity {
+                accepted: accepted.clone(),
+                found: described.name.clone(),
+            });
+        }
         let mut unbound = Vec::new();
         for interest in &described.events {
             let Some(event) = EventKind::from_number(interest.event) else {

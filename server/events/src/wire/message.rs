@@ -119,7 +119,8 @@ pub(crate) fn headers(version: &Version, view: &View<'_>) -> pb::Headers {
     }
 }
 
-fn field(field: &HeaderField) -> pb::HeaderField {
+/// One header field.
+pub(crate) fn field(field: &HeaderField) -> pb::HeaderField {
     let raw = field.raw();
     let name = raw.iter().position(|&octet| octet == b':').unwrap_or(0);
     pb::HeaderField {
@@ -130,7 +131,11 @@ fn field(field: &HeaderField) -> pb::HeaderField {
 }
 
 /// The message in transport, without recipients and header fields. `shown` is the version that the binding sees.
-pub(crate) fn message(context: &MessageContext, shown: Option<&Version>, view: &View<'_>) -> pb::Message {
+pub(crate) fn message(
+    context: &MessageContext,
+    shown: Option<&Version>,
+    view: &View<'_>,
+) -> pb::Message {
     let message = context.message();
     let piece = context.working().piece();
     let origin = match message.origin {
@@ -140,6 +145,13 @@ pub(crate) fn message(context: &MessageContext, shown: Option<&Version>, view: &
     };
     let after =
         |span: Option<std::time::Duration>| span.map(|span| moment(message.received_at + span));
+    // That of another version is not known.
+    let is_received = shown.is_some_and(|version| !version.is_edited());
+    let digest = context
+        .working()
+        .digest()
+        .filter(|_| view.reads.digest && is_received);
+    let digest = digest.map(|digest| Bytes::copy_from_slice(&digest));
     let parent = (piece.id != message.id).then(|| id(message.id.as_bytes()));
     pb::Message {
         message_id: id(piece.id.as_bytes()),
@@ -151,7 +163,7 @@ pub(crate) fn message(context: &MessageContext, shown: Option<&Version>, view: &
         received_at: Some(moment(message.received_at)),
         server: message.server.clone(),
         size_bytes: shown.and_then(Version::size).unwrap_or(0),
-        content_sha256: Bytes::new(),
+        content_sha256: digest.unwrap_or_default(),
         properties: view.properties(&piece.draft.properties),
         parent_message_id: parent.unwrap_or_default(),
         session_id: message
