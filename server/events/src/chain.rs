@@ -339,7 +339,7 @@ impl Chain {
         state: &mut dyn ChainState,
     ) {
         let applied = answer.and_then(|verdict| {
-            let made = state.apply(member, &verdict)?;
+            let made = state.apply(member, &verdict.effective())?;
             Ok((verdict, made))
         });
         let (verdict, made) = match applied {
