@@ -8,6 +8,7 @@ mod content;
 mod fleet;
 mod fuzz;
 mod health;
+mod model;
 mod narrowing;
 mod opening;
 mod parts;
