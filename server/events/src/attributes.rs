@@ -7,6 +7,9 @@ mod docs;
 
 use std::fmt;
 
+use postern_proto::v1 as pb;
+use postern_smtp::address::{DomainOrLiteral, ForwardPath, Mailbox};
+
 use crate::event::EventKind;
 use crate::grant::{HeaderSet, Namespaces, Reads};
 
@@ -48,7 +51,8 @@ impl fmt::Display for AttributeType {
 /// At which events an attribute exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scope {
-    Inbound,
+    Everywhere,
+    Destination,
     Session,
     SessionFromHelo,
     Command,
@@ -58,41 +62,37 @@ enum Scope {
     Recipient,
     Headers,
     Size,
-    Submit,
+    Message,
 }
 
 impl Scope {
-    const fn holds(self, event: EventKind) -> bool {
+    fn holds(self, event: EventKind) -> bool {
         use EventKind as E;
-        let submit = matches!(event, E::TransportSubmit);
-        let message = matches!(event, E::InboundMessage) || submit;
-        let headers = matches!(event, E::InboundHeaders) || message;
-        let recipients = matches!(event, E::InboundData) || headers;
-        let mail = matches!(event, E::InboundMail | E::InboundRcpt) || recipients;
-        let inbound = mail && !submit
-            || matches!(
-                event,
-                E::InboundConnect
-                    | E::InboundHelo
-                    | E::InboundTls
-                    | E::InboundCommand
-                    | E::InboundResponse
-                    | E::InboundOutcome
-                    | E::InboundReset
-                    | E::InboundDisconnect
-            );
+        let scope = event.scope();
+        let inbound = scope == pb::Scope::InboundSession;
+        // In an outgoing session the message is not there before it starts, and gone when the session ends.
+        let outgoing = scope == pb::Scope::OutboundSession
+            && !matches!(event, E::OutboundSessionStart | E::OutboundSessionEnd);
+        let message = scope == pb::Scope::Transport || outgoing;
+        let size = message || event == E::InboundMessage;
+        let headers = size || event == E::InboundHeaders;
+        let recipients = headers || event == E::InboundData;
+        let transaction = recipients || matches!(event, E::InboundMail | E::InboundRcpt);
         match self {
-            Self::Inbound => inbound,
-            Self::Session => inbound || submit,
-            Self::SessionFromHelo => matches!(event, E::InboundHelo) || mail,
+            Self::Everywhere => true,
+            Self::Destination => scope == pb::Scope::Destination,
+            Self::Session => inbound || message,
+            Self::SessionFromHelo => {
+                transaction || matches!(event, E::InboundHelo | E::InboundAuth)
+            }
             Self::Command => matches!(event, E::InboundCommand | E::InboundResponse),
             Self::Response => matches!(event, E::InboundResponse),
-            Self::Transaction => mail,
+            Self::Transaction => transaction,
             Self::Recipients => recipients,
-            Self::Recipient => matches!(event, E::InboundRcpt),
+            Self::Recipient => matches!(event, E::InboundRcpt | E::OutboundRecipient),
             Self::Headers => headers,
-            Self::Size => message,
-            Self::Submit => submit,
+            Self::Size => size,
+            Self::Message => message,
         }
     }
 }
@@ -135,25 +135,35 @@ macro_rules! attributes {
 }
 
 attributes! {
+    ServerName = "server.name", Text, Everywhere, "Name of the virtual server.";
+    DestinationDomain = "destination.domain", Text, Destination, "The domain, or the name that is to be resolved: lower case, A-labels.";
+    DestinationRoutingClass = "destination.routing_class", Text, Destination, "The routing class; empty for the default class.";
+    DestinationFailureCount = "destination.failure_count", Int, Destination, "Failed attempts in a row.";
+    DestinationQueuedCount = "destination.queued_count", Int, Destination, "Messages waiting for it.";
     SessionId = "session.id", Text, Session, "The session's id; empty for messages that came without one.";
     SessionServer = "session.server", Text, Session, "Name of the virtual server.";
-    SessionProtocol = "session.protocol", Text, Session, "`smtp` or `lmtp`.";
+    SessionProtocol = "session.protocol", Text, Session, "`smtp`, `submission`, `lmtp` or `milter`; empty for messages that came without a session.";
     SessionClientAddress = "session.client_address", Text, Session, "The client's address; empty on a Unix socket.";
     SessionClientPort = "session.client_port", Int, Session, "The client's port; 0 on a Unix socket.";
     SessionClientName = "session.client_name", Text, Session, "The client's name by reverse lookup; empty if there is none.";
     SessionClientNameConfirmed = "session.client_name_confirmed", Bool, Session, "That name leads back to the client's address.";
     SessionMayRelay = "session.may_relay", Bool, Session, "The client may send to any domain.";
     SessionAuthenticated = "session.authenticated", Bool, Session, "The client proved who it is.";
+    SessionIdentity = "session.identity", Text, Session, "Who the client proved to be; empty if it did not.";
+    SessionTenant = "session.tenant", Text, Session, "The tenant that the session belongs to; empty if there is none.";
     SessionTls = "session.tls", Bool, Session, "The connection is encrypted.";
     SessionTlsVersion = "session.tls_version", Text, Session, "`TLSv1.2` or `TLSv1.3`; empty without TLS.";
     SessionTlsCipher = "session.tls_cipher", Text, Session, "IANA's name of the cipher suite; empty without TLS.";
     SessionHelo = "session.helo", Text, SessionFromHelo, "The argument of HELO, EHLO or LHLO; empty if none was given. At `inbound.helo` the one that is asked about.";
-    SessionListener = "session.listener", Text, Inbound, "The listener, as the configuration writes it.";
-    SessionTalkedEarly = "session.talked_early", Bool, Inbound, "Octets came before the banner.";
-    SessionPipelinedEarly = "session.pipelined_early", Bool, Inbound, "Commands came in one go where that was not allowed.";
-    SessionCommandCount = "session.command_count", Int, Inbound, "Command lines read so far.";
-    SessionErrorCount = "session.error_count", Int, Inbound, "Replies of the 4xx and 5xx classes so far.";
-    SessionMessageCount = "session.message_count", Int, Inbound, "Messages accepted in this session so far.";
+    SessionListener = "session.listener", Text, Session, "The listener, as the configuration writes it.";
+    SessionTalkedEarly = "session.talked_early", Bool, Session, "Octets came before the banner.";
+    SessionPipelinedEarly = "session.pipelined_early", Bool, Session, "Commands came in one go where that was not allowed.";
+    SessionCommandCount = "session.command_count", Int, Session, "Command lines read so far.";
+    SessionErrorCount = "session.error_count", Int, Session, "Replies of the 4xx and 5xx classes so far.";
+    SessionSyntaxErrorCount = "session.syntax_error_count", Int, Session, "Lines so far that were no known command or broke the grammar.";
+    SessionRefusedRecipientCount = "session.refused_recipient_count", Int, Session, "RCPT commands refused so far.";
+    SessionConnectionCount = "session.connection_count", Int, Session, "Connections that the client's address has open, this one included.";
+    SessionMessageCount = "session.message_count", Int, Session, "Messages accepted in this session so far.";
     SessionProperties = "session.properties", Properties, Session, "Properties that sinks left on the session.";
     CommandVerb = "command.verb", Text, Command, "The command's verb in upper case. For replies to the content `.`, to the connection `CONNECT`.";
     CommandLine = "command.line", Text, Command, "The whole line; at `inbound.response` empty.";
@@ -164,6 +174,7 @@ attributes! {
     MessageSenderDomain = "message.sender_domain", Text, Transaction, "The sender's domain in lower case, A-labels; empty for the null sender.";
     MessageSmtpUtf8 = "message.smtp_utf8", Bool, Transaction, "SMTPUTF8 was given.";
     MessageDeclaredSize = "message.declared_size", Int, Transaction, "Octets that the client declared with SIZE; 0 if it did not.";
+    MessagePriority = "message.priority", Int, Transaction, "-9 to 9; 0 is normal.";
     MessageProperties = "message.properties", Properties, Transaction, "Properties that sinks left on the message.";
     MessageRecipients = "message.recipients", Texts, Recipients, "The recipients without angle brackets, as they are now.";
     MessageRecipientDomains = "message.recipient_domains", Texts, Recipients, "Their domains in lower case, A-labels, each once.";
@@ -171,17 +182,19 @@ attributes! {
     RecipientAddress = "recipient.address", Text, Recipient, "The recipient that is asked about, without angle brackets.";
     RecipientDomain = "recipient.domain", Text, Recipient, "Its domain in lower case, A-labels.";
     RecipientIsLocal = "recipient.is_local", Bool, Recipient, "The domain is one of this server's own.";
+    RecipientKind = "recipient.kind", Text, Recipient, "`hosted`, `relayed`, `forbidden` or `unknown`; empty where it is not known before it is looked up, and in outgoing sessions.";
+    RecipientTenant = "recipient.tenant", Text, Recipient, "The tenant that it belongs to; empty if there is none.";
     MessageHeaders = "message.headers", Headers, Headers, "Header fields: name in lower case to the value of the first field of that name.";
     MessageHeaderCount = "message.header_count", Int, Headers, "How many header fields there are.";
     MessageSize = "message.size", Int, Size, "Octets of the message as it is now. At `inbound.message` the binding is asked only when all of it has arrived.";
-    MessageOrigin = "message.origin", Text, Submit, "`smtp`, `lmtp` or `dsn`.";
-    MessageAttempt = "message.attempt", Int, Submit, "How often this stage was begun for the message, from 1.";
+    MessageOrigin = "message.origin", Text, Message, "`smtp`, `lmtp` or `dsn`.";
+    MessageAttempt = "message.attempt", Int, Message, "How often this stage was begun for the message, from 1.";
 }
 
 impl Attribute {
     /// Whether it exists at this event.
     #[must_use]
-    pub const fn exists_at(self, event: EventKind) -> bool {
+    pub fn exists_at(self, event: EventKind) -> bool {
         self.scope().holds(event)
     }
 
@@ -222,13 +235,20 @@ impl Attribute {
     pub fn reads(self) -> Reads {
         let mut reads = Reads::default();
         match self {
-            Self::MessageSender | Self::MessageSenderDomain => reads.sender = true,
+            Self::MessageSender | Self::MessageSenderDomain | Self::MessagePriority => {
+                reads.sender = true;
+            }
             Self::MessageRecipients
             | Self::MessageRecipientDomains
             | Self::MessageRecipientCount
             | Self::RecipientAddress
             | Self::RecipientDomain
-            | Self::RecipientIsLocal => reads.recipients = true,
+            | Self::RecipientIsLocal
+            | Self::RecipientKind
+            | Self::RecipientTenant => reads.recipients = true,
+            Self::SessionMayRelay | Self::SessionAuthenticated | Self::SessionIdentity => {
+                reads.session = true;
+            }
             Self::MessageHeaders | Self::MessageHeaderCount => reads.headers = HeaderSet::all(),
             Self::MessageSize => {
                 reads.headers = HeaderSet::all();
@@ -254,6 +274,8 @@ pub enum AttributeValue {
     Bool(bool),
     /// A whole number.
     Int(i64),
+    /// A number that need not be whole.
+    Number(f64),
     /// Text; what is not UTF-8 in it is replaced.
     Text(String),
     /// Octets (of a property).
@@ -265,6 +287,24 @@ pub enum AttributeValue {
 }
 
 impl AttributeValue {
+    /// Text.
+    #[must_use]
+    pub fn text(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+
+    /// Octets as text; what is not UTF-8 in them is replaced.
+    #[must_use]
+    pub fn lossy(octets: &[u8]) -> Self {
+        Self::Text(String::from_utf8_lossy(octets).into_owned())
+    }
+
+    /// The domain of an address in lower case, A-labels; empty for the postmaster without one.
+    #[must_use]
+    pub fn domain_of(path: &ForwardPath) -> Self {
+        Self::Text(path.mailbox().map(domain).unwrap_or_default())
+    }
+
     /// A count or a size; what is over the range of `int` is its largest value.
     #[must_use]
     pub fn count(count: impl TryInto<i64>) -> Self {
@@ -281,6 +321,8 @@ impl AttributeValue {
                 postern_message::Value::Bytes(octets) => Self::Octets(octets.to_vec()),
                 postern_message::Value::Int(number) => Self::Int(*number),
                 postern_message::Value::Bool(flag) => Self::Bool(*flag),
+                postern_message::Value::Number(number) => Self::Number((*number).into()),
+                postern_message::Value::Texts(texts) => Self::Texts(texts.clone()),
             };
             match sinks.iter_mut().find(|(name, _)| name == namespace) {
                 Some((_, Self::Map(entries))) => entries.push((key.to_owned(), value)),
@@ -291,6 +333,14 @@ impl AttributeValue {
             }
         }
         Self::Map(sinks)
+    }
+}
+
+/// The domain of a mailbox in lower case, A-labels.
+pub(crate) fn domain(mailbox: &Mailbox) -> String {
+    match mailbox.domain() {
+        DomainOrLiteral::Domain(domain) => domain.key().to_owned(),
+        literal => literal.to_string(),
     }
 }
 
@@ -314,10 +364,12 @@ mod tests {
     }
 
     #[test]
-    fn every_attribute_exists_at_some_published_event() {
+    fn every_attribute_exists_at_some_event() {
         for attribute in Attribute::ALL {
             assert!(
-                EventKind::published().any(|event| attribute.exists_at(event)),
+                EventKind::ALL
+                    .into_iter()
+                    .any(|event| attribute.exists_at(event)),
                 "{attribute}"
             );
         }
@@ -328,6 +380,10 @@ mod tests {
         assert!(!Attribute::MessageSize.exists_at(EventKind::InboundHeaders));
         assert!(Attribute::MessageSize.exists_at(EventKind::InboundMessage));
         assert!(!Attribute::SessionHelo.exists_at(EventKind::InboundConnect));
-        assert!(!Attribute::SessionErrorCount.exists_at(EventKind::TransportSubmit));
+        // What a held message is judged by is stored with it.
+        assert!(Attribute::SessionErrorCount.exists_at(EventKind::TransportSubmit));
+        assert!(!Attribute::SessionErrorCount.exists_at(EventKind::TransportRoute));
+        assert!(Attribute::DestinationDomain.exists_at(EventKind::TransportRoute));
+        assert!(!Attribute::DestinationDomain.exists_at(EventKind::TransportSubmit));
     }
 }

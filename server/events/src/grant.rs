@@ -1,9 +1,12 @@
-//! What a binding reads (`reads`) and what its verdicts may touch (`may`).
+//! What a binding reads (`reads`) and what its verdicts may do (`may`).
 //!
-//! Both are lists of words. Where a predecessor's grants touch what a binding reads, the binding waits for it;
+//! Both are lists of words, and `rules.json` has them. Where a predecessor's grants touch what a binding reads, the binding waits for it;
 //! where they do not, both are asked at the same time.
 
+use std::collections::BTreeSet;
 use std::fmt;
+
+use postern_proto::rules;
 
 /// A set of header field names, compared without case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,6 +98,16 @@ impl HeaderSet {
             .any(|pattern| !pattern.prefix && pattern.matches(name))
     }
 
+    /// Holds every field whose name begins so.
+    #[must_use]
+    pub fn covers_prefix(&self, prefix: &[u8]) -> bool {
+        self.all
+            || self
+                .patterns
+                .iter()
+                .any(|pattern| pattern.prefix && pattern.matches(prefix))
+    }
+
     /// Some name may be in both.
     #[must_use]
     pub fn meets(&self, other: &Self) -> bool {
@@ -107,6 +120,18 @@ impl HeaderSet {
                 .patterns
                 .iter()
                 .any(|own| other.patterns.iter().any(|theirs| own.meets(theirs)))
+    }
+
+    /// Holds every name that `other` holds.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let covers = |theirs: &HeaderPattern| {
+            self.patterns.iter().any(|own| {
+                own.name == theirs.name && (own.prefix || !theirs.prefix)
+                    || own.prefix && theirs.name.starts_with(&own.name)
+            })
+        };
+        self.all || !other.all && other.patterns.iter().all(covers)
     }
 
     /// Takes in all that `other` holds.
@@ -163,9 +188,11 @@ impl Namespaces {
     }
 }
 
-/// What a binding reads of that which other bindings can change.
+/// What a binding reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reads {
+    /// The session: client, greeting, TLS, authentication, conduct.
+    pub session: bool,
     /// Header fields.
     pub headers: HeaderSet,
     /// The body.
@@ -176,18 +203,28 @@ pub struct Reads {
     pub recipients: bool,
     /// Properties of other sinks.
     pub properties: Namespaces,
+    /// Headers and body as received, before any binding's edits.
+    pub original: bool,
+    /// SHA-256 of the content.
+    pub digest: bool,
+    /// The revisions of the content.
+    pub history: bool,
+    /// What AUTH carries.
+    pub credentials: bool,
 }
 
 impl Reads {
-    /// What a binding reads that does not say: everything but the properties of other sinks.
+    /// What a binding reads that does not say: everything but properties of other sinks, `original`, `digest`,
+    /// `history` and `credentials`.
     #[must_use]
     pub fn everything() -> Self {
         Self {
+            session: true,
             headers: HeaderSet::all(),
             body: true,
             sender: true,
             recipients: true,
-            properties: Namespaces::Own,
+            ..Self::default()
         }
     }
 
@@ -208,15 +245,23 @@ impl Reads {
             word: word.to_owned(),
             later: false,
         };
+        if !rules::is_read_word(word) {
+            return Err(unknown());
+        }
         match word {
+            "session" => self.session = true,
             "body" => self.body = true,
             "headers" => self.headers = HeaderSet::all(),
             "sender" => self.sender = true,
             "recipients" => self.recipients = true,
             "properties" => self.properties = Namespaces::All,
+            "original" => self.original = true,
+            "digest" => self.digest = true,
+            "history" => self.history = true,
+            "credentials" => self.credentials = true,
             _ => match word.split_once(':') {
                 Some(("headers", pattern)) if self.headers.add(pattern) => {}
-                Some(("properties", name)) if !name.is_empty() => self.properties.add(name),
+                Some(("properties", name)) => self.properties.add(name),
                 _ => return Err(unknown()),
             },
         }
@@ -226,9 +271,14 @@ impl Reads {
     /// Takes in all that `other` holds.
     pub fn join(&mut self, other: &Self) {
         self.headers.join(&other.headers);
+        self.session |= other.session;
         self.body |= other.body;
         self.sender |= other.sender;
         self.recipients |= other.recipients;
+        self.original |= other.original;
+        self.digest |= other.digest;
+        self.history |= other.history;
+        self.credentials |= other.credentials;
         match &other.properties {
             Namespaces::Own => {}
             Namespaces::Of(names) => names.iter().for_each(|name| self.properties.add(name)),
@@ -236,10 +286,34 @@ impl Reads {
         }
     }
 
+    /// Shows everything that `wanted` asks for.
+    #[must_use]
+    pub fn cover(&self, wanted: &Self) -> bool {
+        let flags = [
+            (self.session, wanted.session),
+            (self.body, wanted.body),
+            (self.sender, wanted.sender),
+            (self.recipients, wanted.recipients),
+            (self.original, wanted.original),
+            (self.digest, wanted.digest),
+            (self.history, wanted.history),
+            (self.credentials, wanted.credentials),
+        ];
+        let properties = match (&self.properties, &wanted.properties) {
+            (Namespaces::All, _) | (_, Namespaces::Own) => true,
+            (_, Namespaces::All) => false,
+            (own, Namespaces::Of(names)) => names.iter().all(|name| own.contains(name)),
+        };
+        properties
+            && flags.into_iter().all(|(own, wanted)| own || !wanted)
+            && self.headers.covers(&wanted.headers)
+    }
+
     /// The words again, for display and for the wire.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
         let mut words = Vec::new();
+        push_if(&mut words, self.session, "session");
         self.headers.words(&mut words);
         push_if(&mut words, self.body, "body");
         push_if(&mut words, self.sender, "sender");
@@ -251,44 +325,66 @@ impl Reads {
             }
             Namespaces::All => words.push("properties".to_owned()),
         }
+        push_if(&mut words, self.original, "original");
+        push_if(&mut words, self.digest, "digest");
+        push_if(&mut words, self.history, "history");
+        push_if(&mut words, self.credentials, "credentials");
         words
     }
 }
 
-/// What a binding's verdicts may do beyond refusing, putting off and keeping for a person.
+/// What a binding's verdicts may do beside `proceed`, `reject`, `tempfail` and `disconnect`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
-    /// Header fields that it may insert, replace and remove.
+    /// Header fields that it may insert, set, replace and remove.
     pub headers: HeaderSet,
-    /// Splices on the body.
-    pub body: bool,
-    /// Another sender.
-    pub sender: bool,
-    /// Recipients added, removed, rewritten, the list replaced.
-    pub recipients: bool,
-    /// The decision `finish`.
-    pub finish: bool,
-    /// The decision `discard`.
-    pub discard: bool,
+    /// All other words.
+    words: BTreeSet<&'static str>,
 }
 
-/// Grants of the design that this version has nothing to apply to.
-const LATER_GRANTS: [&str; 7] = [
+/// Grants that this version of the gateway has nothing to apply to.
+pub const LATER_GRANTS: &[&str] = &[
     "redirect",
-    "inject",
-    "credentials",
-    "authenticated",
-    "relay",
-    "parameters",
     "expiry",
+    "priority",
+    "inject",
+    "authenticated",
+    "tenant",
+    "dsn",
+    "size",
+    "commands",
+    "act:inject",
+    "act:queue",
+    "act:routes",
+    "act:links",
+    "act:look",
 ];
 
 impl Grants {
-    /// Parses the words of `may`. The decisions that are always allowed are accepted and change nothing.
+    /// Parses the words of `may`.
     ///
     /// # Errors
     /// The first word that is none, or that this version has nothing to apply to.
     pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Self, WordError> {
+        let mut grants = Self::default();
+        for word in words {
+            let word = word.as_ref();
+            if LATER_GRANTS.contains(&word) {
+                return Err(WordError {
+                    word: word.to_owned(),
+                    later: true,
+                });
+            }
+            grants.add(word)?;
+        }
+        Ok(grants)
+    }
+
+    /// Parses the words of the whole protocol, those that this version has nothing to apply to included.
+    ///
+    /// # Errors
+    /// The first word that is none.
+    pub fn parse_all<S: AsRef<str>>(words: &[S]) -> Result<Self, WordError> {
         let mut grants = Self::default();
         for word in words {
             grants.add(word.as_ref())?;
@@ -297,25 +393,36 @@ impl Grants {
     }
 
     fn add(&mut self, word: &str) -> Result<(), WordError> {
-        let error = |later| WordError {
+        let unknown = || WordError {
             word: word.to_owned(),
-            later,
+            later: false,
         };
-        match word {
-            "headers" => self.headers = HeaderSet::all(),
-            "body" => self.body = true,
-            "sender" => self.sender = true,
-            "recipients" => self.recipients = true,
-            "finish" => self.finish = true,
-            "discard" => self.discard = true,
-            "reject" | "tempfail" | "quarantine" => {}
-            _ if LATER_GRANTS.contains(&word) => return Err(error(true)),
-            _ => match word.split_once(':') {
+        if !rules::is_grant_word(word) {
+            return Err(unknown());
+        }
+        if word == "headers" {
+            self.headers = HeaderSet::all();
+        } else if let Some(known) = rules::GRANTS.iter().find(|known| **known == word) {
+            self.words.insert(known);
+        } else {
+            match word.split_once(':') {
                 Some(("headers", pattern)) if self.headers.add(pattern) => {}
-                _ => return Err(error(false)),
-            },
+                _ => return Err(unknown()),
+            }
         }
         Ok(())
+    }
+
+    /// Allows everything that `wanted` asks for.
+    #[must_use]
+    pub fn cover(&self, wanted: &Self) -> bool {
+        self.headers.covers(&wanted.headers) && wanted.words.is_subset(&self.words)
+    }
+
+    /// Holds this word. For header fields ask [`Grants::headers`].
+    #[must_use]
+    pub fn has(&self, word: &str) -> bool {
+        self.words.contains(word)
     }
 
     /// The words again, for display and for the wire.
@@ -323,11 +430,8 @@ impl Grants {
     pub fn words(&self) -> Vec<String> {
         let mut words = Vec::new();
         self.headers.words(&mut words);
-        push_if(&mut words, self.body, "body");
-        push_if(&mut words, self.sender, "sender");
-        push_if(&mut words, self.recipients, "recipients");
-        push_if(&mut words, self.finish, "finish");
-        push_if(&mut words, self.discard, "discard");
+        let known = rules::GRANTS.iter().filter(|word| self.has(word));
+        words.extend(known.map(|word| (*word).to_owned()));
         words
     }
 }
@@ -383,10 +487,23 @@ mod tests {
 
     #[test]
     fn words_lead_back() {
-        let words = ["headers:x-*", "body", "finish"];
+        let words = ["headers:x-*", "finish", "hold", "body", "relay", "admit"];
         assert_eq!(Grants::parse(&words).unwrap().words(), words);
-        let words = ["headers:subject", "sender", "properties:spam"];
+        let words = [
+            "session",
+            "headers:subject",
+            "sender",
+            "properties:spam",
+            "original",
+        ];
         assert_eq!(Reads::parse(&words).unwrap().words(), words);
+        for word in rules::GRANTS
+            .iter()
+            .filter(|word| !word.contains(char::is_uppercase))
+        {
+            let grants = Grants::parse_all(&[word]).unwrap();
+            assert_eq!(grants.words(), [*word]);
+        }
     }
 
     #[test]
@@ -394,6 +511,13 @@ mod tests {
         assert!(Grants::parse(&["inject"]).unwrap_err().later);
         assert!(!Grants::parse(&["injekt"]).unwrap_err().later);
         assert!(Grants::parse(&["quarantine"]).is_ok());
+        assert!(
+            !Grants::parse(&["reject"]).unwrap_err().later,
+            "always allowed"
+        );
         assert!(Reads::parse(&["finish"]).is_err());
+        for word in LATER_GRANTS {
+            assert!(rules::is_grant_word(word), "{word}");
+        }
     }
 }

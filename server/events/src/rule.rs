@@ -16,10 +16,15 @@
 //! argument. Matching is without regard to case. `*example.com` matches every name that ends so,
 //! `notexample.com` too: there is no dot boundary in the original, and none here. A name pattern without `@` is
 //! compared with the local part of the address. The empty rule always holds.
+//!
+//! At `inbound.command` and `inbound.response` a rule selects the command: one of its conditions must be on the command
+//! in hand, and is matched with what that command says; the others must hold by what was accepted before.
 
 mod pattern;
 
 use std::fmt;
+
+use postern_proto::v1 as pb;
 
 use crate::event::EventKind;
 
@@ -37,6 +42,9 @@ pub trait RuleFacts {
     /// At `inbound.command` and `inbound.response`: the verb of the command, in any case. Elsewhere `None`.
     /// The end of the content is the verb `.` or `EOD`.
     fn verb(&self) -> Option<&str>;
+    /// What the command of [`RuleFacts::verb`] says itself: the name of EHLO, the address of MAIL or RCPT without angle
+    /// brackets. `None` where it is not known; then what was accepted counts.
+    fn argument(&self) -> Option<&str>;
 }
 
 /// A parsed rule.
@@ -129,9 +137,22 @@ impl Rule {
 
     /// Whether every condition holds.
     pub fn holds(&self, facts: &(impl RuleFacts + ?Sized)) -> bool {
-        self.conditions
-            .iter()
-            .all(|condition| condition.holds(facts))
+        let Some(verb) = facts.verb() else {
+            return self
+                .conditions
+                .iter()
+                .all(|condition| condition.holds(facts));
+        };
+        let selects = |condition: &Condition| condition.keyword().is_verb(verb);
+        self.conditions.is_empty()
+            || self.conditions.iter().any(selects)
+                && self.conditions.iter().all(|condition| {
+                    if selects(condition) {
+                        condition.matches_command(facts)
+                    } else {
+                        condition.held_before(verb) && condition.holds(facts)
+                    }
+                })
     }
 
     /// The rule as it was written.
@@ -268,10 +289,38 @@ impl Condition {
             Self::Recipient(pattern) => {
                 facts.any_recipient(&mut |address| pattern.matches(address))
             }
-            Self::Keyword(keyword) => match facts.verb() {
-                Some(verb) => keyword.is_verb(verb),
-                None => keyword.was_given(facts),
-            },
+            Self::Keyword(keyword) => keyword.was_given(facts),
+        }
+    }
+
+    /// The command that the condition is on.
+    fn keyword(&self) -> Keyword {
+        match self {
+            Self::Ehlo(_) => Keyword::Ehlo,
+            Self::Sender(_) => Keyword::Mail,
+            Self::Recipient(_) => Keyword::Rcpt,
+            Self::Keyword(keyword) => keyword.clone(),
+        }
+    }
+
+    /// Whether it holds for the command in hand, which is the one that it is on.
+    fn matches_command(&self, facts: &(impl RuleFacts + ?Sized)) -> bool {
+        match (self, facts.argument()) {
+            (Self::Keyword(_), _) => true,
+            (Self::Ehlo(glob), Some(name)) => glob.matches(name),
+            (Self::Sender(pattern) | Self::Recipient(pattern), Some(address)) => {
+                pattern.matches(address)
+            }
+            (_, None) => self.holds(facts),
+        }
+    }
+
+    /// Whether its command can have been given before a command with this verb.
+    fn held_before(&self, verb: &str) -> bool {
+        match self {
+            Self::Keyword(Keyword::Data) => Keyword::EndOfData.is_verb(verb),
+            Self::Keyword(Keyword::EndOfData) => false,
+            _ => true,
         }
     }
 
@@ -280,6 +329,11 @@ impl Condition {
             event,
             EventKind::InboundCommand | EventKind::InboundResponse
         );
+        if matches!(event.scope(), pb::Scope::Destination | pb::Scope::Service)
+            || event == EventKind::DeliveryLink
+        {
+            return false;
+        }
         match self {
             Self::Ehlo(_) | Self::Keyword(Keyword::Ehlo) => {
                 !matches!(event, EventKind::InboundConnect) || of_command

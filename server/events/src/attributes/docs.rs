@@ -32,6 +32,15 @@ fn events_of(attribute: Attribute) -> String {
         .filter(|event| attribute.exists_at(*event))
         .map(|event| format!("`{event}`"))
         .collect();
+    if EventKind::ALL
+        .into_iter()
+        .all(|event| attribute.exists_at(event))
+    {
+        return "all".to_owned();
+    }
+    if names.is_empty() {
+        return "none in this version".to_owned();
+    }
     let mut inbound = EventKind::published().filter(|event| event.name().starts_with("inbound."));
     let submit = attribute.exists_at(EventKind::TransportSubmit);
     if inbound.all(|event| attribute.exists_at(event)) {
@@ -51,7 +60,7 @@ fn line(page: &mut String, text: &str) {
 }
 
 const INTRODUCTION: &str = "\
-<!-- Made from server/dispatch/src/attributes.rs; do not edit. -->
+<!-- Made from server/events/src/attributes.rs; do not edit. -->
 # Attributes of conditions
 
 A binding's `when` is a CEL expression over these attributes. It must come to true or false. A binding is asked

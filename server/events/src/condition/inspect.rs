@@ -2,7 +2,8 @@
 
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, SelectExpr};
 
-use super::{ConditionError, nearest};
+use super::ConditionError;
+use super::expression::nearest;
 use crate::attributes::Attribute;
 
 /// Functions and methods of CEL that are there; operators and what the parser makes begin with other characters.

@@ -2,6 +2,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::attributes::AttributeValue;
+use crate::fault::FaultKind;
 
 /// Every attribute that a test gives, and nothing else.
 struct Source(Vec<(Attribute, AttributeValue)>);

@@ -8,6 +8,7 @@ struct Facts<'a> {
     sender: Option<&'a str>,
     recipients: &'a [&'a str],
     verb: Option<&'a str>,
+    argument: Option<&'a str>,
 }
 
 impl RuleFacts for Facts<'_> {
@@ -26,6 +27,10 @@ impl RuleFacts for Facts<'_> {
     fn verb(&self) -> Option<&str> {
         self.verb
     }
+
+    fn argument(&self) -> Option<&str> {
+        self.argument
+    }
 }
 
 const MESSAGE: Facts<'static> = Facts {
@@ -37,6 +42,7 @@ const MESSAGE: Facts<'static> = Facts {
         "somename.x@example.org",
     ],
     verb: None,
+    argument: None,
 };
 
 fn holds(rule: &str, facts: &Facts<'_>) -> bool {
@@ -143,6 +149,42 @@ fn keywords_ask_for_the_verb_where_there_is_one() {
     assert!(holds("EOD", &command("EOD")));
     assert!(!holds("MAIL", &command("RCPT")));
     assert!(holds("RCPT TO;mail from=user1*", &command("rcpt")));
+}
+
+#[test]
+fn a_rule_selects_the_command() {
+    let command = |verb, argument| Facts {
+        verb: Some(verb),
+        argument,
+        ..MESSAGE
+    };
+    // EHLO itself, before its name was accepted; nothing that comes after it.
+    let first = Facts {
+        helo: None,
+        sender: None,
+        recipients: &[],
+        ..command("EHLO", Some("mail.example.com"))
+    };
+    assert!(holds("EHLO=*", &first));
+    assert!(holds("EHLO=*.example.com", &first));
+    assert!(!holds("EHLO=*.example.org", &first));
+    assert!(!holds("EHLO=*", &command("RCPT", Some("a@b"))));
+    // The command's own argument counts, not what an earlier one said.
+    assert!(holds("MAIL FROM=new@*", &command("MAIL", Some("new@x"))));
+    assert!(!holds("MAIL FROM=user1*", &command("MAIL", Some("new@x"))));
+    for other in ["RCPT", "RSET", "DATA", "NOOP"] {
+        assert!(!holds("MAIL FROM=user1*", &command(other, None)), "{other}");
+    }
+    // The other conditions hold by what was accepted before.
+    let rcpt = command("RCPT", Some("new@example.org"));
+    assert!(holds("rcpt to=new*;mail from=user1*;ehlo=mail*", &rcpt));
+    assert!(!holds("rcpt to=new*;mail from=user2*", &rcpt));
+    assert!(!holds("rcpt to=person*", &rcpt));
+    // A reply is selected by its command, with what was accepted.
+    assert!(holds("MAIL FROM=user1*", &command("MAIL", None)));
+    assert!(holds("DATA;EOD", &command("EOD", None)));
+    assert!(!holds("DATA;RCPT", &command("RCPT", None)));
+    assert!(holds("", &command("NOOP", None)));
 }
 
 #[test]
