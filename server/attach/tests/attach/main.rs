@@ -6,6 +6,7 @@ mod breaking;
 mod closing;
 mod content;
 mod fleet;
+mod fleet_walk;
 mod fuzz;
 mod health;
 mod model;
