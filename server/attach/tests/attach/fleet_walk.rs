@@ -39,7 +39,7 @@ impl Walk {
     fn new(seed: u64) -> Self {
         let now = Instant::now();
         let settings = FleetSettings {
-            concurrency: (seed % 3 == 0).then_some(10),
+            concurrency: seed.is_multiple_of(3).then_some(10),
             streams_per_connection: 3,
             streams_per_replica: 8,
             shared_streams: 3,
