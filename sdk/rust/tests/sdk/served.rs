@@ -1,18 +1,12 @@
 //! A served sink over real gRPC: many instances on a stream, heartbeats, draining, health, TLS.
 
-#![allow(clippy::unwrap_used, missing_docs)]
-
 use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use clap::Parser;
 use postern_sdk::v1::event_sink_client::EventSinkClient;
 use postern_sdk::v1::{self, attach_request, attach_response, event};
-use postern_sdk::{
-    Description, EventKind, Instance, Mail, Options, Result, ServeError, Sink, Verdict, describe,
-    serve,
-};
+use postern_sdk::{Fault, Mail, Options, ServeError, Sink, Verdict, inbound, serve, sink};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
@@ -22,32 +16,32 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 const TIME: Duration = Duration::from_secs(20);
 
 /// Hangs on one sender, answers the others.
-struct Picky;
-
-impl Sink for Picky {
-    fn describe(&self) -> Description {
-        describe!().on(EventKind::InboundMail)
-    }
-    async fn on_mail(&self, _: &Instance, mail: &Mail) -> Result {
-        match mail.sender().as_ref() {
+fn picky() -> Sink {
+    async fn mail(mail: Mail) -> Result<Verdict, Fault> {
+        match mail.sender().to_string().as_str() {
             "hang@example.test" => std::future::pending().await,
             "panic@example.test" => panic!("a bug"),
             _ => Ok(Verdict::proceed()),
         }
     }
+    sink!().on(inbound::MAIL, mail)
 }
 
-struct Served {
+pub(super) struct Served {
     channel: Channel,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<std::result::Result<(), ServeError>>,
 }
 
 async fn served(folder: &Path, more: &[&str]) -> Served {
+    serving(picky(), folder, more).await
+}
+
+pub(super) async fn serving(sink: Sink, folder: &Path, more: &[&str]) -> Served {
     let listen = format!("--listen=unix:{}/sink.sock", folder.display());
-    let options = Options::parse_from([&["sink", &listen], more].concat());
+    let options = Options::from_args([&[listen.as_str()], more].concat()).unwrap();
     let (stop, stopped) = oneshot::channel();
-    let serving = tokio::spawn(serve(Picky, options, async {
+    let serving = tokio::spawn(serve(sink, options, async {
         stopped.await.ok();
     }));
     let endpoint = Endpoint::from_shared(format!("unix:{}/sink.sock", folder.display())).unwrap();
@@ -66,7 +60,7 @@ async fn served(folder: &Path, more: &[&str]) -> Served {
 }
 
 impl Served {
-    async fn attach(&self) -> Stream {
+    pub(super) async fn attach(&self) -> Stream {
         let (frames, receiver) = mpsc::channel(64);
         let mut client = EventSinkClient::new(self.channel.clone());
         let answers = client
@@ -77,7 +71,7 @@ impl Served {
         Stream { frames, answers }
     }
 
-    async fn stopped(mut self) {
+    pub(super) async fn stopped(mut self) {
         self.stop.take().unwrap().send(()).unwrap();
         drop(self.channel);
         tokio::time::timeout(TIME, self.serving)
@@ -88,7 +82,7 @@ impl Served {
     }
 }
 
-struct Stream {
+pub(super) struct Stream {
     frames: mpsc::Sender<v1::AttachRequest>,
     answers: Streaming<v1::AttachResponse>,
 }
@@ -105,7 +99,7 @@ impl Stream {
     }
 
     /// Opens an instance, with the binding at the first one of the stream only.
-    async fn open(&self, instance_id: u64) {
+    pub(super) async fn open(&self, instance_id: u64) {
         let binding = v1::Binding {
             name: "test".into(),
             ..Default::default()
@@ -117,11 +111,14 @@ impl Stream {
             binding: (instance_id == 1).then(|| Box::new(binding)),
             ..Default::default()
         };
-        self.send(instance_id, attach_request::Kind::Open(open))
-            .await;
+        self.send(
+            instance_id,
+            attach_request::Kind::OpenInstance(Box::new(open)),
+        )
+        .await;
     }
 
-    async fn mail(&self, instance_id: u64, event_id: u64, sender: &'static str) {
+    pub(super) async fn mail(&self, instance_id: u64, event_id: u64, sender: &'static str) {
         let envelope = v1::Envelope {
             reverse_path: Bytes::from_static(sender.as_bytes()),
             ..Default::default()
@@ -136,14 +133,14 @@ impl Stream {
                 seconds: 5,
                 nanos: 0,
             }),
-            kind: Some(event::Kind::InboundMail(body)),
+            kind: Some(event::Kind::InboundMail(Box::new(body))),
             ..Default::default()
         };
-        self.send(instance_id, attach_request::Kind::Event(event))
+        self.send(instance_id, attach_request::Kind::Event(Box::new(event)))
             .await;
     }
 
-    async fn next(&mut self) -> Option<(u64, attach_response::Kind)> {
+    pub(super) async fn next(&mut self) -> Option<(u64, attach_response::Kind)> {
         let frame = tokio::time::timeout(TIME, self.answers.message())
             .await
             .unwrap()
@@ -152,7 +149,11 @@ impl Stream {
     }
 
     #[track_caller]
-    fn is_verdict(frame: Option<(u64, attach_response::Kind)>, instance_id: u64, event_id: u64) {
+    pub(super) fn is_verdict(
+        frame: Option<(u64, attach_response::Kind)>,
+        instance_id: u64,
+        event_id: u64,
+    ) {
         match frame {
             Some((instance, attach_response::Kind::Verdict(verdict))) => {
                 assert_eq!((instance, verdict.event_id), (instance_id, event_id));
@@ -215,7 +216,10 @@ async fn what_the_gateway_breaks_is_a_fault_of_that_instance() {
     stream.open(2).await;
     match stream.next().await {
         Some((2, attach_response::Kind::Fault(fault))) => {
-            assert_eq!((fault.event_id, fault.kind()), (0, v1::FaultKind::Protocol));
+            assert_eq!(
+                (fault.event_id, fault.kind()),
+                (0, v1::FaultKind::ProtocolError)
+            );
         }
         other => panic!("{other:?}"),
     }
@@ -230,7 +234,9 @@ async fn what_the_gateway_breaks_is_a_fault_of_that_instance() {
         deadline,
         ..Default::default()
     };
-    stream.send(1, attach_request::Kind::Event(unknown)).await;
+    stream
+        .send(1, attach_request::Kind::Event(Box::new(unknown)))
+        .await;
     match stream.next().await {
         Some((1, attach_response::Kind::Fault(fault))) => {
             assert_eq!(fault.kind(), v1::FaultKind::UnknownEvent)
@@ -283,8 +289,11 @@ async fn draining_lets_open_instances_end() {
     Stream::is_verdict(frame, 1, 2);
     let close = v1::Close {
         reason: v1::CloseReason::Finished.into(),
+        detail: String::new(),
     };
-    stream.send(1, attach_request::Kind::Close(close)).await;
+    stream
+        .send(1, attach_request::Kind::CloseInstance(close))
+        .await;
     assert_eq!(
         stream.next().await,
         None,
@@ -310,7 +319,7 @@ async fn it_describes_itself() {
         .await
         .unwrap()
         .into_inner();
-    assert_eq!(description, *Picky.describe().as_proto());
+    assert_eq!(description, picky().describe().unwrap());
     assert!(description.instances_per_stream > 1);
     drop(client);
     served.stopped().await;
@@ -337,15 +346,15 @@ async fn over_mutual_tls_only_known_gateways_are_let_in() {
         .local_addr()
         .unwrap()
         .port();
-    let options = Options::parse_from([
-        "sink".to_owned(),
+    let options = Options::from_args([
         format!("--listen=127.0.0.1:{port}"),
         format!("--tls-cert={cert}"),
         format!("--tls-key={key}"),
         format!("--tls-client-ca={client_ca}"),
-    ]);
+    ])
+    .unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = tokio::spawn(serve(Picky, options, async {
+    let serving = tokio::spawn(serve(picky(), options, async {
         stopped.await.ok();
     }));
     let trusting = ClientTlsConfig::new()

@@ -1,10 +1,10 @@
-//! Values of properties.
+//! Values of properties: what sinks hand on to each other.
 
 use bytes::Bytes;
 
 use crate::v1::{self, value::Kind};
 
-/// A value that sinks hand on to each other: text, octets, a whole number, yes or no.
+/// The value of a property: text, octets, a number, yes or no, several texts. At most 4 KiB.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Value(Kind);
 
@@ -38,9 +38,21 @@ impl From<i64> for Value {
     }
 }
 
+impl From<f64> for Value {
+    fn from(number: f64) -> Self {
+        Self(Kind::Number(number))
+    }
+}
+
 impl From<bool> for Value {
     fn from(flag: bool) -> Self {
         Self(Kind::Flag(flag))
+    }
+}
+
+impl From<Vec<String>> for Value {
+    fn from(items: Vec<String>) -> Self {
+        Self(Kind::Texts(v1::TextList { items }))
     }
 }
 
@@ -54,17 +66,4 @@ pub(crate) fn find<'a>(
         .iter()
         .find(|property| property.namespace_name == namespace && property.key == key)
         .and_then(|property| property.value.as_ref()?.kind.as_ref())
-}
-
-/// Puts updates into a list: one of a known namespace and key replaces it.
-pub(crate) fn merge(known: &mut Vec<v1::Property>, updates: Vec<v1::Property>) {
-    for update in updates {
-        match known
-            .iter_mut()
-            .find(|p| p.namespace_name == update.namespace_name && p.key == update.key)
-        {
-            Some(property) => property.value = update.value,
-            None => known.push(update),
-        }
-    }
 }
