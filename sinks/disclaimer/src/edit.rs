@@ -107,6 +107,8 @@ pub struct Edits {
     pub fields: Vec<FieldEdit>,
     /// Texts that got the addition.
     pub texts: usize,
+    /// Parts that come in: images, and the addition itself where the text is signed.
+    pub parts: usize,
 }
 
 /// Octets of the body replaced by others.
@@ -210,17 +212,11 @@ fn edits(
             name: "DKIM-Signature",
         });
     }
-    let expected = check::Expected {
-        texts: targets
-            .iter()
-            .map(|target| target.part.start)
-            .zip(std::mem::take(&mut changes.expected))
-            .collect(),
-        more_parts: changes.more_parts,
-    };
+    let starts = targets.iter().map(|target| target.part.start);
+    let texts: Vec<(usize, String)> = starts.zip(std::mem::take(&mut changes.expected)).collect();
     let edits = changes.into_edits(root.body.start)?;
     apply::within(message, &root, &edits, limits)?;
-    check::check(message, &root, &edits, &expected)?;
+    check::check(message, &root, &edits, &texts)?;
     Ok(edits)
 }
 
@@ -255,12 +251,13 @@ impl Changes {
             from = splice.range.end;
             splice.range = splice.range.start - body..splice.range.end - body;
         }
-        match self.texts {
+        match self.texts + self.more_parts {
             0 => Err(Reason::NoText),
-            texts => Ok(Edits {
+            _ => Ok(Edits {
                 splices: self.splices,
                 fields: self.fields,
-                texts,
+                texts: self.texts,
+                parts: self.more_parts,
             }),
         }
     }

@@ -54,10 +54,13 @@ impl Outcome {
         match edit::plan(mail.message, &addition, settings.dkim, &frame.limits) {
             Plan::Edit(edits) => {
                 binding::grants(&frame.may, &edits)?;
-                let count = edits.texts;
-                let texts = if count == 1 { "text" } else { "texts" };
+                let place = match edits.texts {
+                    0 => "as a part of its own".to_owned(),
+                    1 => "to 1 text".to_owned(),
+                    count => format!("to {count} texts"),
+                };
                 Ok(Self {
-                    explanation: format!("\"{name}\" added to {count} {texts}"),
+                    explanation: format!("\"{name}\" added {place}"),
                     code: "added".to_owned(),
                     edits: Some(edits),
                 })

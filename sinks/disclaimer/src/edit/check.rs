@@ -5,15 +5,7 @@ use crate::mime::agree;
 use crate::mime::structure::{Content, Part};
 use crate::reason::Reason;
 
-/// What the edited message has to read as.
-pub(super) struct Expected {
-    /// Where the edited texts began before the edit, and what they are now.
-    pub(super) texts: Vec<(usize, String)>,
-    /// Parts that came in.
-    pub(super) more_parts: usize,
-}
-
-/// Applies the edits and compares.
+/// Applies the edits and compares. `texts` are the edited texts: where they began, and what they are to be now.
 ///
 /// # Errors
 /// [`Reason::Check`] where something else is different.
@@ -21,7 +13,7 @@ pub(super) fn check(
     message: &[u8],
     root: &Part,
     edits: &Edits,
-    expected: &Expected,
+    texts: &[(usize, String)],
 ) -> Result<(), Reason> {
     let edited = applied(message, edits);
     let failed = |_| Reason::Check("its structure is no longer certain");
@@ -29,15 +21,13 @@ pub(super) fn check(
     agree::check(&edited, &new).map_err(failed)?;
     fields(message, root, &edited, &new, edits)?;
     let (old, new) = (leaves(root), leaves(&new));
-    if old.len() + expected.more_parts != new.len() {
+    if old.len() + edits.parts != new.len() {
         return Err(Reason::Check("there are other parts"));
     }
     // What came in stands between what was there, whose order is the same.
     let mut rest = new.into_iter();
     for leaf in old {
-        let text = expected
-            .texts
-            .iter()
+        let text = texts.iter()
             .find(|(start, _)| *start == leaf.start)
             .map(|(_, text)| text);
         let octets = message.get(leaf.start..leaf.body.end);

@@ -31,7 +31,6 @@ pub(super) fn add(
         }
         _ => changes.splice(multipart.close..multipart.close, [delimiter, part].concat()),
     }
-    changes.texts += 1;
     changes.more_parts += 1;
     Ok(())
 }
