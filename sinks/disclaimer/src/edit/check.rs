@@ -27,7 +27,8 @@ pub(super) fn check(
     // What came in stands between what was there, whose order is the same.
     let mut rest = new.into_iter();
     for leaf in old {
-        let text = texts.iter()
+        let text = texts
+            .iter()
             .find(|(start, _)| *start == leaf.start)
             .map(|(_, text)| text);
         let octets = message.get(leaf.start..leaf.body.end);

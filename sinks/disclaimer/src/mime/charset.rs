@@ -150,7 +150,8 @@ impl Repertoire {
                 .chunk_by(|a, b| a.is_ascii() == b.is_ascii())
                 .filter(|run| !run.is_ascii())
                 .all(|run| {
-                    run.len() % 2 == 0 && run.iter().all(|octet| (0xa1..=0xfe).contains(octet))
+                    run.len().is_multiple_of(2)
+                        && run.iter().all(|octet| (0xa1..=0xfe).contains(octet))
                 }),
             Self::Jis => {
                 let mut rest = octets.iter();

@@ -102,14 +102,6 @@ impl Part {
         Ok(part)
     }
 
-    /// The parts of this part, if it is a multipart.
-    pub(crate) fn children(&self) -> &[Self] {
-        match &self.content {
-            Content::Multipart(multipart) => &multipart.parts,
-            Content::Leaf | Content::Uncertain(_) => &[],
-        }
-    }
-
     /// The transfer encoding as the field has it, lower case; empty where it is missing.
     ///
     /// # Errors
@@ -239,6 +231,15 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    impl Part {
+        fn children(&self) -> &[Self] {
+            match &self.content {
+                Content::Multipart(multipart) => &multipart.parts,
+                Content::Leaf | Content::Uncertain(_) => &[],
+            }
+        }
+    }
 
     fn mixed(body: &str) -> Result<Part, Reason> {
         let message = format!("Content-Type: multipart/mixed; boundary=B\r\n\r\n{body}");

@@ -15,7 +15,9 @@ pub(crate) fn of_mail_parser() -> Option<Vec<PathBuf>> {
         .ok()?;
     let metadata: Value = serde_json::from_slice(&metadata.stdout).ok()?;
     let packages = metadata["packages"].as_array()?;
-    let package = packages.iter().find(|package| package["name"] == "mail-parser")?;
+    let package = packages
+        .iter()
+        .find(|package| package["name"] == "mail-parser")?;
     let resources = Path::new(package["manifest_path"].as_str()?)
         .parent()?
         .join("resources");
@@ -55,7 +57,12 @@ pub(crate) fn messages(folders: &[PathBuf]) -> Vec<(String, Vec<u8>)> {
     paths.sort();
     paths
         .into_iter()
-        .map(|path| (path.display().to_string(), with_crlf(&fs::read(&path).unwrap())))
+        .map(|path| {
+            (
+                path.display().to_string(),
+                with_crlf(&fs::read(&path).unwrap()),
+            )
+        })
         .collect()
 }
 

@@ -48,27 +48,66 @@ fn tree() -> impl Strategy<Value = Tree> {
     ];
     leaf.prop_recursive(3, 12, 4, |inner| {
         let kinds = ["mixed", "alternative", "related", "mixed", "alternative"];
-        (prop::sample::select(kinds.to_vec()), vec(inner, 1..4), any::<bool>()).prop_map(
-            |(kind, parts, preamble)| Tree::Many {
+        (
+            prop::sample::select(kinds.to_vec()),
+            vec(inner, 1..4),
+            any::<bool>(),
+        )
+            .prop_map(|(kind, parts, preamble)| Tree::Many {
                 kind,
                 parts,
                 preamble,
-            },
-        )
+            })
     })
 }
 
 fn text() -> impl Strategy<Value = Tree> {
-    let charsets = ["us-ascii", "utf-8", "iso-8859-1", "iso-8859-15", "windows-1252", "koi8-r", "shift_jis", "gb18030"];
+    let charsets = [
+        "us-ascii",
+        "utf-8",
+        "iso-8859-1",
+        "iso-8859-15",
+        "windows-1252",
+        "koi8-r",
+        "shift_jis",
+        "gb18030",
+    ];
     let encodings = ["7bit", "8bit", "quoted-printable", "base64"];
     let words = [
-        "Hello", "world,", "=3D", "--=_b0", "x--=_b1--", ".", "From here", "</body>", "<b>bold</b>", "<!-- </body> -->",
-        "<script>\"</body>\"</script>", "a line that is so long that quoted-printable has to break it somewhere in its middle",
-        "\r\n", "\r\n\r\n", "-- \r\n", "> quoted", " ", "ü", "Grüße", "€", "Привет", "日本", "中", "&amp;", "\t",
+        "Hello",
+        "world,",
+        "=3D",
+        "--=_b0",
+        "x--=_b1--",
+        ".",
+        "From here",
+        "</body>",
+        "<b>bold</b>",
+        "<!-- </body> -->",
+        "<script>\"</body>\"</script>",
+        "a line that is so long that quoted-printable has to break it somewhere in its middle",
+        "\r\n",
+        "\r\n\r\n",
+        "-- \r\n",
+        "> quoted",
+        " ",
+        "ü",
+        "Grüße",
+        "€",
+        "Привет",
+        "日本",
+        "中",
+        "&amp;",
+        "\t",
     ];
     let fields = [
-        "", "", "", "Content-Disposition: inline\r\n", "Content-MD5: Q2hlY2sgSW50ZWdyaXR5IQ==\r\n",
-        "Content-Disposition: attachment; filename=\"a b.txt\"\r\n", "Content-Language: de\r\n",
+        "",
+        "",
+        "",
+        "Content-Disposition: inline\r\n",
+        "Content-MD5: Q2hlY2sgSW50ZWdyaXR5IQ==\r\n",
+        "Content-Disposition: attachment; filename=\"a b.txt\"\r\n",
+        "Content-Language: de\r\n",
     ];
     (
         any::<bool>(),
@@ -78,14 +117,16 @@ fn text() -> impl Strategy<Value = Tree> {
         prop::sample::select(fields.to_vec()),
         any::<bool>(),
     )
-        .prop_map(|(html, charset, encoding, words, fields, ends_with_line)| Tree::Text {
-            html,
-            charset,
-            encoding,
-            words,
-            fields,
-            ends_with_line,
-        })
+        .prop_map(
+            |(html, charset, encoding, words, fields, ends_with_line)| Tree::Text {
+                html,
+                charset,
+                encoding,
+                words,
+                fields,
+                ends_with_line,
+            },
+        )
 }
 
 fn write(tree: &Tree, boundaries: &mut usize, out: &mut Vec<u8>) {
@@ -126,7 +167,8 @@ fn write(tree: &Tree, boundaries: &mut usize, out: &mut Vec<u8>) {
         } => {
             let boundary = format!("=_b{boundaries}");
             *boundaries += 1;
-            let head = format!("Content-Type: multipart/{kind};\r\n\tboundary=\"{boundary}\"\r\n\r\n");
+            let head =
+                format!("Content-Type: multipart/{kind};\r\n\tboundary=\"{boundary}\"\r\n\r\n");
             out.extend_from_slice(head.as_bytes());
             if *preamble {
                 out.extend_from_slice(b"This is MIME, with --=_b0 in it.\r\n");
@@ -144,12 +186,17 @@ fn write(tree: &Tree, boundaries: &mut usize, out: &mut Vec<u8>) {
 /// The text as the labels say it, as far as they can; characters that the charset has not become `?`.
 fn encoded(text: &str, charset: &str, encoding: &str) -> Vec<u8> {
     let ascii = |text: &str| -> Vec<u8> {
-        text.chars().map(|c| u8::try_from(c).ok().filter(u8::is_ascii).unwrap_or(b'?')).collect()
+        text.chars()
+            .map(|c| u8::try_from(c).ok().filter(u8::is_ascii).unwrap_or(b'?'))
+            .collect()
     };
     let octets = match charset {
         _ if encoding == "7bit" => ascii(text),
         "us-ascii" => ascii(text),
-        "iso-8859-1" => text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect(),
+        "iso-8859-1" => text
+            .chars()
+            .map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?'))
+            .collect(),
         charset => {
             let encoding = encoding_rs::Encoding::for_label(charset.as_bytes()).unwrap();
             let mut octets = Vec::new();
@@ -202,7 +249,10 @@ fn base64(octets: &[u8]) -> Vec<u8> {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut letters = Vec::new();
     for group in octets.chunks(3) {
-        let bits = group.iter().fold(0_u32, |bits, octet| bits << 8 | u32::from(*octet)) << (8 * (3 - group.len()));
+        let bits = group
+            .iter()
+            .fold(0_u32, |bits, octet| bits << 8 | u32::from(*octet))
+            << (8 * (3 - group.len()));
         for place in 0..4 {
             let letter = LETTERS[(bits >> (18 - 6 * place) & 63) as usize];
             letters.push(if place <= group.len() { letter } else { b'=' });

@@ -39,7 +39,7 @@ pub(super) fn insert(raw: &[u8], at: usize, addition: &[u8]) -> Result<Patch, Re
     let group = at / 3;
     let start = group * 3;
     // What is behind can keep its letters if the change is of whole groups.
-    let is_whole = addition.len() % 3 == 0;
+    let is_whole = addition.len().is_multiple_of(3);
     let end = match (is_whole, at % 3) {
         (true, 0) => start,
         (true, _) => (start + 3).min(old.len()),
