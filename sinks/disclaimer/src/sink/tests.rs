@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
-use postern_sdk::EventKind;
 use postern_sdk::testing::{Session, Transcript};
+use postern_sdk::{EventKind, v1};
 use serde_json::json;
 
 use super::Disclaimer;
@@ -51,6 +51,10 @@ async fn a_signed_message_is_left_alone_and_says_why() {
     let verdict = transcript.verdict(EventKind::TransportSubmit).as_proto();
     assert_eq!(verdict.reason_code, "left-alone.signed");
     assert_eq!(verdict.explanation, "left alone: its text is signed");
+    let said = verdict.properties.first().unwrap();
+    let text = v1::value::Kind::Text("left-alone.signed".to_owned());
+    assert_eq!(said.key, "result");
+    assert_eq!(said.value.as_ref().unwrap().kind, Some(text));
     assert_eq!(transcript.mail().raw(), message.as_bytes());
 }
 
