@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde::de::DeserializeOwned;
 
 pub use self::control::{ActionError, Actions, Instance, Progress};
@@ -341,7 +342,14 @@ where
                 Ok(properties) => Ok(Arc::new(properties) as Arc<dyn Any + Send + Sync>),
                 Err(error) => Err(error.to_string()),
             },
-            schema: || schemars::schema_for!(P).to_value(),
+            schema: || {
+                // Without references, which not every reader of schemas follows.
+                let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
+                settings
+                    .into_generator()
+                    .into_root_schema_for::<P>()
+                    .to_value()
+            },
         });
     }
 }

@@ -88,7 +88,7 @@ pub use reply::Reply;
 pub use serve::{Address as ListenAddress, LogFormat, Options, OptionsError, ServeError, serve};
 #[cfg(feature = "serve")]
 pub use serving::SinkService;
-pub use sink::{Sink, StartError, name_of};
+pub use sink::{Sink, StartError, event_name, name_of};
 pub use value::Value;
 pub use verdict::Verdict;
 

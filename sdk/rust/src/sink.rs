@@ -387,6 +387,11 @@ pub fn name_of(event: EventKind) -> &'static str {
     rules::event(event).map_or("unknown", |rule| rule.name)
 }
 
+/// The dotted name of an event that has happened.
+pub fn event_name(event: &v1::event::Kind) -> &'static str {
+    name_of(rules::event_kind(event))
+}
+
 fn is_name(name: &str) -> bool {
     crate::check::is_key(name) && !name.contains('_')
 }

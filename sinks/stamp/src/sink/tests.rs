@@ -1,29 +1,29 @@
 #![allow(clippy::unwrap_used)]
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use postern_sdk::testing::{Mail, Session, Transcript};
 use serde_json::{Value, json};
 
 use super::*;
 
-async fn stamped(properties: Value) -> Transcript {
-    Session::connect(Stamp, "192.0.2.1")
+fn stamped(properties: Value) -> Transcript {
+    Session::connect(stamp(), "192.0.2.1")
         .properties(&properties)
         .ehlo("client.example.test")
         .mail("a@example.test")
         .rcpt("b@example.test")
         .message("Subject: hello\r\nX-Postern-Trace: forged\r\n\r\nHello.\r\n")
-        .await
+        .play()
 }
 
 fn trace(mail: &Mail) -> String {
     mail.header("X-Postern-Trace").remove(0)
 }
 
-#[tokio::test]
-async fn the_header_says_message_session_and_server_on_top() {
-    let transcript = stamped(json!({})).await;
+#[test]
+fn the_header_says_message_session_and_server_on_top() {
+    let transcript = stamped(json!({}));
     let mail = transcript.mail();
     let trace = trace(mail);
     let parts: Vec<_> = trace
@@ -45,10 +45,11 @@ async fn the_header_says_message_session_and_server_on_top() {
     );
 }
 
-#[tokio::test]
-async fn name_place_moment_and_parts_can_be_set() {
-    let transcript =
-        stamped(json!({ "header": "X-Seen", "place": "last", "at": "inbound.message", "show": ["binding"] })).await;
+#[test]
+fn name_place_moment_and_parts_can_be_set() {
+    let transcript = stamped(
+        json!({ "header": "X-Seen", "place": "last", "at": "inbound.message", "show": ["binding"] }),
+    );
     assert_eq!(
         transcript.mail().text(),
         "Subject: hello\r\nX-Postern-Trace: forged\r\nX-Seen: binding=test\r\n\r\nHello.\r\n"
@@ -70,8 +71,8 @@ async fn name_place_moment_and_parts_can_be_set() {
     );
 }
 
-#[tokio::test]
-async fn wrong_properties_are_refused_by_name() {
+#[test]
+fn wrong_properties_are_refused_by_name() {
     for (properties, told) in [
         (
             json!({ "header": "Subject" }),
@@ -83,33 +84,24 @@ async fn wrong_properties_are_refused_by_name() {
             "no header name that begins with X-",
         ),
     ] {
-        let transcript = stamped(properties).await;
-        let fault = transcript.fault(EventKind::InboundConnect);
+        let transcript = stamped(properties);
+        let fault = transcript.fault(EventKind::InboundMessage);
         assert!(fault.detail().contains(told), "{fault:?}");
     }
 }
 
-/// Keeps the lines that [`Stamp`] would log.
-struct Lines(Arc<Mutex<Vec<String>>>);
+/// The lines that the sink would log, kept.
+static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-impl Sink<Properties> for Lines {
-    fn describe(&self) -> Description {
-        Stamp.describe()
-    }
-    fn on_any(&self, instance: &Instance<Properties>, event: &v1::Event) {
-        self.0.lock().unwrap().push(line(instance, event));
-    }
-}
-
-#[tokio::test]
-async fn each_event_is_one_line() {
-    let lines = Arc::new(Mutex::new(Vec::new()));
+#[test]
+fn each_event_is_one_line() {
     let response = v1::InboundResponse {
         verb: "MAIL".into(),
         reply: Some(v1::Reply {
             code: 250,
             enhanced_code: "2.1.0".into(),
             lines: vec!["OK".into()],
+            ..Default::default()
         }),
         ..Default::default()
     };
@@ -121,18 +113,19 @@ async fn each_event_is_one_line() {
         }],
         ..Default::default()
     };
-    Session::connect(Lines(Arc::clone(&lines)), "192.0.2.1")
+    let keep = |line: &str| LINES.lock().unwrap().push(line.to_owned());
+    Session::connect(logging_to(keep), "192.0.2.1")
         .ehlo("client\x1b.example.test")
-        .event(v1::event::Kind::InboundResponse(response))
+        .event(v1::event::Kind::InboundResponse(Box::new(response)))
         .mail("a@example.test")
         .reset()
         .mail("a@example.test")
         .rcpt("b@example.test")
         .message("Subject: hello\r\n\r\nHello.\r\n")
-        .event(v1::event::Kind::DeliveryResult(result))
+        .event(v1::event::Kind::DeliveryResult(Box::new(result)))
         .quit()
-        .await;
-    let lines = lines.lock().unwrap();
+        .play();
+    let lines = LINES.lock().unwrap();
     // Without ids, which differ from run to run.
     let told: Vec<_> = lines
         .iter()

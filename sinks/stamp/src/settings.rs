@@ -1,31 +1,33 @@
 //! What an operator can set in the binding.
 
-use serde::Deserialize;
-use serde_json::{Value, json};
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
 
 /// The properties of a binding, all with defaults.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Properties {
-    /// Name of the header field.
-    pub(crate) header: HeaderName,
+pub struct Settings {
+    /// Name of the header field. It begins with X-.
+    pub header: HeaderName,
     /// Where it goes.
-    pub(crate) place: Place,
+    pub place: Place,
     /// When it is added.
-    pub(crate) at: Moment,
+    pub at: Moment,
     /// What it says, in this order.
-    pub(crate) show: Vec<Part>,
+    pub show: Vec<Part>,
 }
 
 /// A header name: printable ASCII without colon, beginning with `X-`, as the sink asked to be allowed.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String")]
-pub(crate) struct HeaderName(String);
+pub struct HeaderName(String);
 
 /// Where the field goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Place {
+pub enum Place {
     /// Before all others, as trace fields go.
     First,
     /// Behind all others.
@@ -33,8 +35,8 @@ pub(crate) enum Place {
 }
 
 /// When the field is added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub(crate) enum Moment {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum Moment {
     /// Before the client has its reply.
     #[serde(rename = "inbound.message")]
     Message,
@@ -44,9 +46,9 @@ pub(crate) enum Moment {
 }
 
 /// One part of the field's value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Part {
+pub enum Part {
     /// Id of the message.
     Message,
     /// Id of the session.
@@ -57,7 +59,7 @@ pub(crate) enum Part {
     Binding,
 }
 
-impl Default for Properties {
+impl Default for Settings {
     fn default() -> Self {
         Self {
             header: HeaderName("X-Postern-Trace".to_owned()),
@@ -69,7 +71,8 @@ impl Default for Properties {
 }
 
 impl HeaderName {
-    pub(crate) fn as_str(&self) -> &str {
+    /// The name as it was written.
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -91,35 +94,12 @@ impl TryFrom<String> for HeaderName {
     }
 }
 
-/// The JSON Schema of [`Properties`].
-pub(crate) fn schema() -> Value {
-    json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "type": "object",
-        "additionalProperties": false,
-        "properties": {
-            "header": {
-                "description": "Name of the header field",
-                "type": "string",
-                "pattern": "^[Xx]-[!-9;-~]{1,74}$",
-                "default": "X-Postern-Trace"
-            },
-            "place": {
-                "description": "Where it goes",
-                "enum": ["first", "last"],
-                "default": "first"
-            },
-            "at": {
-                "description": "When it is added",
-                "enum": ["inbound.message", "transport.submit"],
-                "default": "transport.submit"
-            },
-            "show": {
-                "description": "What it says",
-                "type": "array",
-                "items": { "enum": ["message", "session", "server", "binding"] },
-                "default": ["message", "session", "server"]
-            }
-        }
-    })
+impl JsonSchema for HeaderName {
+    fn schema_name() -> Cow<'static, str> {
+        "HeaderName".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[Xx]-[!-9;-~]{1,74}$" })
+    }
 }
