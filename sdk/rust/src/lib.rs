@@ -92,6 +92,11 @@ pub use sink::{Sink, StartError, event_name, name_of};
 pub use value::Value;
 pub use verdict::Verdict;
 
+/// The book's examples, as tests.
+#[cfg(all(doctest, feature = "testing", feature = "mime"))]
+#[doc = include_str!("../../../docs/sinks.md")]
+pub struct Book;
+
 /// Octets in place, as the protocol has them.
 pub(crate) fn data(octets: bytes::Bytes) -> v1::Data {
     v1::Data {

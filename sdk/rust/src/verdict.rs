@@ -22,7 +22,7 @@ use crate::{Reply, Value};
 /// rule becomes a fault that names it.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a verdict does nothing unless the handler returns it"]
-pub struct Verdict(v1::Verdict);
+pub struct Verdict(Box<v1::Verdict>);
 
 impl Verdict {
     /// No objection: the next binding, and at last the service's own handling.
@@ -255,12 +255,12 @@ impl Verdict {
     }
 
     pub(crate) fn into_proto(self) -> v1::Verdict {
-        self.0
+        *self.0
     }
 
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn from_proto(verdict: v1::Verdict) -> Self {
-        Self(verdict)
+        Self(Box::new(verdict))
     }
 
     /// Whether the message lives on, so that edits mean something.
@@ -287,10 +287,10 @@ impl Verdict {
     }
 
     fn of(kind: Kind) -> Self {
-        Self(v1::Verdict {
+        Self(Box::new(v1::Verdict {
             decision: Some(v1::Decision { kind: Some(kind) }),
             ..Default::default()
-        })
+        }))
     }
 
     fn admit(self, kind: v1::RecipientKind) -> Self {

@@ -58,13 +58,11 @@ impl Mail {
         match edit {
             edit::Kind::SetSender(set) => self.sender = set.reverse_path.clone(),
             edit::Kind::AddRecipient(add) => {
-                if !self
+                let known = self
                     .recipients
                     .iter()
-                    .any(|known| known.address == add.address)
-                {
-                    self.recipients.push(recipient(add));
-                }
+                    .any(|known| known.address == add.address);
+                self.recipients.extend((!known).then(|| recipient(add)));
             }
             edit::Kind::RemoveRecipient(remove) => {
                 self.recipients

@@ -397,7 +397,7 @@ impl Player {
             let size = push.size_bytes();
             let came = instance
                 .ask(
-                    &[question.clone()],
+                    std::slice::from_ref(&question),
                     Some(push),
                     &world,
                     &self.setup,
