@@ -17,13 +17,16 @@ pub mod recipient;
 pub mod version;
 
 pub use draft::Draft;
-pub use edit::{Edit, EditError, EditLimits, HeaderPlace, NewRecipient, PropertyScope};
+pub use edit::{
+    Duplicates, Edit, EditError, EditLimits, HeaderNames, HeaderPlace, NewRecipient, ParameterEdit,
+    PropertyScope, is_trace,
+};
 pub use encoding::DecodeError;
 pub use envelope::{BodyKind, Envelope, Return};
 pub use field::{FieldError, HeaderName, HeaderValue};
 pub use header::{HeaderError, HeaderField, HeaderId, HeaderLimits, HeaderParser, HeaderSection};
 pub use id::{AttemptId, MessageId, RecipientId, SessionId};
-pub use message::{ClientFacts, Message, Origin, TlsFacts};
-pub use property::{Properties, PropertyError, PropertyLimits, Value};
+pub use message::{Message, Origin};
+pub use property::{Lifetime, Number, Properties, PropertyError, PropertyLimits, Value};
 pub use recipient::{Notify, Recipient, RecipientState, Status};
 pub use version::{Segment, Version};

@@ -2,7 +2,6 @@
 
 mod codec;
 
-use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -20,40 +19,6 @@ pub enum Origin {
     Dsn,
 }
 
-/// What is known of the client's TLS, for later events.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TlsFacts {
-    /// Protocol version, as `TLSv1.3`.
-    pub version: String,
-    /// Cipher suite, as `TLS_AES_256_GCM_SHA384`.
-    pub cipher: String,
-    /// The server name that the client asked for.
-    pub server_name: Option<String>,
-}
-
-/// What is known of the client that sent the message, for later events.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ClientFacts {
-    /// Where it connected from; `None` for messages of our own and for Unix sockets.
-    pub peer: Option<SocketAddr>,
-    /// The listener's address.
-    pub local: Option<SocketAddr>,
-    /// What it said in HELO, EHLO or LHLO.
-    pub helo: Bytes,
-    /// The verb was EHLO (or LHLO).
-    pub extended: bool,
-    /// Its TLS, if any.
-    pub tls: Option<TlsFacts>,
-    /// Its reverse name, if it was looked up.
-    pub reverse_name: Option<String>,
-    /// The reverse name leads back to the address.
-    pub forward_confirmed: bool,
-    /// It may relay to any domain.
-    pub may_relay: bool,
-    /// Who it authenticated as.
-    pub authenticated: Option<String>,
-}
-
 /// A message without its content, which the spool keeps beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -67,16 +32,19 @@ pub struct Message {
     pub origin: Origin,
     /// When it was accepted. Kept to the millisecond.
     pub received_at: SystemTime,
-    /// Who sent it.
-    pub client: ClientFacts,
+    /// The session that brought it as it stood when the message was accepted, in the encoding of the event model.
+    /// Empty: no session did.
+    pub context: Bytes,
     /// What MAIL said, as edited.
     pub envelope: Envelope,
     /// To whom, and how far each delivery has come.
     pub recipients: Vec<Recipient>,
+    /// Bindings that failed on it and were passed over.
+    pub skipped: Vec<String>,
+    /// Where it was held or put off by a binding: those that have had their say at that event, and are not asked again.
+    pub passed: Vec<String>,
     /// Properties that sinks keep on the message.
     pub properties: Properties,
-    /// Properties that sinks kept on the session, as they were at acceptance.
-    pub session_properties: Properties,
     /// The content as edited so far.
     pub version: Version,
 }

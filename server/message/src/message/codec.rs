@@ -1,19 +1,17 @@
 //! A message in the spool's binary form.
 
-use std::net::SocketAddr;
-
 use bytes::Bytes;
 use postern_smtp::address::{ForwardPath, ReversePath};
 
-use super::{ClientFacts, Message, Origin, TlsFacts};
+use super::{Message, Origin};
 use crate::encoding::{Reader, Writer};
 use crate::{
-    BodyKind, DecodeError, Envelope, MessageId, Notify, Properties, Recipient, RecipientId,
-    RecipientState, Return, SessionId, Status, Value, Version,
+    BodyKind, DecodeError, Envelope, Lifetime, MessageId, Notify, Properties, Recipient,
+    RecipientId, RecipientState, Return, SessionId, Status, Value, Version,
 };
 
-/// The only format so far.
-const FORMAT: u8 = 1;
+/// The format that is written.
+const FORMAT: u8 = 2;
 
 impl Message {
     /// The message as a record of the spool. Bytes of the original content are not in it.
@@ -31,14 +29,15 @@ impl Message {
             Origin::Dsn => 3,
         });
         out.time(self.received_at);
-        write_client(&mut out, &self.client);
+        out.octets(&self.context);
+        out.texts(&self.skipped);
+        out.texts(&self.passed);
         write_envelope(&mut out, &self.envelope);
         out.number(self.recipients.len() as u64);
         for recipient in &self.recipients {
             write_recipient(&mut out, recipient);
         }
-        write_properties(&mut out, &self.properties);
-        write_properties(&mut out, &self.session_properties);
+        self.properties.encode(&mut out);
         self.version.encode(&mut out);
         out.into_bytes()
     }
@@ -78,7 +77,9 @@ impl Message {
                 _ => return Err(DecodeError::Value("origin")),
             },
             received_at: reader.time()?,
-            client: read_client(&mut reader)?,
+            context: reader.octets()?,
+            skipped: reader.texts()?,
+            passed: reader.texts()?,
             envelope: read_envelope(&mut reader)?,
             recipients: {
                 let count = reader.count()?;
@@ -88,8 +89,7 @@ impl Message {
                 }
                 recipients
             },
-            properties: read_properties(&mut reader)?,
-            session_properties: read_properties(&mut reader)?,
+            properties: Properties::decode(&mut reader)?,
             version: Version::decode(&mut reader, head)?,
         };
         reader.end()?;
@@ -174,49 +174,11 @@ fn read_status(reader: &mut Reader) -> Result<Status, DecodeError> {
     })
 }
 
-fn write_client(out: &mut Writer, client: &ClientFacts) {
-    let address = |out: &mut Writer, address: SocketAddr| out.text(&address.to_string());
-    out.option(client.peer, address);
-    out.option(client.local, address);
-    out.octets(&client.helo);
-    out.flag(client.extended);
-    out.option(client.tls.as_ref(), |out, tls| {
-        out.text(&tls.version);
-        out.text(&tls.cipher);
-        out.option(tls.server_name.as_deref(), Writer::text);
-    });
-    out.option(client.reverse_name.as_deref(), Writer::text);
-    out.flag(client.forward_confirmed);
-    out.flag(client.may_relay);
-    out.option(client.authenticated.as_deref(), Writer::text);
-}
-
-fn read_client(reader: &mut Reader) -> Result<ClientFacts, DecodeError> {
-    let address = |reader: &mut Reader| {
-        let text = reader.text()?;
-        text.parse().map_err(|_| DecodeError::Value("address"))
-    };
-    Ok(ClientFacts {
-        peer: reader.option(address)?,
-        local: reader.option(address)?,
-        helo: reader.octets()?,
-        extended: reader.flag()?,
-        tls: reader.option(|reader| {
-            Ok(TlsFacts {
-                version: reader.text()?,
-                cipher: reader.text()?,
-                server_name: reader.option(Reader::text)?,
-            })
-        })?,
-        reverse_name: reader.option(Reader::text)?,
-        forward_confirmed: reader.flag()?,
-        may_relay: reader.flag()?,
-        authenticated: reader.option(Reader::text)?,
-    })
-}
-
 fn write_envelope(out: &mut Writer, envelope: &Envelope) {
     out.text(&envelope.sender.to_string());
+    out.option(envelope.given.as_ref(), |out, given| {
+        out.text(&given.to_string());
+    });
     out.flag(envelope.smtp_utf8);
     out.octet(match envelope.body {
         BodyKind::SevenBit => 0,
@@ -226,17 +188,39 @@ fn write_envelope(out: &mut Writer, envelope: &Envelope) {
     out.option(envelope.ret, |out, ret| out.flag(ret == Return::Full));
     out.option(envelope.envid.as_deref(), Writer::octets);
     out.option(envelope.declared_size, Writer::number);
-    out.number(envelope.parameters.len() as u64);
-    for (keyword, value) in &envelope.parameters {
+    out.signed(i64::from(envelope.priority));
+    write_parameters(out, &envelope.parameters);
+}
+
+fn write_parameters(out: &mut Writer, parameters: &[(Bytes, Option<Bytes>)]) {
+    out.number(parameters.len() as u64);
+    for (keyword, value) in parameters {
         out.octets(keyword);
         out.option(value.as_deref(), Writer::octets);
     }
 }
 
+fn read_parameters(reader: &mut Reader) -> Result<Vec<(Bytes, Option<Bytes>)>, DecodeError> {
+    let count = reader.count()?;
+    let mut parameters = Vec::new();
+    for _ in 0..count {
+        parameters.push((reader.octets()?, reader.option(Reader::octets)?));
+    }
+    Ok(parameters)
+}
+
+fn read_sender(reader: &mut Reader) -> Result<ReversePath, DecodeError> {
+    ReversePath::parse(&reader.octets()?, true).map_err(|_| DecodeError::Value("sender"))
+}
+
+fn read_path(reader: &mut Reader) -> Result<ForwardPath, DecodeError> {
+    ForwardPath::parse(&reader.octets()?, true).map_err(|_| DecodeError::Value("recipient"))
+}
+
 fn read_envelope(reader: &mut Reader) -> Result<Envelope, DecodeError> {
-    let sender = reader.octets()?;
     Ok(Envelope {
-        sender: ReversePath::parse(&sender, true).map_err(|_| DecodeError::Value("sender"))?,
+        sender: read_sender(reader)?,
+        given: reader.option(read_sender)?,
         smtp_utf8: reader.flag()?,
         body: match reader.octet()? {
             0 => BodyKind::SevenBit,
@@ -253,36 +237,35 @@ fn read_envelope(reader: &mut Reader) -> Result<Envelope, DecodeError> {
         })?,
         envid: reader.option(Reader::octets)?,
         declared_size: reader.option(Reader::number)?,
-        parameters: {
-            let count = reader.count()?;
-            let mut parameters = Vec::new();
-            for _ in 0..count {
-                parameters.push((reader.octets()?, reader.option(Reader::octets)?));
-            }
-            parameters
-        },
+        priority: i8::try_from(reader.signed()?).map_err(|_| DecodeError::Value("priority"))?,
+        parameters: read_parameters(reader)?,
     })
 }
 
 fn write_recipient(out: &mut Writer, recipient: &Recipient) {
     out.raw(recipient.id.as_bytes());
     out.text(&recipient.address.to_string());
+    out.option(recipient.given.as_ref(), |out, given| {
+        out.text(&given.to_string());
+    });
     out.option(recipient.orcpt.as_deref(), Writer::octets);
     out.option(recipient.notify, |out, notify| {
         out.octet(
             u8::from(notify.success) | u8::from(notify.failure) << 1 | u8::from(notify.delay) << 2,
         );
     });
+    write_parameters(out, &recipient.parameters);
+    out.option(recipient.parent, |out, parent| out.raw(parent.as_bytes()));
+    out.text(&recipient.tenant);
     recipient.state.encode(out);
-    write_properties(out, &recipient.properties);
+    recipient.properties.encode(out);
 }
 
 fn read_recipient(reader: &mut Reader) -> Result<Recipient, DecodeError> {
-    let id = RecipientId::from_bytes(reader.id()?);
-    let address = reader.octets()?;
     Ok(Recipient {
-        id,
-        address: ForwardPath::parse(&address, true).map_err(|_| DecodeError::Value("recipient"))?,
+        id: RecipientId::from_bytes(reader.id()?),
+        address: read_path(reader)?,
+        given: reader.option(read_path)?,
         orcpt: reader.option(Reader::octets)?,
         notify: reader.option(|reader| match reader.octet()? {
             bits @ 0..=7 => Ok(Notify {
@@ -292,51 +275,79 @@ fn read_recipient(reader: &mut Reader) -> Result<Recipient, DecodeError> {
             }),
             _ => Err(DecodeError::Value("notify")),
         })?,
+        parameters: read_parameters(reader)?,
+        parent: reader.option(|reader| reader.id().map(RecipientId::from_bytes))?,
+        tenant: reader.text()?,
         state: RecipientState::decode(reader)?,
-        properties: read_properties(reader)?,
+        properties: Properties::decode(reader)?,
     })
 }
 
-fn write_properties(out: &mut Writer, properties: &Properties) {
-    out.number(properties.len() as u64);
-    for (namespace, key, value) in properties.iter() {
-        out.text(namespace);
-        out.text(key);
-        match value {
-            Value::String(text) => {
-                out.octet(0);
-                out.text(text);
-            }
-            Value::Bytes(octets) => {
-                out.octet(1);
-                out.octets(octets);
-            }
-            Value::Int(number) => {
-                out.octet(2);
-                out.signed(*number);
-            }
-            Value::Bool(flag) => {
-                out.octet(3);
-                out.flag(*flag);
+impl Properties {
+    /// Writes those that are kept.
+    pub fn encode(&self, out: &mut Writer) {
+        let kept = || {
+            self.entries()
+                .filter(|(_, _, _, lifetime)| *lifetime == Lifetime::Kept)
+        };
+        out.number(kept().count() as u64);
+        for (namespace, key, value, _) in kept() {
+            out.text(namespace);
+            out.text(key);
+            match value {
+                Value::String(text) => {
+                    out.octet(0);
+                    out.text(text);
+                }
+                Value::Bytes(octets) => {
+                    out.octet(1);
+                    out.octets(octets);
+                }
+                Value::Int(number) => {
+                    out.octet(2);
+                    out.signed(*number);
+                }
+                Value::Bool(flag) => {
+                    out.octet(3);
+                    out.flag(*flag);
+                }
+                Value::Number(number) => {
+                    out.octet(4);
+                    out.raw(&f64::from(*number).to_be_bytes());
+                }
+                Value::Texts(texts) => {
+                    out.octet(5);
+                    out.texts(texts);
+                }
             }
         }
     }
-}
 
-fn read_properties(reader: &mut Reader) -> Result<Properties, DecodeError> {
-    let count = reader.count()?;
-    let mut properties = Properties::new();
-    for _ in 0..count {
-        let namespace = reader.text()?;
-        let key = reader.text()?;
-        let value = match reader.octet()? {
-            0 => Value::String(reader.text()?),
-            1 => Value::Bytes(reader.octets()?),
-            2 => Value::Int(reader.signed()?),
-            3 => Value::Bool(reader.flag()?),
-            _ => return Err(DecodeError::Value("property")),
-        };
-        properties.put(namespace, key, value);
+    /// Reads properties.
+    ///
+    /// # Errors
+    /// When the record is not one of properties.
+    pub fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
+        let count = reader.count()?;
+        let mut properties = Self::new();
+        for _ in 0..count {
+            let namespace = reader.text()?;
+            let key = reader.text()?;
+            let value = match reader.octet()? {
+                0 => Value::String(reader.text()?),
+                1 => Value::Bytes(reader.octets()?),
+                2 => Value::Int(reader.signed()?),
+                3 => Value::Bool(reader.flag()?),
+                4 => {
+                    let octets = <[u8; 8]>::try_from(reader.raw(8)?.as_ref());
+                    let octets = octets.map_err(|_| DecodeError::Short)?;
+                    Value::Number(f64::from_be_bytes(octets).into())
+                }
+                5 => Value::Texts(reader.texts()?),
+                _ => return Err(DecodeError::Value("property")),
+            };
+            properties.put(namespace, key, value);
+        }
+        Ok(properties)
     }
-    Ok(properties)
 }

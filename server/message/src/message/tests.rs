@@ -6,8 +6,8 @@ use postern_smtp::address::{ForwardPath, ReversePath};
 use super::*;
 use crate::encoding::from_millis;
 use crate::{
-    BodyKind, DecodeError, HeaderLimits, HeaderParser, Notify, PropertyLimits, RecipientState,
-    Return, Status, Value,
+    BodyKind, DecodeError, HeaderLimits, HeaderParser, Notify, PropertyLimits, RecipientId,
+    RecipientState, Return, Status, Value,
 };
 
 const MAIL: &[u8] = b"Subject: x\r\nTo: y\r\n\r\nbody\r\n";
@@ -31,6 +31,8 @@ fn message() -> Message {
         ("octets", Value::Bytes(Bytes::from_static(b"\0\xff"))),
         ("int", Value::Int(-5)),
         ("flag", Value::Bool(true)),
+        ("number", Value::Number(0.25.into())),
+        ("texts", Value::Texts(vec!["a".to_owned(), String::new()])),
     ] {
         properties
             .set("sink", key, value, &PropertyLimits::default())
@@ -65,13 +67,9 @@ fn message() -> Message {
         server: "inbound".to_owned(),
         origin: Origin::Lmtp,
         received_at: from_millis(1_790_000_000_000).unwrap(),
-        client: ClientFacts {
-            peer: Some("[2001:db8::1]:25".parse().unwrap()),
-            helo: Bytes::from_static(b"client"),
-            tls: Some(TlsFacts::default()),
-            may_relay: true,
-            ..ClientFacts::default()
-        },
+        context: Bytes::from_static(b"\x01session"),
+        skipped: vec!["scanner".to_owned()],
+        passed: vec!["a".to_owned(), "b".to_owned()],
         envelope,
         recipients: recipients
             .map(|(state, path)| Recipient {
@@ -82,11 +80,14 @@ fn message() -> Message {
                     ..Notify::NEVER
                 }),
                 properties: properties.clone(),
+                given: Some(ForwardPath::parse(b"<given@example.test>", false).unwrap()),
+                parameters: vec![(Bytes::from_static(b"X"), Some(Bytes::from_static(b"1")))],
+                parent: Some(RecipientId::new()),
+                tenant: "t".to_owned(),
                 ..Recipient::new(ForwardPath::parse(path, false).unwrap())
             })
             .collect(),
-        properties: properties.clone(),
-        session_properties: properties,
+        properties,
         version: Version::original(&section, Some(MAIL.len() as u64))
             .prepend_trace(Bytes::from_static(b"Received: x\r\n"))
             .unwrap(),
@@ -119,9 +120,9 @@ fn what_is_cut_off_or_added_is_found() {
     }
     let longer = Bytes::from([record.as_ref(), b"x"].concat());
     assert_eq!(Message::decode(&longer, &head), Err(DecodeError::Trailing));
-    let newer = Bytes::from([b"\x02", &record[1..]].concat());
-    assert_eq!(Message::decode(&newer, &head), Err(DecodeError::Format(2)));
-    assert_eq!(Message::head_octets(&newer), Err(DecodeError::Format(2)));
+    let newer = Bytes::from([b"\x03", &record[1..]].concat());
+    assert_eq!(Message::decode(&newer, &head), Err(DecodeError::Format(3)));
+    assert_eq!(Message::head_octets(&newer), Err(DecodeError::Format(3)));
 }
 
 #[test]

@@ -1,0 +1,122 @@
+//! `inbound.data`, `inbound.headers` and `inbound.message`: the content arrives.
+
+use std::borrow::Cow;
+
+use postern_message::{MessageId, RecipientId};
+use postern_proto::v1 as pb;
+use postern_proto::v1::event::Kind;
+
+use crate::answer::NoAnswer;
+use crate::context::{CommandLine, InboundContext, TRUNK};
+use crate::event::EventKind;
+use crate::question::{Event, EventFacts};
+use crate::wire::{self, View};
+
+/// DATA, or the first BDAT.
+#[derive(Clone, Debug, Default)]
+pub struct Data {
+    /// The line.
+    pub command: CommandLine,
+}
+
+impl Event for Data {
+    const KIND: EventKind = EventKind::InboundData;
+    type Context = InboundContext;
+    type Answer = NoAnswer;
+
+    fn body(&self, _: &InboundContext, _: Option<&NoAnswer>, _: &View<'_>) -> Kind {
+        Kind::InboundData(pb::InboundData {
+            command: Some(wire::command(&self.command, true)),
+        })
+    }
+
+    fn facts(&self) -> EventFacts<'_> {
+        EventFacts {
+            of_transaction: true,
+            ..EventFacts::default()
+        }
+    }
+
+    fn detail(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.command.verb)
+    }
+}
+
+/// The header section is complete, the body is still arriving.
+#[derive(Clone, Copy, Debug)]
+pub struct Headers {
+    /// The message's id: that of its transaction.
+    pub message_id: MessageId,
+}
+
+/// The message, before its reply.
+#[derive(Clone, Copy, Debug)]
+pub struct Message {
+    /// The message's id: that of its transaction.
+    pub message_id: MessageId,
+}
+
+/// The id of the branch that is asked about, and its recipients where they are not all accepted ones.
+fn about(message: MessageId, context: &InboundContext) -> (MessageId, Vec<RecipientId>) {
+    let Some(working) = context.transaction().map(|running| running.working()) else {
+        return (message, Vec::new());
+    };
+    let piece = working.piece();
+    let is_whole = piece.number == TRUNK && working.dealt_with().is_empty();
+    if is_whole && working.pieces().count() == 1 {
+        return (piece.id, Vec::new());
+    }
+    let ids = piece.draft.recipients.iter().map(|one| one.id).collect();
+    (piece.id, ids)
+}
+
+impl Headers {
+    /// The header section of this message.
+    #[must_use]
+    pub const fn new(message_id: MessageId) -> Self {
+        Self { message_id }
+    }
+}
+
+impl Message {
+    /// This message.
+    #[must_use]
+    pub const fn new(message_id: MessageId) -> Self {
+        Self { message_id }
+    }
+}
+
+impl Event for Headers {
+    const KIND: EventKind = EventKind::InboundHeaders;
+    type Context = InboundContext;
+    type Answer = NoAnswer;
+
+    fn body(&self, context: &InboundContext, _: Option<&NoAnswer>, view: &View<'_>) -> Kind {
+        let (message, recipients) = about(self.message_id, context);
+        Kind::InboundHeaders(pb::InboundHeaders {
+            message_id: wire::id(message.as_bytes()),
+            recipient_ids: wire::ids(&recipients, view),
+        })
+    }
+
+    fn facts(&self) -> EventFacts<'_> {
+        EventFacts {
+            of_transaction: true,
+            ..EventFacts::default()
+        }
+    }
+}
+
+impl Event for Message {
+    const KIND: EventKind = EventKind::InboundMessage;
+    type Context = InboundContext;
+    type Answer = NoAnswer;
+
+    fn body(&self, context: &InboundContext, _: Option<&NoAnswer>, view: &View<'_>) -> Kind {
+        let (message, recipients) = about(self.message_id, context);
+        Kind::InboundMessage(pb::InboundMessage {
+            message_id: wire::id(message.as_bytes()),
+            recipient_ids: wire::ids(&recipients, view),
+        })
+    }
+}

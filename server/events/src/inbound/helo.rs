@@ -1,0 +1,56 @@
+//! `inbound.helo`: HELO, EHLO or LHLO.
+
+use std::borrow::Cow;
+
+use postern_proto::v1 as pb;
+use postern_proto::v1::event::Kind;
+
+use crate::answer::AuthAnswer;
+use crate::attributes::{Attribute, AttributeValue};
+use crate::context::{self, CommandLine, InboundContext};
+use crate::event::EventKind;
+use crate::question::{Event, EventFacts};
+use crate::wire::{self, View};
+
+/// A greeting that is asked about. A sink may answer with the mechanisms that EHLO is to offer.
+#[derive(Clone, Debug, Default)]
+pub struct Helo {
+    /// The line.
+    pub command: CommandLine,
+    /// Verb and name.
+    pub helo: context::Helo,
+}
+
+impl Event for Helo {
+    const KIND: EventKind = EventKind::InboundHelo;
+    type Context = InboundContext;
+    type Answer = AuthAnswer;
+
+    fn body(&self, _: &InboundContext, _: Option<&AuthAnswer>, view: &View<'_>) -> Kind {
+        let shown = view.reads.session;
+        Kind::InboundHelo(pb::InboundHelo {
+            command: Some(wire::command(&self.command, shown)),
+            helo: shown.then(|| wire::helo(&self.helo)),
+        })
+    }
+
+    fn attribute(
+        &self,
+        attribute: Attribute,
+        _: &InboundContext,
+        _: Option<&AuthAnswer>,
+    ) -> Option<AttributeValue> {
+        (attribute == Attribute::SessionHelo).then(|| AttributeValue::lossy(&self.helo.name))
+    }
+
+    fn facts(&self) -> EventFacts<'_> {
+        EventFacts {
+            helo: Some(&self.helo.name),
+            ..EventFacts::default()
+        }
+    }
+
+    fn detail(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.helo.name)
+    }
+}

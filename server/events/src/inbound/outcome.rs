@@ -1,0 +1,127 @@
+//! `inbound.outcome`: what became of a transaction that got as far as its content.
+
+use std::borrow::Cow;
+
+use postern_message::{MessageId, Recipient};
+use postern_proto::v1 as pb;
+use postern_proto::v1::event::Kind;
+use postern_smtp::reply::Reply;
+
+use crate::answer::NoAnswer;
+use crate::context::InboundContext;
+use crate::event::EventKind;
+use crate::question::Event;
+use crate::wire::{self, View};
+
+/// What became of a transaction. Told exactly once for each that reached DATA or BDAT.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The message's id.
+    pub message_id: MessageId,
+    /// What became of it.
+    pub fate: Fate,
+    /// What the client was told. `None`: nothing.
+    pub reply: Option<Reply>,
+    /// The binding that decided. `None`: the service itself.
+    pub decided_by: Option<String>,
+    /// Recipients that fared differently.
+    pub recipients: Vec<RecipientFate>,
+    /// Octets of the content as received.
+    pub size_bytes: u64,
+}
+
+/// A recipient that fared differently from its message.
+#[derive(Clone, Debug)]
+pub struct RecipientFate {
+    /// The recipient.
+    pub recipient: Recipient,
+    /// What became of it.
+    pub fate: Fate,
+    /// What the client was told of it.
+    pub reply: Option<Reply>,
+}
+
+/// How a transaction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Accepted; the message is durable.
+    Accepted,
+    /// Refused for good.
+    Rejected,
+    /// Refused for now.
+    Tempfailed,
+    /// Accepted and dropped.
+    Discarded,
+    /// Accepted and kept for a person.
+    Quarantined,
+    /// Accepted, to be judged again.
+    Held,
+    /// The client was gone before the reply.
+    ClientGone,
+}
+
+impl Fate {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Rejected => "rejected",
+            Self::Tempfailed => "tempfailed",
+            Self::Discarded => "discarded",
+            Self::Quarantined => "quarantined",
+            Self::Held => "held",
+            Self::ClientGone => "client gone",
+        }
+    }
+
+    const fn wire(self) -> pb::Outcome {
+        match self {
+            Self::Accepted => pb::Outcome::Accepted,
+            Self::Rejected => pb::Outcome::Rejected,
+            Self::Tempfailed => pb::Outcome::Tempfailed,
+            Self::Discarded => pb::Outcome::Discarded,
+            Self::Quarantined => pb::Outcome::Quarantined,
+            Self::Held => pb::Outcome::Held,
+            Self::ClientGone => pb::Outcome::ClientGone,
+        }
+    }
+
+    const fn recipient_state(self) -> pb::RecipientState {
+        match self {
+            Self::Accepted => pb::RecipientState::Accepted,
+            Self::Rejected | Self::Tempfailed | Self::ClientGone => pb::RecipientState::Refused,
+            Self::Discarded => pb::RecipientState::Discarded,
+            Self::Quarantined => pb::RecipientState::Quarantined,
+            Self::Held => pb::RecipientState::Held,
+        }
+    }
+}
+
+impl Event for Outcome {
+    const KIND: EventKind = EventKind::InboundOutcome;
+    type Context = InboundContext;
+    type Answer = NoAnswer;
+
+    fn body(&self, _: &InboundContext, _: Option<&NoAnswer>, view: &View<'_>) -> Kind {
+        let recipients = self.recipients.iter().map(|one| pb::Recipient {
+            last_reply: one.reply.as_ref().map(wire::reply),
+            ..wire::recipient(&one.recipient, one.fate.recipient_state(), &[], None, view)
+        });
+        Kind::InboundOutcome(
+            pb::InboundOutcome {
+                message_id: wire::id(self.message_id.as_bytes()),
+                outcome: self.fate.wire().into(),
+                reply: self.reply.as_ref().map(wire::reply),
+                decided_by: self.decided_by.clone().unwrap_or_default(),
+                recipients: recipients.filter(|_| view.reads.recipients).collect(),
+                size_bytes: self.size_bytes,
+            }
+            .into(),
+        )
+    }
+
+    fn detail(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self.fate.name())
+    }
+}

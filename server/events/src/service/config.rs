@@ -1,0 +1,32 @@
+//! `service.config`: another configuration took effect.
+
+use postern_proto::v1 as pb;
+use postern_proto::v1::event::Kind;
+
+use crate::answer::NoAnswer;
+use crate::context::ServiceContext;
+use crate::event::EventKind;
+use crate::question::Event;
+use crate::wire::View;
+
+/// Another configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Number of the plan, increasing.
+    pub plan_number: u64,
+    /// Bindings that were added, changed or removed.
+    pub changed_bindings: Vec<String>,
+}
+
+impl Event for Config {
+    const KIND: EventKind = EventKind::ServiceConfig;
+    type Context = ServiceContext;
+    type Answer = NoAnswer;
+
+    fn body(&self, _: &ServiceContext, _: Option<&NoAnswer>, _: &View<'_>) -> Kind {
+        Kind::ServiceConfig(pb::ServiceConfig {
+            plan_number: self.plan_number,
+            changed_bindings: self.changed_bindings.clone(),
+        })
+    }
+}
