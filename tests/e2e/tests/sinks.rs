@@ -18,17 +18,22 @@ fn start(name: &str) -> Sink {
     Sink::spawn(Command::new(program(name)), &["--listen"])
 }
 
+/// All that the disclaimer may need.
+const MAY: &str = "\"body\", \"headers:Content-Type\", \"headers:Content-Transfer-Encoding\", \"headers:MIME-Version\", \"headers:Content-MD5\"";
+
 fn disclaimer(next_hop: &NextHop) -> (Sink, Gateway) {
+    disclaimer_that_may(next_hop, MAY)
+}
+
+fn disclaimer_that_may(next_hop: &NextHop, may: &str) -> (Sink, Gateway) {
     let sink = start("postern-disclaimer");
     let gateway = Setup::default()
         .domain("example.test", &format!("smtp://{}", next_hop.address()))
         .with(&sink.table("disclaimer"))
-        .with(
+        .with(&format!(
             "[[binding]]\nname = \"disclaimer\"\nsink = \"disclaimer\"\nevents = [\"transport.submit\"]\n\
-             body = \"full\"\n\
-             may = [\"body\", \"headers:Content-Type\", \"headers:Content-Transfer-Encoding\", \"headers:MIME-Version\"]\n\
-             properties = { text = \"Für Sie\" }",
-        )
+             body = \"full\"\nmay = [{may}]\nproperties = {{ text = \"Für Sie\" }}",
+        ))
         .start();
     (sink, gateway)
 }
@@ -123,6 +128,36 @@ fn signed_and_encrypted_messages_are_left_alone() {
         let sent = message(fields, body);
         let arrived = through(&next_hop, &gateway, n + 1, &sent);
         assert!(arrived == sent, "{}", String::from_utf8_lossy(&arrived));
+    }
+}
+
+/// What the gateway would refuse is not asked for: the message arrives as it was, and a metric says why.
+#[test]
+fn a_change_beyond_grants_or_limits_leaves_the_message_as_it_is() {
+    let next_hop = NextHop::start();
+    let may_not = "\"body\", \"headers:Content-Type\"";
+    let (_sink, gateway) = disclaimer_that_may(&next_hop, may_not);
+    let ascii = message(
+        "Content-Type: text/plain; charset=us-ascii\r\n",
+        b"Hello\r\n",
+    );
+    // In UTF-8 each line is longer, all of them above what a verdict may bring in.
+    let cyrillic = [b"\xd0\xd2\xc9\xd7\xc5\xd4 ".repeat(10), b"\r\n".to_vec()].concat();
+    let large = message(
+        "Content-Type: text/plain; charset=koi8-r\r\nContent-Transfer-Encoding: 8bit\r\n",
+        &cyrillic.repeat(8000),
+    );
+    for (n, (sent, reason)) in [(ascii, "grant"), (large, "limits")]
+        .into_iter()
+        .enumerate()
+    {
+        let arrived = through(&next_hop, &gateway, n + 1, &sent);
+        assert!(arrived == sent, "{reason}: {} octets", arrived.len());
+        let (_, metrics) = gateway.http("/metrics");
+        let line = format!(
+            "postern_sink_reasons_total{{binding=\"disclaimer\",sink=\"disclaimer\",event=\"transport.submit\",reason=\"left-alone.{reason}\"}} 1"
+        );
+        assert!(metrics.contains(&line), "{line} is missing in\n{metrics}");
     }
 }
 
