@@ -7,35 +7,26 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use postern_dispatch::content::{Content, ContentEnd, WholeContent};
-<<<<<<< HEAD
-use postern_dispatch::transport::{DeliveryResult, DeliveryStatus, RecipientResult};
-=======
 use postern_dispatch::transport::{Attempt, TransportScope};
 use postern_events::chain::Start;
 use postern_events::context::{MessageContext, Remote, SessionContext};
 use postern_events::delivery::{self, DeliveryStatus, MessageSummary, RecipientResult};
->>>>>>> second-shape
 use postern_events::fault::FaultKind;
 use postern_events::plan::BodyDepth;
 use postern_events::ruling::Decision;
 use postern_message::{
-    AttemptId, ClientFacts, Envelope, HeaderLimits, HeaderParser, Message, MessageId, Origin,
-    Properties, Recipient, Segment, Version,
+    AttemptId, Envelope, HeaderLimits, HeaderParser, Message, MessageId, Origin, Properties,
+    Recipient, Segment, Version,
 };
 use postern_proto::v1 as pb;
 use postern_proto::v1::attach_request::Kind as In;
 use postern_proto::v1::attach_response::Kind as Out;
 use postern_smtp::address::{ForwardPath, ReversePath};
 
-<<<<<<< HEAD
-use crate::rig::{Bound, Growing, HEADER, Rig, budget, incoming, with_recipient};
-use crate::sink::{Frame, Replies, TestSink, agreeable, verdict};
-=======
 use crate::rig::{
     Bound, Growing, HEADER, Rig, budget, greeting, incoming, session, with_recipient,
 };
 use crate::sink::{Frame, Replies, TestSink, agreeable, description, verdict};
->>>>>>> second-shape
 
 const MESSAGE: &[&str] = &["inbound.message"];
 
@@ -461,17 +452,9 @@ pub fn stored() -> (Message, Arc<dyn Content>) {
         server: "mx".to_owned(),
         origin: Origin::Smtp,
         received_at: SystemTime::now(),
-<<<<<<< HEAD
-        client: ClientFacts {
-            helo: "client.test".into(),
-            extended: true,
-            ..ClientFacts::default()
-        },
-=======
         context: stored_session().encode(),
         skipped: Vec::new(),
         passed: Vec::new(),
->>>>>>> second-shape
         envelope: Envelope::new(ReversePath::parse(b"<a@example.test>", false).unwrap()),
         recipients: vec![Recipient::new(
             ForwardPath::parse(b"<b@example.test>", false).unwrap(),

@@ -36,11 +36,7 @@ fn plan(bound: &[(&str, &TestSink)], event: &str, concurrency: Option<u32>) -> P
         spec.bindings.push(BindingSpec {
             events: Some(vec![event.to_owned()]),
             reads: Some(Vec::new()),
-<<<<<<< HEAD
-            may: Some(Vec::new()),
-=======
             may: Some(vec!["postpone".to_owned()]),
->>>>>>> second-shape
             timeouts: Timeouts::uniform(Duration::from_secs(5)),
             ..BindingSpec::new((*name).to_owned(), (*name).to_owned())
         });
