@@ -391,6 +391,8 @@ fn an_image_comes_beside_the_html_in_related() {
     // In one already: one part more. With the image already there: none.
     let related = "Content-Type: multipart/related; boundary=R\r\n\r\n--R\r\nContent-Type: text/html\r\n\r\n<p>a\r\n--R\r\nContent-Type: image/png\r\nContent-ID: <logo@x>\r\n\r\nx\r\n--R--\r\n";
     assert_eq!(out(related).matches("<logo@x>").count(), 1);
+    let two = "Content-Type: multipart/related; boundary=R\r\n\r\n--R\r\nContent-Type: multipart/alternative; boundary=A\r\n\r\n--A\r\nContent-Type: text/html\r\n\r\n<p>a\r\n--A\r\nContent-Type: text/html\r\n\r\n<p>b\r\n--A--\r\n--R--\r\n";
+    assert_eq!(out(two).matches("<logo@x>").count(), 1);
     let more = out(&related.replace("<logo@x>", "<other@x>"));
     assert!(more.ends_with(&format!("{image}--R--\r\n")), "{more}");
 }
