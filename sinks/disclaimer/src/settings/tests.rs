@@ -219,6 +219,7 @@ fn the_documentation_is_complete() {
         Reason::Continued,
         Reason::Quoted,
         Reason::Placeholder(text()),
+        Reason::Bug,
         Reason::Check(""),
     ] {
         has(reason.code());
