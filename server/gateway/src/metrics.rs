@@ -20,7 +20,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use self::labels::{
     Delivered, Endpoint, Faulted, Handshake, LimitName, Limited, MessageEnd, Messages, OfServer,
-    OfSink, Replied, Ruled, Stage, StageLabel, Waited, WaitedFor,
+    OfSink, Reasoned, Replied, Ruled, Stage, StageLabel, Waited, WaitedFor,
 };
 
 /// Bounds of the latency histograms in seconds: from a verdict on the same core to the longest budget.
@@ -62,6 +62,8 @@ pub struct Metrics {
     pub handshakes: Family<Handshake, Counter>,
     /// Verdicts of sinks.
     pub verdicts: Family<Ruled, Counter>,
+    /// Verdicts that give a reason.
+    pub reasons: Family<Reasoned, Counter>,
     /// Failures of sinks.
     pub faults: Family<Faulted, Counter>,
     /// From the question to the verdict.
@@ -106,6 +108,7 @@ impl Metrics {
             limits: Family::default(),
             handshakes: Family::default(),
             verdicts: Family::default(),
+            reasons: Family::default(),
             faults: Family::default(),
             sink_time: Family::new_with_constructor(latency),
             late: Family::default(),
@@ -171,6 +174,11 @@ impl Metrics {
             "sink_verdicts",
             "Verdicts by binding, event and decision",
             self.verdicts.clone(),
+        );
+        registry.register(
+            "sink_reasons",
+            "Verdicts by binding, event and the reason that the sink gives",
+            self.reasons.clone(),
         );
         registry.register(
             "sink_faults",
