@@ -23,9 +23,10 @@ use std::time::Duration;
 
 use postern_config::Config;
 use postern_config::settings::delivery::Recipients as RecipientsSetting;
-use postern_config::settings::server::{EarlyRefusal, Protocol, Server};
+use postern_config::settings::server::{AddressSyntax, EarlyRefusal, HelloNames, Protocol, Server};
 use postern_message::HeaderLimits;
-use postern_smtp::address::{AddressError, Domain};
+use postern_smtp::address::{self, AddressError, Domain};
+use postern_smtp::command;
 use postern_smtp::server as machine;
 use tokio::sync::Semaphore;
 
@@ -256,6 +257,14 @@ fn machine_config(server: &Server, starttls: bool) -> Result<machine::Config, Fr
     config.early_refusal = match server.early_refusal {
         EarlyRefusal::Drain => machine::EarlyRefusal::Drain,
         EarlyRefusal::Close => machine::EarlyRefusal::Close,
+    };
+    config.hello_names = match server.hello {
+        HelloNames::Any => command::HelloNames::Any,
+        HelloNames::Strict => command::HelloNames::Valid,
+    };
+    config.addresses = match server.address_syntax {
+        AddressSyntax::Lenient => address::AddressSyntax::Lenient,
+        AddressSyntax::Strict => address::AddressSyntax::Strict,
     };
     config.limits = machine::Limits {
         max_message_size: server.max_message_size,
