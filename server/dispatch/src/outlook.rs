@@ -2,6 +2,7 @@
 
 use postern_message::{Origin, Recipient, Version};
 use postern_smtp::address::{DomainOrLiteral, ForwardPath, Mailbox, ReversePath};
+use postern_smtp::command::HelloName;
 
 use crate::attributes::{Attribute, AttributeSource, AttributeValue};
 use crate::facts::Facts;
@@ -80,7 +81,10 @@ impl Outlook<'_> {
             }
             Attribute::SessionTlsVersion => text(self.tls().map_or("", |tls| &tls.version)),
             Attribute::SessionTlsCipher => text(self.tls().map_or("", |tls| &tls.cipher)),
-            Attribute::SessionHelo => text(self.helo().unwrap_or_default()),
+            Attribute::SessionHelo => text(&String::from_utf8_lossy(self.helo_name())),
+            Attribute::SessionHeloValid => {
+                AttributeValue::Bool(HelloName::parse(self.helo_name()).is_some())
+            }
             Attribute::SessionListener => text(session.map_or("", |session| &session.listener)),
             Attribute::SessionTalkedEarly => AttributeValue::Bool(conduct.talked_early),
             Attribute::SessionPipelinedEarly => AttributeValue::Bool(conduct.pipelined_early),
@@ -92,6 +96,15 @@ impl Outlook<'_> {
             }
             _ => return None,
         })
+    }
+
+    /// The name of the greeting that is asked about, else of the session's; empty before there is one.
+    fn helo_name(&self) -> &[u8] {
+        match (self.happening, &self.facts.session) {
+            (Happening::Helo(helo), _) => &helo.name,
+            (_, Some(session)) => session.greeting_name(),
+            (_, None) => b"",
+        }
     }
 
     /// The handshake that is asked about, else the session's.

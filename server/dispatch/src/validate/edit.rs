@@ -6,7 +6,7 @@ use postern_message::{
     PropertyScope, RecipientId, Value,
 };
 use postern_proto::v1 as wire;
-use postern_smtp::address::{ForwardPath, Mailbox, ReversePath};
+use postern_smtp::address::{AddressSyntax, ForwardPath, Mailbox, ReversePath};
 
 use crate::event::EventKind;
 use crate::fault::Fault;
@@ -298,7 +298,8 @@ impl Checker<'_, '_> {
     }
 
     fn mailbox(&self, octets: &[u8]) -> Result<Mailbox, Fault> {
-        Mailbox::parse(octets, self.question.utf8)
+        // A sink may write what clients may: it gives back addresses that it was shown.
+        Mailbox::parse_with(octets, self.question.utf8, AddressSyntax::Lenient)
             .map_err(|error| Fault::protocol(format!("address {}: {error}", octets.escape_ascii())))
     }
 

@@ -1,7 +1,7 @@
 //! A message in the spool's binary form.
 
 use bytes::Bytes;
-use postern_smtp::address::{ForwardPath, ReversePath};
+use postern_smtp::address::{AddressSyntax, ForwardPath, ReversePath};
 
 use super::{Message, Origin};
 use crate::encoding::{Reader, Writer};
@@ -214,7 +214,8 @@ fn write_envelope(out: &mut Writer, envelope: &Envelope) {
 fn read_envelope(reader: &mut Reader) -> Result<Envelope, DecodeError> {
     let sender = reader.octets()?;
     Ok(Envelope {
-        sender: ReversePath::parse(&sender, true).map_err(|_| DecodeError::Value("sender"))?,
+        sender: ReversePath::parse_with(&sender, true, AddressSyntax::Lenient)
+            .map_err(|_| DecodeError::Value("sender"))?,
         smtp_utf8: reader.flag()?,
         body: match reader.octet()? {
             0 => BodyKind::SevenBit,
@@ -260,7 +261,8 @@ fn read_recipient(reader: &mut Reader) -> Result<Recipient, DecodeError> {
     let address = reader.octets()?;
     Ok(Recipient {
         id,
-        address: ForwardPath::parse(&address, true).map_err(|_| DecodeError::Value("recipient"))?,
+        address: ForwardPath::parse_with(&address, true, AddressSyntax::Lenient)
+            .map_err(|_| DecodeError::Value("recipient"))?,
         orcpt: reader.option(Reader::octets)?,
         notify: reader.option(|reader| match reader.octet()? {
             bits @ 0..=7 => Ok(Notify {

@@ -123,7 +123,7 @@ fn message() -> Message {
         properties: properties.clone(),
         session_properties: properties,
         version: Version::original(&section, Some(MAIL.len() as u64))
-            .prepend_trace(Bytes::from_static(b"Received: x\r\n"))
+            .put_trace(Bytes::from_static(b"Received: x\r\n"), 2)
             .unwrap(),
     }
 }

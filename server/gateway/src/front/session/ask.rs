@@ -176,7 +176,7 @@ impl Chains {
             Ask::Hello(hello) => {
                 let helo = HeloFacts {
                     command: line,
-                    name: Bytes::from(hello.name.to_string()),
+                    name: hello.name.octets(),
                 };
                 if scope.wants(EventKind::InboundHelo) {
                     self.typed.push(boxed(scope.helo(helo.clone(), budget)));

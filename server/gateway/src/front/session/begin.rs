@@ -1,6 +1,6 @@
 //! The begin of a session: the connection taken over, TLS from the first octet, the scope at the dispatcher.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -83,15 +83,17 @@ pub(super) async fn serve(
         local,
         listener,
     } = connection;
+    let client = peer.map(|peer| peer.ip().to_canonical());
     let (wire, tls) = match (&server.tls, implicit_tls) {
-        (Some(_), true) => match handshake(&tools, &server, wire, TlsMode::Implicit).await {
-            Ok((wire, facts)) => (wire, Some(facts)),
-            Err(_) => return,
-        },
+        (Some(_), true) => {
+            match handshake(&tools, &server, wire, client, TlsMode::Implicit).await {
+                Ok((wire, facts)) => (wire, Some(facts)),
+                Err(_) => return,
+            }
+        }
         _ => (wire, None),
     };
     let id = SessionId::new();
-    let client = peer.map(|peer| peer.ip().to_canonical());
     let may_relay = server.policy.may_relay(client);
     let secure = tls.is_some();
     let context = SessionContext {
@@ -113,6 +115,7 @@ pub(super) async fn serve(
     let shared = Arc::new(Shared {
         session: id,
         client: client.map_or_else(|| "unix".to_owned(), |client| client.to_string()),
+        address: client,
         server,
         tools,
         scope,
@@ -139,6 +142,7 @@ pub(super) async fn handshake(
     tools: &Tools,
     server: &VirtualServer,
     wire: Wire,
+    client: Option<IpAddr>,
     mode: TlsMode,
 ) -> Result<(Wire, TlsInfo), HandshakeError> {
     let Some(tls) = &server.tls else {
@@ -149,6 +153,7 @@ pub(super) async fn handshake(
     let handshake = wire.handshake(
         tls.config(),
         &server.handshakes,
+        client,
         server.limits.handshake_timeout,
     );
     let made = tokio::select! {

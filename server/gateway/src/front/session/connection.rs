@@ -32,6 +32,7 @@ impl Session {
             &self.shared.tools,
             &self.shared.server,
             plain,
+            self.shared.address,
             TlsMode::StartTls,
         )
         .await

@@ -171,7 +171,7 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready) -> Answered {
         .version
         .clone()
         .unwrap_or_else(|| Version::original(&section, Some(size)));
-    let version = match version.prepend_trace(trace) {
+    let version = match version.put_trace(trace, section.fields().len()) {
         Ok(version) => version,
         Err(error) => {
             tracing::error!(%id, %error, "our own Received field was refused");

@@ -1,6 +1,7 @@
 //! What all parts of one session use.
 
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use postern_dispatch::inbound::InboundScope;
@@ -18,6 +19,8 @@ pub(super) struct Shared {
     pub(super) session: SessionId,
     /// The client's address as it stands in the log.
     pub(super) client: String,
+    /// The client's address; absent on a Unix socket.
+    pub(super) address: Option<IpAddr>,
     pub(super) server: Arc<VirtualServer>,
     pub(super) tools: Arc<Tools>,
     pub(super) scope: InboundScope,
