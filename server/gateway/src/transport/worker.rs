@@ -203,7 +203,7 @@ async fn refill(context: Context, queue: Arc<Queue>) {
                 let begun = Begun {
                     stored,
                     unrecorded: false,
-                    slot,
+                    slot: Box::new(slot),
                     waited: true,
                 };
                 take_up(context.clone(), begun).await;
