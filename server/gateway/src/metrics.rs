@@ -242,6 +242,11 @@ impl Metrics {
             Unit::Bytes,
             self.spool_free.clone(),
         );
+        registry.register(
+            "log_lines_lost",
+            "Lines of the log that nobody read in time or that could not be written",
+            crate::log::lost(),
+        );
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The program's version", build);
     }

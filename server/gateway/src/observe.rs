@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use postern_dispatch::event::EventKind;
+use postern_events::event::EventKind;
 use postern_dispatch::observer::{Observer, Record, What};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
@@ -299,8 +299,8 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    use postern_dispatch::fault::{Fault, FaultKind};
-    use postern_dispatch::verdict::Decision;
+    use postern_events::fault::{Fault, FaultKind};
+    use postern_events::ruling::Decision;
 
     use super::*;
 
