@@ -15,10 +15,17 @@ pub mod fault;
 pub mod grant;
 pub mod inbound;
 pub mod order;
+pub mod outbound;
 pub mod question;
 pub mod route;
 pub mod rule;
+pub mod service;
 pub mod transport;
 mod wire;
+
+#[cfg(test)]
+mod every_event;
+#[cfg(test)]
+mod samples;
 
 pub use wire::View;

@@ -8,14 +8,16 @@ mod route;
 mod session;
 
 use bytes::Bytes;
-use postern_message::{Properties, Value};
+use postern_message::{Properties, RecipientId, Value};
 use postern_proto::v1 as pb;
 use postern_smtp::reply::Reply;
 
 use crate::context::CommandLine;
 use crate::grant::Reads;
 
-pub(crate) use message::{Shown, envelope, headers, message, transaction};
+pub(crate) use message::{
+    Shown, envelope, field, headers, message, return_content, reverse_path, transaction,
+};
 pub(crate) use recipient::{address, from_xtext, path, recipient, standing};
 pub(crate) use route::{next_hop, remote, tls_policy};
 pub(crate) use session::{conduct, helo, session, tls};
@@ -95,6 +97,11 @@ pub(crate) fn command(line: &CommandLine, shown: bool) -> pb::Command {
         },
         pipelined: line.pipelined,
     }
+}
+
+/// The ids of recipients.
+pub(crate) fn ids(recipients: &[RecipientId]) -> Vec<Bytes> {
+    recipients.iter().map(|one| id(one.as_bytes())).collect()
 }
 
 /// The octets of an id.
