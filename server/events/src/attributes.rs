@@ -55,7 +55,6 @@ enum Scope {
     Destination,
     Session,
     SessionFromHelo,
-    Conduct,
     Command,
     Response,
     Transaction,
@@ -100,7 +99,6 @@ impl Scope {
             Self::SessionFromHelo => {
                 transaction || matches!(event, E::InboundHelo | E::InboundAuth)
             }
-            Self::Conduct => inbound,
             Self::Command => {
                 matches!(event, E::InboundCommand | E::InboundResponse)
                     || outgoing && event != E::OutboundTls

@@ -63,7 +63,7 @@ pub struct EventFacts<'a> {
     pub recipient: Option<RecipientId>,
     /// Recipients that the question is about; empty: all.
     pub recipients: &'a [RecipientId],
-    /// At `inbound.command`, `inbound.response` and the events of an outgoing session: the command.
+    /// At `command` and `response` of inbound and outgoing sessions: the command.
     pub command: Option<&'a CommandLine>,
     /// `respond` may answer the command: it changes nothing in the service.
     pub answerable: bool,

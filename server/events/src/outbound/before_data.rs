@@ -47,7 +47,6 @@ impl Event for BeforeData {
     fn facts(&self) -> EventFacts<'_> {
         EventFacts {
             recipients: &self.recipients,
-            command: Some(&self.command),
             ..EventFacts::default()
         }
     }

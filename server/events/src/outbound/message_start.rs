@@ -64,7 +64,6 @@ impl Event for MessageStart {
     fn facts(&self) -> EventFacts<'_> {
         EventFacts {
             recipients: &self.recipients,
-            command: Some(&self.command),
             ..EventFacts::default()
         }
     }

@@ -111,6 +111,7 @@ pub(super) fn of_remote(attribute: Attribute, context: &OutgoingContext) -> Opti
 pub(super) mod tests {
     use super::*;
     use crate::answer::{AnyAnswer, OutgoingCommand};
+    use crate::event::EventKind;
     use crate::question::AnyEvent;
     use crate::samples;
 
@@ -166,11 +167,14 @@ pub(super) mod tests {
         {
             assert_eq!(samples::attribute(event, attribute, None, &context), value);
         }
-        let facts = event.facts();
-        assert_eq!(
-            facts.command.map(|command| &command.verb[..]),
-            Some(verb.as_bytes())
+        // Rules select the command at `outbound.command` and `outbound.response`; stages are no commands to them.
+        let kind = event.kind();
+        let is_command = matches!(
+            kind,
+            EventKind::OutboundCommand | EventKind::OutboundResponse
         );
+        let command = event.facts().command.map(|command| &command.verb[..]);
+        assert_eq!(command, is_command.then_some(verb.as_bytes()), "{kind}");
     }
 
     /// The attributes of the remote end of [`samples::outgoing`].

@@ -62,7 +62,6 @@ impl Event for Recipient {
         EventFacts {
             recipient: Some(self.id),
             recipients: std::slice::from_ref(&self.id),
-            command: Some(&self.command),
             ..EventFacts::default()
         }
     }

@@ -197,7 +197,8 @@ mod tests {
             }],
             content_sha256: Bytes::from_static(&[7; 32]),
         };
-        assert_eq!(seen(&[revision()], &samples::all()), [whole.clone()]);
+        let all = seen(&[revision()], &samples::all());
+        assert_eq!(all, std::slice::from_ref(&whole));
         let mut headers = HeaderSet::default();
         assert!(headers.add("Subject"));
         let some = Reads {
