@@ -63,6 +63,7 @@ enum Scope {
     Headers,
     Size,
     Message,
+    Auth,
     Remote,
     RemoteTls,
     Resolve,
@@ -113,6 +114,7 @@ impl Scope {
             Self::Headers => headers,
             Self::Size => size,
             Self::Message => content,
+            Self::Auth => event == E::InboundAuth,
             Self::Remote => outgoing,
             Self::RemoteTls => event == E::OutboundTls,
             Self::Resolve => event == E::TransportResolve,
@@ -199,6 +201,8 @@ attributes! {
     CommandLine = "command.line", Text, Command, "The whole line; at `inbound.response` empty. In an outgoing session with what earlier bindings made of it, empty if one of them dropped it; of AUTH only the mechanism.";
     ReplyCode = "reply.code", Int, Response, "The reply's code.";
     ReplyText = "reply.text", Text, Response, "The reply's lines, joined by line feeds.";
+    AuthMechanism = "auth.mechanism", Text, Auth, "The SASL mechanism in upper case.";
+    AuthStep = "auth.step", Int, Auth, "Number of the step of the exchange, from 1.";
     MessageId = "message.id", Text, Transaction, "The message's id, which is also that of its transaction.";
     MessageSender = "message.sender", Text, Transaction, "The sender without angle brackets; empty for the null sender.";
     MessageSenderDomain = "message.sender_domain", Text, Transaction, "The sender's domain in lower case, A-labels; empty for the null sender.";

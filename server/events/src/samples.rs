@@ -19,8 +19,8 @@ use prost::Message as _;
 use crate::answer::AnyAnswer;
 use crate::attributes::{Attribute, AttributeValue};
 use crate::context::{
-    Client, Context, DeliveryContext, DestinationContext, InboundContext, MessageContext,
-    OutgoingContext, Remote, ServiceContext, SessionContext, Tls,
+    Client, CommandLine, Context, DeliveryContext, DestinationContext, InboundContext,
+    MessageContext, OutgoingContext, Remote, ServiceContext, SessionContext, Tls,
 };
 use crate::encode::EncodedEvent;
 use crate::grant::Reads;
@@ -213,4 +213,21 @@ pub(crate) fn attribute(
     );
     assert!(fits, "{attribute}: {value:?}");
     value
+}
+
+/// A command line as it came, with more behind it.
+pub(crate) fn line(verb: &'static str, line: &'static str) -> CommandLine {
+    CommandLine {
+        verb: Bytes::from_static(verb.as_bytes()),
+        line: Bytes::from_static(line.as_bytes()),
+        pipelined: true,
+    }
+}
+
+pub(crate) fn wire_line(verb: &'static str, line: &'static str) -> Option<pb::Command> {
+    Some(pb::Command {
+        verb: Bytes::from_static(verb.as_bytes()),
+        line: Bytes::from_static(line.as_bytes()),
+        pipelined: true,
+    })
 }

@@ -112,3 +112,40 @@ impl Event for Message {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn the_command_and_the_message_are_named() {
+        let context = samples::inbound().into();
+        let data = Data {
+            command: samples::line("DATA", "DATA"),
+        };
+        assert!(data.facts().of_transaction);
+        assert_eq!(
+            samples::body(data, None, &context),
+            Kind::InboundData(pb::InboundData {
+                command: samples::wire_line("DATA", "DATA"),
+            })
+        );
+        let message_id = MessageId::new();
+        let id = wire::id(message_id.as_bytes());
+        assert_eq!(
+            samples::body(Headers { message_id }, None, &context),
+            Kind::InboundHeaders(pb::InboundHeaders {
+                message_id: id.clone(),
+                recipient_ids: Vec::new(),
+            })
+        );
+        assert_eq!(
+            samples::body(Message { message_id }, None, &context),
+            Kind::InboundMessage(pb::InboundMessage {
+                message_id: id,
+                recipient_ids: Vec::new(),
+            })
+        );
+    }
+}
