@@ -2,11 +2,19 @@
 //!
 //! The outcome is always that of asking one binding after the other. But a binding waits only for those
 //! predecessors whose verdicts could change what it reads; the others are asked at the same time, and all verdicts
-//! are applied in order. A verdict that comes early lies until its turn.
+//! are applied in order. A verdict that comes early lies until its turn, with one exception: while the content is still
+//! arriving, a refusal is applied at once if no earlier binding can let the message be accepted in spite of it. The
+//! client is refused in any order then.
+//!
+//! A verdict that forks the message, or decides otherwise for some recipients, makes branches. The chain goes on with
+//! the rest of the message to its end, then with each branch from the next member on. What was answered before the fork
+//! took effect counts for all branches.
 //!
 //! The driver calls [`Chain::poll`] until it gives [`Step::Wait`] or [`Step::Done`], then waits for an answer, for
 //! `Progress`, for the end of the content or for the time that `Wait` names, tells the chain, and polls again.
 
+mod branches;
+mod early;
 mod policy;
 mod step;
 
@@ -15,11 +23,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::budget::Budget;
-use crate::fault::{Fault, FaultKind, Policy};
-use crate::plan::{Member, Stage};
-use crate::verdict::{By, Cause, Decision, Failure, Ruling, Settlement, Verdict};
+use crate::context::TRUNK;
+use crate::event::EventKind;
+use crate::fault::{Fault, FaultKind};
+use crate::plan::{Member, Stage, longest};
+use crate::ruling::{By, Cause, Decision, Failure, Settlement, Standing, Verdict};
 
-pub use step::{Cancelled, ChainOptions, ChainState, Step};
+use branches::{Decided, Later};
+
+pub use step::{Cancelled, ChainOptions, ChainState, Extension, Start, Step};
 
 /// One run of a stage.
 #[derive(Debug)]
@@ -28,22 +40,37 @@ pub struct Chain {
     slots: Vec<Slot>,
     /// All members before it have taken effect.
     head: usize,
+    start: Start,
     budget: Option<Budget>,
     reference: String,
-    reply_stands: bool,
+    stands: bool,
+    strict: bool,
+    earlier_may_spare: bool,
     out: VecDeque<Step>,
     delay: Duration,
     failures: Vec<Failure>,
     done: bool,
+    /// The branch that is judged.
+    branch: u32,
+    /// Branches that are judged later.
+    later: VecDeque<Later>,
+    /// What was decided about each branch.
+    decided: Vec<Decided>,
+    /// The binding whose verdict made the branch that is judged.
+    made_by: Option<Arc<str>>,
+    /// The first refusal of an event that had waited.
+    standing: Option<Standing>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Slot {
     Waiting,
     Asked(Option<Deadline>),
     Answered {
         answer: Result<Verdict, Fault>,
         asked: bool,
+        /// It was settled for another branch.
+        settled: bool,
     },
     /// Did not fire, or took effect.
     Over,
@@ -63,24 +90,48 @@ impl Stage {
             .iter()
             .position(|member| &*member.binding.name == binding)
     }
+
+    /// The names of the bindings before this place: where a message is put off by the member there, they have had
+    /// their say.
+    #[must_use]
+    pub fn names_before(&self, member: usize) -> Vec<String> {
+        let before = self.members.iter().take(member);
+        before.map(|own| own.binding.name.to_string()).collect()
+    }
 }
 
 impl Chain {
     /// A chain that has asked nobody yet.
     #[must_use]
     pub fn new(stage: Arc<Stage>, options: ChainOptions) -> Self {
-        let slots = stage.members.iter().map(|_| Slot::Waiting).collect();
+        let members = stage.members.iter().enumerate();
+        let slots = members
+            .map(
+                |(place, member)| match options.start.skips(&stage, place, member) {
+                    true => Slot::Over,
+                    false => Slot::Waiting,
+                },
+            )
+            .collect();
         Self {
-            head: options.start.min(stage.members.len()),
+            head: 0,
             stage,
             slots,
+            start: options.start,
             budget: options.budget,
             reference: options.reference,
-            reply_stands: options.reply_stands,
+            stands: options.stands,
+            strict: options.strict,
+            earlier_may_spare: options.earlier_may_spare,
             out: VecDeque::new(),
             delay: Duration::ZERO,
             failures: Vec::new(),
             done: false,
+            branch: TRUNK,
+            later: VecDeque::new(),
+            decided: Vec::new(),
+            made_by: None,
+            standing: None,
         }
     }
 
@@ -94,7 +145,11 @@ impl Chain {
     pub fn poll(&mut self, now: Instant, state: &mut dyn ChainState) -> Step {
         if self.out.is_empty() && !self.done {
             self.expire(now);
-            while !self.done && (self.apply_ready(state) || self.ask_ready(now, state)) {}
+            while !self.done
+                && (self.apply_ready(now, state)
+                    || self.refuse_early(now, state)
+                    || self.ask_ready(now, state))
+            {}
         }
         match self.out.pop_front() {
             Some(step) => step,
@@ -112,6 +167,7 @@ impl Chain {
                 *slot = Slot::Answered {
                     answer,
                     asked: true,
+                    settled: false,
                 };
                 true
             }
@@ -119,36 +175,40 @@ impl Chain {
         }
     }
 
-    /// A member is still at work: its time starts anew, but not into what the bindings still to come need.
-    pub fn progress(&mut self, member: usize, now: Instant) {
+    /// A member is still at work: its time starts anew, or is what it `wanted`, but not into what the bindings still to
+    /// come and the later chains of the reply need. `None` if nobody waits for it any more.
+    pub fn progress(
+        &mut self,
+        member: usize,
+        wanted: Option<Duration>,
+        now: Instant,
+    ) -> Option<Extension> {
         self.expire(now);
         let reserve = self.still_to_come(member);
-        let (Some(budget), Some(timeout)) = (
-            self.budget,
-            self.stage.members.get(member).map(|member| member.timeout),
-        ) else {
-            return;
+        let timeout = self.stage.members.get(member)?.timeout;
+        let Some(Slot::Asked(deadline)) = self.slots.get_mut(member) else {
+            return None;
         };
-        let Some(latest) = budget.latest_extension(reserve) else {
-            return;
+        let (Some(deadline), Some(budget)) = (deadline, self.budget) else {
+            return Some(Extension { remaining: None });
         };
-        if let Some(Slot::Asked(Some(deadline))) = self.slots.get_mut(member) {
-            let wanted = now + timeout;
-            let at = wanted.min(latest);
-            if at > deadline.at {
-                *deadline = Deadline {
-                    at,
-                    by_budget: at < wanted,
-                };
-            }
+        let latest = budget.latest_extension(reserve).unwrap_or(now);
+        let wanted = wanted.unwrap_or(timeout);
+        let (at, by_budget) = match now.checked_add(wanted) {
+            Some(at) if at <= latest => (at, false),
+            _ => (latest, true),
+        };
+        // What was given before is not taken back.
+        if at > deadline.at {
+            *deadline = Deadline { at, by_budget };
         }
+        Some(Extension {
+            remaining: Some(deadline.at.saturating_duration_since(now)),
+        })
     }
 
-    /// The content has ended: the members' time starts, and sizes are known.
+    /// The content has ended: the time of who is being asked starts now.
     pub fn content_ended(&mut self, budget: Budget, now: Instant) {
-        if self.budget.is_some() {
-            return;
-        }
         self.budget = Some(budget);
         for (slot, member) in self.slots.iter_mut().zip(&self.stage.members) {
             if let Slot::Asked(deadline) = slot {
@@ -156,6 +216,12 @@ impl Chain {
                 *deadline = Some(Deadline { at, by_budget });
             }
         }
+    }
+
+    /// The branch that is judged now: who is asked is asked about this one.
+    #[must_use]
+    pub const fn branch(&self) -> u32 {
+        self.branch
     }
 
     /// When the answer of a member is too late; `None` if it is not being asked, or the content is still arriving.
@@ -198,6 +264,7 @@ impl Chain {
                 *slot = Slot::Answered {
                     answer: Err(fault),
                     asked: true,
+                    settled: false,
                 };
                 self.out.push_back(Step::Cancel {
                     member,
@@ -208,14 +275,15 @@ impl Chain {
     }
 
     /// Lets answers take effect whose turn it is. True if some did.
-    fn apply_ready(&mut self, state: &mut dyn ChainState) -> bool {
+    fn apply_ready(&mut self, now: Instant, state: &mut dyn ChainState) -> bool {
         let before = self.head;
         while !self.done {
             let stage = Arc::clone(&self.stage);
+            let in_flight = self.is_asking_behind(self.head);
             let (Some(slot), Some(member)) =
                 (self.slots.get_mut(self.head), stage.members.get(self.head))
             else {
-                self.finish(Decision::Proceed, None, String::new());
+                self.end_branch(Decision::Proceed, None, String::new(), now, state);
                 return true;
             };
             match slot {
@@ -227,17 +295,38 @@ impl Chain {
                 } if self.budget.is_none() && verdict.edits_body() => {
                     break;
                 }
+                // Who is being asked about the whole message answers for every branch of it.
+                Slot::Answered {
+                    answer: Ok(verdict),
+                    ..
+                } if verdict.splits() && in_flight => {
+                    break;
+                }
                 Slot::Over => self.head += 1,
                 Slot::Answered { .. } => {
-                    if let Slot::Answered { answer, asked } = std::mem::replace(slot, Slot::Over) {
+                    if let Slot::Answered {
+                        answer,
+                        asked,
+                        settled,
+                    } = std::mem::replace(slot, Slot::Over)
+                    {
                         let place = self.head;
                         self.head += 1;
-                        self.take_effect(place, member, answer, asked, state);
+                        let asked = asked && !settled;
+                        self.take_effect(place, member, answer, asked, now, state);
                     }
                 }
             }
         }
         self.done || self.head > before
+    }
+
+    /// Somebody behind this place is being asked.
+    fn is_asking_behind(&self, place: usize) -> bool {
+        let behind = self.slots.iter().skip(place + 1);
+        behind
+            .into_iter()
+            .any(|slot| matches!(slot, Slot::Asked(_)))
     }
 
     fn take_effect(
@@ -246,26 +335,69 @@ impl Chain {
         member: &Member,
         answer: Result<Verdict, Fault>,
         asked: bool,
+        now: Instant,
         state: &mut dyn ChainState,
     ) {
-        let applied = answer.and_then(|verdict| state.apply(member, &verdict).map(|()| verdict));
-        let verdict = match applied {
-            Ok(verdict) => verdict,
-            Err(fault) => return self.fail(place, member, fault, asked, state),
-        };
-        self.out.push_back(Step::Settle {
-            member: place,
-            settlement: Settlement::Applied,
+        let applied = answer.and_then(|verdict| {
+            let made = state.apply(member, &verdict.effective())?;
+            Ok((verdict, made))
         });
-        self.delay = self.delay.max(verdict.delay);
-        if verdict.decision.ends_chain() {
-            let by = By {
-                member: place,
-                binding: Arc::clone(&member.binding.name),
-                cause: Cause::Verdict,
-            };
-            self.finish(verdict.decision, Some(by), verdict.reason_code);
+        let (verdict, made) = match applied {
+            Ok(applied) => applied,
+            Err(fault) => return self.fail(place, member, fault, asked, now, state),
+        };
+        if asked {
+            self.settle(place, Settlement::Applied);
         }
+        self.delay = self.delay.max(verdict.delay);
+        let by = By {
+            member: place,
+            binding: Arc::clone(&member.binding.name),
+            cause: Cause::Verdict,
+        };
+        let emptied = made.emptied;
+        if self.stands_over(member, &verdict.decision, &by, &verdict.reason_code) {
+            return;
+        }
+        self.branch_off(&verdict, made, &by);
+        if member.event != self.stage.event && matches!(verdict.decision, Decision::Finish(_)) {
+            self.finish_event(member.event, &by.binding);
+        } else if verdict.decision.ends_chain() {
+            self.end_branch(verdict.decision, Some(by), verdict.reason_code, now, state);
+        } else if emptied {
+            for place in self.head..self.slots.len() {
+                self.give_up(place, &by.binding);
+            }
+            self.end_branch(Decision::Proceed, None, String::new(), now, state);
+        }
+    }
+
+    /// Notes a refusal of an event that had waited. True if the chain goes on all the same.
+    fn stands_over(&mut self, member: &Member, decision: &Decision, by: &By, code: &str) -> bool {
+        if member.event == self.stage.event || !decision.is_refusal() {
+            return false;
+        }
+        self.standing.get_or_insert_with(|| Standing {
+            event: member.event,
+            decision: decision.clone(),
+            by: by.clone(),
+            reason_code: code.to_owned(),
+        });
+        member.speaks_later
+    }
+
+    /// An event that had waited is finished: its other members are not asked, those of later events are.
+    fn finish_event(&mut self, event: EventKind, because_of: &Arc<str>) {
+        let stage = Arc::clone(&self.stage);
+        for (place, member) in stage.members.iter().enumerate().skip(self.head) {
+            if member.event == event {
+                self.give_up(place, because_of);
+            }
+        }
+    }
+
+    fn settle(&mut self, member: usize, settlement: Settlement) {
+        self.out.push_back(Step::Settle { member, settlement });
     }
 
     fn fail(
@@ -274,18 +406,13 @@ impl Chain {
         member: &Member,
         fault: Fault,
         asked: bool,
+        now: Instant,
         state: &mut dyn ChainState,
     ) {
         if asked {
-            self.out.push_back(Step::Settle {
-                member: place,
-                settlement: Settlement::Refused(fault.clone()),
-            });
+            self.settle(place, Settlement::Refused(fault.clone()));
         }
-        let mut policy = member.binding.on_failure.at(self.stage.event, fault.kind);
-        if self.reply_stands && matches!(policy, Policy::Tempfail | Policy::Reject) {
-            policy = Policy::Continue;
-        }
+        let policy = member.binding.on_failure.at(self.stage.event, fault.kind);
         let binding = Arc::clone(&member.binding.name);
         self.failures.push(Failure {
             member: place,
@@ -293,7 +420,7 @@ impl Chain {
             fault: fault.clone(),
             policy,
         });
-        match policy::decision(self.stage.event, policy, &self.reference) {
+        match policy::decision(self.stage.event, policy, self.stands, &self.reference) {
             None => state.skipped(member, &fault),
             Some(decision) => {
                 let by = By {
@@ -301,7 +428,10 @@ impl Chain {
                     binding,
                     cause: Cause::Failure(policy, fault),
                 };
-                self.finish(decision, Some(by), String::new());
+                if self.stands_over(member, &decision, &by, "") {
+                    return;
+                }
+                self.end_branch(decision, Some(by), String::new(), now, state);
             }
         }
     }
@@ -310,6 +440,10 @@ impl Chain {
     /// have come.
     fn ask_ready(&mut self, now: Instant, state: &mut dyn ChainState) -> bool {
         let mut settled = false;
+        // A fork is about to take effect: who is not asked yet is asked about each branch.
+        if self.is_about_to_split() {
+            return false;
+        }
         for place in self.head..self.slots.len() {
             let (Some(slot), Some(member)) =
                 (self.slots.get_mut(place), self.stage.members.get(place))
@@ -318,11 +452,17 @@ impl Chain {
             };
             let ready = matches!(slot, Slot::Waiting)
                 && member.after.is_none_or(|after| after < self.head)
+                && (place == self.head || !state.in_turn(member))
                 && !(member.needs_end && self.budget.is_none());
             if !ready {
                 continue;
             }
-            match state.fires(member) {
+            let fires = if self.start.has_fired(member) {
+                Ok(true)
+            } else {
+                state.fires(member)
+            };
+            match fires {
                 Ok(true) if self.budget.is_some_and(|budget| budget.is_spent(now)) => {
                     let fault = Fault::new(
                         FaultKind::Budget,
@@ -331,6 +471,7 @@ impl Chain {
                     *slot = Slot::Answered {
                         answer: Err(fault),
                         asked: false,
+                        settled: false,
                     };
                     settled = true;
                 }
@@ -355,6 +496,7 @@ impl Chain {
                     *slot = Slot::Answered {
                         answer: Err(fault),
                         asked: false,
+                        settled: false,
                     };
                     settled = true;
                 }
@@ -363,56 +505,38 @@ impl Chain {
         settled
     }
 
-    fn finish(&mut self, decision: Decision, by: Option<By>, reason_code: String) {
-        self.done = true;
-        let because_of = by.as_ref().map(|by| Arc::clone(&by.binding));
-        for (member, slot) in self.slots.iter_mut().enumerate().skip(self.head) {
-            let was_open = match std::mem::replace(slot, Slot::Over) {
-                Slot::Asked(_) => true,
-                Slot::Answered { asked: true, .. } => false,
-                Slot::Answered { asked: false, .. } | Slot::Waiting | Slot::Over => continue,
-            };
-            if was_open {
-                self.out.push_back(Step::Cancel {
-                    member,
-                    why: Cancelled::Decided,
-                });
-            }
-            if let Some(because_of) = &because_of {
-                let settlement = Settlement::NotReached {
-                    because_of: Arc::clone(because_of),
-                };
-                self.out.push_back(Step::Settle { member, settlement });
-            }
+    /// Nobody waits for what is open or answered in a slot.
+    fn give_up(&mut self, place: usize, because_of: &Arc<str>) {
+        let Some(slot) = self.slots.get_mut(place) else {
+            return;
+        };
+        let was_open = match std::mem::replace(slot, Slot::Over) {
+            Slot::Asked(_) => true,
+            Slot::Answered {
+                asked: true,
+                settled: false,
+                ..
+            } => false,
+            Slot::Answered { .. } | Slot::Waiting | Slot::Over => return,
+        };
+        if was_open {
+            self.out.push_back(Step::Cancel {
+                member: place,
+                why: Cancelled::Decided,
+            });
         }
-        self.out.push_back(Step::Done(Ruling {
-            event: self.stage.event,
-            decision,
-            by,
-            delay: self.delay,
-            reason_code,
-            failures: std::mem::take(&mut self.failures),
-        }));
+        let because_of = Arc::clone(because_of);
+        self.settle(place, Settlement::NotReached { because_of });
     }
 
     /// The time that the members need which have not been asked yet and are behind this one.
     fn still_to_come(&self, member: usize) -> Duration {
-        let mut ends: Vec<Duration> = Vec::with_capacity(self.slots.len());
-        for (place, (slot, own)) in self.slots.iter().zip(&self.stage.members).enumerate() {
-            let before = own
-                .after
-                .and_then(|after| ends.get(..=after))
-                .and_then(|ends| ends.iter().max())
-                .copied()
-                .unwrap_or_default();
-            let waits = place > member && matches!(slot, Slot::Waiting);
-            ends.push(if waits {
-                before.saturating_add(own.timeout)
-            } else {
-                before
-            });
-        }
-        ends.into_iter().max().unwrap_or_default()
+        let slots = self.slots.iter().enumerate();
+        longest(
+            slots
+                .zip(&self.stage.members)
+                .map(|((place, slot), own)| (own, place > member && matches!(slot, Slot::Waiting))),
+        )
     }
 
     fn next_deadline(&self) -> Option<Instant> {

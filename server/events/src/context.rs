@@ -10,7 +10,11 @@ mod working;
 
 use std::sync::Arc;
 
-use postern_message::{MessageId, Properties, Recipient, RecipientId, SessionId, Version};
+use postern_message::{
+    Edit, EditError, EditLimits, MessageId, Properties, Recipient, RecipientId, SessionId, Version,
+};
+
+use crate::order::Order;
 
 pub use destination::{DeliveryContext, DestinationContext, ServiceContext};
 pub use inbound::{InboundContext, TransactionContext};
@@ -21,8 +25,6 @@ pub use session::{
     ReverseName, SessionContext, Tls,
 };
 pub use working::{ForkEdits, Made, Piece, Split, TRUNK, Working};
-
-pub(crate) use working::{ListUpdate, apply_edits, empty_draft};
 
 /// What is known where an event happens.
 #[derive(Clone, Debug)]
@@ -186,12 +188,44 @@ impl Context {
         }
     }
 
-    /// The session's properties, to be changed, where they can be.
-    pub(crate) fn edit_parts(&mut self) -> (Option<&mut Working>, Option<&mut Properties>) {
-        match self {
-            Self::Inbound(own) => own.edit_parts(),
-            _ => (self.working_mut(), None),
+    /// Applies what a verdict changes, all or none. `of`: only this recipient, whose RCPT is asked about.
+    ///
+    /// # Errors
+    /// The first edit that cannot be applied, or the first limit that the result is over.
+    pub fn apply(
+        &mut self,
+        namespace: &str,
+        edits: &[Edit],
+        orders: &[Order],
+        split: &Split,
+        of: Option<RecipientId>,
+        limits: &EditLimits,
+    ) -> Result<Made, EditError> {
+        if let Self::Inbound(own) = self {
+            return own.apply(namespace, edits, orders, split, of, limits);
         }
+        // Only a session that is going on has properties that can be set.
+        let mut none = Properties::new();
+        match self.working_mut() {
+            Some(working) => working.apply(namespace, edits, orders, split, &mut none, limits),
+            None => Ok(Made::default()),
+        }
+    }
+
+    /// Some sink has set a property: what bindings see may differ by their sinks.
+    #[must_use]
+    pub(crate) fn has_properties(&self) -> bool {
+        let of_session = self
+            .session()
+            .is_some_and(|session| !session.properties.is_empty());
+        let pending = match self {
+            Self::Inbound(own) => own.transaction().is_some_and(|running| {
+                let mut pending = running.pending().iter();
+                pending.any(|one| !one.properties.is_empty())
+            }),
+            _ => false,
+        };
+        of_session || pending || self.working().is_some_and(Working::has_properties)
     }
 
     /// A binding failed and was passed over.

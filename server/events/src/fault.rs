@@ -142,16 +142,21 @@ impl FailurePolicy {
         }
     }
 
-    /// What to do when the binding fails at this event. One-way events have no policy: `Continue`.
+    /// What to do when the binding fails at the events of a group; `Continue` for those without a policy.
     #[must_use]
-    pub fn at(&self, event: EventKind, kind: FaultKind) -> Policy {
-        event
-            .group()
+    pub fn of_group(&self, group: EventGroup, kind: FaultKind) -> Policy {
+        group
             .policy_group()
             .and_then(|group| self.cells.get(column(group)))
             .and_then(|row| row.get(kind as usize))
             .copied()
             .unwrap_or(Policy::Continue)
+    }
+
+    /// What to do when the binding fails at this event. One-way events have no policy: `Continue`.
+    #[must_use]
+    pub fn at(&self, event: EventKind, kind: FaultKind) -> Policy {
+        self.of_group(event.group(), kind)
     }
 }
 

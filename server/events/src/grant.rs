@@ -98,6 +98,16 @@ impl HeaderSet {
             .any(|pattern| !pattern.prefix && pattern.matches(name))
     }
 
+    /// Holds every field whose name begins so.
+    #[must_use]
+    pub fn covers_prefix(&self, prefix: &[u8]) -> bool {
+        self.all
+            || self
+                .patterns
+                .iter()
+                .any(|pattern| pattern.prefix && pattern.matches(prefix))
+    }
+
     /// Some name may be in both.
     #[must_use]
     pub fn meets(&self, other: &Self) -> bool {
@@ -110,6 +120,18 @@ impl HeaderSet {
                 .patterns
                 .iter()
                 .any(|own| other.patterns.iter().any(|theirs| own.meets(theirs)))
+    }
+
+    /// Holds every name that `other` holds.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let covers = |theirs: &HeaderPattern| {
+            self.patterns.iter().any(|own| {
+                own.name == theirs.name && (own.prefix || !theirs.prefix)
+                    || own.prefix && theirs.name.starts_with(&own.name)
+            })
+        };
+        self.all || !other.all && other.patterns.iter().all(covers)
     }
 
     /// Takes in all that `other` holds.
@@ -264,6 +286,29 @@ impl Reads {
         }
     }
 
+    /// Shows everything that `wanted` asks for.
+    #[must_use]
+    pub fn cover(&self, wanted: &Self) -> bool {
+        let flags = [
+            (self.session, wanted.session),
+            (self.body, wanted.body),
+            (self.sender, wanted.sender),
+            (self.recipients, wanted.recipients),
+            (self.original, wanted.original),
+            (self.digest, wanted.digest),
+            (self.history, wanted.history),
+            (self.credentials, wanted.credentials),
+        ];
+        let properties = match (&self.properties, &wanted.properties) {
+            (Namespaces::All, _) | (_, Namespaces::Own) => true,
+            (_, Namespaces::All) => false,
+            (own, Namespaces::Of(names)) => names.iter().all(|name| own.contains(name)),
+        };
+        properties
+            && flags.into_iter().all(|(own, wanted)| own || !wanted)
+            && self.headers.covers(&wanted.headers)
+    }
+
     /// The words again, for display and for the wire.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
@@ -366,6 +411,12 @@ impl Grants {
             }
         }
         Ok(())
+    }
+
+    /// Allows everything that `wanted` asks for.
+    #[must_use]
+    pub fn cover(&self, wanted: &Self) -> bool {
+        self.headers.covers(&wanted.headers) && wanted.words.is_subset(&self.words)
     }
 
     /// Holds this word. For header fields ask [`Grants::headers`].

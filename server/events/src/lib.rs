@@ -6,21 +6,32 @@
 pub mod answer;
 pub mod attributes;
 pub mod budget;
+pub mod chain;
 pub mod condition;
 pub mod context;
+pub mod deferred;
 pub mod delivery;
 pub mod encode;
 pub mod event;
 pub mod fault;
 pub mod grant;
 pub mod inbound;
+pub mod judge;
 pub mod order;
 pub mod outbound;
+pub mod picture;
+pub mod plan;
 pub mod question;
 pub mod route;
 pub mod rule;
+pub mod ruling;
 pub mod service;
+pub mod source;
+pub mod table;
+#[cfg(test)]
+mod testing;
 pub mod transport;
+pub mod validate;
 mod wire;
 
 #[cfg(test)]

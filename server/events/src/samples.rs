@@ -12,20 +12,21 @@ use postern_message::{
 };
 use postern_proto::v1 as pb;
 use postern_proto::v1::event::Kind;
-use postern_smtp::address::{ForwardPath, ReversePath};
+use postern_smtp::address::ReversePath;
 use postern_smtp::reply::Reply;
 use prost::Message as _;
 
 use crate::answer::AnyAnswer;
 use crate::attributes::{Attribute, AttributeValue};
 use crate::context::{
-    Client, CommandLine, Context, DeliveryContext, DestinationContext, InboundContext,
-    MessageContext, OutgoingContext, Remote, ServiceContext, SessionContext, Tls,
+    CommandLine, Context, DeliveryContext, DestinationContext, MessageContext, OutgoingContext,
+    Remote, ServiceContext, Tls,
 };
 use crate::encode::EncodedEvent;
 use crate::grant::Reads;
 use crate::question::{AnyEvent, Event};
-use crate::wire::View;
+use crate::testing;
+pub(crate) use crate::testing::{inbound, path};
 
 /// A binding that reads everything there is.
 pub(crate) fn all() -> Reads {
@@ -39,10 +40,6 @@ pub(crate) fn all() -> Reads {
 
 pub(crate) fn sender() -> ReversePath {
     ReversePath::parse(b"<sender@example.test>", false).unwrap()
-}
-
-pub(crate) fn path(address: &str) -> ForwardPath {
-    ForwardPath::parse(format!("<{address}>").as_bytes(), false).unwrap()
 }
 
 pub(crate) fn reply(code: u16, text: &str) -> Reply {
@@ -84,15 +81,6 @@ pub(crate) fn message() -> MessageContext {
         version: version(),
     };
     MessageContext::new(Arc::new(message)).unwrap()
-}
-
-pub(crate) fn inbound() -> InboundContext {
-    InboundContext::new(SessionContext::new(
-        Arc::from("inbound"),
-        Arc::from("mx.example.test"),
-        Client::default(),
-        SystemTime::UNIX_EPOCH,
-    ))
 }
 
 pub(crate) fn handshake() -> Tls {
@@ -184,7 +172,7 @@ pub(crate) fn viewed(
     context: &Context,
     reads: &Reads,
 ) -> Kind {
-    let view = View { reads, sink: "s" };
+    let view = testing::view(reads);
     let whole = pb::Event {
         kind: Some(event.body(context, said, &view).unwrap()),
         ..pb::Event::default()

@@ -1,31 +1,41 @@
 //! From a verdict as a sink sent it to one that may be applied, or to the sink's fault.
 //!
-//! Nothing that a sink sends is trusted. What may be decided and edited where says [`crate::table`]; what this
-//! binding may do say its grants; how much it may bring, the limits here. What edits come to is checked once more
-//! when they are applied.
+//! Nothing that a sink sends is trusted. What may be decided, edited and answered is in `rules.json`; what this binding
+//! may do is in its grants; how much it may bring, in the limits here. What edits come to is checked once more when they
+//! are applied, by the limits of the server that accepts the message.
 
+mod address;
+mod answer;
+mod decision;
 mod edit;
+mod header;
+mod lines;
+mod order;
+mod recipient;
 mod reply;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use postern_message::{RecipientId, Version};
-use postern_proto::v1 as wire;
-use postern_smtp::reply::Reply;
+use postern_message::{BodyKind, RecipientId, Version};
+use postern_proto::rules::{DecisionKind, bounds};
+use postern_proto::v1 as pb;
 
+use crate::context::{Context, ForkEdits};
 use crate::event::EventKind;
 use crate::fault::Fault;
 use crate::plan::Binding;
-use crate::table::{self, DecisionKind};
-use crate::verdict::{Decision, FinishScope, Verdict};
+use crate::question::{EventFacts, Question};
+use crate::ruling::Verdict;
 
-/// Edits in one verdict.
-pub const MAX_EDITS: usize = 1000;
+/// Edits in one verdict, those of its forks together with its own.
+pub const MAX_EDITS: usize = 10_000;
+/// Octets of a verdict, all its parts together.
+pub const MAX_VERDICT_OCTETS: usize = 16 << 20;
 /// Property edits in one verdict.
-pub const MAX_PROPERTY_EDITS: usize = 64;
-/// Octets of inline data in one verdict, all edits together.
-pub const MAX_INLINE_OCTETS: usize = 512 << 10;
+pub const MAX_PROPERTY_EDITS: usize = bounds::PROPERTIES;
+/// Octets of literal data in one verdict, all edits together.
+pub const MAX_LITERAL_OCTETS: usize = bounds::LITERAL_BYTES;
 /// Octets of one property's text or octets.
 pub const MAX_PROPERTY_OCTETS: usize = 4 << 10;
 /// Octets of the explanation.
@@ -35,28 +45,62 @@ pub const MAX_WARNINGS: usize = 10;
 /// Octets of one warning, and of the reason of `hold` and `quarantine`.
 pub const MAX_WARNING_OCTETS: usize = 1 << 10;
 /// Longest delay that a verdict may ask for.
-pub const MAX_DELAY: Duration = Duration::from_secs(30);
-/// Shortest and longest time of `defer`.
-pub const DEFER_RANGE: std::ops::RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_secs(30 * 24 * 3600);
+pub const MAX_DELAY: Duration = Duration::from_secs(bounds::DELAY_SECONDS as u64);
+/// Longest time of `postpone`, `hold` and `expiry`.
+pub const MAX_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Branches that one verdict may make.
+pub const MAX_BRANCHES: usize = 1000;
 
 /// What the sink was asked, as far as its verdict is measured by it.
 #[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
-    /// The event.
-    pub event: EventKind,
+pub struct Asked<'a> {
+    /// The event, with what earlier bindings answered.
+    pub question: &'a Question,
+    /// What is known.
+    pub context: &'a Context,
     /// The binding that was asked.
     pub binding: &'a Binding,
     /// The content as the sink was shown it.
     pub version: Option<&'a Version>,
+}
+
+impl<'a> Asked<'a> {
+    fn event(&self) -> EventKind {
+        self.question.kind()
+    }
+
+    fn facts(&self) -> EventFacts<'a> {
+        self.question.event().facts()
+    }
+
     /// Addresses, header values and replies may hold UTF-8 (SMTPUTF8 was given).
-    pub utf8: bool,
-    /// At `inbound.command`: the verb.
-    pub verb: Option<&'a str>,
-    /// At `inbound.response`: the reply that is about to be sent.
-    pub reply: Option<&'a Reply>,
-    /// At `inbound.rcpt`: the recipient that is asked about.
-    pub recipient: Option<RecipientId>,
+    fn utf8(&self) -> bool {
+        self.context
+            .working()
+            .is_some_and(|working| working.draft().envelope.smtp_utf8)
+    }
+
+    /// Lines of the content need not end in CRLF (RFC 3030).
+    fn is_binary(&self) -> bool {
+        self.context
+            .working()
+            .is_some_and(|working| working.draft().envelope.body == BodyKind::BinaryMime)
+    }
+
+    /// The event's list has, or had, this recipient.
+    fn knows(&self, id: RecipientId) -> bool {
+        let listed = self.facts().recipients;
+        if !listed.is_empty() {
+            return listed.contains(&id);
+        }
+        self.context.recipient(id).is_some()
+            || self.context.working().is_some_and(|working| {
+                let others = working.pieces().flat_map(|piece| &piece.draft.recipients);
+                others
+                    .chain(working.dealt_with())
+                    .any(|recipient| recipient.id == id)
+            })
+    }
 }
 
 /// Finished uploads of the instance. Each is used once.
@@ -80,25 +124,46 @@ impl Uploads for NoUploads {
 /// # Errors
 /// A [`Fault`] of kind `protocol` that says what is wrong, for the operator and the sink's author.
 pub fn validate(
-    verdict: wire::Verdict,
-    question: &Question<'_>,
+    verdict: pb::Verdict,
+    asked: &Asked<'_>,
     uploads: &mut dyn Uploads,
 ) -> Result<Verdict, Fault> {
-    refuse_later(&verdict)?;
     check_texts(&verdict)?;
     let delay = match &verdict.delay {
         Some(delay) => duration(delay, "delay")?,
         None => Duration::ZERO,
     };
     if delay > MAX_DELAY {
-        return Err(Fault::protocol("delay is over 30 s"));
+        return Err(Fault::protocol(format!(
+            "delay is over {} s",
+            MAX_DELAY.as_secs()
+        )));
     }
-    let kind = verdict
-        .decision
-        .and_then(|decision| decision.kind)
-        .ok_or_else(|| Fault::protocol("the decision is unset or unknown"))?;
-    let (decision, reason) = decide(kind, question)?;
-    let edits = edit::edits(verdict.edits, verdict.properties, question, uploads)?;
+    let has_answer = verdict.answer.is_some();
+    let (decision, reason) = decision::decide(verdict.decision, asked, has_answer)?;
+    let kind = kind_of(&decision);
+    let forked: usize = verdict.forks.iter().map(|fork| fork.edits.len()).sum();
+    limit(
+        "edits",
+        verdict.edits.len().saturating_add(forked),
+        MAX_EDITS,
+    )?;
+    let mut checker = edit::Checker::new(asked, uploads);
+    let (edits, orders) =
+        checker.edits(verdict.edits, verdict.properties, decision.is_refusal())?;
+    let forks = checker.forks(verdict.forks)?;
+    let recipients = decision::of_recipients(verdict.recipients, asked)?;
+    limit("branches", forks.len() + recipients.len(), MAX_BRANCHES)?;
+    let answer = match verdict.answer {
+        Some(answer) => Some(answer::answer(*answer, kind, &mut checker)?),
+        None => None,
+    };
+    if asked.event().rule().answer_required && kind == DecisionKind::Proceed && answer.is_none() {
+        return Err(Fault::protocol(format!(
+            "{} needs an answer with proceed",
+            asked.event()
+        )));
+    }
     let explanation = if verdict.explanation.is_empty() {
         reason
     } else {
@@ -107,6 +172,10 @@ pub fn validate(
     Ok(Verdict {
         decision,
         edits,
+        orders,
+        answer,
+        recipients,
+        forks,
         delay,
         reason_code: verdict.reason_code,
         explanation,
@@ -114,22 +183,11 @@ pub fn validate(
     })
 }
 
-/// What the wire has and this version has not.
-fn refuse_later(verdict: &wire::Verdict) -> Result<(), Fault> {
-    let refused = |what: &str| Err(Fault::protocol(format!("{what} are not in this version")));
-    if !verdict.recipients.is_empty() {
-        return refused("decisions for some recipients");
-    }
-    if !verdict.forks.is_empty() {
-        return refused("forks");
-    }
-    if verdict.answer.is_some() {
-        return refused("typed answers");
-    }
-    Ok(())
+fn kind_of(decision: &crate::ruling::Decision) -> DecisionKind {
+    DecisionKind::named(decision.name()).unwrap_or(DecisionKind::Proceed)
 }
 
-fn check_texts(verdict: &wire::Verdict) -> Result<(), Fault> {
+fn check_texts(verdict: &pb::Verdict) -> Result<(), Fault> {
     let code = &verdict.reason_code;
     if !code.is_empty() && !is_key(code) {
         return Err(Fault::protocol(
@@ -137,7 +195,7 @@ fn check_texts(verdict: &wire::Verdict) -> Result<(), Fault> {
         ));
     }
     limit(
-        "explanation",
+        "octets of the explanation",
         verdict.explanation.len(),
         MAX_EXPLANATION_OCTETS,
     )?;
@@ -146,122 +204,6 @@ fn check_texts(verdict: &wire::Verdict) -> Result<(), Fault> {
         .warnings
         .iter()
         .try_for_each(|warning| limit("octets of a warning", warning.len(), MAX_WARNING_OCTETS))
-}
-
-/// The decision, and the reason that `hold` and `quarantine` give.
-fn decide(
-    kind: wire::decision::Kind,
-    question: &Question<'_>,
-) -> Result<(Decision, String), Fault> {
-    use wire::decision::Kind;
-    let allowed = |kind| allow(kind, question);
-    let plain = |decision| Ok((decision, String::new()));
-    match kind {
-        Kind::Proceed(_) => {
-            allowed(DecisionKind::Proceed)?;
-            plain(Decision::Proceed)
-        }
-        Kind::Finish(finish) => {
-            allowed(DecisionKind::Finish)?;
-            plain(Decision::Finish(finish_scope(
-                finish.scope,
-                question.event,
-            )?))
-        }
-        Kind::Respond(respond) => {
-            allowed(DecisionKind::Respond)?;
-            plain(Decision::Respond(reply::respond(respond.reply, question)?))
-        }
-        Kind::Reject(reject) => {
-            allowed(DecisionKind::Reject)?;
-            plain(Decision::Reject(reply::reject(reject.reply, question)?))
-        }
-        Kind::Tempfail(tempfail) => {
-            allowed(DecisionKind::Tempfail)?;
-            plain(Decision::Tempfail(reply::tempfail(
-                tempfail.reply,
-                question,
-            )?))
-        }
-        Kind::Disconnect(disconnect) => {
-            allowed(DecisionKind::Disconnect)?;
-            plain(Decision::Disconnect(reply::disconnect(
-                disconnect.reply,
-                question,
-            )?))
-        }
-        Kind::Discard(_) => {
-            allowed(DecisionKind::Discard)?;
-            plain(Decision::Discard)
-        }
-        Kind::Quarantine(quarantine) => {
-            allowed(DecisionKind::Quarantine)?;
-            limit(
-                "octets of the reason",
-                quarantine.reason.len(),
-                MAX_WARNING_OCTETS,
-            )?;
-            Ok((Decision::Quarantine, quarantine.reason))
-        }
-        Kind::Hold(hold) => {
-            allowed(DecisionKind::Hold)?;
-            limit(
-                "octets of the reason",
-                hold.reason.len(),
-                MAX_WARNING_OCTETS,
-            )?;
-            Ok((Decision::Hold, hold.reason))
-        }
-        Kind::Defer(defer) => {
-            allowed(DecisionKind::Defer)?;
-            let wait = defer
-                .wait
-                .ok_or_else(|| Fault::protocol("defer needs a time"))?;
-            let wait = duration(&wait, "defer")?;
-            if !DEFER_RANGE.contains(&wait) {
-                return Err(Fault::protocol("defer is not between 1 s and 30 days"));
-            }
-            plain(Decision::Defer(wait))
-        }
-    }
-}
-
-fn allow(kind: DecisionKind, question: &Question<'_>) -> Result<(), Fault> {
-    let name = kind.name();
-    if !table::decision_allowed(question.event, kind) {
-        return Err(Fault::protocol(format!(
-            "{name} cannot be decided at {}",
-            question.event
-        )));
-    }
-    let grants = &question.binding.grants;
-    let granted = match kind {
-        DecisionKind::Finish => grants.finish,
-        DecisionKind::Discard => grants.discard,
-        _ => true,
-    };
-    if granted {
-        Ok(())
-    } else {
-        Err(not_granted(name))
-    }
-}
-
-fn finish_scope(scope: i32, event: EventKind) -> Result<FinishScope, Fault> {
-    let scope = match wire::FinishScope::try_from(scope) {
-        Ok(wire::FinishScope::Event) => FinishScope::Event,
-        Ok(wire::FinishScope::Message) => FinishScope::Message,
-        Ok(wire::FinishScope::Unspecified) | Err(_) => {
-            return Err(Fault::protocol("the scope of finish is unset or unknown"));
-        }
-    };
-    if table::finish_allowed(event, scope) {
-        Ok(scope)
-    } else {
-        Err(Fault::protocol(format!(
-            "finish for the message cannot be decided at {event}"
-        )))
-    }
 }
 
 fn duration(duration: &prost_types::Duration, what: &str) -> Result<Duration, Fault> {
@@ -274,6 +216,17 @@ fn duration(duration: &prost_types::Duration, what: &str) -> Result<Duration, Fa
         _ => Err(Fault::protocol(format!(
             "the duration of {what} is out of range"
         ))),
+    }
+}
+
+fn wait(wait: &prost_types::Duration, what: &str) -> Result<Duration, Fault> {
+    let wait = duration(wait, what)?;
+    if (Duration::from_secs(1)..=MAX_WAIT).contains(&wait) {
+        Ok(wait)
+    } else {
+        Err(Fault::protocol(format!(
+            "{what} is not between 1 s and 30 days"
+        )))
     }
 }
 
@@ -293,12 +246,62 @@ fn limit(what: &str, value: usize, limit: usize) -> Result<(), Fault> {
 
 /// `[a-z0-9][a-z0-9._-]{0,62}`
 fn is_key(text: &str) -> bool {
+    is_name(text, |b| matches!(b, b'.' | b'_' | b'-'))
+}
+
+/// A letter or digit, and then at most 62 of these and of what `also` holds.
+fn is_name(text: &str, also: impl Fn(u8) -> bool) -> bool {
     text.len() <= 63
         && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
-        && text.bytes().all(|b| {
-            b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-')
-        })
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || also(b))
 }
+
+/// `[a-z0-9][a-z0-9.-]{0,62}`, or empty.
+fn name_or_empty(text: String, what: &str) -> Result<String, Fault> {
+    if text.is_empty() || is_name(&text, |b| matches!(b, b'.' | b'-')) {
+        Ok(text)
+    } else {
+        Err(Fault::protocol(format!(
+            "{what} is not [a-z0-9][a-z0-9.-]{{0,62}}"
+        )))
+    }
+}
+
+fn recipient_id(octets: &[u8]) -> Result<RecipientId, Fault> {
+    <[u8; 16]>::try_from(octets)
+        .map(RecipientId::from_bytes)
+        .map_err(|_| Fault::protocol("a recipient id has not 16 octets"))
+}
+
+/// Recipients of a group, of which the event's list must know each, and none of which was named before.
+fn group(
+    ids: &[Bytes],
+    asked: &Asked<'_>,
+    seen: &mut std::collections::HashSet<RecipientId>,
+) -> Result<Vec<RecipientId>, Fault> {
+    if ids.is_empty() {
+        return Err(Fault::protocol("a group of recipients is empty"));
+    }
+    let mut checked = Vec::with_capacity(ids.len());
+    for id in ids {
+        let id = recipient_id(id)?;
+        if !seen.insert(id) {
+            return Err(Fault::protocol(format!("recipient {id} is in two groups")));
+        }
+        if !asked.knows(id) {
+            return Err(Fault::protocol(format!(
+                "recipient {id} is none of those that were asked about"
+            )));
+        }
+        checked.push(id);
+    }
+    Ok(checked)
+}
+
+/// A fork whose edits are checked.
+type Fork = ForkEdits;
 
 #[cfg(test)]
 mod tests;

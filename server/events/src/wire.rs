@@ -16,7 +16,7 @@ use crate::context::CommandLine;
 use crate::grant::Reads;
 
 pub(crate) use message::{
-    Shown, envelope, field, headers, message, return_content, reverse_path, transaction,
+    envelope, field, headers, message, return_content, reverse_path, transaction,
 };
 pub(crate) use recipient::{address, from_xtext, path, recipient, standing};
 pub(crate) use route::{next_hop, remote, tls_policy};
@@ -99,14 +99,27 @@ pub(crate) fn command(line: &CommandLine, shown: bool) -> pb::Command {
     }
 }
 
-/// The ids of recipients.
-pub(crate) fn ids(recipients: &[RecipientId]) -> Vec<Bytes> {
-    recipients.iter().map(|one| id(one.as_bytes())).collect()
-}
-
 /// The octets of an id.
 pub(crate) fn id(octets: &[u8; 16]) -> Bytes {
     Bytes::copy_from_slice(octets)
+}
+
+/// The ids of recipients, where the binding reads recipients.
+pub(crate) fn ids<'a>(
+    recipients: impl IntoIterator<Item = &'a RecipientId>,
+    view: &View<'_>,
+) -> Vec<Bytes> {
+    if view.reads.recipients {
+        asked_ids(recipients)
+    } else {
+        Vec::new()
+    }
+}
+
+/// The ids of recipients that an answer has to name: shown whatever the binding reads.
+pub(crate) fn asked_ids<'a>(recipients: impl IntoIterator<Item = &'a RecipientId>) -> Vec<Bytes> {
+    let ids = recipients.into_iter().map(|one| id(one.as_bytes()));
+    ids.collect()
 }
 
 /// A span of time. Longer ones than 300 years are cut.

@@ -4,6 +4,8 @@ mod recipients;
 
 use std::collections::HashMap;
 
+use postern_smtp::address::ReversePath;
+
 use crate::{
     Edit, EditError, EditLimits, Envelope, Lifetime, Message, ParameterEdit, Properties,
     PropertyScope, Recipient, Value, Version,
@@ -25,6 +27,18 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// Nothing: the null sender, no recipients, no content.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            envelope: Envelope::new(ReversePath::Null),
+            recipients: Vec::new(),
+            properties: Properties::new(),
+            session_properties: Properties::new(),
+            version: None,
+        }
+    }
+
     /// What edits of a message that was accepted act on. It has no properties of the session.
     #[must_use]
     pub fn of(message: &Message) -> Self {

@@ -4,9 +4,13 @@ mod model;
 use std::collections::HashMap;
 
 use super::*;
+use crate::context::Made;
 use crate::event::EventKind;
-use crate::fault::FaultKind;
-use crate::plan::{BindingSpec, Pin, PinnedEvent, Plan, PlanSpec, SinkSpec, Timeouts};
+use crate::fault::{FaultKind, Policy};
+use crate::plan::{
+    Ask, BindingSpec, Pin, PinnedEvent, Plan, PlanSpec, ServerSpec, SinkSpec, Timeouts,
+};
+use crate::ruling::{FinishScope, Ruling};
 use postern_message::Edit;
 use postern_smtp::reply::Reply;
 
@@ -24,10 +28,12 @@ impl ChainState for Easy {
         Ok(true)
     }
 
-    fn apply(&mut self, member: &Member, _verdict: &Verdict) -> Result<(), Fault> {
+    fn apply(&mut self, member: &Member, _verdict: &Verdict) -> Result<Made, Fault> {
         self.applied.push(member.binding.name.to_string());
-        Ok(())
+        Ok(Made::default())
     }
+
+    fn enter(&mut self, _branch: u32) {}
 
     fn skipped(&mut self, member: &Member, _fault: &Fault) {
         self.skipped.push(member.binding.name.to_string());
@@ -37,7 +43,7 @@ impl ChainState for Easy {
 fn binding(name: &str, reads: &[&str], may: &[&str]) -> BindingSpec {
     let words = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect());
     BindingSpec {
-        events: words(&["inbound.message", "inbound.response", "inbound.connect"]),
+        events: words(&["inbound.message"]),
         reads: words(reads),
         may: words(may),
         timeouts: Timeouts::uniform(10 * SECOND),
@@ -60,6 +66,7 @@ fn stage(bindings: Vec<BindingSpec>, event: EventKind, side_effects: &[&str]) ->
             let events = vec![PinnedEvent {
                 event: event.name().to_owned(),
                 body: Default::default(),
+                ask: Ask::AtOnce,
             }];
             (
                 (*name).to_owned(),
@@ -72,7 +79,7 @@ fn stage(bindings: Vec<BindingSpec>, event: EventKind, side_effects: &[&str]) ->
         })
         .collect();
     let spec = PlanSpec {
-        servers: vec!["s".to_owned()],
+        servers: vec![ServerSpec::new("s")],
         sinks,
         bindings,
     };
@@ -81,10 +88,9 @@ fn stage(bindings: Vec<BindingSpec>, event: EventKind, side_effects: &[&str]) ->
 
 fn chain(stage: Arc<Stage>, budget: Option<Budget>) -> Chain {
     let options = ChainOptions {
-        start: 0,
         budget,
         reference: "ID".to_owned(),
-        reply_stands: false,
+        ..ChainOptions::default()
     };
     Chain::new(stage, options)
 }
@@ -185,16 +191,14 @@ fn a_refusal_takes_effect_only_after_those_before_it_and_cancels_those_behind() 
         binding("c", &[], &[]),
         binding("d", &[], &[]),
     ];
-    // Content still arriving: an early refusal.
-    let mut run = chain(stage(bindings, EventKind::InboundMessage, &[]), None);
+    let budget = Some(Budget::starting(now, 240 * SECOND));
+    let mut run = chain(stage(bindings, EventKind::InboundMessage, &[]), budget);
     let mut state = Easy::default();
     assert_eq!(asked(&steps(&mut run, now, &mut state)).len(), 4);
     run.answer(1, Ok(reject()), now);
     run.answer(2, proceed(), now);
-    assert_eq!(
-        steps(&mut run, now, &mut state),
-        [Step::Wait { until: None }]
-    );
+    let until = Some(now + 10 * SECOND);
+    assert_eq!(steps(&mut run, now, &mut state), [Step::Wait { until }]);
     run.answer(0, proceed(), now);
     let because_of: Arc<str> = "b".into();
     let not_reached = || Settlement::NotReached {
@@ -381,23 +385,23 @@ fn progress_extends_but_not_into_what_is_reserved() {
     );
     let mut state = Easy::default();
     steps(&mut run, now, &mut state);
-    run.progress(0, now + 5 * SECOND);
+    run.progress(0, None, now + 5 * SECOND);
     assert_eq!(run.deadline(0), Some(now + 15 * SECOND));
-    run.progress(0, now + 14 * SECOND);
+    run.progress(0, None, now + 14 * SECOND);
     assert_eq!(run.deadline(0), Some(now + 24 * SECOND));
     // b and c need ten seconds each.
-    run.progress(0, now + 20 * SECOND);
+    run.progress(0, None, now + 20 * SECOND);
     assert_eq!(run.deadline(0), Some(now + 25 * SECOND));
-    run.progress(0, now + 24 * SECOND);
+    run.progress(0, None, now + 24 * SECOND);
     assert_eq!(run.deadline(0), Some(now + 25 * SECOND));
     run.answer(0, proceed(), now + 24 * SECOND);
     steps(&mut run, now + 24 * SECOND, &mut state);
-    run.progress(1, now + 30 * SECOND);
+    run.progress(1, None, now + 30 * SECOND);
     assert_eq!(run.deadline(1), Some(now + 35 * SECOND));
     // Progress never shortens, and never revives.
-    run.progress(1, now + 26 * SECOND);
+    run.progress(1, None, now + 26 * SECOND);
     assert_eq!(run.deadline(1), Some(now + 35 * SECOND));
-    run.progress(0, now + 26 * SECOND);
+    run.progress(0, None, now + 26 * SECOND);
     assert_eq!(run.deadline(0), None);
 }
 
@@ -471,10 +475,10 @@ fn a_reply_that_stands_is_not_turned_into_a_refusal() {
         spec.events = Some(vec!["inbound.response".to_owned()]);
         spec.on_failure = crate::fault::FailurePolicy::uniform(policy);
         let options = ChainOptions {
-            start: 0,
             budget: Some(Budget::starting(now, 90 * SECOND)),
             reference: "ID".to_owned(),
-            reply_stands: true,
+            stands: true,
+            ..ChainOptions::default()
         };
         let mut run = Chain::new(stage(vec![spec], EventKind::InboundResponse, &[]), options);
         let mut state = Easy::default();
@@ -488,7 +492,24 @@ fn a_reply_that_stands_is_not_turned_into_a_refusal() {
 }
 
 #[test]
-fn a_held_message_goes_on_from_its_binding() {
+fn a_held_message_goes_on_from_its_binding_which_has_fired() {
+    /// Nothing fires any more.
+    struct Never(Easy);
+
+    impl ChainState for Never {
+        fn fires(&mut self, _member: &Member) -> Result<bool, Fault> {
+            Ok(false)
+        }
+
+        fn apply(&mut self, member: &Member, verdict: &Verdict) -> Result<Made, Fault> {
+            self.0.apply(member, verdict)
+        }
+
+        fn skipped(&mut self, _member: &Member, _fault: &Fault) {}
+
+        fn enter(&mut self, _branch: u32) {}
+    }
+
     let now = Instant::now();
     let bindings = vec![
         binding("a", &[], &["body"]),
@@ -496,15 +517,17 @@ fn a_held_message_goes_on_from_its_binding() {
         binding("c", &[], &[]),
     ];
     let stage = stage(bindings, EventKind::InboundMessage, &[]);
-    let start = stage.position("b").unwrap();
     assert_eq!(stage.position("z"), None);
-    let options = ChainOptions {
-        start,
+    assert_eq!(stage.names_before(2), ["a", "b"]);
+    let from = |binding: &str| ChainOptions {
+        start: Start::At {
+            binding: binding.to_owned(),
+            passed: vec!["a".to_owned(), "b".to_owned()],
+        },
         budget: Some(Budget::starting(now, 90 * SECOND)),
-        reference: String::new(),
-        reply_stands: false,
+        ..ChainOptions::default()
     };
-    let mut run = Chain::new(stage, options);
+    let mut run = Chain::new(Arc::clone(&stage), from("b"));
     let mut state = Easy::default();
     assert_eq!(asked(&steps(&mut run, now, &mut state)), [1, 2]);
     assert_eq!(run.open().collect::<Vec<_>>(), [1, 2]);
@@ -514,6 +537,159 @@ fn a_held_message_goes_on_from_its_binding() {
         ruling(&steps(&mut run, now, &mut state)).decision,
         Decision::Proceed
     );
+    // The binding that held the message is asked whatever its condition says now; those behind it are not.
+    let mut run = Chain::new(Arc::clone(&stage), from("b"));
+    let mut never = Never(Easy::default());
+    assert_eq!(asked(&steps(&mut run, now, &mut never)), [1]);
+    // It is not there any more: who had a say is not asked again.
+    let mut run = Chain::new(stage, from("gone"));
+    assert_eq!(asked(&steps(&mut run, now, &mut state)), [2]);
+}
+
+#[test]
+fn a_refusal_is_applied_at_once_if_nobody_before_it_can_spare() {
+    let now = Instant::now();
+    let refused_at_once = |before: &[BindingSpec], answers: &[(usize, Verdict)], strict| {
+        let mut bindings = before.to_vec();
+        bindings.push(binding("last", &[], &[]));
+        let options = ChainOptions {
+            strict,
+            ..ChainOptions::default()
+        };
+        let mut run = Chain::new(stage(bindings, EventKind::InboundMessage, &[]), options);
+        let mut state = Easy::default();
+        steps(&mut run, now, &mut state);
+        for (member, verdict) in answers {
+            run.answer(*member, Ok(verdict.clone()), now);
+        }
+        run.answer(before.len(), Ok(reject()), now);
+        let all = steps(&mut run, now, &mut state);
+        let done = all.iter().find_map(|step| match step {
+            Step::Done(ruling) => Some(ruling.clone()),
+            _ => None,
+        });
+        done.map(|ruling| (ruling.by.unwrap().member, all.len()))
+    };
+    let plain = || binding("a", &[], &[]);
+    // The second and the third refuse: applied, the others cancelled and told why.
+    assert_eq!(
+        refused_at_once(&[plain(), binding("b", &[], &["body"])], &[], false),
+        Some((2, 6))
+    );
+    assert_eq!(refused_at_once(&[plain()], &[], true), None);
+    for grant in ["finish", "discard", "quarantine", "hold"] {
+        assert_eq!(
+            refused_at_once(&[binding("a", &[], &[grant])], &[], false),
+            None
+        );
+    }
+    // Postponing is not for this event.
+    assert!(refused_at_once(&[binding("a", &[], &["postpone"])], &[], false).is_some());
+    for (policy, at_once) in [
+        (Policy::Hold, false),
+        (Policy::Quarantine, false),
+        (Policy::Continue, true),
+        (Policy::Reject, true),
+    ] {
+        let spec = BindingSpec {
+            on_failure: crate::fault::FailurePolicy::uniform(policy),
+            ..plain()
+        };
+        assert_eq!(
+            refused_at_once(&[spec], &[], false).is_some(),
+            at_once,
+            "{policy:?}"
+        );
+    }
+    // Who could have spared has proceeded.
+    let can = binding("c", &[], &["finish"]);
+    let yes = Verdict::of(Decision::Proceed);
+    assert!(refused_at_once(&[can.clone()], &[(0, yes)], false).is_some());
+    // Who has spared, has: its verdict lies behind one that is open.
+    let finish = Verdict::of(Decision::Finish(FinishScope::Event));
+    assert_eq!(
+        refused_at_once(&[plain(), can], &[(1, finish)], false),
+        None
+    );
+}
+
+#[test]
+fn a_refusal_waits_for_an_earlier_chain_that_may_spare() {
+    let now = Instant::now();
+    let options = ChainOptions {
+        earlier_may_spare: true,
+        ..ChainOptions::default()
+    };
+    let two = vec![binding("a", &[], &[]), binding("b", &[], &[])];
+    let mut run = Chain::new(stage(two, EventKind::InboundMessage, &[]), options);
+    let mut state = Easy::default();
+    steps(&mut run, now, &mut state);
+    run.answer(1, Ok(reject()), now);
+    assert!(matches!(
+        steps(&mut run, now, &mut state)[..],
+        [Step::Wait { .. }]
+    ));
+    run.earlier_decided();
+    assert!(
+        ruling(&steps(&mut run, now, &mut state))
+            .decision
+            .is_refusal()
+    );
+}
+
+#[test]
+fn who_turns_out_to_have_side_effects_is_asked_in_its_turn() {
+    struct Careful(Easy);
+
+    impl ChainState for Careful {
+        fn fires(&mut self, _member: &Member) -> Result<bool, Fault> {
+            Ok(true)
+        }
+
+        fn apply(&mut self, member: &Member, verdict: &Verdict) -> Result<Made, Fault> {
+            self.0.apply(member, verdict)
+        }
+
+        fn skipped(&mut self, _member: &Member, _fault: &Fault) {}
+
+        fn enter(&mut self, _branch: u32) {}
+
+        fn in_turn(&self, member: &Member) -> bool {
+            &*member.binding.name == "b"
+        }
+    }
+
+    let now = Instant::now();
+    let bindings = ["a", "b", "c"].map(|name| binding(name, &[], &[])).into();
+    let budget = Some(Budget::starting(now, 90 * SECOND));
+    let mut run = chain(stage(bindings, EventKind::InboundMessage, &[]), budget);
+    let mut state = Careful(Easy::default());
+    assert_eq!(asked(&steps(&mut run, now, &mut state)), [0, 2]);
+    run.answer(0, proceed(), now);
+    assert_eq!(asked(&steps(&mut run, now, &mut state)), [1]);
+}
+
+#[test]
+fn progress_may_name_a_time_and_hears_what_it_got() {
+    let now = Instant::now();
+    let budget = Budget::starting(now, 60 * SECOND).reserving(20 * SECOND);
+    let one = vec![binding("a", &[], &[])];
+    let mut run = chain(stage(one, EventKind::InboundMessage, &[]), Some(budget));
+    let mut state = Easy::default();
+    steps(&mut run, now, &mut state);
+    let left = |extension: Option<Extension>| extension.unwrap().remaining.unwrap();
+    assert_eq!(left(run.progress(0, Some(25 * SECOND), now)), 25 * SECOND);
+    // Less than before takes nothing back; more than there is gives what there is.
+    assert_eq!(left(run.progress(0, Some(SECOND), now)), 25 * SECOND);
+    assert_eq!(left(run.progress(0, Some(90 * SECOND), now)), 40 * SECOND);
+    run.answer(0, proceed(), now);
+    assert_eq!(run.progress(0, None, now), None);
+    // Before the end of the content no time runs.
+    let one = vec![binding("a", &[], &[])];
+    let mut run = chain(stage(one, EventKind::InboundMessage, &[]), None);
+    steps(&mut run, now, &mut state);
+    let extension = run.progress(0, Some(SECOND), now);
+    assert_eq!(extension, Some(Extension { remaining: None }));
 }
 
 #[test]

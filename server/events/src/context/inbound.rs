@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use postern_message::{
-    Edit, EditError, EditLimits, Envelope, Message, MessageId, Properties, Recipient, RecipientId,
-    Version,
+    Draft, Edit, EditError, EditLimits, Envelope, Message, MessageId, Properties, Recipient,
+    RecipientId, Version,
 };
 
 use super::session::{Authentication, Conduct, Helo, RawParameter, SessionContext, Tls};
-use super::working::{Made, Split, Working, apply_edits, empty_draft};
+use super::working::{Made, Split, Working, apply_edits};
 use crate::order::Order;
 
 /// An inbound session: what it is now, and the transaction that is running in it.
@@ -49,7 +49,7 @@ impl InboundContext {
     /// A message that was held on its way in, in the session as it was stored: asked about again without a client.
     #[must_use]
     pub fn of_held(session: SessionContext, message: &Message) -> Self {
-        let mut working = Working::new(message.id, postern_message::Draft::of(message));
+        let mut working = Working::new(message.id, Draft::of(message));
         working.skipped.clone_from(&message.skipped);
         let mut own = Self::new(session);
         own.transactions = 1;
@@ -88,14 +88,6 @@ impl InboundContext {
         self.transaction
             .as_mut()
             .map(|running| &mut running.working)
-    }
-
-    pub(super) fn edit_parts(&mut self) -> (Option<&mut Working>, Option<&mut Properties>) {
-        let working = self
-            .transaction
-            .as_mut()
-            .map(|running| &mut running.working);
-        (working, Some(&mut self.session.properties))
     }
 
     /// How the client has behaved so far. Goes with every event, so it does not count as a change.
@@ -143,7 +135,7 @@ impl InboundContext {
 
     /// MAIL is asked about. Whatever transaction there was is forgotten.
     pub fn begin(&mut self, id: MessageId, envelope: Envelope, parameters: Vec<RawParameter>) {
-        let mut draft = empty_draft();
+        let mut draft = Draft::empty();
         draft.envelope = envelope;
         self.transaction = Some(TransactionContext {
             number: self.transactions + 1,
@@ -241,7 +233,7 @@ impl InboundContext {
                 .working
                 .apply(namespace, edits, orders, split, session, limits)?,
             (None, _) => {
-                apply_edits(&mut empty_draft(), namespace, edits, session, limits)?;
+                apply_edits(&mut Draft::empty(), namespace, edits, session, limits)?;
                 Made::default()
             }
         };
@@ -335,7 +327,7 @@ impl TransactionContext {
         let unknown = EditError::UnknownRecipient { id };
         let place = self.pending.iter().position(|one| one.id == id);
         let place = place.ok_or(unknown.clone())?;
-        let mut draft = empty_draft();
+        let mut draft = Draft::empty();
         draft.envelope = self.working.draft().envelope.clone();
         draft.properties = self.working.draft().properties.clone();
         draft.recipients.extend(self.pending.get(place).cloned());

@@ -74,6 +74,13 @@ impl SessionContext {
         }
     }
 
+    /// A session of which nothing is known but the virtual server.
+    #[must_use]
+    pub fn unknown(server: Arc<str>) -> Self {
+        let hostname = Arc::from("");
+        Self::new(server, hostname, Client::default(), SystemTime::UNIX_EPOCH)
+    }
+
     /// TLS is in use from here on. What was said before it counts no more (RFC 3207, section 4.2).
     pub fn secure(&mut self, tls: Tls) {
         self.tls = Some(tls);

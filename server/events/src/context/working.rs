@@ -6,10 +6,9 @@
 use std::collections::{HashMap, HashSet};
 
 use postern_message::{
-    Draft, Edit, EditError, EditLimits, Envelope, MessageId, Properties, PropertyScope, Recipient,
+    Draft, Edit, EditError, EditLimits, MessageId, Properties, PropertyScope, Recipient,
     RecipientId, Version,
 };
-use postern_smtp::address::ReversePath;
 
 use crate::order::{Order, Orders};
 
@@ -36,6 +35,11 @@ pub struct Working {
     others: Vec<Piece>,
     /// Recipients that a verdict has dealt with.
     dealt_with: Vec<Recipient>,
+    /// The content as it was received, where it is known.
+    received: Option<Version>,
+    /// SHA-256 of the content as it was received.
+    digest: Option<[u8; 32]>,
+    has_recipient_properties: bool,
     /// Bindings that failed on it and were passed over.
     pub skipped: Vec<String>,
     clock: u64,
@@ -88,21 +92,13 @@ pub struct Made {
     pub emptied: bool,
 }
 
-/// A draft with nothing in it.
-pub(crate) fn empty_draft() -> Draft {
-    Draft {
-        envelope: Envelope::new(ReversePath::Null),
-        recipients: Vec::new(),
-        properties: Properties::new(),
-        session_properties: Properties::new(),
-        version: None,
-    }
-}
-
 impl Working {
     /// A message with this draft.
     #[must_use]
     pub fn new(id: MessageId, draft: Draft) -> Self {
+        let version = draft.version.clone();
+        let mut recipients = draft.recipients.iter();
+        let has_recipient_properties = recipients.any(|one| !one.properties.is_empty());
         let mut working = Self {
             piece: Piece {
                 number: TRUNK,
@@ -112,6 +108,9 @@ impl Working {
             },
             others: Vec::new(),
             dealt_with: Vec::new(),
+            received: version.filter(|version| !version.is_edited()),
+            digest: None,
+            has_recipient_properties,
             skipped: Vec::new(),
             clock: 1,
             envelope_at: 1,
@@ -164,6 +163,37 @@ impl Working {
         }
     }
 
+    /// The content as a binding sees it: as received for those that read `original`, else as it is now.
+    #[must_use]
+    pub fn shown(&self, original: bool) -> Option<&Version> {
+        if original {
+            self.received.as_ref()
+        } else {
+            self.piece.draft.version.as_ref()
+        }
+    }
+
+    /// The content as it was received is known now, for bindings that read `original`.
+    pub fn set_received(&mut self, version: Version) {
+        self.received = Some(version);
+    }
+
+    /// SHA-256 of the content as it was received, where it was asked for.
+    #[must_use]
+    pub const fn digest(&self) -> Option<[u8; 32]> {
+        self.digest
+    }
+
+    /// SHA-256 of the content as it was received is known now, for bindings that read `digest`.
+    pub fn set_digest(&mut self, digest: [u8; 32]) {
+        self.digest = Some(digest);
+        self.envelope_at = self.tick();
+    }
+
+    pub(super) fn has_properties(&self) -> bool {
+        self.has_recipient_properties || !self.piece.draft.properties.is_empty()
+    }
+
     /// A recipient of the branch that is judged now.
     #[must_use]
     pub fn recipient(&self, id: RecipientId) -> Option<&Recipient> {
@@ -206,6 +236,7 @@ impl Working {
     /// Puts a recipient behind the others.
     pub fn accept(&mut self, recipient: Recipient) {
         let now = self.tick();
+        self.has_recipient_properties |= !recipient.properties.is_empty();
         self.changes.push((now, recipient.id));
         self.places
             .insert(recipient.id, self.piece.draft.recipients.len());
@@ -222,6 +253,7 @@ impl Working {
     /// The header section is complete.
     pub fn content(&mut self, version: Version) {
         self.headers_at = self.tick();
+        self.received = Some(version.clone());
         self.piece.draft.version = Some(version);
     }
 
@@ -236,6 +268,9 @@ impl Working {
             if let Some(version) = &mut draft.version {
                 *version = version.close(size_bytes);
             }
+        }
+        if let Some(version) = &mut self.received {
+            *version = version.close(size_bytes);
         }
         self.envelope_at = self.tick();
     }
@@ -414,6 +449,7 @@ impl Working {
         let hops = |piece: &Piece, id| piece.orders.next_hops.get(&id).cloned();
         for one in &self.piece.draft.recipients {
             let moved = rerouted && hops(before, one.id) != hops(&self.piece, one.id);
+            self.has_recipient_properties |= !one.properties.is_empty();
             if moved || known.get(&one.id) != Some(&one) {
                 self.changes.push((now, one.id));
             }

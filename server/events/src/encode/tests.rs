@@ -31,15 +31,14 @@ fn long_event() -> pb::Event {
             removed_ids: (0..1000).map(|_| Bytes::from_static(&[7; 16])).collect(),
             changed: (0..4000).map(|n| recipient(n, 900)).collect(),
         }),
-        kind: Some(pb::event::Kind::InboundOutcome(
+        kind: Some(pb::event::Kind::InboundOutcome(Box::new(
             pb::InboundOutcome {
                 outcome: pb::Outcome::Accepted.into(),
                 recipients: (0..3000).map(|n| recipient(n, 300)).collect(),
                 size_bytes: 5,
                 ..pb::InboundOutcome::default()
-            }
-            .into(),
-        )),
+            },
+        ))),
         ..pb::Event::default()
     }
 }

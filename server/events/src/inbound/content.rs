@@ -70,12 +70,20 @@ fn about(message: MessageId, context: &InboundContext) -> (MessageId, Vec<Recipi
     (piece.id, ids)
 }
 
-fn ids(recipients: &[RecipientId], view: &View<'_>) -> Vec<bytes::Bytes> {
-    if !view.reads.recipients {
-        return Vec::new();
+impl Headers {
+    /// The header section of this message.
+    #[must_use]
+    pub const fn new(message_id: MessageId) -> Self {
+        Self { message_id }
     }
-    let ids = recipients.iter().map(|one| wire::id(one.as_bytes()));
-    ids.collect()
+}
+
+impl Message {
+    /// This message.
+    #[must_use]
+    pub const fn new(message_id: MessageId) -> Self {
+        Self { message_id }
+    }
 }
 
 impl Event for Headers {
@@ -87,7 +95,7 @@ impl Event for Headers {
         let (message, recipients) = about(self.message_id, context);
         Kind::InboundHeaders(pb::InboundHeaders {
             message_id: wire::id(message.as_bytes()),
-            recipient_ids: ids(&recipients, view),
+            recipient_ids: wire::ids(&recipients, view),
         })
     }
 
@@ -108,7 +116,7 @@ impl Event for Message {
         let (message, recipients) = about(self.message_id, context);
         Kind::InboundMessage(pb::InboundMessage {
             message_id: wire::id(message.as_bytes()),
-            recipient_ids: ids(&recipients, view),
+            recipient_ids: wire::ids(&recipients, view),
         })
     }
 }

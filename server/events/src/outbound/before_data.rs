@@ -30,7 +30,7 @@ impl Event for BeforeData {
 
     fn body(&self, _: &OutgoingContext, said: Option<&CommandsAnswer>, view: &View<'_>) -> Kind {
         Kind::OutboundBeforeData(pb::OutboundBeforeData {
-            recipient_ids: wire::ids(&self.recipients),
+            recipient_ids: wire::ids(&self.recipients, view),
             command: Some(proposed(&self.command, said, view)),
         })
     }
@@ -72,7 +72,7 @@ mod tests {
         assert_eq!(
             samples::body(event.clone(), None, &samples::outgoing().into()),
             Kind::OutboundBeforeData(pb::OutboundBeforeData {
-                recipient_ids: wire::ids(&ids),
+                recipient_ids: wire::asked_ids(&ids),
                 command: as_is("DATA"),
             })
         );

@@ -45,7 +45,7 @@ impl Event for MessageStart {
                 remote: Some(wire::remote(&context.remote)),
                 command: Some(proposed(&self.command, said, view)),
                 attempt_id: wire::id(self.attempt.as_bytes()),
-                recipient_ids: wire::ids(&self.recipients),
+                recipient_ids: wire::ids(&self.recipients, view),
                 revisions: revision::shown(&self.revisions, view),
             }
             .into(),
@@ -104,7 +104,7 @@ mod tests {
                     remote: Some(samples::wire_remote()),
                     command,
                     attempt_id: wire::id(event.attempt.as_bytes()),
-                    recipient_ids: wire::ids(&event.recipients),
+                    recipient_ids: wire::asked_ids(&event.recipients),
                     revisions: vec![pb::Revision {
                         number: 1,
                         ..pb::Revision::default()

@@ -5,10 +5,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
-use crate::condition::Condition;
+use postern_proto::rules;
+
+use crate::condition::{Condition, MAX_SHOWN, Shown};
 use crate::event::{EventGroup, EventKind};
 use crate::fault::FaultKind;
-use crate::grant::Grants;
+use crate::grant::{Grants, LATER_GRANTS};
 use crate::rule::Rule;
 use crate::table;
 
@@ -23,7 +25,8 @@ use super::{Binding, Plan, Sink};
 pub(super) fn build(spec: PlanSpec, pins: &HashMap<String, Pin>) -> Result<Plan, Vec<PlanError>> {
     let mut findings = Findings::default();
     let sinks = build_sinks(&spec.sinks, &mut findings);
-    let mut bindings = Vec::new();
+    let servers: Vec<String> = spec.servers.iter().map(|own| own.name.clone()).collect();
+    let mut bindings: Vec<Binding> = Vec::new();
     let mut names: Vec<&str> = Vec::new();
     for binding in &spec.bindings {
         let mut report = Report::new(&mut findings, Place::Binding(binding.name.clone()));
@@ -35,19 +38,27 @@ pub(super) fn build(spec: PlanSpec, pins: &HashMap<String, Pin>) -> Result<Plan,
         let built = build_binding(
             binding,
             pins.get(&binding.name),
-            &spec.servers,
+            &servers,
             &sinks,
             &mut report,
         );
         if let Some(built) = built
             && binding.enabled
         {
-            bindings.push(Arc::new(built));
+            bindings.push(built);
         }
     }
     if !findings.errors.is_empty() {
         return Err(findings.errors);
     }
+    for place in 0..bindings.len() {
+        let (before, rest) = bindings.split_at_mut(place);
+        if let Some(own) = rest.first_mut() {
+            let same = before.iter().position(|other| other.reads == own.reads);
+            own.view = u32::try_from(same.unwrap_or(place)).unwrap_or(u32::MAX);
+        }
+    }
+    let mut bindings: Vec<Arc<Binding>> = bindings.into_iter().map(Arc::new).collect();
     // Stable: among equal priorities the order of the configuration stays.
     bindings.sort_by_key(|binding| binding.priority);
     let used: Vec<Arc<Sink>> = sinks
@@ -58,15 +69,18 @@ pub(super) fn build(spec: PlanSpec, pins: &HashMap<String, Pin>) -> Result<Plan,
                 .any(|binding| Arc::ptr_eq(&binding.sink, sink))
         })
         .collect();
-    let stages = spec
+    let servers = spec
         .servers
-        .iter()
-        .map(|server| (server.clone(), order::stages(server, &bindings)))
+        .into_iter()
+        .map(|server| {
+            let stages = order::stages(&server.name, &bindings);
+            (server.name, (server.limits, stages))
+        })
         .collect();
     Ok(Plan {
         sinks: used,
         bindings,
-        stages,
+        servers,
         warnings: findings.warnings,
     })
 }
@@ -134,10 +148,6 @@ fn build_sinks(specs: &[SinkSpec], findings: &mut Findings) -> Vec<Arc<Sink>> {
         if sinks.iter().any(|sink| *sink.name == *spec.name) {
             report.error("name", Problem::Duplicate);
         }
-        if spec.name == order::OWN_NAMESPACE {
-            let name = spec.name.clone();
-            report.error("name", Problem::Reserved { name });
-        }
         if spec.endpoints.is_empty() {
             report.error("endpoint", Problem::NoEndpoint);
         }
@@ -201,7 +211,7 @@ fn build_binding(
         return None;
     };
     let events = shown::events(spec, pin, report);
-    let kinds: Vec<EventKind> = events.iter().map(|(event, _)| *event).collect();
+    let kinds: Vec<EventKind> = events.iter().map(|own| own.event).collect();
     let rule = rule(spec, &kinds, report);
     let condition = spec
         .when
@@ -215,6 +225,13 @@ fn build_binding(
         });
     let grants = grants(spec, pin, report);
     let reads = shown::reads(spec, pin, &events, report);
+    if reads.original {
+        let grants = [("body", grants.has("body"))];
+        for (grant, _) in grants.into_iter().filter(|(_, has)| *has) {
+            report.error("reads", Problem::Original { grant });
+        }
+    }
+    let attributes = attributes(spec, &kinds, report);
     check_policies(spec, &kinds, report);
     check_timeouts(spec, &kinds, report);
     if !is_object(&spec.properties_json) {
@@ -233,10 +250,17 @@ fn build_binding(
         timeouts: spec.timeouts,
         on_failure: spec.on_failure,
         reads,
+        view: 0,
         grants,
-        side_effects: pin.is_some_and(|pin| pin.side_effects),
-        repeatable: pin.is_none_or(|pin| pin.repeatable || !pin.side_effects),
+        side_effects: spec.side_effects == Some(true) || pin.is_some_and(|pin| pin.side_effects),
+        repeatable: pin.map_or(spec.side_effects != Some(true), |pin| {
+            pin.repeatable || !(pin.side_effects || spec.side_effects == Some(true))
+        }),
+        attributes,
         properties_json: spec.properties_json.clone(),
+        accepted_name: pin
+            .map(|pin| pin.name.clone())
+            .filter(|name| !name.is_empty()),
     })
 }
 
@@ -276,14 +300,37 @@ fn rule(spec: &BindingSpec, events: &[EventKind], report: &mut Report<'_>) -> Ru
     rule
 }
 
+/// What is shown to the sink with each event.
+fn attributes(spec: &BindingSpec, events: &[EventKind], report: &mut Report<'_>) -> Vec<Shown> {
+    if spec.attributes.len() > MAX_SHOWN {
+        report.error(
+            "attributes",
+            Problem::TooManyAttributes {
+                count: spec.attributes.len(),
+                limit: MAX_SHOWN,
+            },
+        );
+        return Vec::new();
+    }
+    let mut shown = Vec::new();
+    for (name, text) in &spec.attributes {
+        match Shown::compile(name, text, events) {
+            Ok(own) => shown.push(own),
+            Err(error) => report.error("attributes", error),
+        }
+    }
+    shown
+}
+
 fn grants(spec: &BindingSpec, pin: Option<&Pin>, report: &mut Report<'_>) -> Grants {
     let words = spec.may.as_ref().or_else(|| pin.map(|pin| &pin.may));
     let Some(words) = words else {
         return Grants::default();
     };
     Grants::parse(words).unwrap_or_else(|error| {
-        let nearest =
-            nearest(&error.word, table::GRANT_WORDS.iter().copied()).filter(|_| !error.later);
+        let known = rules::GRANTS.iter().copied();
+        let known = known.filter(|word| !LATER_GRANTS.contains(word));
+        let nearest = nearest(&error.word, known).filter(|_| !error.later);
         report.error("may", Problem::Word { error, nearest });
         Grants::default()
     })
@@ -326,6 +373,7 @@ fn check_timeouts(spec: &BindingSpec, events: &[EventKind], report: &mut Report<
         (EventGroup::Headers, spec.timeouts.headers),
         (EventGroup::Message, spec.timeouts.message),
         (EventGroup::Transport, spec.timeouts.transport),
+        (EventGroup::Outgoing, spec.timeouts.outgoing),
     ];
     for (stage, timeout) in timeouts {
         if timeout.is_zero() && events.iter().any(|event| event.group() == stage) {

@@ -69,12 +69,6 @@ pub enum Problem {
     /// Two elements have one name.
     #[error("the name is used twice")]
     Duplicate,
-    /// The namespace of the gateway's own properties.
-    #[error("{name:?} is the gateway's own namespace of properties; take another name")]
-    Reserved {
-        /// The name.
-        name: String,
-    },
     /// An endpoint that cannot be used.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
@@ -124,6 +118,30 @@ pub enum Problem {
         /// The depth.
         body: &'static str,
     },
+    /// Another moment than the event can be asked at.
+    #[error("{event} cannot be asked {ask}")]
+    Ask {
+        /// The event.
+        event: EventKind,
+        /// When.
+        ask: &'static str,
+    },
+    /// `original` beside a grant to edit what was read.
+    #[error(
+        "a binding that reads `original` cannot have the grant {grant}: what it saw is not what it would edit"
+    )]
+    Original {
+        /// The grant.
+        grant: &'static str,
+    },
+    /// More attributes than can be shown.
+    #[error("{count} attributes, at most {limit} can be shown")]
+    TooManyAttributes {
+        /// How many.
+        count: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// Over 32767.
     #[error("{priority} is over 32767")]
     Priority {
@@ -149,7 +167,7 @@ pub enum Problem {
     #[error(transparent)]
     Condition(#[from] crate::condition::ConditionError),
     /// A failure policy that the event cannot have.
-    #[error("{policy} (for {kind}) cannot be done at {event}; use {instead}")]
+    #[error("{} (for {kind}) cannot be done at {event}; use {instead}", .policy.name())]
     Policy {
         /// The policy.
         policy: Policy,

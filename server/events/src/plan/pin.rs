@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::spec::BodyDepth;
+use super::spec::{Ask, BodyDepth};
 
 /// An accepted description. What the sink asks for later is not given without another acceptance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,4 +37,7 @@ pub struct PinnedEvent {
     /// How much of the content.
     #[serde(default)]
     pub body: BodyDepth,
+    /// When it wants to be asked.
+    #[serde(default)]
+    pub ask: Ask,
 }

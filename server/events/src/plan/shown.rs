@@ -1,20 +1,19 @@
 //! Which events a binding has, and what it is shown at them.
 
+use postern_proto::rules;
+use postern_proto::v1 as pb;
+
 use crate::event::EventKind;
 use crate::grant::{HeaderSet, Reads};
-use crate::table;
 
+use super::Bound;
 use super::build::{Report, nearest, unknown};
 use super::error::Problem;
 use super::pin::Pin;
-use super::spec::{BindingSpec, BodyDepth};
+use super::spec::{Ask, BindingSpec, BodyDepth};
 
 /// The events, in their own order, each with what is shown of the content.
-pub(super) fn events(
-    spec: &BindingSpec,
-    pin: Option<&Pin>,
-    report: &mut Report<'_>,
-) -> Vec<(EventKind, BodyDepth)> {
+pub(super) fn events(spec: &BindingSpec, pin: Option<&Pin>, report: &mut Report<'_>) -> Vec<Bound> {
     let pinned: Vec<(&str, BodyDepth)> = pin.map_or_else(Vec::new, |pin| {
         pin.events
             .iter()
@@ -35,7 +34,7 @@ pub(super) fn events(
     if names.is_empty() {
         report.error("events", Problem::NoEvents);
     }
-    let mut events = Vec::new();
+    let mut events: Vec<Bound> = Vec::new();
     for name in names {
         match name.parse::<EventKind>() {
             Err(_) => {
@@ -47,19 +46,56 @@ pub(super) fn events(
             Ok(event) if !event.is_published() => {
                 report.error("events", Problem::NotPublished { event })
             }
-            Ok(event) if events.iter().any(|(own, _)| *own == event) => {}
+            Ok(event) if events.iter().any(|own| own.event == event) => {}
             Ok(event) => {
-                let depth = if table::shows_content(event) {
-                    depth_of(name)
-                } else {
-                    BodyDepth::None
+                let depth = match event {
+                    // The body is not there yet.
+                    EventKind::InboundHeaders if depth_of(name).shows_headers() => {
+                        BodyDepth::Headers
+                    }
+                    _ if event.shows_content() => depth_of(name),
+                    _ => BodyDepth::None,
                 };
-                events.push((event, depth));
+                let ask = ask(spec, pin, event, report);
+                events.push(Bound { event, depth, ask });
             }
         }
     }
-    events.sort_by_key(|(event, _)| *event);
+    events.sort_by_key(|own| own.event);
     events
+}
+
+/// When the binding is asked about an event: as it says, else as accepted. What is only told stays told.
+fn ask(spec: &BindingSpec, pin: Option<&Pin>, event: EventKind, report: &mut Report<'_>) -> Ask {
+    let modes = event.rule().ask_modes;
+    let can = |ask: Ask| modes.contains(&ask.wire());
+    let accepted = pin
+        .and_then(|pin| pin.events.iter().find(|own| own.event == event.name()))
+        .map_or(Ask::AtOnce, |own| own.ask);
+    let own = spec
+        .ask
+        .iter()
+        .find(|(of, _)| of.as_deref() == Some(event.name()))
+        .map(|(_, ask)| *ask);
+    if let Some(ask) = own
+        && !can(ask)
+    {
+        report.error(
+            "ask",
+            Problem::Ask {
+                event,
+                ask: ask.name(),
+            },
+        );
+    }
+    let all = spec.ask.iter().find(|(of, _)| of.is_none());
+    let all = all.map(|(_, ask)| *ask).filter(|ask| can(*ask));
+    match (accepted, own.or(all)) {
+        (Ask::Told, _) if modes.contains(&pb::AskMode::Told) => Ask::Told,
+        (_, Some(ask)) => ask,
+        (ask, None) if can(ask) => ask,
+        (_, None) => Ask::AtOnce,
+    }
 }
 
 /// The depth where neither the binding nor an accepted description says one: what `reads` needs.
@@ -82,7 +118,7 @@ fn asked_depth(spec: &BindingSpec) -> BodyDepth {
 pub(super) fn reads(
     spec: &BindingSpec,
     pin: Option<&Pin>,
-    events: &[(EventKind, BodyDepth)],
+    events: &[Bound],
     report: &mut Report<'_>,
 ) -> Reads {
     let words = spec
@@ -90,11 +126,11 @@ pub(super) fn reads(
         .as_ref()
         .or_else(|| pin.map(|pin| &pin.reads).filter(|words| !words.is_empty()));
     let parsed = words.map(|words| Reads::parse(words));
-    let shows_headers = events.iter().any(|(_, depth)| depth.shows_headers());
-    let shows_body = events.iter().any(|(_, depth)| depth.shows_body());
+    let shows_headers = events.iter().any(|own| own.depth.shows_headers());
+    let shows_body = events.iter().any(|own| own.depth.shows_body());
     match parsed {
         Some(Err(error)) => {
-            let nearest = nearest(&error.word, table::READ_WORDS.iter().copied());
+            let nearest = nearest(&error.word, rules::READS.iter().copied());
             report.error("reads", Problem::Word { error, nearest });
             Reads::default()
         }

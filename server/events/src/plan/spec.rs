@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use postern_message::EditLimits;
+use postern_proto::rules::Group;
+use postern_proto::v1 as pb;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::FailurePolicy;
@@ -16,12 +19,32 @@ pub const MAX_PRIORITY: u32 = 32_767;
 /// Everything that a plan is made of.
 #[derive(Clone, Debug, Default)]
 pub struct PlanSpec {
-    /// Names of the virtual servers.
-    pub servers: Vec<String>,
+    /// The virtual servers.
+    pub servers: Vec<ServerSpec>,
     /// The sinks.
     pub sinks: Vec<SinkSpec>,
     /// The bindings, in the order of the effective configuration: among equal priorities it decides.
     pub bindings: Vec<BindingSpec>,
+}
+
+/// A virtual server, as far as its bindings' verdicts are measured by it.
+#[derive(Clone, Debug)]
+pub struct ServerSpec {
+    /// Its name.
+    pub name: String,
+    /// What edits may come to: the limits of messages that it accepts.
+    pub limits: EditLimits,
+}
+
+impl ServerSpec {
+    /// A server with the limits that hold where nothing is configured.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            limits: EditLimits::default(),
+        }
+    }
 }
 
 /// A sink as configured.
@@ -81,6 +104,13 @@ pub struct BindingSpec {
     pub reads: Option<Vec<String>>,
     /// What its verdicts may do. Left out: as accepted.
     pub may: Option<Vec<String>>,
+    /// When it is asked, by event, where that is not as the sink describes; under no event: at all events. What the
+    /// sink only wants to be told stays told.
+    pub ask: Vec<(Option<String>, Ask)>,
+    /// Asking it has effects outside. Left out: as the sink describes; the more careful of both counts.
+    pub side_effects: Option<bool>,
+    /// Attributes that are shown to it with each event: name and CEL expression.
+    pub attributes: Vec<(String, String)>,
     /// Handed to the sink when an instance opens: a JSON object, or empty.
     pub properties_json: Vec<u8>,
     /// False: checked, but not asked.
@@ -105,6 +135,9 @@ impl BindingSpec {
             body: None,
             reads: None,
             may: None,
+            ask: Vec::new(),
+            side_effects: None,
+            attributes: Vec::new(),
             properties_json: Vec::new(),
             enabled: true,
         }
@@ -122,6 +155,8 @@ pub struct Timeouts {
     pub message: Duration,
     /// Transport events.
     pub transport: Duration,
+    /// Stages of an outgoing session.
+    pub outgoing: Duration,
 }
 
 impl Timeouts {
@@ -133,17 +168,65 @@ impl Timeouts {
             headers: timeout,
             message: timeout,
             transport: timeout,
+            outgoing: timeout,
         }
     }
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
+        let of = |group: Group| Duration::from_secs(group.default_timeout_seconds());
         Self {
-            command: Duration::from_secs(5),
-            headers: Duration::from_secs(10),
-            message: Duration::from_secs(60),
-            transport: Duration::from_secs(60),
+            command: of(Group::Command),
+            headers: of(Group::Headers),
+            message: of(Group::Message),
+            transport: of(Group::Transport),
+            outgoing: of(Group::Outgoing),
+        }
+    }
+}
+
+/// When a binding is asked about an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ask {
+    /// When it happens.
+    #[default]
+    AtOnce,
+    /// Together with the first RCPT after it.
+    AtRcpt,
+    /// Never: it is told, with the next question.
+    Told,
+}
+
+impl Ask {
+    /// The word of the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AtOnce => "at-once",
+            Self::AtRcpt => "at-rcpt",
+            Self::Told => "told",
+        }
+    }
+
+    /// The word of the wire.
+    #[must_use]
+    pub const fn wire(self) -> pb::AskMode {
+        match self {
+            Self::AtOnce => pb::AskMode::AtOnce,
+            Self::AtRcpt => pb::AskMode::AtRcpt,
+            Self::Told => pb::AskMode::Told,
+        }
+    }
+
+    /// The mode that a sink described.
+    #[must_use]
+    pub fn described(mode: pb::AskMode) -> Self {
+        match mode {
+            pb::AskMode::AtRcpt => Self::AtRcpt,
+            pb::AskMode::Told => Self::Told,
+            pb::AskMode::Unspecified | pb::AskMode::AtOnce => Self::AtOnce,
         }
     }
 }
@@ -189,6 +272,46 @@ impl BodyDepth {
             Self::Prefix(_) => "prefix",
             Self::Full => "full",
             Self::OnDemand => "on-demand",
+        }
+    }
+
+    /// As the wire says it.
+    #[must_use]
+    pub fn wire(self) -> pb::BodyDepth {
+        use pb::body_depth::Kind;
+        let kind = match self {
+            Self::None => Kind::Nothing(pb::NoContent {}),
+            Self::Headers => Kind::Headers(pb::HeadersOnly {}),
+            Self::Prefix(size_bytes) => Kind::Prefix(pb::BodyPrefix { size_bytes }),
+            Self::Full => Kind::Full(pb::FullBody {}),
+            Self::OnDemand => Kind::OnDemand(pb::BodyOnDemand {}),
+        };
+        pb::BodyDepth { kind: Some(kind) }
+    }
+
+    /// The depth that a sink described. Absent: none.
+    #[must_use]
+    pub fn described(depth: Option<&pb::BodyDepth>) -> Self {
+        use pb::body_depth::Kind;
+        match depth.and_then(|depth| depth.kind.as_ref()) {
+            None | Some(Kind::Nothing(_)) => Self::None,
+            Some(Kind::Headers(_)) => Self::Headers,
+            Some(Kind::Prefix(prefix)) => Self::Prefix(prefix.size_bytes),
+            Some(Kind::Full(_)) => Self::Full,
+            Some(Kind::OnDemand(_)) => Self::OnDemand,
+        }
+    }
+
+    /// Gives all that `wanted` asks for.
+    #[must_use]
+    pub const fn gives(self, wanted: Self) -> bool {
+        match (self, wanted) {
+            (_, Self::None) | (Self::Full, _) => true,
+            (own, Self::Headers) => own.shows_headers(),
+            (Self::Prefix(own), Self::Prefix(wanted)) => own >= wanted,
+            // What can be read in pieces can be read whole.
+            (Self::OnDemand, Self::OnDemand) => true,
+            _ => false,
         }
     }
 }

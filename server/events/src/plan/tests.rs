@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 use super::*;
 use crate::fault::{FaultKind, Policy};
 
@@ -33,7 +33,7 @@ fn build(bindings: Vec<BindingSpec>) -> Result<Plan, Vec<PlanError>> {
     }
     Plan::build(
         PlanSpec {
-            servers: vec!["in".to_owned(), "out".to_owned()],
+            servers: vec![ServerSpec::new("in"), ServerSpec::new("out")],
             sinks,
             bindings,
         },
@@ -106,7 +106,10 @@ fn who_reads_what_an_earlier_one_may_edit_waits_for_it() {
         (&[], &["properties:editor"], true),
         (&[], &["properties:other"], false),
         (&[], &["properties"], true),
-        (&[], &["properties:postern"], false),
+        (&["headers"], &["headers", "original"], false),
+        (&["body"], &["body", "original"], false),
+        (&["recipients"], &["recipients", "original"], true),
+        (&["parameters"], &["sender"], true),
     ] {
         let plan = build(vec![editor(may), reader(reads)]).unwrap();
         assert_eq!(
@@ -115,15 +118,273 @@ fn who_reads_what_an_earlier_one_may_edit_waits_for_it() {
             "{may:?} before {reads:?}"
         );
     }
-    // Passing over leaves a property, which is then read.
-    let passing = BindingSpec {
-        on_failure: FailurePolicy::uniform(Policy::Continue),
-        ..editor(&[])
+}
+
+#[test]
+fn what_a_former_one_may_answer_is_seen() {
+    let at = |events: &[&str], name: &str, may: &[&str], reads: &[&str]| BindingSpec {
+        events: words(events),
+        reads: words(reads),
+        ..binding(name, may)
     };
+    let waits = |event: &str, may: &[&str], reads: &[&str]| {
+        let pair = vec![
+            at(&[event], "former", may, &[]),
+            at(&[event], "later", &[], reads),
+        ];
+        let plan = build(pair).unwrap();
+        let stage = plan.stage("in", event.parse().unwrap()).unwrap();
+        stage.members[1].after.is_some()
+    };
+    assert!(waits("inbound.rcpt", &["admit"], &["recipients"]));
+    assert!(!waits("inbound.rcpt", &["admit"], &["sender"]));
+    assert!(!waits("inbound.rcpt", &[], &["recipients"]));
+    // Anybody may change the text of a reply.
+    assert!(waits("inbound.response", &[], &[]));
+    assert!(!waits("inbound.command", &["respond"], &[]));
+    assert!(waits("inbound.mail", &["relay"], &["session"]));
+    assert!(!waits("inbound.mail", &["relay"], &[]));
+}
+
+#[test]
+fn attributes_that_are_shown_are_read() {
+    let shown = BindingSpec {
+        attributes: vec![("size".to_owned(), "message.size".to_owned())],
+        ..binding("shown", &[])
+    };
+    let plan = build(vec![binding("editor", &["headers:X-*"]), shown]).unwrap();
+    assert_eq!(after(&plan), [None, Some(0)]);
+    let stage = plan.stage("in", EventKind::InboundMessage).unwrap();
+    assert!(stage.members[1].needs_end);
+    let wrong = |text: &str| BindingSpec {
+        attributes: vec![("a".to_owned(), text.to_owned())],
+        ..binding("wrong", &[])
+    };
+    for text in ["message.siz", "message.headers", "command.verb"] {
+        let errors = build(vec![wrong(text)]).unwrap_err();
+        assert_eq!(errors[0].key, "attributes", "{text}");
+    }
+}
+
+#[test]
+fn a_binding_is_asked_at_once_at_rcpt_or_told() {
+    let at = |ask: Vec<(Option<String>, Ask)>| BindingSpec {
+        events: words(&["inbound.connect", "inbound.mail", "inbound.rcpt"]),
+        ask,
+        ..binding("a", &[])
+    };
+    let plan = build(vec![at(vec![(None, Ask::AtRcpt)])]).unwrap();
+    assert!(plan.stage("in", EventKind::InboundConnect).is_none());
+    assert!(plan.wants("in", EventKind::InboundConnect));
+    assert_eq!(plan.at_rcpt("in", EventKind::InboundMail).len(), 1);
+    // RCPT itself is not put off.
+    assert!(plan.stage("in", EventKind::InboundRcpt).is_some());
+    let one = vec![(Some("inbound.mail".to_owned()), Ask::AtRcpt)];
+    let plan = build(vec![at(one)]).unwrap();
+    assert!(plan.stage("in", EventKind::InboundConnect).is_some());
+    assert!(plan.stage("in", EventKind::InboundMail).is_none());
+    let never = vec![(Some("inbound.rcpt".to_owned()), Ask::AtRcpt)];
+    assert_eq!(build(vec![at(never)]).unwrap_err()[0].key, "ask");
+    // What the sink wants only told stays told.
+    let pin = Pin {
+        events: vec![PinnedEvent {
+            event: "inbound.mail".to_owned(),
+            body: BodyDepth::None,
+            ask: Ask::Told,
+        }],
+        ..Pin::default()
+    };
+    let spec = PlanSpec {
+        servers: vec![ServerSpec::new("in")],
+        sinks: vec![sink("a")],
+        bindings: vec![BindingSpec {
+            events: words(&["inbound.mail"]),
+            ..at(vec![(None, Ask::AtOnce)])
+        }],
+    };
+    let plan = Plan::build(spec, &HashMap::from([("a".to_owned(), pin)])).unwrap();
+    assert_eq!(plan.told("in", EventKind::InboundMail).len(), 1);
+    assert!(plan.stage("in", EventKind::InboundMail).is_none());
+}
+
+#[test]
+fn the_reserve_is_all_chains_that_the_reply_still_needs() {
+    let at = |name: &str, event: &str, seconds| BindingSpec {
+        events: words(&[event]),
+        timeouts: Timeouts::uniform(Duration::from_secs(seconds)),
+        ..binding(name, &[])
+    };
+    let plan = build(vec![
+        at("any", "inbound.command", 1),
+        at("mail", "inbound.mail", 2),
+        at("mail2", "inbound.mail", 3),
+        at("reply", "inbound.response", 4),
+        BindingSpec {
+            sink: "reply".to_owned(),
+            ..at("reply2", "inbound.response", 5)
+        },
+        at("headers", "inbound.headers", 6),
+        at("message", "inbound.message", 7),
+    ])
+    .unwrap();
+    let reserve = |event, verb: &[u8]| plan.reserve("in", event, verb).as_secs();
+    // Side by side the slowest counts, one after the other the sum.
+    assert_eq!(reserve(EventKind::InboundCommand, b"mail"), 3 + 9);
+    assert_eq!(reserve(EventKind::InboundCommand, b"NOOP"), 9);
+    assert_eq!(reserve(EventKind::InboundMail, b""), 9);
+    assert_eq!(reserve(EventKind::InboundHeaders, b""), 7 + 9);
+    assert_eq!(reserve(EventKind::InboundResponse, b""), 0);
+    assert_eq!(reserve(EventKind::TransportSubmit, b""), 0);
+}
+
+#[test]
+fn what_a_sink_asks_for_is_compared_with_what_its_binding_gives() {
+    use postern_proto::v1 as pb;
+    let interest = |event: EventKind, body: BodyDepth| pb::EventInterest {
+        event: event.number(),
+        body: Some(body.wire()),
+        ask: 0,
+    };
+    let described = pb::DescribeResponse {
+        events: vec![
+            interest(EventKind::InboundMessage, BodyDepth::Full),
+            interest(EventKind::InboundRcpt, BodyDepth::None),
+        ],
+        reads: vec![
+            "body".to_owned(),
+            "headers:Subject".to_owned(),
+            "bdy".to_owned(),
+        ],
+        grants: vec!["headers:X-*".to_owned(), "finish".to_owned()],
+        side_effects: true,
+        repeatable: false,
+        ..pb::DescribeResponse::default()
+    };
+    let given = |body, reads: &[&str], may: &[&str]| {
+        let spec = BindingSpec {
+            body: Some(body),
+            reads: words(reads),
+            ..binding("a", may)
+        };
+        build(vec![spec]).unwrap()
+    };
+    let plan = given(BodyDepth::None, &[], &["headers:X-Spam"]);
+    let own = &plan.bindings()[0];
+    let found = own.shortfalls(&described);
     assert_eq!(
-        after(&build(vec![passing, reader(&["properties:postern"])]).unwrap()),
-        [None, Some(0)]
+        found,
+        [
+            Shortfall::Depth {
+                event: EventKind::InboundMessage,
+                given: BodyDepth::None,
+                wanted: BodyDepth::Full,
+            },
+            Shortfall::Events(vec![EventKind::InboundRcpt]),
+            Shortfall::Word("bdy".to_owned()),
+            Shortfall::Reads(vec!["body".to_owned(), "headers:Subject".to_owned()]),
+            Shortfall::Grants(vec!["headers:X-*".to_owned(), "finish".to_owned()]),
+        ]
     );
+    let plan = given(
+        BodyDepth::Full,
+        &["body", "headers"],
+        &["headers", "finish"],
+    );
+    let own = &plan.bindings()[0];
+    assert_eq!(own.shortfalls(&described).len(), 2);
+    // Being more careful than accepted needs no consent.
+    assert_eq!(
+        own.caution(Some(&described)),
+        Caution {
+            side_effects: true,
+            repeatable: false
+        }
+    );
+    assert!(!own.caution(None).side_effects && own.caution(None).repeatable);
+    let careful = BindingSpec {
+        side_effects: Some(true),
+        ..binding("a", &[])
+    };
+    let plan = build(vec![careful]).unwrap();
+    let live = pb::DescribeResponse::default();
+    assert!(plan.bindings()[0].caution(Some(&live)).side_effects);
+}
+
+#[test]
+fn a_depth_gives_what_it_covers() {
+    use BodyDepth as D;
+    for (given, wanted, gives) in [
+        (D::None, D::None, true),
+        (D::None, D::Headers, false),
+        (D::Headers, D::Headers, true),
+        (D::Prefix(10), D::Prefix(10), true),
+        (D::Prefix(9), D::Prefix(10), false),
+        (D::Prefix(10), D::Full, false),
+        (D::Full, D::OnDemand, true),
+        (D::OnDemand, D::Full, false),
+        (D::OnDemand, D::Headers, true),
+    ] {
+        assert_eq!(given.gives(wanted), gives, "{given:?} {wanted:?}");
+    }
+}
+
+#[test]
+fn a_binding_on_the_wire_says_what_was_configured() {
+    let mut on_failure = FailurePolicy::default();
+    on_failure.set(EventGroup::Message, Some(FaultKind::Timeout), Policy::Hold);
+    let spec = BindingSpec {
+        on_failure,
+        reads: words(&["headers:Subject"]),
+        attributes: vec![("size".to_owned(), "message.size".to_owned())],
+        when: Some("message.size > 1".to_owned()),
+        servers: vec!["in".to_owned()],
+        ..binding("a", &["finish", "headers:X-*"])
+    };
+    let plan = build(vec![spec]).unwrap();
+    let wire = plan.bindings()[0].wire();
+    assert_eq!((wire.name.as_str(), wire.priority), ("a", DEFAULT_PRIORITY));
+    assert_eq!(wire.reads, ["headers:subject"]);
+    assert_eq!(wire.grants, ["headers:x-*", "finish"]);
+    assert_eq!(wire.attributes, ["size"]);
+    assert_eq!(wire.condition, "message.size > 1");
+    assert_eq!(wire.servers, ["in"]);
+    assert_eq!(wire.timeouts["message"].seconds, 60);
+    let held: Vec<_> = wire
+        .on_failure
+        .iter()
+        .filter(|rule| rule.policy == "hold")
+        .collect();
+    assert_eq!(held.len(), 1);
+    assert_eq!(
+        (held[0].events.as_str(), held[0].fault.as_str()),
+        ("message", "timeout")
+    );
+    assert_eq!(wire.on_failure.len(), 5);
+    let edits = EditLimits {
+        message: 100 << 10,
+        recipients: 100,
+        ..EditLimits::default()
+    };
+    let limits = limits(&edits);
+    assert_eq!(
+        (limits.message_bytes, limits.recipient_count),
+        (100 << 10, 100)
+    );
+    assert_eq!(limits.property_bytes, 16 << 10);
+}
+
+#[test]
+fn limits_are_those_of_the_server() {
+    let mut small = ServerSpec::new("small");
+    small.limits.recipients = 3;
+    let spec = PlanSpec {
+        servers: vec![small, ServerSpec::new("large")],
+        sinks: Vec::new(),
+        bindings: Vec::new(),
+    };
+    let plan = Plan::build(spec, &HashMap::new()).unwrap();
+    assert_eq!(plan.limits("small").recipients, 3);
+    assert_eq!(plan.limits("large"), EditLimits::default());
 }
 
 #[test]
@@ -185,6 +446,7 @@ fn nothing_accepted_is_refused_and_a_pin_stands_in() {
         events: vec![PinnedEvent {
             event: "transport.submit".to_owned(),
             body: BodyDepth::Full,
+            ask: Ask::AtOnce,
         }],
         reads: vec!["body".to_owned()],
         may: vec!["body".to_owned(), "headers:X-*".to_owned()],
@@ -192,14 +454,14 @@ fn nothing_accepted_is_refused_and_a_pin_stands_in() {
         ..Pin::default()
     };
     let spec = PlanSpec {
-        servers: vec!["in".to_owned()],
+        servers: vec![ServerSpec::new("in")],
         sinks: vec![sink("b")],
         bindings: vec![bare],
     };
     let plan = Plan::build(spec, &HashMap::from([("b".to_owned(), pin)])).unwrap();
     let binding = plan.bindings().first().unwrap();
     assert_eq!(binding.depth(EventKind::TransportSubmit), BodyDepth::Full);
-    assert!(binding.grants.body && binding.side_effects && !binding.repeatable);
+    assert!(binding.grants.has("body") && binding.side_effects && !binding.repeatable);
     assert!(
         plan.wants("in", EventKind::TransportSubmit)
             && !plan.wants("in", EventKind::InboundMessage)
@@ -295,7 +557,6 @@ fn sinks_are_checked_too() {
             },
             sink("twice"),
             sink("twice"),
-            sink("postern"),
         ],
         bindings: vec![BindingSpec {
             sink: "far2".to_owned(),
@@ -304,7 +565,7 @@ fn sinks_are_checked_too() {
     };
     let errors = Plan::build(spec, &HashMap::new()).unwrap_err();
     let problems: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    assert_eq!(errors.len(), 5, "{problems:#?}");
+    assert_eq!(errors.len(), 4, "{problems:#?}");
     assert!(
         problems
             .iter()

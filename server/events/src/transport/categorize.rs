@@ -67,7 +67,7 @@ mod tests {
         assert_eq!(
             samples::body(event.clone(), None, &context),
             Kind::TransportCategorize(pb::TransportCategorize {
-                recipient_ids: wire::ids(&ids),
+                recipient_ids: wire::asked_ids(&ids),
                 sender_too: true,
             })
         );
@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(
             samples::body(event, Some(AnyAnswer::Expansion(said)), &context),
             Kind::TransportCategorize(pb::TransportCategorize {
-                recipient_ids: wire::ids(&ids[1..]),
+                recipient_ids: wire::asked_ids(&ids[1..]),
                 sender_too: false,
             })
         );

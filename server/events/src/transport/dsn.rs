@@ -27,7 +27,7 @@ pub struct Dsn {
     pub made: Option<MessageId>,
     /// Nobody could be notified: none would be made. It is asked only so that the message can be kept.
     pub undeliverable: bool,
-    /// What RET asked for.
+    /// The content that would be returned. `None`: nothing.
     pub return_content: Option<Return>,
     /// The reporting MTA (RFC 3464, section 2.2.2).
     pub reporting_mta: Bytes,
@@ -110,10 +110,10 @@ impl Event for Dsn {
     type Answer = DsnAnswer;
 
     fn body(&self, _: &MessageContext, said: Option<&DsnAnswer>, view: &View<'_>) -> Kind {
-        let return_content = match said.and_then(|said| said.return_content) {
-            Some(None) => pb::ReturnContent::Nothing,
-            Some(other) => wire::return_content(other),
-            None => wire::return_content(self.return_content),
+        let returned = said.and_then(|said| said.return_content);
+        let return_content = match returned.unwrap_or(self.return_content) {
+            None => pb::ReturnContent::Nothing,
+            other => wire::return_content(other),
         };
         let notify_address = if view.reads.sender {
             wire::reverse_path(self.notify_address(said))

@@ -29,7 +29,7 @@ impl Event for LocalDelivery {
 
     fn body(&self, _: &MessageContext, _: Option<&LocalDeliveryAnswer>, _: &View<'_>) -> Kind {
         Kind::TransportLocalDelivery(pb::TransportLocalDelivery {
-            recipient_ids: wire::ids(&self.recipients),
+            recipient_ids: wire::asked_ids(&self.recipients),
             attempt_id: wire::id(self.attempt.as_bytes()),
         })
     }
@@ -64,7 +64,7 @@ mod tests {
         assert_eq!(
             samples::body(event, None, &message.into()),
             Kind::TransportLocalDelivery(pb::TransportLocalDelivery {
-                recipient_ids: wire::ids(&ids),
+                recipient_ids: wire::asked_ids(&ids),
                 attempt_id: wire::id(attempt.as_bytes()),
             })
         );

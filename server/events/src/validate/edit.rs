@@ -1,217 +1,143 @@
 //! Edits and properties of a verdict.
 
-use bytes::Bytes;
-use postern_message::{
-    Edit, HeaderField, HeaderId, HeaderName, HeaderPlace, HeaderValue, NewRecipient, Notify,
-    PropertyScope, RecipientId, Value,
-};
-use postern_proto::v1 as wire;
-use postern_smtp::address::{ForwardPath, Mailbox, ReversePath};
+use std::collections::HashSet;
 
+use bytes::Bytes;
+use postern_message::{Edit, PropertyScope, RecipientId};
+use postern_proto::rules::EditKind;
+use postern_proto::v1 as pb;
+
+use super::address::{key, lifetime, reverse_path, value};
+use super::{
+    Asked, Fork, MAX_LITERAL_OCTETS, MAX_PROPERTY_EDITS, Uploads, group, limit, lines, not_granted,
+    recipient_id,
+};
 use crate::event::EventKind;
 use crate::fault::Fault;
-use crate::table::{self, EditKind};
+use crate::order::Order;
 
-use super::{
-    MAX_EDITS, MAX_INLINE_OCTETS, MAX_PROPERTY_EDITS, MAX_PROPERTY_OCTETS, Question, Uploads,
-    is_key, limit, not_granted,
-};
-
-/// Fields that carry the trace of the message; a grant must name them in full.
-const TRACE_FIELDS: [&[u8]; 2] = [b"received", b"return-path"];
-
-/// Everything that the verdict changes, edits first, then properties.
-pub(super) fn edits(
-    edits: Vec<wire::Edit>,
-    properties: Vec<wire::PropertyEdit>,
-    question: &Question<'_>,
-    uploads: &mut dyn Uploads,
-) -> Result<Vec<Edit>, Fault> {
-    limit("edits", edits.len(), MAX_EDITS)?;
-    limit("property edits", properties.len(), MAX_PROPERTY_EDITS)?;
-    let mut checker = Checker {
-        question,
-        uploads,
-        inline: 0,
-        splice_end: 0,
-    };
-    let mut checked = Vec::with_capacity(edits.len() + properties.len());
-    for edit in edits {
-        checked.push(checker.edit(edit)?);
-    }
-    for property in properties {
-        checked.push(checker.property(property)?);
-    }
-    Ok(checked)
+/// What one edit is: of the draft, or an order beside it.
+pub(super) enum Checked {
+    Edit(Edit),
+    Order(Order),
 }
 
-struct Checker<'a, 'q> {
-    question: &'a Question<'q>,
+/// Checks what a verdict brings, and counts it.
+pub(super) struct Checker<'a, 'q> {
+    pub(super) asked: &'a Asked<'q>,
     uploads: &'a mut dyn Uploads,
-    inline: usize,
+    literal: usize,
     splice_end: u64,
 }
 
-impl Checker<'_, '_> {
-    fn edit(&mut self, edit: wire::Edit) -> Result<Edit, Fault> {
-        use wire::edit::Kind;
+impl<'a, 'q> Checker<'a, 'q> {
+    pub(super) fn new(asked: &'a Asked<'q>, uploads: &'a mut dyn Uploads) -> Self {
+        Self {
+            asked,
+            uploads,
+            literal: 0,
+            splice_end: 0,
+        }
+    }
+
+    /// Everything that the verdict changes, edits first, then properties; and what it orders.
+    pub(super) fn edits(
+        &mut self,
+        edits: Vec<pb::Edit>,
+        properties: Vec<pb::PropertyEdit>,
+        refused: bool,
+    ) -> Result<(Vec<Edit>, Vec<Order>), Fault> {
+        limit("property edits", properties.len(), MAX_PROPERTY_EDITS)?;
+        self.splice_end = 0;
+        let mut checked = Vec::with_capacity(edits.len() + properties.len());
+        let mut orders = Vec::new();
+        for edit in edits {
+            match self.edit(edit)? {
+                Checked::Edit(edit) => checked.push(edit),
+                Checked::Order(order) => orders.push(order),
+            }
+        }
+        if refused {
+            // It goes with the message.
+            orders.retain(|order| !matches!(order, Order::Inject(_)));
+        }
+        for property in properties {
+            checked.push(self.property(property)?);
+        }
+        Ok((checked, orders))
+    }
+
+    /// Branches of the message.
+    pub(super) fn forks(&mut self, forks: Vec<pb::Fork>) -> Result<Vec<Fork>, Fault> {
+        if !forks.is_empty() && !self.asked.event().rule().per_recipient {
+            return Err(Fault::protocol(format!(
+                "the message cannot be forked at {}",
+                self.asked.event()
+            )));
+        }
+        let mut seen = HashSet::new();
+        let mut checked = Vec::with_capacity(forks.len());
+        for fork in forks {
+            let recipients = group(&fork.recipient_ids, self.asked, &mut seen)?;
+            let of_session = fork
+                .properties
+                .iter()
+                .any(|own| own.scope == i32::from(pb::PropertyScope::Session));
+            if of_session {
+                return Err(Fault::protocol(
+                    "properties of a fork are of the message or of a recipient",
+                ));
+            }
+            let (edits, orders) = self.edits(fork.edits, fork.properties, false)?;
+            checked.push(Fork {
+                recipients,
+                edits,
+                orders,
+            });
+        }
+        Ok(checked)
+    }
+
+    fn edit(&mut self, edit: pb::Edit) -> Result<Checked, Fault> {
+        use pb::edit::Kind;
         let kind = edit
             .kind
             .ok_or_else(|| Fault::protocol("an edit is unset or unknown"))?;
-        match kind {
-            Kind::InsertHeader(insert) => self.insert_header(insert),
-            Kind::ReplaceHeader(replace) => self.replace_header(replace),
-            Kind::RemoveHeader(remove) => {
-                let field = self.field(remove.header_id)?;
-                self.may_header(field.name())?;
-                Ok(Edit::RemoveHeader { id: field.id() })
-            }
-            Kind::SpliceBody(splice) => self.splice(splice),
-            Kind::SetSender(set) => {
-                self.may(EditKind::Sender, self.question.binding.grants.sender)?;
-                Ok(Edit::SetSender {
-                    sender: self.reverse_path(&set.reverse_path)?,
-                })
-            }
-            Kind::AddRecipient(add) => {
-                self.may_recipients(EditKind::Recipients)?;
-                Ok(Edit::AddRecipient(self.new_recipient(&add)?))
-            }
-            Kind::RemoveRecipient(remove) => {
-                self.may_recipients(EditKind::Recipients)?;
-                Ok(Edit::RemoveRecipient {
-                    id: recipient_id(&remove.recipient_id)?,
-                })
-            }
-            Kind::RewriteRecipient(rewrite) => {
-                self.may_recipients(EditKind::RewriteRecipient)?;
-                let id = self.recipient_of_event(&rewrite.recipient_id)?;
-                Ok(Edit::RewriteRecipient {
-                    id,
-                    address: self.forward_path(&rewrite.address)?,
-                })
-            }
-            Kind::ReplaceRecipients(replace) => {
-                self.may_recipients(EditKind::Recipients)?;
-                if replace.recipients.is_empty() {
-                    return Err(Fault::protocol(
-                        "the new list of recipients is empty; to drop a message is a decision",
-                    ));
-                }
-                limit(
-                    "recipients in the new list",
-                    replace.recipients.len(),
-                    100_000,
-                )?;
-                let recipients = replace
-                    .recipients
-                    .iter()
-                    .map(|add| self.new_recipient(add))
-                    .collect::<Result<_, _>>()?;
-                Ok(Edit::ReplaceRecipients { recipients })
-            }
-            Kind::ReplaceBody(_) => Err(later("another body as a whole")),
-            Kind::SetParameter(_) => Err(later("edits of ESMTP parameters")),
-            Kind::Redirect(_) => Err(later("redirect")),
-            Kind::SetExpiry(_) => Err(later("edits of the expiry")),
-            Kind::Inject(_) => Err(later("inject")),
-            Kind::SetAuthenticated(_) => Err(later("authenticated")),
-            Kind::SetRelay(_) => Err(later("relay")),
+        let of = EditKind::from(&kind);
+        self.at_event(of)?;
+        // Fields have grants of their own.
+        if of.rule().grant != "headers:NAME" {
+            self.may(of.rule().grant)?;
         }
+        Ok(Checked::Edit(match kind {
+            Kind::InsertHeader(insert) => self.insert_header(insert)?,
+            Kind::SetHeader(set) => self.set_header(set)?,
+            Kind::ReplaceHeader(replace) => self.replace_header(replace)?,
+            Kind::RemoveHeader(remove) => self.remove_header(remove)?,
+            Kind::RemoveHeaders(remove) => self.remove_headers(remove)?,
+            Kind::SpliceBody(splice) => self.splice(splice)?,
+            Kind::ReplaceBody(replace) => self.replace_body(replace)?,
+            Kind::SetSender(set) => Edit::SetSender {
+                sender: reverse_path(&set.reverse_path, self.asked.utf8())?,
+            },
+            Kind::AddRecipient(add) => self.add_recipient(&add)?,
+            Kind::RemoveRecipient(remove) => Edit::RemoveRecipient {
+                id: recipient_id(&remove.recipient_id)?,
+            },
+            Kind::RewriteRecipient(rewrite) => self.rewrite_recipient(&rewrite)?,
+            Kind::RetainRecipients(retain) => self.retain_recipients(&retain)?,
+            Kind::SetParameter(set) => self.set_parameter(set)?,
+            Kind::Redirect(redirect) => return self.redirect(redirect),
+            Kind::SetRoutingClass(set) => return self.routing_class(set),
+            Kind::SetExpiry(set) => return self.expiry(&set),
+            Kind::SetPriority(set) => return self.priority(&set),
+            Kind::SetRelay(set) => return Ok(Checked::Order(Order::Relay(set.may_relay))),
+            Kind::SetAuthenticated(set) => return self.authenticated(set),
+            Kind::Inject(inject) => return self.inject(*inject),
+        }))
     }
 
-    fn insert_header(&self, insert: wire::InsertHeader) -> Result<Edit, Fault> {
-        use wire::header_place::Kind;
-        self.may_header(&insert.name)?;
-        let place = insert
-            .place
-            .and_then(|place| place.kind)
-            .ok_or_else(|| Fault::protocol("the place of a header field is unset or unknown"))?;
-        let at = match place {
-            Kind::First(_) => HeaderPlace::First,
-            Kind::Last(_) => HeaderPlace::Last,
-            Kind::BeforeHeaderId(id) => HeaderPlace::Before(self.field(id)?.id()),
-            Kind::AfterHeaderId(id) => self.after(self.field(id)?.id()),
-        };
-        let (name, value) = self.header(&insert.name, &insert.value)?;
-        Ok(Edit::InsertHeader { at, name, value })
-    }
-
-    fn replace_header(&self, replace: wire::ReplaceHeader) -> Result<Edit, Fault> {
-        let field = self.field(replace.header_id)?;
-        self.may_header(field.name())?;
-        if replace.name.is_empty() {
-            let (_, value) = self.header(field.name(), &replace.value)?;
-            return Ok(Edit::ReplaceHeader {
-                id: field.id(),
-                name: None,
-                value,
-            });
-        }
-        self.may_header(&replace.name)?;
-        let (name, value) = self.header(&replace.name, &replace.value)?;
-        Ok(Edit::ReplaceHeader {
-            id: field.id(),
-            name: Some(name),
-            value,
-        })
-    }
-
-    fn header(&self, name: &[u8], value: &[u8]) -> Result<(HeaderName, HeaderValue), Fault> {
-        let name = HeaderName::parse(name).map_err(|error| Fault::protocol(error.to_string()))?;
-        let value = HeaderValue::parse(value, self.question.utf8)
-            .map_err(|error| Fault::protocol(error.to_string()))?;
-        Ok((name, value))
-    }
-
-    /// The field of this id, if the binding was shown it.
-    fn field(&self, id: u32) -> Result<&HeaderField, Fault> {
-        let binding = self.question.binding;
-        self.question
-            .version
-            .and_then(|version| version.header(HeaderId(id)))
-            .filter(|field| {
-                binding.depth(self.question.event).shows_headers()
-                    && binding.reads.headers.contains(field.name())
-            })
-            .ok_or_else(|| {
-                Fault::protocol(format!(
-                    "no header field that the binding was shown has the id {id}"
-                ))
-            })
-    }
-
-    /// The place behind a field: before the next one of the version that was shown, or the end.
-    fn after(&self, id: HeaderId) -> HeaderPlace {
-        let fields = self
-            .question
-            .version
-            .map_or(&[][..], |version| version.headers());
-        let mut behind = fields.iter().skip_while(|field| field.id() != id).skip(1);
-        behind
-            .next()
-            .map_or(HeaderPlace::Last, |field| HeaderPlace::Before(field.id()))
-    }
-
-    fn may_header(&self, name: &[u8]) -> Result<(), Fault> {
-        let grants = &self.question.binding.grants.headers;
-        let is_trace = TRACE_FIELDS
-            .iter()
-            .any(|own| own.eq_ignore_ascii_case(name));
-        let granted = if is_trace {
-            grants.names(name)
-        } else {
-            grants.contains(name)
-        };
-        self.may_at_event(EditKind::Headers)?;
-        if granted {
-            return Ok(());
-        }
-        Err(not_granted(&format!("headers:{}", name.escape_ascii())))
-    }
-
-    fn splice(&mut self, splice: wire::SpliceBody) -> Result<Edit, Fault> {
-        self.may(EditKind::Body, self.question.binding.grants.body)?;
+    fn splice(&mut self, splice: pb::SpliceBody) -> Result<Edit, Fault> {
         if splice.offset < self.splice_end {
             return Err(Fault::protocol("splices overlap or do not ascend"));
         }
@@ -219,10 +145,7 @@ impl Checker<'_, '_> {
             .offset
             .checked_add(splice.remove_bytes)
             .ok_or_else(|| Fault::protocol("a splice ends beyond all numbers"))?;
-        let size = self
-            .question
-            .version
-            .and_then(|version| version.body_size());
+        let size = self.asked.version.and_then(|version| version.body_size());
         if size.is_some_and(|size| end > size) {
             return Err(Fault::protocol(format!(
                 "a splice ends at {end}, behind the end of the body"
@@ -230,9 +153,10 @@ impl Checker<'_, '_> {
         }
         self.splice_end = end;
         let insert = match splice.insert {
-            Some(data) => self.data(data)?,
+            Some(data) => self.data(data, "a splice")?,
             None => Bytes::new(),
         };
+        self.check_lines(&insert, "what a splice puts in")?;
         Ok(Edit::SpliceBody {
             offset: splice.offset,
             remove: splice.remove_bytes,
@@ -240,102 +164,67 @@ impl Checker<'_, '_> {
         })
     }
 
-    fn data(&mut self, data: wire::Data) -> Result<Bytes, Fault> {
+    fn replace_body(&mut self, replace: pb::ReplaceBody) -> Result<Edit, Fault> {
+        let body = replace
+            .body
+            .ok_or_else(|| Fault::protocol("the new body is missing"))?;
+        let body = self.data(body, "a new body")?;
+        self.check_lines(&body, "the new body")?;
+        Ok(Edit::ReplaceBody { body })
+    }
+
+    fn check_lines(&self, octets: &[u8], what: &str) -> Result<(), Fault> {
+        if self.asked.is_binary() {
+            Ok(())
+        } else {
+            lines::check(octets, what)
+        }
+    }
+
+    /// Octets that came with the verdict, or were uploaded before it.
+    pub(super) fn data(&mut self, data: pb::Data, what: &str) -> Result<Bytes, Fault> {
         match data.kind {
-            Some(wire::data::Kind::Inline(octets)) => {
-                self.inline = self.inline.saturating_add(octets.len());
-                limit("octets of inline data", self.inline, MAX_INLINE_OCTETS)?;
+            Some(pb::data::Kind::Literal(octets)) => {
+                self.literal = self.literal.saturating_add(octets.len());
+                limit("octets of literal data", self.literal, MAX_LITERAL_OCTETS)?;
                 Ok(octets)
             }
-            Some(wire::data::Kind::UploadId(id)) => self
+            Some(pb::data::Kind::UploadId(id)) => self
                 .uploads
                 .take(id)
                 .ok_or_else(|| Fault::protocol(format!("there is no finished upload {id}"))),
-            None => Err(Fault::protocol(
-                "the octets of a splice are unset or unknown",
-            )),
+            None => Err(Fault::protocol(format!(
+                "the octets of {what} are unset or unknown"
+            ))),
         }
     }
 
-    fn may(&self, kind: EditKind, granted: bool) -> Result<(), Fault> {
-        self.may_at_event(kind)?;
-        if granted {
+    pub(super) fn may(&self, grant: &str) -> Result<(), Fault> {
+        if self.asked.binding.grants.has(grant) {
             Ok(())
         } else {
-            Err(not_granted(kind.grant().unwrap_or_else(|| kind.name())))
+            Err(not_granted(grant))
         }
     }
 
-    fn may_recipients(&self, kind: EditKind) -> Result<(), Fault> {
-        self.may(kind, self.question.binding.grants.recipients)
-    }
-
-    fn may_at_event(&self, kind: EditKind) -> Result<(), Fault> {
-        let event = self.question.event;
-        if table::edit_allowed(event, kind) {
+    fn at_event(&self, kind: EditKind) -> Result<(), Fault> {
+        let event = self.asked.event();
+        if event.rule().allows_edit(kind) {
             Ok(())
         } else {
             Err(Fault::protocol(format!(
-                "{} cannot be changed at {event}",
+                "{} is no edit for {event}",
                 kind.name()
             )))
         }
     }
 
-    fn reverse_path(&self, octets: &[u8]) -> Result<ReversePath, Fault> {
-        if octets.is_empty() {
-            Ok(ReversePath::Null)
-        } else {
-            self.mailbox(octets).map(ReversePath::Mailbox)
-        }
-    }
-
-    fn forward_path(&self, octets: &[u8]) -> Result<ForwardPath, Fault> {
-        if octets.eq_ignore_ascii_case(b"postmaster") {
-            return Ok(ForwardPath::Postmaster);
-        }
-        self.mailbox(octets).map(ForwardPath::Mailbox)
-    }
-
-    fn mailbox(&self, octets: &[u8]) -> Result<Mailbox, Fault> {
-        Mailbox::parse(octets, self.question.utf8)
-            .map_err(|error| Fault::protocol(format!("address {}: {error}", octets.escape_ascii())))
-    }
-
-    fn new_recipient(&self, add: &wire::AddRecipient) -> Result<NewRecipient, Fault> {
-        if !add.parent_recipient_id.is_empty() {
-            return Err(later("recipients that take the place of others"));
-        }
-        let mut recipient = NewRecipient {
-            address: self.forward_path(&add.address)?,
-            orcpt: None,
-            notify: None,
-        };
-        for parameter in &add.parameters {
-            let value = parameter.value.as_deref().unwrap_or_default();
-            if parameter.keyword.eq_ignore_ascii_case(b"ORCPT") && recipient.orcpt.is_none() {
-                recipient.orcpt = Some(orcpt(value)?);
-            } else if parameter.keyword.eq_ignore_ascii_case(b"NOTIFY")
-                && recipient.notify.is_none()
-            {
-                recipient.notify = Some(notify(value)?);
-            } else {
-                let keyword = parameter.keyword.escape_ascii();
-                return Err(Fault::protocol(format!(
-                    "a new recipient takes ORCPT and NOTIFY once each, not {keyword}"
-                )));
-            }
-        }
-        Ok(recipient)
-    }
-
-    /// At `inbound.rcpt` only the recipient that is asked about; elsewhere any.
-    fn recipient_of_event(&self, octets: &[u8]) -> Result<RecipientId, Fault> {
+    /// Where only one recipient is asked about, no other can be edited.
+    pub(super) fn recipient_of_event(&self, octets: &[u8]) -> Result<RecipientId, Fault> {
         let id = recipient_id(octets)?;
-        let other = self.question.recipient.is_some_and(|own| own != id);
-        if self.question.event == EventKind::InboundRcpt
-            && (other || self.question.recipient.is_none())
-        {
+        let only = self.asked.event().rule().edits_asked_recipient_only
+            || self.asked.event() == EventKind::InboundRcpt;
+        if only && self.asked.facts().recipient != Some(id) {
             return Err(Fault::protocol(
                 "only the recipient that is asked about can be changed here",
             ));
@@ -343,101 +232,31 @@ impl Checker<'_, '_> {
         Ok(id)
     }
 
-    fn property(&self, property: wire::PropertyEdit) -> Result<Edit, Fault> {
-        let scope = match wire::PropertyScope::try_from(property.scope) {
-            Ok(wire::PropertyScope::Session) => {
-                self.may_at_event(EditKind::SessionProperties)?;
-                PropertyScope::Session
-            }
-            Ok(wire::PropertyScope::Message) => {
-                self.may_at_event(EditKind::MessageProperties)?;
-                PropertyScope::Message
-            }
-            Ok(wire::PropertyScope::Recipient) => {
-                self.may_at_event(EditKind::RecipientProperties)?;
+    fn property(&self, property: pb::PropertyEdit) -> Result<Edit, Fault> {
+        let known = pb::PropertyScope::try_from(property.scope);
+        let scope = match known {
+            Ok(pb::PropertyScope::Session) => PropertyScope::Session,
+            Ok(pb::PropertyScope::Message) => PropertyScope::Message,
+            Ok(pb::PropertyScope::Recipient) => {
                 PropertyScope::Recipient(self.recipient_of_event(&property.recipient_id)?)
             }
-            Ok(wire::PropertyScope::Unspecified) | Err(_) => {
+            Ok(pb::PropertyScope::Unspecified) | Err(_) => {
                 return Err(Fault::protocol(
                     "the scope of a property is unset or unknown",
                 ));
             }
         };
-        if !is_key(&property.key) {
-            return Err(Fault::protocol(
-                "the key of a property is not [a-z0-9][a-z0-9._-]{0,62}",
-            ));
+        let event = self.asked.event();
+        if !known.is_ok_and(|known| event.rule().properties.contains(&known)) {
+            return Err(Fault::protocol(format!(
+                "properties of this scope cannot be set at {event}"
+            )));
         }
-        let value = property.value.map(value).transpose()?;
         Ok(Edit::SetProperty {
             scope,
-            key: property.key,
-            value,
+            key: key(&property.key)?,
+            value: property.value.map(value).transpose()?,
+            lifetime: lifetime(property.lifetime)?,
         })
     }
-}
-
-fn value(value: wire::Value) -> Result<Value, Fault> {
-    use wire::value::Kind;
-    let checked = |octets: usize| limit("octets of a property", octets, MAX_PROPERTY_OCTETS);
-    match value.kind {
-        Some(Kind::Text(text)) => checked(text.len()).map(|()| Value::String(text)),
-        Some(Kind::Octets(octets)) => checked(octets.len()).map(|()| Value::Bytes(octets)),
-        Some(Kind::Integer(number)) => Ok(Value::Int(number)),
-        Some(Kind::Flag(flag)) => Ok(Value::Bool(flag)),
-        None => Err(Fault::protocol(
-            "the value of a property is unset or unknown",
-        )),
-    }
-}
-
-fn recipient_id(octets: &[u8]) -> Result<RecipientId, Fault> {
-    <[u8; 16]>::try_from(octets)
-        .map(RecipientId::from_bytes)
-        .map_err(|_| Fault::protocol("a recipient id has not 16 octets"))
-}
-
-/// `addr-type ";" xtext` (RFC 3461, section 4.2).
-fn orcpt(value: &[u8]) -> Result<Bytes, Fault> {
-    let mut parts = value.splitn(2, |octet| *octet == b';');
-    let (kind, address) = (
-        parts.next().unwrap_or_default(),
-        parts.next().unwrap_or_default(),
-    );
-    let is_atom = !kind.is_empty() && kind.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-');
-    let is_xtext =
-        !address.is_empty() && address.iter().all(|b| b.is_ascii_graphic() && *b != b'=');
-    if is_atom && is_xtext && value.len() <= 500 {
-        Ok(Bytes::copy_from_slice(value))
-    } else {
-        Err(Fault::protocol(
-            "ORCPT is not type;xtext of at most 500 octets",
-        ))
-    }
-}
-
-/// `NEVER`, or a list of the others (RFC 3461, section 4.1).
-fn notify(value: &[u8]) -> Result<Notify, Fault> {
-    if value.eq_ignore_ascii_case(b"NEVER") {
-        return Ok(Notify::NEVER);
-    }
-    let mut notify = Notify::NEVER;
-    for word in value.split(|octet| *octet == b',') {
-        let flag = match word.to_ascii_uppercase().as_slice() {
-            b"SUCCESS" => &mut notify.success,
-            b"FAILURE" => &mut notify.failure,
-            b"DELAY" => &mut notify.delay,
-            _ => {
-                return Err(Fault::protocol(
-                    "NOTIFY is not NEVER or a list of SUCCESS, FAILURE, DELAY",
-                ));
-            }
-        };
-        *flag = true;
-    }
-    Ok(notify)
-}
-
-fn later(what: &str) -> Fault {
-    Fault::protocol(format!("{what} is not in this version"))
 }

@@ -10,9 +10,6 @@ use super::session::parameters;
 use super::{View, id, moment};
 use crate::context::{MessageContext, RawParameter, TransactionContext};
 
-/// Which version of the content a binding is shown.
-pub(crate) type Shown<'a> = Option<&'a Version>;
-
 /// The running transaction, without its recipients.
 pub(crate) fn transaction(running: &TransactionContext, view: &View<'_>) -> pb::Transaction {
     let draft = running.working().draft();
@@ -139,7 +136,11 @@ pub(crate) fn field(field: &HeaderField) -> pb::HeaderField {
 }
 
 /// The message in transport, without recipients and header fields. `shown` is the version that the binding sees.
-pub(crate) fn message(context: &MessageContext, shown: Shown<'_>, view: &View<'_>) -> pb::Message {
+pub(crate) fn message(
+    context: &MessageContext,
+    shown: Option<&Version>,
+    view: &View<'_>,
+) -> pb::Message {
     let message = context.message();
     let piece = context.working().piece();
     let origin = match message.origin {
@@ -149,6 +150,13 @@ pub(crate) fn message(context: &MessageContext, shown: Shown<'_>, view: &View<'_
     };
     let after =
         |span: Option<std::time::Duration>| span.map(|span| moment(message.received_at + span));
+    // That of another version is not known.
+    let is_received = shown.is_some_and(|version| !version.is_edited());
+    let digest = context
+        .working()
+        .digest()
+        .filter(|_| view.reads.digest && is_received);
+    let digest = digest.map(|digest| Bytes::copy_from_slice(&digest));
     let parent = (piece.id != message.id).then(|| id(message.id.as_bytes()));
     pb::Message {
         message_id: id(piece.id.as_bytes()),
@@ -160,7 +168,7 @@ pub(crate) fn message(context: &MessageContext, shown: Shown<'_>, view: &View<'_
         received_at: Some(moment(message.received_at)),
         server: message.server.clone(),
         size_bytes: shown.and_then(Version::size).unwrap_or(0),
-        content_sha256: Bytes::new(),
+        content_sha256: digest.unwrap_or_default(),
         properties: view.properties(&piece.draft.properties),
         parent_message_id: parent.unwrap_or_default(),
         session_id: message

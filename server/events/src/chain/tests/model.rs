@@ -15,6 +15,8 @@ struct Sink {
     may: [bool; 5],
     side_effects: bool,
     needs_end: bool,
+    /// It has the grants for decisions that spare.
+    spares: bool,
     policy: Policy,
     /// What the sink would answer is made from this and from what it reads.
     seed: u64,
@@ -34,17 +36,19 @@ fn sinks() -> impl Strategy<Value = Vec<Sink>> {
         flags(),
         proptest::bool::weighted(0.2),
         proptest::bool::weighted(0.1),
+        proptest::bool::weighted(0.3),
         policies(),
         any::<u64>(),
         0..1000u32,
         any::<bool>(),
     );
     let sink = sink.prop_map(
-        |(reads, may, side_effects, needs_end, policy, seed, speed, says_progress)| Sink {
+        |(reads, may, side_effects, needs_end, spares, policy, seed, speed, says_progress)| Sink {
             reads,
             may,
             side_effects,
             needs_end,
+            spares,
             policy,
             seed,
             speed,
@@ -105,10 +109,10 @@ impl World {
             1 => return Some(Err(Fault::new(FaultKind::Unreachable, "gone"))),
             2 => return Some(Err(Fault::protocol("nonsense"))),
             3 => Decision::Reject(reply()),
-            4 => Decision::Quarantine,
-            5 => Decision::Hold,
-            6 => Decision::Discard,
-            7 => Decision::Finish(crate::verdict::FinishScope::Event),
+            4 if sink.spares => Decision::Quarantine,
+            5 if sink.spares => Decision::Hold { at_most: None },
+            6 if sink.spares => Decision::Discard,
+            7 if sink.spares => Decision::Finish(FinishScope::Event),
             _ => Decision::Proceed,
         };
         let mut verdict = Verdict::of(decision);
@@ -119,6 +123,10 @@ impl World {
             verdict
                 .warnings
                 .push(format!("{cell} {}", (hash >> 16) % 100));
+            // What stands for the edits, so that the chain knows that there are some.
+            verdict
+                .edits
+                .push(Edit::RetainRecipients { ids: Vec::new() });
             if cell == BODY {
                 verdict.edits.push(Edit::SpliceBody {
                     offset: 0,
@@ -132,7 +140,9 @@ impl World {
 
     fn apply(&mut self, sink: usize, verdict: &Verdict) -> Result<(), Fault> {
         let mut cells = self.cells;
-        for edit in &verdict.warnings {
+        // Edits of what is refused are nothing.
+        let edits = verdict.warnings.iter();
+        for edit in edits.filter(|_| !verdict.decision.is_refusal()) {
             let (cell, value) = edit.split_once(' ').unwrap();
             let cell = &mut cells[cell.parse::<usize>().unwrap()];
             *cell = mix(*cell, &[value.parse().unwrap()]);
@@ -215,9 +225,12 @@ impl ChainState for Live<'_> {
         self.world.fires(&self.sinks[index(member)])
     }
 
-    fn apply(&mut self, member: &Member, verdict: &Verdict) -> Result<(), Fault> {
-        self.world.apply(index(member), verdict)
+    fn apply(&mut self, member: &Member, verdict: &Verdict) -> Result<Made, Fault> {
+        self.world.apply(index(member), verdict)?;
+        Ok(Made::default())
     }
+
+    fn enter(&mut self, _branch: u32) {}
 
     fn skipped(&mut self, member: &Member, _fault: &Fault) {
         self.world
@@ -240,7 +253,9 @@ fn stage_of(sinks: &[Sink]) -> Arc<Stage> {
         .enumerate()
         .map(|(place, sink)| {
             let mut may = words(sink.may);
-            may.extend(["finish", "discard"]);
+            if sink.spares {
+                may.extend(["finish", "discard", "quarantine", "hold"]);
+            }
             BindingSpec {
                 on_failure: FailurePolicy::uniform(sink.policy),
                 events: Some(vec!["inbound.message".to_owned()]),
@@ -268,10 +283,15 @@ fn stage_of(sinks: &[Sink]) -> Arc<Stage> {
 type OpenQuestion = (u32, usize, Option<Result<Verdict, Fault>>);
 
 /// Runs the chain with answers in the order of the sinks' speed; the content ends before the answer number `end`.
-fn concurrent(sinks: &[Sink], world: World, end: usize) -> (World, Ruling) {
+fn concurrent(sinks: &[Sink], world: World, end: usize, strict: bool) -> (World, Ruling) {
     let mut now = Instant::now();
     let mut live = Live { sinks, world };
-    let mut run = chain(stage_of(sinks), None);
+    let options = ChainOptions {
+        strict,
+        reference: "ID".to_owned(),
+        ..ChainOptions::default()
+    };
+    let mut run = Chain::new(stage_of(sinks), options);
     let mut open: Vec<OpenQuestion> = Vec::new();
     let mut asked = vec![0; sinks.len()];
     let mut settled = vec![0; sinks.len()];
@@ -304,7 +324,7 @@ fn concurrent(sinks: &[Sink], world: World, end: usize) -> (World, Ruling) {
                 if let Some(next) = open.iter().position(|(_, _, answer)| answer.is_some()) {
                     let (_, member, answer) = open.remove(next);
                     if sinks[member].says_progress {
-                        run.progress(member, now);
+                        run.progress(member, None, now);
                     }
                     assert!(run.answer(member, answer.unwrap(), now), "it is waited for");
                 } else if let Some(until) = until {
@@ -327,12 +347,36 @@ proptest! {
         let world = World { cells, log: Vec::new() };
         let mut expected = world.clone();
         let outcome = sequential(&sinks, &mut expected);
-        let (live, ruling) = concurrent(&sinks, world, end);
+        let (live, ruling) = concurrent(&sinks, world, end, true);
         prop_assert_eq!(&live, &expected);
-        let failures =
-            ruling.failures.iter().map(|failure| (failure.member, failure.fault.kind, failure.policy)).collect();
-        let decision = ruling.decision.name().to_owned();
-        let by = ruling.by.map(|by| by.member);
-        prop_assert_eq!(Outcome { decision, by, failures, delay: ruling.delay }, outcome);
+        prop_assert_eq!(Outcome::of(ruling), outcome);
+    }
+
+    #[test]
+    fn an_early_refusal_changes_no_fate(sinks in sinks(), end in 0..6usize, cells in any::<[u64; 5]>()) {
+        let world = World { cells, log: Vec::new() };
+        let mut expected = world.clone();
+        let outcome = sequential(&sinks, &mut expected);
+        let (live, ruling) = concurrent(&sinks, world, end, false);
+        let refused = ["reject", "tempfail", "disconnect"].contains(&outcome.decision.as_str());
+        prop_assert_eq!(ruling.decision.is_refusal(), refused);
+        // Of what is refused only the reply may be another one.
+        if !refused {
+            prop_assert_eq!(&live, &expected);
+            prop_assert_eq!(Outcome::of(ruling), outcome);
+        }
+    }
+}
+
+impl Outcome {
+    fn of(ruling: Ruling) -> Self {
+        let failures = ruling.failures.iter();
+        let failures = failures.map(|failure| (failure.member, failure.fault.kind, failure.policy));
+        Self {
+            failures: failures.collect(),
+            decision: ruling.decision.name().to_owned(),
+            by: ruling.by.map(|by| by.member),
+            delay: ruling.delay,
+        }
     }
 }

@@ -7,10 +7,10 @@ fn main() -> io::Result<()> {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
     std::fs::write(
         docs.join("decisions-table.md"),
-        postern_dispatch::table::render(),
+        postern_events::table::render(),
     )?;
     std::fs::write(
         docs.join("attributes.md"),
-        postern_dispatch::attributes::render(),
+        postern_events::attributes::render(),
     )
 }
