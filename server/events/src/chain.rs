@@ -63,6 +63,10 @@ pub struct Chain {
 }
 
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one for each member of a chain, and most of them are answered"
+)]
 enum Slot {
     Waiting,
     Asked(Option<Deadline>),

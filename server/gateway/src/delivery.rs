@@ -13,7 +13,7 @@ mod maildir;
 mod own;
 mod tls;
 
-pub use attempt::{Attempted, Fate, PeerFacts};
+pub use attempt::{Attempted, Fate, PeerFacts, is_without_bdat};
 pub use connection::{Connection, OpenError, Peer};
 pub use content::ContentReader;
 pub use destination::{Destination, Hop, HopAddress};

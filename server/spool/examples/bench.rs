@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use postern_message::session::Greeting;
 use postern_message::{
-    ClientFacts, Envelope, HeaderLimits, HeaderParser, Message, MessageId, Origin, Properties,
-    Recipient, SessionId, Version,
+    Envelope, HeaderLimits, HeaderParser, Message, MessageId, Origin, Properties, Recipient,
+    SessionContext, SessionId, Version,
 };
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_spool::{Due, Embedded, NewMessage, Options, Stage, StoreDriver};
@@ -146,16 +147,17 @@ fn message(content: &Bytes) -> Message {
     let recipient = ForwardPath::parse(b"<recipient@example.test>", false).unwrap();
     Message {
         id: MessageId::new(),
-        session: Some(SessionId::new()),
+        session: Some(SessionContext {
+            peer: Some(([127, 0, 0, 1], 12345).into()),
+            greeting: Some(Greeting {
+                verb: Bytes::from_static(b"EHLO"),
+                name: Bytes::from_static(b"client.example.test"),
+            }),
+            ..SessionContext::new(SessionId::new(), SystemTime::now())
+        }),
         server: "inbound".to_owned(),
         origin: Origin::Smtp,
         received_at: SystemTime::now(),
-        client: ClientFacts {
-            peer: Some(([127, 0, 0, 1], 12345).into()),
-            helo: Bytes::from_static(b"client.example.test"),
-            extended: true,
-            ..ClientFacts::default()
-        },
         envelope: Envelope::new(sender),
         recipients: vec![Recipient::new(recipient)],
         properties: Properties::new(),

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use postern_message::{
-    ClientFacts, Envelope, HeaderLimits, HeaderParser, Message, MessageId, Origin, Properties,
-    Recipient, Version,
+    Envelope, HeaderLimits, HeaderParser, Message, MessageId, Origin, Properties, Recipient,
+    Version,
 };
 use postern_smtp::address::{ForwardPath, ReversePath};
 
@@ -50,7 +50,6 @@ pub(crate) fn message(content: &[u8], recipients: usize) -> Message {
         server: "inbound".to_owned(),
         origin: Origin::Smtp,
         received_at: time(0),
-        client: ClientFacts::default(),
         envelope: Envelope::new(ReversePath::Null),
         recipients: recipients.collect(),
         properties: Properties::new(),

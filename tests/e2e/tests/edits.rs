@@ -79,6 +79,27 @@ fn finish_for_the_message_skips_its_later_events() {
 }
 
 #[test]
+fn what_spares_a_message_needs_its_grant() {
+    for (event, decision, word, stage) in [
+        ("message", "quarantine", "quarantine", "quarantined"),
+        ("headers", "quarantine", "quarantine", "quarantined"),
+        ("message", "hold", "hold", "held"),
+        ("message", "discard", "discard", ""),
+    ] {
+        for (may, code) in [(format!("\"{word}\""), 250), (String::new(), 451)] {
+            let next_hop = NextHop::start();
+            let first = Sink::start(&[&format!("{event}={decision}")]);
+            let gateway = one(&next_hop, &first, event, &may);
+            assert_eq!(send(&gateway), code, "{decision} at {event}, may = [{may}]");
+            if !stage.is_empty() {
+                assert_eq!(gateway.spooled(stage), u64::from(code == 250), "{decision}");
+            }
+            assert_eq!(next_hop.count(), 0);
+        }
+    }
+}
+
+#[test]
 fn discard_takes_the_message_and_keeps_nothing_where_it_is_granted() {
     for (may, code) in [("\"discard\"", 250), ("", 451)] {
         let next_hop = NextHop::start();

@@ -28,7 +28,7 @@ pub struct Frame {
 impl Frame {
     pub fn event(&self) -> Option<&pb::Event> {
         match &self.kind {
-            In::Event(event) => Some(event),
+            In::Event(event) => Some(&**event),
             _ => None,
         }
     }
@@ -64,7 +64,7 @@ impl Replies {
     }
 
     pub fn verdict(&self, event_id: u64, kind: pb::decision::Kind) {
-        self.send(Out::Verdict(verdict(event_id, kind)));
+        self.send(Out::Verdict(Box::new(verdict(event_id, kind))));
     }
 
     pub fn proceed(&self, event_id: u64) {
@@ -107,6 +107,18 @@ pub fn verdict(event_id: u64, kind: pb::decision::Kind) -> pb::Verdict {
         event_id,
         decision: Some(pb::Decision { kind: Some(kind) }),
         ..pb::Verdict::default()
+    }
+}
+
+/// What a test's sink says of itself.
+pub fn description(instances_per_stream: u32) -> DescribeResponse {
+    DescribeResponse {
+        name: "test".to_owned(),
+        version: "1".to_owned(),
+        protocol_version: 1,
+        features: vec!["parts".to_owned(), "settled".to_owned()],
+        instances_per_stream,
+        ..DescribeResponse::default()
     }
 }
 
@@ -190,14 +202,7 @@ impl TestSink {
         instances_per_stream: u32,
         behaviour: impl Fn(&Frame, &Replies) + Send + Sync + 'static,
     ) -> Self {
-        let describe = DescribeResponse {
-            name: "test".to_owned(),
-            version: "1".to_owned(),
-            protocol_version: 1,
-            instances_per_stream,
-            ..DescribeResponse::default()
-        };
-        Self::start_described(describe, behaviour).await
+        Self::start_described(description(instances_per_stream), behaviour).await
     }
 
     pub async fn start_described(
@@ -263,8 +268,8 @@ impl TestSink {
                 && content.read_id == 0
             {
                 assert_eq!(content.offset, octets.len() as u64, "no gap");
-                octets.extend_from_slice(&content.data);
-                end = content.ended.or(end);
+                octets.extend_from_slice(&content.octets);
+                end = content.ended.map(|end| *end).or(end);
             }
         }
         (octets, end)
@@ -278,10 +283,7 @@ pub fn serve_on(
 ) -> Server {
     let inner = Arc::new(Inner {
         behaviour: Box::new(behaviour),
-        describe: DescribeResponse {
-            protocol_version: 1,
-            ..DescribeResponse::default()
-        },
+        describe: description(1),
         streams: AtomicUsize::new(0),
         frames: Mutex::new(Vec::new()),
         came: Notify::new(),

@@ -604,7 +604,7 @@ fn a_refusal_is_applied_at_once_if_nobody_before_it_can_spare() {
     // Who could have spared has proceeded.
     let can = binding("c", &[], &["finish"]);
     let yes = Verdict::of(Decision::Proceed);
-    assert!(refused_at_once(&[can.clone()], &[(0, yes)], false).is_some());
+    assert!(refused_at_once(std::slice::from_ref(&can), &[(0, yes)], false).is_some());
     // Who has spared, has: its verdict lies behind one that is open.
     let finish = Verdict::of(Decision::Finish(FinishScope::Event));
     assert_eq!(

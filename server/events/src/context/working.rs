@@ -478,6 +478,11 @@ impl Working {
         self.places = recipients.map(|(place, one)| (one.id, place)).collect();
     }
 
+    /// A recipient that is still asked about was changed: what was encoded of it is old.
+    pub(super) fn touched(&mut self) {
+        self.tick();
+    }
+
     fn tick(&mut self) -> u64 {
         self.clock += 1;
         self.clock

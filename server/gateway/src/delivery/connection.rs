@@ -74,6 +74,8 @@ pub struct Connection {
     host: String,
     address: String,
     messages: u32,
+    /// TLS is left out because it failed.
+    without_tls: bool,
 }
 
 /// What a turn of the session ended with.
@@ -106,7 +108,9 @@ impl Connection {
     pub async fn open_plain(peer: &Peer, connector: &dyn Connector) -> Result<Self, OpenError> {
         let mut config = Config::clone(&peer.config);
         config.tls = TlsUse::Never;
-        Self::open_with(peer, Arc::new(config), connector).await
+        let mut connection = Self::open_with(peer, Arc::new(config), connector).await?;
+        connection.without_tls = true;
+        Ok(connection)
     }
 
     async fn open_with(
@@ -124,6 +128,7 @@ impl Connection {
             host: peer.hop.address.host().to_owned(),
             address,
             messages: 0,
+            without_tls: false,
         };
         loop {
             match connection.turn(&mut None).await {
@@ -175,6 +180,7 @@ impl Connection {
             host,
             address,
             messages: 0,
+            without_tls: false,
         })
     }
 
@@ -191,6 +197,11 @@ impl Connection {
     /// Whether the connection is encrypted.
     pub fn is_encrypted(&self) -> bool {
         self.session.encrypted()
+    }
+
+    /// Whether the peer may offer more in another session: it refused EHLO, or TLS failed with it.
+    pub fn is_weakened(&self) -> bool {
+        self.without_tls || self.session.without_extensions()
     }
 
     /// Whether the connection takes another message.

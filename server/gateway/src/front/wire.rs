@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use postern_message::TlsFacts;
+use postern_message::session::TlsInfo;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -104,7 +104,7 @@ impl Wire {
         config: Arc<ServerConfig>,
         slots: &Semaphore,
         within: Duration,
-    ) -> Result<(Self, TlsFacts), HandshakeError> {
+    ) -> Result<(Self, TlsInfo), HandshakeError> {
         let handshake = async {
             let Ok(_slot) = slots.acquire().await else {
                 return Err(HandshakeError::Shed);
@@ -121,11 +121,12 @@ impl Wire {
     }
 }
 
-fn facts(stream: &TlsStream<Box<dyn Duplex>>) -> TlsFacts {
+fn facts(stream: &TlsStream<Box<dyn Duplex>>) -> TlsInfo {
     let (_, connection) = stream.get_ref();
-    TlsFacts {
+    TlsInfo {
         version: version_name(connection.protocol_version()).to_owned(),
         cipher: cipher_name(connection.negotiated_cipher_suite()),
         server_name: connection.server_name().map(str::to_owned),
+        ..TlsInfo::default()
     }
 }

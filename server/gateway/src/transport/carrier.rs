@@ -10,8 +10,7 @@ use futures_util::future::join_all;
 use postern_message::{BodyKind, Envelope, Message, Notify, Return};
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_smtp::client::{
-    self, Body, ClientName, Config, Delivery, Protocol, Report, Ret, Stage, Timeouts, TlsUse,
-    Transaction,
+    self, Body, ClientName, Config, Delivery, Protocol, Report, Ret, Timeouts, TlsUse, Transaction,
 };
 use tokio::time::Instant;
 
@@ -23,7 +22,7 @@ use super::settle::Outcome;
 use super::worker::Context;
 use crate::delivery::{
     Attempted, Connection, ContentReader, Destination, Hop, HopAddress, Maildir, OpenError, Peer,
-    PeerFacts,
+    PeerFacts, is_without_bdat,
 };
 
 /// Serves a queue until it is empty or the connection ends.
@@ -54,7 +53,7 @@ impl Drop for Place {
 async fn carry_to_hop(context: &Context, queue: &Arc<Queue>, hop: &Hop) {
     let shutdown = context.shutdown.begun();
     tokio::pin!(shutdown);
-    let Some(peer) = peer(&context.core, hop) else {
+    let Some(peer) = peer(&context.core, queue, hop) else {
         return;
     };
     let opened = tokio::select! {
@@ -82,7 +81,7 @@ async fn carry_to_hop(context: &Context, queue: &Arc<Queue>, hop: &Hop) {
     }
 }
 
-fn peer(core: &Core, hop: &Hop) -> Option<Peer> {
+fn peer(core: &Core, queue: &Queue, hop: &Hop) -> Option<Peer> {
     let settings = &core.settings;
     let name = match ClientName::new(&settings.hostname) {
         Ok(name) => name,
@@ -104,6 +103,9 @@ fn peer(core: &Core, hop: &Hop) -> Option<Peer> {
         quit: Duration::from_secs(2),
         ..Timeouts::default()
     };
+    if !queue.may_use_bdat() {
+        config.bdat_up_to = 0;
+    }
     if matches!(hop.address, HopAddress::Unix(_)) {
         config.tls = TlsUse::Never;
     }
@@ -135,7 +137,7 @@ async fn open(context: &Context, queue: &Queue, peer: &Peer) -> Result<Connectio
 async fn destination_down(context: &Context, queue: &Queue, hop: &Hop, error: &OpenError) {
     let why = Attempted::from_open_error(error, hop.address.host(), context.core.now());
     let longest = context.core.settings.schedule.first_wait();
-    let groups = queue.is_down(why.clone(), longest);
+    let groups = queue.is_down(&why, longest);
     tracing::warn!(destination = %hop, %error, waiting = groups.len(), "destination cannot be reached");
     let settled = groups.into_iter().map(|group| {
         let outcome = Outcome::Tried(why.clone());
@@ -179,7 +181,12 @@ async fn deliver(
             host: connection.host(),
             lmtp: hop.lmtp,
             reused,
+            weakened: connection.is_weakened(),
         };
+        if refuses_bdat(&report) {
+            tracing::warn!(destination = %hop, "BDAT is refused though CHUNKING is offered, going on with DATA");
+            queue.is_without_bdat();
+        }
         sort(&part, &report, &facts, context, &mut outcomes, &mut left);
     }
     let partly = !left.is_empty();
@@ -209,8 +216,7 @@ fn sort(
         .iter()
         .any(|delivery| matches!(delivery, Delivery::Accepted(_)));
     for (&index, delivery) in part.iter().zip(&report.recipients) {
-        // RFC 5321 4.5.3.1.10: too many recipients for this transaction, not for the next.
-        if some_accepted && is_too_many(delivery) {
+        if some_accepted && delivery.is_too_many_recipients() {
             left.push_back(index);
             continue;
         }
@@ -221,19 +227,11 @@ fn sort(
     }
 }
 
-fn is_too_many(delivery: &Delivery) -> bool {
-    match delivery {
-        Delivery::Refused {
-            stage: Stage::Rcpt,
-            response,
-        } => {
-            let code = response
-                .enhanced
-                .map(|code| (code.subject(), code.detail()));
-            response.code == 452 && matches!(code, None | Some((5, 3)))
-        }
+fn refuses_bdat(report: &Report) -> bool {
+    report.recipients.iter().any(|delivery| match delivery {
+        Delivery::Broken(failure) => is_without_bdat(failure),
         _ => false,
-    }
+    })
 }
 
 fn transaction(message: &Message, recipients: &[usize]) -> Transaction {

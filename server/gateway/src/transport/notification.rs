@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use postern_message::{
-    BodyKind, ClientFacts, Envelope, HeaderLimits, HeaderParser, HeaderSection, Message, MessageId,
-    Notify, Origin, Properties, Recipient, RecipientState, Return, Version,
+    BodyKind, Envelope, HeaderLimits, HeaderParser, HeaderSection, Message, MessageId, Notify,
+    Origin, Properties, Recipient, RecipientState, Return, Version,
 };
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_spool::{Due, NewMessage, ReadAt, SpoolError, Stage, StoredBody, StoredMessage};
@@ -174,7 +174,6 @@ fn report_message(
         server: cause.server.clone(),
         origin: Origin::Dsn,
         received_at: now,
-        client: ClientFacts::default(),
         envelope,
         recipients: vec![recipient],
         properties: Properties::new(),

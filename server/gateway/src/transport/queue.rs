@@ -18,6 +18,9 @@ const CAPPED: Duration = Duration::from_secs(60);
 /// For how long TLS is not tried after a failed handshake.
 const PLAIN: Duration = Duration::from_secs(600);
 
+/// For how long BDAT is not tried after it was refused.
+const WITHOUT_BDAT: Duration = Duration::from_secs(600);
+
 /// A queue. The worker that owns it makes the connections; anybody may add to it.
 pub(crate) struct Queue {
     destination: Destination,
@@ -44,6 +47,7 @@ struct State {
     health: Health,
     cap: Option<(usize, Instant)>,
     plain_until: Option<Instant>,
+    without_bdat_until: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -55,6 +59,7 @@ enum Health {
     Down {
         until: Instant,
         failures: u32,
+        /// Why others wait. It never fails one of them: that they would meet the same is a guess.
         why: Attempted,
     },
 }
@@ -176,7 +181,7 @@ impl Queue {
 
     /// A connection could not be opened. With others at work the destination only gets no more of them; otherwise it is left
     /// alone for a while that grows, at most `longest`, and what was waiting for it is returned.
-    pub(crate) fn is_down(&self, why: Attempted, longest: Duration) -> Vec<Group> {
+    pub(crate) fn is_down(&self, why: &Attempted, longest: Duration) -> Vec<Group> {
         let mut state = self.state.lock();
         let now = Instant::now();
         if state.connections > 1 {
@@ -193,7 +198,7 @@ impl Queue {
         state.health = Health::Down {
             until: now + rest,
             failures,
-            why,
+            why: why.as_passing(),
         };
         state.groups.drain(..).collect()
     }
@@ -214,6 +219,19 @@ impl Queue {
         self.state
             .lock()
             .plain_until
+            .is_none_or(|until| Instant::now() >= until)
+    }
+
+    /// BDAT was refused although it is offered: for a while there is none.
+    pub(crate) fn is_without_bdat(&self) {
+        self.state.lock().without_bdat_until = Some(Instant::now() + WITHOUT_BDAT);
+    }
+
+    /// Whether BDAT may be used.
+    pub(crate) fn may_use_bdat(&self) -> bool {
+        self.state
+            .lock()
+            .without_bdat_until
             .is_none_or(|until| Instant::now() >= until)
     }
 }

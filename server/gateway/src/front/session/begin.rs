@@ -1,16 +1,16 @@
 //! The begin of a session: the connection taken over, TLS from the first octet, the scope at the dispatcher.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use postern_config::settings::server::Protocol;
-use postern_dispatch::session::{self as told, ReverseName, SessionEnd, SessionInfo};
-use postern_message::{ClientFacts, SessionId, TlsFacts};
+use postern_dispatch::session::{self as told, SessionContext, SessionEnd, TlsInfo};
+use postern_message::SessionId;
 use prometheus_client::metrics::gauge::Gauge;
 
+use super::Session;
 use super::shared::Shared;
-use super::{Session, facts};
 use crate::front::VirtualServer;
 use crate::front::accept::Arrival;
 use crate::front::wire::{HandshakeError, Wire};
@@ -93,23 +93,22 @@ pub(super) async fn serve(
     let id = SessionId::new();
     let client = peer.map(|peer| peer.ip().to_canonical());
     let may_relay = server.policy.may_relay(client);
-    let info = session_info(
-        id,
-        &server,
-        &listener,
-        (peer, client, local),
-        may_relay,
-        tls.as_ref(),
-    );
-    let scope = tools.dispatcher.begin_session(&server.name, info);
-    let implicit_tls = tls.as_ref().map(facts::tls_info);
-    let facts = ClientFacts {
-        peer,
+    let secure = tls.is_some();
+    let context = SessionContext {
+        hostname: Arc::clone(&server.hostname),
+        listener,
+        protocol: match server.protocol {
+            Protocol::Smtp => told::Protocol::Smtp,
+            Protocol::Lmtp => told::Protocol::Lmtp,
+        },
+        peer: peer.map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port())),
         local,
-        tls,
         may_relay,
-        ..ClientFacts::default()
+        implicit_tls: secure,
+        tls: tls.clone(),
+        ..SessionContext::new(id, SystemTime::now())
     };
+    let scope = tools.dispatcher.begin_session(&server.name, context);
     tracing::debug!(session = %id, server = %server.name, ?peer, "session begins");
     let shared = Arc::new(Shared {
         session: id,
@@ -118,9 +117,9 @@ pub(super) async fn serve(
         tools,
         scope,
         may_relay,
-        implicit_tls,
+        implicit_tls: tls,
     });
-    let mut session = Session::new(Arc::clone(&shared), wire, facts);
+    let mut session = Session::new(Arc::clone(&shared), wire, secure);
     let reason = session.serve().await;
     let end = SessionEnd {
         reason,
@@ -135,40 +134,13 @@ pub(super) async fn serve(
     );
 }
 
-fn session_info(
-    id: SessionId,
-    server: &VirtualServer,
-    listener: &Arc<str>,
-    (peer, client, local): (Option<SocketAddr>, Option<IpAddr>, Option<SocketAddr>),
-    may_relay: bool,
-    tls: Option<&TlsFacts>,
-) -> SessionInfo {
-    SessionInfo {
-        id,
-        hostname: Arc::clone(&server.hostname),
-        listener: Arc::clone(listener),
-        protocol: match server.protocol {
-            Protocol::Smtp => told::Protocol::Smtp,
-            Protocol::Lmtp => told::Protocol::Lmtp,
-        },
-        client_addr: client,
-        client_port: peer.map_or(0, |peer| peer.port()),
-        local_addr: local.map(|local| local.ip()),
-        local_port: local.map_or(0, |local| local.port()),
-        reverse_name: ReverseName::NotAsked,
-        may_relay,
-        tls: tls.map(facts::tls_info),
-        connected_at: SystemTime::now(),
-    }
-}
-
 /// Does a handshake and counts what came of it.
 pub(super) async fn handshake(
     tools: &Tools,
     server: &VirtualServer,
     wire: Wire,
     mode: TlsMode,
-) -> Result<(Wire, TlsFacts), HandshakeError> {
+) -> Result<(Wire, TlsInfo), HandshakeError> {
     let Some(tls) = &server.tls else {
         return Err(HandshakeError::Failed(
             std::io::ErrorKind::Unsupported.into(),

@@ -36,13 +36,11 @@ impl Session {
         )
         .await
         {
-            Ok((wire, facts)) => {
+            Ok((wire, info)) => {
                 self.wire = wire;
                 self.machine
                     .tls_established(&mut self.input, Instant::now());
                 self.reset = told::ResetReason::Tls;
-                let info = facts::tls_info(&facts);
-                self.client.tls = Some(facts);
                 (info, false)
             }
             Err(error) => (
@@ -106,7 +104,7 @@ impl Session {
                 .tools
                 .metrics
                 .count_limit(&self.shared.server.name, limit);
-            tracing::info!(session = %self.shared.session, peer = ?self.client.peer, ?reason, "session ended by a limit");
+            tracing::info!(session = %self.shared.session, client = self.shared.client, ?reason, "session ended by a limit");
         }
         if let Some(upload) = self.upload.take() {
             let size = upload.size();

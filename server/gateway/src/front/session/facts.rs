@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use postern_dispatch::session::{CommandLine, Conduct, DisconnectReason, RawParameter, TlsInfo};
-use postern_message::{BodyKind, Envelope, Notify, Recipient, Return, TlsFacts};
+use postern_dispatch::session::{CommandLine, Conduct, DisconnectReason, RawParameter};
+use postern_message::{BodyKind, Envelope, Notify, Recipient, Return};
 use postern_smtp::command::{Mail, Rcpt, Verb};
 use postern_smtp::parameters::{self, Body, Ret};
 use postern_smtp::server::{self, CloseReason, Counters, TimeoutReason};
@@ -67,16 +67,6 @@ pub(super) fn recipient(rcpt: Rcpt) -> Recipient {
         delay: notify.delay,
     });
     recipient
-}
-
-/// A handshake that succeeded. Clients are not asked for certificates.
-pub(super) fn tls_info(facts: &TlsFacts) -> TlsInfo {
-    TlsInfo {
-        version: facts.version.clone(),
-        cipher: facts.cipher.clone(),
-        server_name: facts.server_name.clone(),
-        ..TlsInfo::default()
-    }
 }
 
 /// How the client has behaved so far.

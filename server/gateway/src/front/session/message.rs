@@ -10,7 +10,7 @@ use postern_dispatch::event::EventKind;
 use postern_dispatch::exchange::MessageRuling;
 use postern_dispatch::session::{Fate, Outcome};
 use postern_dispatch::verdict::{Decision, Ruling};
-use postern_message::{ClientFacts, Draft, HeaderSection, Message, MessageId, Origin, Version};
+use postern_message::{Draft, HeaderSection, Message, MessageId, Origin, SessionContext, Version};
 use postern_smtp::reply::Reply;
 use postern_spool::{Due, Durable, NewMessage, SpoolError, Stage, StoredBody, StoredMessage};
 
@@ -37,12 +37,7 @@ pub(super) enum Judged {
 }
 
 /// Waits for the verdicts about a message that has arrived whole.
-pub(super) async fn judge(
-    shared: Arc<Shared>,
-    upload: Upload,
-    client: ClientFacts,
-    since: Instant,
-) -> Judged {
+pub(super) async fn judge(shared: Arc<Shared>, upload: Upload, since: Instant) -> Judged {
     let budget = Budget::starting(since, shared.server.message_budget);
     let size = upload.size();
     let arrived = match upload.finish(&shared).await {
@@ -77,7 +72,6 @@ pub(super) async fn judge(
             id,
             body,
             section,
-            client,
             draft,
             ruling,
         })),
@@ -89,7 +83,6 @@ pub(super) struct Ready {
     id: MessageId,
     body: StoredBody,
     section: HeaderSection,
-    client: ClientFacts,
     draft: Draft,
     ruling: Ruling,
 }
@@ -163,7 +156,6 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready) -> Answered {
         id,
         body,
         section,
-        client,
         draft,
         ruling,
     } = ready;
@@ -172,7 +164,9 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready) -> Answered {
         return refused(&shared, replies::no_recipients_left(), size);
     }
     let at = SystemTime::now();
-    let trace = trace(&shared, id, &client, &draft, at).field();
+    // As it stands now: whoever is asked about the message later sees the same.
+    let session = shared.scope.session();
+    let trace = trace(&shared, id, session.as_ref(), &draft, at).field();
     let version = draft
         .version
         .clone()
@@ -184,7 +178,7 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready) -> Answered {
             return refused(&shared, replies::storage_failed(id), size);
         }
     };
-    let message = Arc::new(message(&shared, id, client, draft, version, at));
+    let message = Arc::new(message(&shared, id, session, draft, version, at));
     let content = body.reader();
     let new = NewMessage {
         message: Arc::clone(&message),
@@ -300,7 +294,7 @@ pub(super) fn storage_reply(shared: &Shared, id: impl Display, error: &SpoolErro
 fn trace<'a>(
     shared: &'a Shared,
     id: MessageId,
-    client: &'a ClientFacts,
+    session: Option<&'a SessionContext>,
     draft: &'a Draft,
     at: SystemTime,
 ) -> Trace<'a> {
@@ -309,16 +303,19 @@ fn trace<'a>(
         _ => None,
     };
     Trace {
-        helo: &client.helo,
-        extended: client.extended,
+        helo: session.map_or(b"", SessionContext::greeting_name),
+        extended: session
+            .and_then(|session| session.greeting.as_ref())
+            .is_some_and(|greeting| greeting.is_extended()),
         lmtp: shared.server.protocol == Protocol::Lmtp,
         smtp_utf8: draft.envelope.smtp_utf8,
-        client: client.peer.map(|peer| peer.ip()),
-        reverse_name: client
-            .reverse_name
-            .as_deref()
-            .filter(|_| client.forward_confirmed),
-        tls: client.tls.as_ref(),
+        client: session
+            .and_then(|session| session.peer)
+            .map(|peer| peer.ip()),
+        reverse_name: session
+            .map(|session| session.reverse_name.name())
+            .and_then(|(name, confirmed)| confirmed.then_some(name)),
+        tls: session.and_then(|session| session.tls.as_ref()),
         hostname: &shared.server.hostname,
         id,
         only_recipient,
@@ -329,21 +326,20 @@ fn trace<'a>(
 fn message(
     shared: &Shared,
     id: MessageId,
-    client: ClientFacts,
+    session: Option<SessionContext>,
     draft: Draft,
     version: Version,
     received_at: SystemTime,
 ) -> Message {
     Message {
         id,
-        session: Some(shared.session),
+        session,
         server: shared.server.name.to_string(),
         origin: match shared.server.protocol {
             Protocol::Smtp => Origin::Smtp,
             Protocol::Lmtp => Origin::Lmtp,
         },
         received_at,
-        client,
         envelope: draft.envelope,
         recipients: draft.recipients,
         properties: draft.properties,

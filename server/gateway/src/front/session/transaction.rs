@@ -24,12 +24,8 @@ impl Session {
         match self.upload.take() {
             Some(upload) => {
                 let shared = Arc::clone(&self.shared);
-                let client = self.client.clone();
                 self.pending.push(Box::pin(async move {
-                    Done::Judged(
-                        id,
-                        Box::new(message::judge(shared, upload, client, since).await),
-                    )
+                    Done::Judged(id, Box::new(message::judge(shared, upload, since).await))
                 }));
             }
             // Without an upload there is nothing that could be accepted.
