@@ -5,7 +5,7 @@ mod result;
 mod summary;
 mod track;
 
-pub use link::{Link, LinkHealth};
+pub use link::Link;
 pub use result::{DeliveryStatus, RecipientResult, Result};
 pub use summary::MessageSummary;
-pub use track::{Track, TrackStep};
+pub use track::{Step, Track};

@@ -21,21 +21,12 @@ pub struct Link {
     pub destination: Bytes,
     /// The routing class; empty: the default class.
     pub routing_class: String,
-    /// What it is now.
-    pub health: LinkHealth,
+    /// It can be reached.
+    pub is_up: bool,
     /// Failures in a row.
     pub failures: u32,
     /// The last failure.
     pub last_reply: Option<Reply>,
-}
-
-/// Whether a destination can be reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkHealth {
-    /// It can.
-    Up,
-    /// It cannot.
-    Down,
 }
 
 impl Event for Link {
@@ -44,9 +35,10 @@ impl Event for Link {
     type Answer = NoAnswer;
 
     fn body(&self, _: &DeliveryContext, _: Option<&NoAnswer>, _: &View<'_>) -> Kind {
-        let health = match self.health {
-            LinkHealth::Up => pb::LinkHealth::Up,
-            LinkHealth::Down => pb::LinkHealth::Down,
+        let health = if self.is_up {
+            pb::LinkHealth::Up
+        } else {
+            pb::LinkHealth::Down
         };
         Kind::DeliveryLink(pb::DeliveryLink {
             destination: self.destination.clone(),
@@ -66,17 +58,14 @@ impl Event for Link {
         Some(match attribute {
             Attribute::LinkDestination => AttributeValue::lossy(&self.destination),
             Attribute::LinkRoutingClass => AttributeValue::text(&self.routing_class),
-            Attribute::LinkIsUp => AttributeValue::Bool(self.health == LinkHealth::Up),
+            Attribute::LinkIsUp => AttributeValue::Bool(self.is_up),
             Attribute::LinkFailureCount => AttributeValue::count(self.failures),
             _ => return None,
         })
     }
 
     fn detail(&self) -> Cow<'_, str> {
-        let state = match self.health {
-            LinkHealth::Up => "up",
-            LinkHealth::Down => "down",
-        };
+        let state = if self.is_up { "up" } else { "down" };
         let name = String::from_utf8_lossy(&self.destination);
         Cow::Owned(format!("{name} {state}"))
     }
@@ -90,14 +79,11 @@ mod tests {
     #[test]
     fn the_destination_is_described() {
         let context = samples::delivery().into();
-        for (health, shown) in [
-            (LinkHealth::Up, pb::LinkHealth::Up),
-            (LinkHealth::Down, pb::LinkHealth::Down),
-        ] {
+        for (is_up, shown) in [(true, pb::LinkHealth::Up), (false, pb::LinkHealth::Down)] {
             let event = Link {
                 destination: Bytes::from_static(b"example.test"),
                 routing_class: "bulk".to_owned(),
-                health,
+                is_up,
                 failures: 3,
                 last_reply: Some(samples::reply(421, "closing")),
             };
@@ -117,10 +103,7 @@ mod tests {
                     AttributeValue::text("example.test"),
                 ),
                 (Attribute::LinkRoutingClass, AttributeValue::text("bulk")),
-                (
-                    Attribute::LinkIsUp,
-                    AttributeValue::Bool(health == LinkHealth::Up),
-                ),
+                (Attribute::LinkIsUp, AttributeValue::Bool(is_up)),
                 (Attribute::LinkFailureCount, AttributeValue::Int(3)),
             ] {
                 assert_eq!(samples::attribute(&event, attribute, None, &context), value);

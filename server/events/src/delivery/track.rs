@@ -22,7 +22,7 @@ pub struct Track {
     /// The message.
     pub summary: MessageSummary,
     /// The step.
-    pub step: TrackStep,
+    pub step: Step,
     /// When.
     pub at: SystemTime,
     /// The recipients that it is about. Empty: all.
@@ -39,7 +39,7 @@ pub struct Track {
 
 /// What happened to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TrackStep {
+pub enum Step {
     /// Accepted and durable.
     Accepted,
     /// Injected by a sink, or put in by an operator.
@@ -72,7 +72,7 @@ pub enum TrackStep {
     Finished,
 }
 
-impl TrackStep {
+impl Step {
     /// All steps, in the order of a life.
     pub const ALL: [Self; 15] = [
         Self::Accepted,
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
     use crate::samples;
 
-    fn event(step: TrackStep) -> Track {
+    fn event(step: Step) -> Track {
         Track {
             summary: MessageSummary {
                 id: MessageId::new(),
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn every_step_is_told_whole() {
         let context = samples::delivery().into();
-        for (number, step) in TrackStep::ALL.into_iter().enumerate() {
+        for (number, step) in Step::ALL.into_iter().enumerate() {
             let event = event(step);
             let summary = &event.summary;
             let wired = pb::MessageSummary {
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn rules_and_conditions_see_parties_and_actor() {
-        let event = event(TrackStep::Held);
+        let event = event(Step::Held);
         let context = samples::delivery().into();
         assert_eq!(
             samples::attribute(&event, Attribute::TrackActor, None, &context),

@@ -18,7 +18,7 @@ use crate::wire::{self, View};
 #[derive(Clone, Debug)]
 pub struct Recipient {
     /// The recipient.
-    pub id: RecipientId,
+    pub recipient: RecipientId,
     /// Its domain is one of this server's own.
     pub is_local: bool,
     /// RCPT.
@@ -32,7 +32,7 @@ impl Event for Recipient {
 
     fn body(&self, _: &OutgoingContext, said: Option<&CommandsAnswer>, view: &View<'_>) -> Kind {
         Kind::OutboundRecipient(pb::OutboundRecipient {
-            recipient_id: wire::id(self.id.as_bytes()),
+            recipient_id: wire::id(self.recipient.as_bytes()),
             command: Some(proposed(&self.command, said, view)),
         })
     }
@@ -44,7 +44,7 @@ impl Event for Recipient {
         said: Option<&CommandsAnswer>,
     ) -> Option<AttributeValue> {
         let message = context.message.as_deref().map(MessageContext::working);
-        let own = || message?.recipient(self.id);
+        let own = || message?.recipient(self.recipient);
         Some(match attribute {
             Attribute::RecipientAddress => AttributeValue::text(wire::path(&own()?.address)),
             Attribute::RecipientDomain => AttributeValue::domain_of(&own()?.address),
@@ -60,14 +60,14 @@ impl Event for Recipient {
 
     fn facts(&self) -> EventFacts<'_> {
         EventFacts {
-            recipient: Some(self.id),
-            recipients: std::slice::from_ref(&self.id),
+            recipient: Some(self.recipient),
+            recipients: std::slice::from_ref(&self.recipient),
             ..EventFacts::default()
         }
     }
 
     fn detail(&self) -> Cow<'_, str> {
-        Cow::Owned(format!("recipient {}", self.id))
+        Cow::Owned(format!("recipient {}", self.recipient))
     }
 }
 
@@ -85,14 +85,14 @@ mod tests {
         let ids = outgoing.message.as_ref().map(|own| own.message());
         let id = ids.map(|message| message.recipients[1].id);
         let event = Recipient {
-            id: id.unwrap(),
+            recipient: id.unwrap(),
             is_local: true,
             command: line("RCPT", "RCPT TO:<list@other.test>"),
         };
         let context: Context = outgoing.into();
         let expected = |command| {
             Kind::OutboundRecipient(pb::OutboundRecipient {
-                recipient_id: wire::id(event.id.as_bytes()),
+                recipient_id: wire::id(event.recipient.as_bytes()),
                 command,
             })
         };
@@ -115,7 +115,7 @@ mod tests {
         ] {
             assert_eq!(samples::attribute(&event, attribute, None, &context), value);
         }
-        assert_eq!(event.facts().recipient, Some(event.id));
+        assert_eq!(event.facts().recipient, Some(event.recipient));
         has_attributes(&event, "RCPT", "RCPT TO:<list@other.test>");
         follows_answers(&event);
     }
