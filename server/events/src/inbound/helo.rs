@@ -61,3 +61,43 @@ impl Event for Helo {
         String::from_utf8_lossy(&self.helo.name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn the_greeting_is_shown_to_who_reads_the_session() {
+        let event = Helo {
+            command: samples::line("EHLO", "EHLO mail.example.test"),
+            helo: context::Helo {
+                verb: "EHLO".into(),
+                name: "mail.example.test".into(),
+            },
+        };
+        let context = samples::inbound().into();
+        assert_eq!(
+            samples::body(event.clone(), None, &context),
+            Kind::InboundHelo(pb::InboundHelo {
+                command: samples::wire_line("EHLO", "EHLO mail.example.test"),
+                helo: Some(pb::Helo {
+                    verb: "EHLO".into(),
+                    name: "mail.example.test".into(),
+                }),
+            })
+        );
+        assert_eq!(
+            samples::attribute(&event, Attribute::SessionHelo, None, &context),
+            AttributeValue::text("mail.example.test")
+        );
+        assert_eq!(event.facts().helo, Some(&b"mail.example.test"[..]));
+        assert_eq!(
+            samples::blind_body(event, &context),
+            Kind::InboundHelo(pb::InboundHelo {
+                command: samples::wire_line("EHLO", ""),
+                helo: None,
+            })
+        );
+    }
+}
