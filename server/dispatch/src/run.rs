@@ -110,6 +110,9 @@ struct Due {
     deadline: Option<Instant>,
 }
 
+/// Questions of several runs, each with the place of its run among them.
+type Placed = Vec<(usize, Due)>;
+
 /// What ended a wait.
 enum Woke {
     Answer(Answer),
@@ -448,7 +451,7 @@ fn put_all(
     due: Vec<(usize, Due)>,
     mut again: Option<Box<Again>>,
 ) {
-    let mut by_binding: Vec<(Arc<Binding>, Vec<(usize, Due)>)> = Vec::new();
+    let mut by_binding: Vec<(Arc<Binding>, Placed)> = Vec::new();
     for (run, due) in due {
         let Some(binding) = runs.get(run).and_then(|run| run.binding(due.member)) else {
             continue;

@@ -271,7 +271,7 @@ impl SinkTask {
             busy = true;
         }
         for tell in self.seats.expire(now) {
-            self.too_late(*tell);
+            self.too_late(tell);
             busy = true;
         }
         busy
