@@ -89,7 +89,7 @@ pub(crate) struct Begun {
     pub(crate) stored: StoredMessage,
     /// The stage in the spool is an earlier one than that in `stored`.
     pub(crate) unrecorded: bool,
-    pub(crate) slot: Slot,
+    pub(crate) slot: Box<Slot>,
     /// It has waited for room at a destination.
     pub(crate) waited: bool,
 }
@@ -160,7 +160,7 @@ impl Core {
         let begun = Begun {
             stored,
             unrecorded: false,
-            slot,
+            slot: Box::new(slot),
             waited: false,
         };
         self.order(worker, Order::Begin(begun))

@@ -32,7 +32,7 @@ pub(crate) struct Job {
     pub(crate) message: Arc<Message>,
     pub(crate) content: Arc<dyn ReadAt>,
     progress: Mutex<Progress>,
-    slot: Slot,
+    slot: Box<Slot>,
 }
 
 struct Progress {
@@ -284,6 +284,7 @@ impl Job {
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "what one record is made of")]
     fn batch(
         &self,
         states: &[RecipientState],

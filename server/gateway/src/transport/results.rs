@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use postern_dispatch::event::EventKind;
+use postern_events::event::EventKind;
 use postern_dispatch::transport::{DeliveryResult, DeliveryStatus, RecipientResult};
 use postern_message::{AttemptId, Recipient, RecipientState, Status};
 use postern_smtp::address::{ForwardPath, ReversePath};

@@ -119,6 +119,12 @@ pub(crate) async fn what_is_put_aside_is_not_due_and_says_why(rig: &dyn Rig) {
     };
     let list = spool.list(&filter, Page::default()).await.unwrap();
     assert_eq!(list[0].reason.as_deref(), Some("torn"));
+    // Whoever had it in hand comes too late.
+    let mut update = MessageUpdate::new(id);
+    update.due = Some(Due::At(time(1)));
+    update.stage = Some(Stage::Deliver);
+    spool.update(update).await.unwrap();
+    assert_eq!(due(&*spool, time(9), 9).await, []);
     assert_eq!(spool.counts().await.unwrap().damaged, 1);
     spool.remove(id).await.unwrap();
     assert_eq!(spool.counts().await.unwrap().damaged, 0);

@@ -130,3 +130,76 @@ impl Space {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::disk::Free;
+    use std::path::Path;
+
+    /// A disk with so many octets left.
+    struct Left(AtomicU64);
+
+    impl Disk for Left {
+        fn free(&self, _: &Path) -> std::io::Result<Free> {
+            Ok(Free {
+                octets: self.0.load(Ordering::Relaxed),
+                names: true,
+            })
+        }
+
+        fn allocate(&self, file: &File, _: &Path, octets: u64) -> std::io::Result<()> {
+            match self.0.load(Ordering::Relaxed) >= octets {
+                true => file.set_len(octets),
+                false => Err(std::io::ErrorKind::StorageFull.into()),
+            }
+        }
+    }
+
+    fn is_taken(space: &Space) -> bool {
+        space.inner.lock().last = None;
+        space.check(Purpose::Mail).is_ok()
+    }
+
+    #[test]
+    fn the_reserve_is_given_up_once_and_made_again_before_mail_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Arc::new(Left(AtomicU64::new(2 * RESERVE)));
+        let as_disk = Arc::clone(&disk) as Arc<dyn Disk>;
+        let space = Space::new(folder.path().to_owned(), 0, as_disk);
+        let size = || {
+            std::fs::metadata(folder.path().join("spool.reserve"))
+                .unwrap()
+                .len()
+        };
+        assert_eq!(size(), RESERVE);
+        assert!(is_taken(&space));
+        // Another program takes all there is.
+        disk.0.store(0, Ordering::Relaxed);
+        assert!(space.give_up_reserve());
+        assert_eq!(size(), 0);
+        assert!(!space.give_up_reserve(), "there is no second one");
+        assert!(
+            !is_taken(&space),
+            "with no reserve no mail is taken, whatever min_free is"
+        );
+        assert!(space.check(Purpose::Notification).is_ok());
+        disk.0.store(RESERVE - 1, Ordering::Relaxed);
+        assert!(!is_taken(&space));
+        disk.0.store(RESERVE, Ordering::Relaxed);
+        assert!(is_taken(&space));
+        assert_eq!(size(), RESERVE);
+    }
+
+    #[test]
+    fn unused_pages_of_the_database_are_room_for_mail() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Arc::new(Left(AtomicU64::new(10 * RESERVE)));
+        let as_disk = Arc::clone(&disk) as Arc<dyn Disk>;
+        let space = Space::new(folder.path().to_owned(), 20 * RESERVE, as_disk);
+        assert!(!is_taken(&space));
+        space.unused.store(10 * RESERVE, Ordering::Relaxed);
+        assert!(is_taken(&space));
+    }
+}

@@ -9,14 +9,14 @@ mod opening;
 use std::path::Path;
 use std::sync::Arc;
 
-use postern_message::{Message, MessageId, RecipientState, Status, Version};
+use postern_message::{MessageId, RecipientState};
 
 use super::*;
 use crate::contract::{self, Rig};
 use crate::sample::{
     commit, content, due, files, files_in, message, new, open, open_on, options, read, time,
 };
-use crate::{Due, MessageUpdate, NewMessage, RecipientChange, Rendered, Stage};
+use crate::{Due, MessageUpdate, NewMessage, RecipientChange, Stage};
 
 /// A store in a folder of its own.
 struct InFolder(tempfile::TempDir);
@@ -89,4 +89,48 @@ async fn the_wal_does_not_grow_without_end() {
     let wal = std::fs::metadata(folder.path().join("spool.db-wal")).unwrap();
     assert!(wal.len() < 80 << 20, "{} octets", wal.len());
     assert_eq!(spool.counts().await.unwrap(), Default::default());
+}
+
+/// One update of a thousand recipients weighs as much as they do, and new mail does not wait behind four hundred of them.
+#[tokio::test]
+async fn new_mail_overtakes_a_flood_of_results() {
+    const FLOOD: usize = 60;
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Arc::new(open(folder.path()));
+    let body = content(500, 1);
+    let mut many = new(&*spool, &body).await;
+    many.message = Arc::new(message(&body, 1000));
+    let id = many.message.id;
+    let recipients: Vec<_> = many.message.recipients.iter().map(|one| one.id).collect();
+    spool.insert(many).await.unwrap();
+    let done = Arc::new(AtomicU64::new(0));
+    let flood = (0..FLOOD).map(|attempts| {
+        let (spool, done) = (Arc::clone(&spool), Arc::clone(&done));
+        let mut update = MessageUpdate::new(id);
+        update.recipients = recipients
+            .iter()
+            .map(|id| RecipientChange {
+                id: *id,
+                state: RecipientState::Pending {
+                    attempts: attempts as u32,
+                    due: Some(time(60)),
+                    last: None,
+                },
+            })
+            .collect();
+        tokio::spawn(async move {
+            spool.update(update).await.unwrap();
+            done.fetch_add(1, Ordering::Relaxed);
+        })
+    });
+    let flood: Vec<_> = flood.collect();
+    let late = new(&*spool, &content(500, 2)).await;
+    // All of them are on their way to the writer.
+    tokio::task::yield_now().await;
+    spool.insert(late).await.unwrap();
+    let before = done.load(Ordering::Relaxed);
+    assert!(before < FLOOD as u64 / 2, "{before} of {FLOOD} were first");
+    for update in flood {
+        update.await.unwrap();
+    }
 }

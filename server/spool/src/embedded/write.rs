@@ -153,7 +153,9 @@ fn update(
 ) -> Result<(), SpoolError> {
     let id = change.id.as_bytes();
     let before = kind(connection, change.id)?.ok_or(SpoolError::Unknown(change.id))?;
-    if let Some(stage) = &change.stage {
+    // What was set aside stays so, whatever those find out who had it in hand.
+    let aside = before == Kind::Damaged;
+    if let Some(stage) = change.stage.as_ref().filter(|_| !aside) {
         connection
             .prepare_cached("UPDATE message SET kind = ?2, stage = ?3, reason = ?4 WHERE id = ?1")?
             .execute((id, stage.kind as i64, &stage.record, &stage.reason))?;
@@ -162,7 +164,7 @@ fn update(
             effects.counts.push((stage.kind, 1));
         }
     }
-    if let Some(due) = change.due {
+    if let Some(due) = change.due.filter(|_| !aside) {
         connection
             .prepare_cached("UPDATE message SET due = ?2 WHERE id = ?1")?
             .execute((id, due))?;

@@ -142,12 +142,12 @@ impl Writer {
                 }
             }
             Err(error) if group.len() == 1 => {
-                for request in group.drain(..) {
-                    let error = match self.try_again(&request, &error) {
+                if let Some(request) = group.pop() {
+                    let result = match self.try_again(&request, &error) {
                         true => self.commit(std::slice::from_ref(&request)),
                         false => Err(error),
                     };
-                    return answer(request, error);
+                    answer(request, result);
                 }
             }
             Err(_) => {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use postern_dispatch::budget::Budget;
+use postern_events::budget::Budget;
 use postern_dispatch::content::BoxFuture;
-use postern_dispatch::event::EventKind;
+use postern_events::event::EventKind;
 use postern_dispatch::session::{CommandLine, HeloFacts, MailFacts, RcptFacts};
-use postern_dispatch::verdict::Ruling;
+use postern_events::ruling::Ruling;
 use postern_message::{MessageId, RecipientId};
 use postern_smtp::server::{Answer, Ask, Prospect, Question, QuestionId};
 use postern_spool::{Purpose, Receiving};
@@ -176,7 +176,7 @@ impl Chains {
             Ask::Hello(hello) => {
                 let helo = HeloFacts {
                     command: line,
-                    name: Bytes::from(hello.name.to_string()),
+                    name: hello.name.octets(),
                 };
                 if scope.wants(EventKind::InboundHelo) {
                     self.typed.push(boxed(scope.helo(helo.clone(), budget)));

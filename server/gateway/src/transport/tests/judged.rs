@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use postern_dispatch::event::EventKind;
+use postern_events::event::EventKind;
 use postern_dispatch::exchange::MessageRuling;
-use postern_dispatch::verdict::{By, Cause, Decision, Ruling};
+use postern_events::ruling::{By, Cause, Decision, Ruling};
 use postern_message::Message;
 use postern_smtp::address::ForwardPath;
 use postern_smtp::reply::Reply;
