@@ -23,10 +23,10 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use futures_util::future::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use postern_dispatch::budget::Budget;
+use postern_events::budget::Budget;
 use postern_dispatch::content::BoxFuture;
 use postern_dispatch::session::{self as told, DisconnectReason};
-use postern_dispatch::verdict::Ruling;
+use postern_events::ruling::Ruling;
 use postern_message::MessageId;
 use postern_smtp::reply::Reply;
 use postern_smtp::server::{

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use postern_config::settings::server::Protocol;
-use postern_dispatch::budget::Budget;
-use postern_dispatch::event::EventKind;
+use postern_events::budget::Budget;
+use postern_events::event::EventKind;
 use postern_dispatch::exchange::MessageRuling;
-use postern_dispatch::session::{Fate, Outcome};
-use postern_dispatch::verdict::{Decision, Ruling};
-use postern_message::{Draft, HeaderSection, Message, MessageId, Origin, SessionContext, Version};
+use postern_events::context::SessionContext;
+use postern_events::inbound::{Fate, Outcome};
+use postern_events::ruling::{Decision, Ruling};
+use postern_message::{Draft, HeaderSection, Message, MessageId, Origin, Version};
 use postern_smtp::reply::Reply;
 use postern_spool::{Due, Durable, NewMessage, SpoolError, Stage, StoredBody, StoredMessage};
 
@@ -110,7 +111,7 @@ fn stage_for(shared: &Shared, ruling: &Ruling) -> Next {
         .map(|by| by.binding.to_string())
         .unwrap_or_default();
     match ruling.decision {
-        Decision::Hold | Decision::Defer(_) => {
+        Decision::Hold { .. } | Decision::Postpone(_) => {
             let stage = Stage::Held {
                 event: ruling.event.name().to_owned(),
                 binding,
@@ -118,7 +119,10 @@ fn stage_for(shared: &Shared, ruling: &Ruling) -> Next {
                 attempts: 0,
             };
             let wait = match ruling.decision {
-                Decision::Defer(time) => time,
+                Decision::Postpone(time) => time,
+                Decision::Hold {
+                    at_most: Some(time),
+                } => time,
                 _ => shared.tools.hold_for,
             };
             Next {
@@ -171,7 +175,7 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready) -> Answered {
         .version
         .clone()
         .unwrap_or_else(|| Version::original(&section, Some(size)));
-    let version = match version.prepend_trace(trace) {
+    let version = match version.put_trace(trace, section.fields().len()) {
         Ok(version) => version,
         Err(error) => {
             tracing::error!(%id, %error, "our own Received field was refused");
@@ -186,7 +190,7 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready) -> Answered {
         stage: next.stage.clone(),
         due: next.due,
     };
-    match shared.tools.spool.commit(new).await {
+    match shared.tools.spool.insert(new).await {
         Ok(proof) => {
             note_accepted(&shared, &message, size, next.counted);
             shared.tools.onward.accept(StoredMessage {
@@ -303,17 +307,15 @@ fn trace<'a>(
         _ => None,
     };
     Trace {
-        helo: session.map_or(b"", SessionContext::greeting_name),
-        extended: session
-            .and_then(|session| session.greeting.as_ref())
-            .is_some_and(|greeting| greeting.is_extended()),
+        helo: session
+            .and_then(|session| session.helo.as_ref())
+            .map_or(b"", |helo| &helo.name),
+        extended: session.is_some_and(SessionContext::is_extended),
         lmtp: shared.server.protocol == Protocol::Lmtp,
         smtp_utf8: draft.envelope.smtp_utf8,
-        client: session
-            .and_then(|session| session.peer)
-            .map(|peer| peer.ip()),
+        client: session.and_then(|session| session.client.address),
         reverse_name: session
-            .map(|session| session.reverse_name.name())
+            .map(|session| session.client.reverse_name.first())
             .and_then(|(name, confirmed)| confirmed.then_some(name)),
         tls: session.and_then(|session| session.tls.as_ref()),
         hostname: &shared.server.hostname,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use postern_dispatch::verdict::Ruling;
+use postern_events::ruling::Ruling;
 use postern_smtp::reply::Reply;
 use postern_smtp::server::{Answer, QuestionId};
 
