@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use postern_attach::{Ending, MessageId};
+use postern_attach::{Ending, MessageId, Tried};
 use postern_events::event::EventKind;
 
 /// The number of an instance among all of this process.
@@ -27,6 +27,8 @@ struct State {
     done_with: Option<MessageId>,
     settles: bool,
     replica: Option<Arc<str>>,
+    /// Where its last question was asked.
+    tried: Option<Tried>,
 }
 
 impl Attached {
@@ -42,6 +44,18 @@ impl Attached {
         let mut state = self.state.lock();
         state.replica = Some(Arc::clone(replica));
         state.settles = settles;
+    }
+
+    /// Notes where a question was asked.
+    pub(crate) fn asked(&self, tried: &Tried) {
+        self.state.lock().tried = Some(tried.clone());
+    }
+
+    /// Where the next one should not be opened: this one's sink has fallen silent.
+    pub(crate) fn avoid(&self) -> Option<Tried> {
+        let state = self.state.lock();
+        let silent = state.ending == Some(Ending::Silent);
+        state.tried.clone().filter(|_| silent)
     }
 
     /// Notes how it ended.

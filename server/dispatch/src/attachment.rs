@@ -210,6 +210,7 @@ impl Attachment {
             .open(context, &self.binding, &open, encodings)?;
         let attached = Arc::new(Attached::new(next_number()));
         let begin = Begin {
+            avoid: self.current.as_ref().and_then(|before| before.avoid()),
             opening: Opening {
                 scope: subject.scope,
                 binding: Arc::clone(&self.wire),

@@ -132,7 +132,7 @@ impl InboundScope {
                 None => None,
             };
             let ruling = ruling.unwrap_or_else(|| Ruling::proceed(event));
-            deferred.lock().note(&ruling);
+            deferred.lock().ruled(&ruling);
             ruling
         }
     }
@@ -292,7 +292,7 @@ impl InboundScope {
                 return Ruling::proceed(kind);
             };
             let ruling = run.ruling(None).await;
-            deferred.lock().note(&ruling);
+            deferred.lock().ruled(&ruling);
             ruling
         }
     }

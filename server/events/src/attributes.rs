@@ -155,6 +155,7 @@ attributes! {
     SessionTlsVersion = "session.tls_version", Text, Session, "`TLSv1.2` or `TLSv1.3`; empty without TLS.";
     SessionTlsCipher = "session.tls_cipher", Text, Session, "IANA's name of the cipher suite; empty without TLS.";
     SessionHelo = "session.helo", Text, SessionFromHelo, "The argument of HELO, EHLO or LHLO; empty if none was given. At `inbound.helo` the one that is asked about.";
+    SessionHeloValid = "session.helo_valid", Bool, SessionFromHelo, "That argument is a domain or an address literal, as RFC 5321 wants it. Many printers and telephones have no such name.";
     SessionListener = "session.listener", Text, Session, "The listener, as the configuration writes it.";
     SessionTalkedEarly = "session.talked_early", Bool, Session, "Octets came before the banner.";
     SessionPipelinedEarly = "session.pipelined_early", Bool, Session, "Commands came in one go where that was not allowed.";

@@ -214,3 +214,6 @@ impl Question {
         Arc::ptr_eq(&self.event, &other.event)
     }
 }
+
+#[cfg(test)]
+mod tests;

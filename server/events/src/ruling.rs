@@ -1,5 +1,6 @@
 //! What a sink decided, once it has been checked, and what a chain came to.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -170,19 +171,18 @@ impl Verdict {
         }
     }
 
-    /// What is left of it where the message is refused before it was complete: edits of what is refused are nothing,
-    /// properties hold whatever is decided.
+    /// What of it takes effect. Edits of what is refused are nothing; properties hold whatever is decided.
     #[must_use]
-    pub fn of_refused(&self) -> Self {
+    pub fn effective(&self) -> Cow<'_, Self> {
+        if !self.decision.is_refusal() || self.splits() {
+            return Cow::Borrowed(self);
+        }
         let is_property = |edit: &&Edit| matches!(edit, Edit::SetProperty { .. });
-        Self {
+        Cow::Owned(Self {
             edits: self.edits.iter().filter(is_property).cloned().collect(),
             orders: Vec::new(),
-            answer: None,
-            recipients: Vec::new(),
-            forks: Vec::new(),
             ..self.clone()
-        }
+        })
     }
 }
 

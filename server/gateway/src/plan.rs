@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use postern_config::settings::binding::{Binding, BodyDepth, ByFault, Policy};
 use postern_config::settings::sink::Sink;
 use postern_config::{Config, ConfigError, Effective};
-use postern_dispatch::event::EventGroup;
-use postern_dispatch::fault::{FailurePolicy, FaultKind, Policy as Done};
-use postern_dispatch::plan::{
+use postern_events::event::EventGroup;
+use postern_events::fault::{FailurePolicy, FaultKind, Policy as Done};
+use postern_events::plan::{
     BindingSpec, BodyDepth as Depth, Pin, Place, Plan, PlanError, PlanSpec, SinkSpec, SinkTls,
     Timeouts,
 };
@@ -172,7 +172,7 @@ mod tests {
         ));
         let plan = build(&effective, &HashMap::new()).unwrap();
         let binding = plan.bindings().first().unwrap();
-        let message = postern_dispatch::event::EventKind::InboundMessage;
+        let message = postern_events::event::EventKind::InboundMessage;
         assert_eq!(binding.priority, 7);
         assert_eq!(binding.timeouts.message.as_secs(), 2);
         assert_eq!(binding.depth(message), Depth::Prefix(1024));
@@ -186,7 +186,7 @@ mod tests {
         );
         assert_eq!(
             binding.on_failure.at(
-                postern_dispatch::event::EventKind::InboundRcpt,
+                postern_events::event::EventKind::InboundRcpt,
                 FaultKind::Timeout
             ),
             Done::Tempfail

@@ -12,12 +12,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use postern_message::session::Greeting;
 use postern_message::{
-    ClientFacts, Envelope, HeaderLimits, HeaderParser, Message, MessageId, Origin, Properties,
-    Recipient, SessionId, Version,
+    Envelope, HeaderLimits, HeaderParser, Message, MessageId, Origin, Properties, Recipient,
+    SessionContext, SessionId, Version,
 };
 use postern_smtp::address::{ForwardPath, ReversePath};
-use postern_spool::{Due, Embedded, NewMessage, Options, Stage, StoreDriver};
+use postern_spool::{Due, Embedded, NewMessage, Options, Purpose, Stage, Store};
 
 /// Runtimes, each on a thread of its own, as in the gateway.
 const RUNTIMES: usize = 2;
@@ -115,7 +116,7 @@ async fn submit(spool: &Embedded, content: &Bytes, end: Instant) -> Vec<Duration
     let mut last = None;
     while Instant::now() < end {
         let start = Instant::now();
-        let mut incoming = spool.begin().unwrap();
+        let mut incoming = spool.receive(Purpose::Mail).unwrap();
         for chunk in content.chunks(16 * 1024) {
             incoming.write(content.slice_ref(chunk)).await.unwrap();
         }
@@ -123,7 +124,7 @@ async fn submit(spool: &Embedded, content: &Bytes, end: Instant) -> Vec<Duration
         let message = message(content);
         let id = message.id;
         spool
-            .commit(NewMessage {
+            .insert(NewMessage {
                 message: Arc::new(message),
                 body,
                 stage: Stage::Submit { from_binding: None },
@@ -146,16 +147,17 @@ fn message(content: &Bytes) -> Message {
     let recipient = ForwardPath::parse(b"<recipient@example.test>", false).unwrap();
     Message {
         id: MessageId::new(),
-        session: Some(SessionId::new()),
+        session: Some(SessionContext {
+            peer: Some(([127, 0, 0, 1], 12345).into()),
+            greeting: Some(Greeting {
+                verb: Bytes::from_static(b"EHLO"),
+                name: Bytes::from_static(b"client.example.test"),
+            }),
+            ..SessionContext::new(SessionId::new(), SystemTime::now())
+        }),
         server: "inbound".to_owned(),
         origin: Origin::Smtp,
         received_at: SystemTime::now(),
-        client: ClientFacts {
-            peer: Some(([127, 0, 0, 1], 12345).into()),
-            helo: Bytes::from_static(b"client.example.test"),
-            extended: true,
-            ..ClientFacts::default()
-        },
         envelope: Envelope::new(sender),
         recipients: vec![Recipient::new(recipient)],
         properties: Properties::new(),

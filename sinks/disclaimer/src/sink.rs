@@ -1,107 +1,129 @@
-//! The sink around [`footer`](mod@crate::footer): one question per message, the footer for an answer.
+//! The sink around [`Outcome`]: one question per message, edits and words for an answer.
+
+use std::borrow::Cow;
 
 use postern_sdk::{
-    Body, ContentError, Description, EventKind, Fault, Instance, Message, Result, Sink, Verdict,
-    describe,
+    Binding, ContentError, Fault, Message, Properties, Session, Sink, Transaction, Verdict, sink,
+    transport, v1,
 };
-use serde::Deserialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use crate::footer::{self, Footer};
+use crate::edit::{FieldEdit, Limits};
+use crate::outcome::{Frame, Outcome};
+use crate::policy::Mail;
+use crate::reason::Reason;
+use crate::settings::{Settings, schema};
 
-/// What an operator configures.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Properties {
-    /// Put at the end of plain text, on lines of its own.
-    pub text: String,
-    /// Put at the end of HTML, as HTML. Left out: the text, escaped, in a paragraph.
-    #[serde(default)]
-    pub html: Option<String>,
-    /// Bodies above so many octets are left alone. 16 MiB unless said otherwise.
-    #[serde(default = "size_max_bytes")]
-    pub size_max_bytes: u64,
+/// Octets that the edits of one verdict may bring in.
+const INSERT_MAX: usize = 512 << 10;
+/// Octets of a message that the gateway's own fields may take yet.
+const TRACE: usize = 4 << 10;
+
+/// The sink: adds the operator's text at `transport.submit`.
+pub fn disclaimer() -> Sink {
+    sink!()
+        .name("disclaimer")
+        .summary("Adds a text to messages, in their own charset and encoding, or leaves them alone")
+        .reads("headers")
+        .reads("body")
+        .reads("sender")
+        .reads("recipients")
+        .may("body")
+        .may("headers:Content-Type")
+        .may("headers:Content-Transfer-Encoding")
+        .may("headers:Content-MD5")
+        .may("headers:Content-Length")
+        .may("headers:MIME-Version")
+        .on(transport::SUBMIT.full(), add)
 }
 
-fn size_max_bytes() -> u64 {
-    16 << 20
+async fn add(
+    settings: Properties<Settings>,
+    binding: Binding,
+    session: Session,
+    transaction: Transaction,
+    mut message: Message,
+) -> Result<Verdict, Fault> {
+    let outcome = match message.raw(settings.size_max_bytes).await {
+        Ok(raw) => outcome(&settings, &binding, &session, &transaction, &message, &raw),
+        Err(ContentError::TooLarge(limit)) => Outcome::left_alone(&Reason::TooLarge(limit)),
+        Err(error) => return Err(Fault::from(error)),
+    };
+    let verdict = Verdict::proceed()
+        .reason(outcome.code.as_str())
+        .explain(outcome.explanation)
+        .message_property("result", outcome.code);
+    let Some(edits) = outcome.edits else {
+        return Ok(verdict);
+    };
+    for edit in edits.fields {
+        match edit {
+            FieldEdit::Set { name, value } => message.headers.set(name, value)?,
+            FieldEdit::Remove { name } => message.headers.remove(name)?,
+        }
+    }
+    for splice in edits.splices {
+        let removed = splice.range.len() as u64;
+        message.splice_body(splice.range.start as u64, removed, splice.insert)?;
+    }
+    Ok(verdict)
 }
 
-/// Appends a footer at `transport.submit`.
-#[derive(Clone, Copy, Debug)]
-pub struct Disclaimer;
+fn outcome(
+    settings: &Settings,
+    binding: &Binding,
+    session: &Session,
+    transaction: &Transaction,
+    message: &Message,
+    raw: &[u8],
+) -> Outcome {
+    let recipients: Vec<String> = message
+        .recipients()
+        .map(|recipient| recipient.address().to_string())
+        .collect();
+    let property = |sink: &str, key: &str| {
+        let value = transaction
+            .property_of(sink, key)
+            .or_else(|| session.property_of(sink, key))?;
+        match value {
+            v1::value::Kind::Text(text) => Some(text.clone()),
+            v1::value::Kind::Integer(number) => Some(number.to_string()),
+            v1::value::Kind::Number(number) => Some(number.to_string()),
+            v1::value::Kind::Flag(flag) => Some(flag.to_string()),
+            v1::value::Kind::Texts(texts) => Some(texts.items.join(", ")),
+            v1::value::Kind::Octets(octets) => String::from_utf8(octets.to_vec()).ok(),
+        }
+    };
+    let mail = Mail {
+        message: raw,
+        sender: &message.sender().to_string(),
+        recipients: &recipients,
+        property: &property,
+    };
+    let limits = binding.limits();
+    let octets = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+    let frame = Frame {
+        reads: binding.reads.clone(),
+        may: binding.grants.clone(),
+        limits: Limits {
+            insert: INSERT_MAX.min(limits.literal_bytes as usize),
+            message: octets(limits.message_bytes).saturating_sub(TRACE),
+            header: octets(limits.header_bytes),
+            fields: limits.header_count as usize,
+        },
+    };
+    Outcome::of(settings, &mail, &frame)
+}
 
-impl Sink<Properties> for Disclaimer {
-    fn describe(&self) -> Description {
-        describe!()
-            .summary("Appends a text to messages, in their own charset and encoding")
-            .on_with(EventKind::TransportSubmit, Body::Full)
-            .reads("headers")
-            .reads("body")
-            .may("body")
-            .may("headers:Content-Type")
-            .may("headers:Content-Transfer-Encoding")
-            .may("headers:MIME-Version")
-            .properties_schema(&schema())
+/// The schema that the settings have: they are read from another form, which is not derived.
+impl JsonSchema for Settings {
+    fn schema_name() -> Cow<'static, str> {
+        "Settings".into()
     }
 
-    async fn on_submit(&self, instance: &Instance<Properties>, message: &mut Message) -> Result {
-        let properties = instance.properties();
-        let raw = match message.raw(properties.size_max_bytes).await {
-            Ok(raw) => raw,
-            Err(ContentError::TooLarge(limit)) => {
-                let why = format!("left alone: larger than {limit} octets");
-                return Ok(Verdict::proceed().reason("too-large").explain(why));
-            }
-            Err(error) => return Err(Fault::from(error)),
-        };
-        let footer = Footer {
-            text: properties.text.clone(),
-            html: properties.html.clone(),
-        };
-        let changes = match footer::append(&raw, &footer) {
-            Ok(changes) => changes,
-            Err(why) => {
-                let why = format!("left alone: {why}");
-                return Ok(Verdict::proceed().reason("left-alone").explain(why));
-            }
-        };
-        let texts = changes.splices.len();
-        for (name, value) in changes.headers {
-            message.headers.set(name, value);
-        }
-        for splice in changes.splices {
-            let removed = splice.range.end - splice.range.start;
-            message.splice_body(splice.range.start as u64, removed as u64, splice.insert);
-        }
-        Ok(Verdict::proceed()
-            .reason("added")
-            .explain(format!("added to {texts} texts")))
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schema().try_into().unwrap_or_default()
     }
-}
-
-fn schema() -> serde_json::Value {
-    serde_json::json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "type": "object",
-        "required": ["text"],
-        "additionalProperties": false,
-        "properties": {
-            "text": {
-                "type": "string",
-                "description": "Put at the end of plain text, on lines of its own."
-            },
-            "html": {
-                "type": "string",
-                "description": "Put at the end of HTML, as HTML. Left out: the text, escaped."
-            },
-            "size_max_bytes": {
-                "type": "integer",
-                "minimum": 1,
-                "default": size_max_bytes(),
-                "description": "Bodies above so many octets are left alone."
-            }
-        }
-    })
 }
 
 #[cfg(test)]

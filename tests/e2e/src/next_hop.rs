@@ -43,6 +43,16 @@ impl Received {
 /// What the next hop answers; everything is welcome by default.
 #[derive(Clone, Debug)]
 pub struct Manners {
+    /// What is said when a client connects; the connection ends behind any but 220.
+    pub greeting: &'static str,
+    /// The reply to EHLO, LHLO and HELO where it is not welcome.
+    pub hello: Option<&'static str>,
+    /// The reply to MAIL.
+    pub sender: &'static str,
+    /// The reply to RCPT once so many are accepted.
+    pub most_recipients: Option<(usize, &'static str)>,
+    /// The reply to BDAT where it is not taken; its octets are read.
+    pub chunk: Option<&'static str>,
     /// EHLO keywords after the greeting line.
     pub keywords: Vec<&'static str>,
     /// Replies to RCPT, by a part of the address; else 250.
@@ -58,6 +68,11 @@ pub struct Manners {
 impl Default for Manners {
     fn default() -> Self {
         Self {
+            greeting: "220 next.hop.test",
+            hello: None,
+            sender: "250 2.1.0 fine",
+            most_recipients: None,
+            chunk: None,
             keywords: vec!["PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 104857600"],
             recipients: Vec::new(),
             final_reply: "250 2.0.0 taken",
@@ -181,7 +196,11 @@ fn session(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut input = BufReader::new(stream.try_clone()?);
     let mut output = stream;
-    output.write_all(b"220 next.hop.test\r\n")?;
+    let greeting = shared.state().manners.greeting;
+    output.write_all(format!("{greeting}\r\n").as_bytes())?;
+    if !greeting.starts_with("220") {
+        return Ok(());
+    }
     let mut message = Received {
         sender: String::new(),
         recipients: Vec::new(),
@@ -198,6 +217,10 @@ fn session(stream: TcpStream, shared: &Shared) -> io::Result<()> {
         let manners = shared.state().manners.clone();
         let verb = text.get(..4).unwrap_or_default().to_ascii_uppercase();
         match verb.as_str() {
+            "EHLO" | "LHLO" | "HELO" if manners.hello.is_some() => {
+                let refusal = manners.hello.unwrap_or_default();
+                output.write_all(format!("{refusal}\r\n").as_bytes())?;
+            }
             "EHLO" | "LHLO" if manners.lmtp == (verb == "LHLO") => {
                 let mut reply = String::from("250-next.hop.test\r\n");
                 for keyword in &manners.keywords {
@@ -210,7 +233,8 @@ fn session(stream: TcpStream, shared: &Shared) -> io::Result<()> {
             "MAIL" => {
                 message.sender = text.get(10..).unwrap_or_default().to_owned();
                 message.recipients.clear();
-                output.write_all(b"250 2.1.0 fine\r\n")?;
+                message.content.clear();
+                output.write_all(format!("{}\r\n", manners.sender).as_bytes())?;
             }
             "RCPT" => {
                 let reply = manners
@@ -218,7 +242,11 @@ fn session(stream: TcpStream, shared: &Shared) -> io::Result<()> {
                     .iter()
                     .find(|(part, _)| text.contains(part))
                     .map(|(_, r)| *r);
-                let reply = reply.unwrap_or("250 2.1.5 fine");
+                let over = manners
+                    .most_recipients
+                    .filter(|(most, _)| message.recipients.len() >= *most)
+                    .map(|(_, reply)| reply);
+                let reply = reply.or(over).unwrap_or("250 2.1.5 fine");
                 if reply.starts_with('2') {
                     message
                         .recipients
@@ -233,6 +261,19 @@ fn session(stream: TcpStream, shared: &Shared) -> io::Result<()> {
                 output.write_all(b"354 go on\r\n")?;
                 message.content = content(&mut input)?;
                 finish(&mut output, &manners, &message, shared)?;
+            }
+            "BDAT" => {
+                let words: Vec<&str> = text.split(' ').collect();
+                let size = words.get(1).and_then(|size| size.parse().ok());
+                let mut chunk = input.by_ref().take(size.unwrap_or(0));
+                let mut octets = Vec::new();
+                chunk.read_to_end(&mut octets)?;
+                message.content.extend_from_slice(&octets);
+                match manners.chunk {
+                    Some(refusal) => output.write_all(format!("{refusal}\r\n").as_bytes())?,
+                    None if words.len() < 3 => output.write_all(b"250 2.0.0 go on\r\n")?,
+                    None => finish(&mut output, &manners, &message, shared)?,
+                }
             }
             "STAR" => {
                 output.write_all(format!("{}\r\n", manners.starttls).as_bytes())?;

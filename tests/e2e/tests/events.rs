@@ -37,7 +37,7 @@ fn a_sink_answers_or_refuses_any_verb() {
         "command:HELP=disconnect",
         "command:EXPN=tempfail",
     ]);
-    let gateway = one(&NextHop::start(), &sink, "command", "");
+    let gateway = one(&NextHop::start(), &sink, "command", "\"respond\"");
     let mut client = Client::ready(gateway.smtp());
     assert!(
         client
@@ -81,16 +81,18 @@ fn what_has_to_keep_its_meaning_can_only_be_refused() {
     let sink = Sink::start(&[
         "command:DATA=respond:250 never mind",
         "command:RSET=respond:250 no need",
+        "command:c@example.test=respond:250 rather not",
         "command:QUIT=reject",
     ]);
-    let gateway = one(&NextHop::start(), &sink, "command", "");
+    let gateway = one(&NextHop::start(), &sink, "command", "\"respond\"");
     let mut client = Client::ready(gateway.smtp());
     client.expect("MAIL FROM:<a@example.org>", 250);
     client.expect("RCPT TO:<b@example.test>", 250);
     // A verdict that the table does not allow is the sink's failure.
+    client.expect("RCPT TO:<c@example.test>", 451);
     client.expect("DATA", 451);
     client.expect("RSET", 451);
-    client.expect("RCPT TO:<c@example.test>", 250);
+    client.expect("RCPT TO:<d@example.test>", 250);
     client.expect("QUIT", 550);
     client.expect("NOOP", 250);
 }

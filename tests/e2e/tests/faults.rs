@@ -31,7 +31,7 @@ fn gateway(next_hop: &NextHop, endpoint: &str, event: &str, policy: &str) -> Gat
         .domain("example.test", &format!("smtp://{}", next_hop.address()))
         .with(&format!(
             "[[sink]]\nname = \"faulty\"\nendpoint = \"{endpoint}\"\n\
-             [[binding]]\nname = \"faulty\"\nsink = \"faulty\"\nmay = []\nbody = \"full\"\n\
+             [[binding]]\nname = \"faulty\"\nsink = \"faulty\"\nmay = [\"quarantine\"]\nbody = \"full\"\n\
              events = [\"inbound.{event}\"]\ntimeout = \"300ms\"\non_failure = \"{policy}\""
         ))
         .start()

@@ -22,7 +22,7 @@ fn set_up(next_hop: &NextHop, sinks: &[(&str, &Sink)]) -> Gateway {
     for (name, sink) in sinks {
         setup = setup.with(&sink.table(name)).with(&format!(
             "[[binding]]\nname = \"{name}\"\nsink = \"{name}\"\nevents = [\"transport.submit\"]\n\
-             may = [\"headers:X-*\", \"recipients\", \"discard\"]\nbody = \"headers\"\n\
+             may = [\"headers:X-*\", \"recipients\", \"discard\", \"quarantine\", \"hold\"]\nbody = \"headers\"\n\
              when = 'message.origin == \"smtp\"'"
         ));
     }

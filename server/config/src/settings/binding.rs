@@ -44,7 +44,7 @@ section! {
         body: Option<BodyDepth> as Maybe<BodyDepth>;
         /// What the sink reads. Left out: as for `events`.
         reads: Option<Vec<String>> as Maybe<List<Text>>;
-        /// What its verdicts may touch beyond refusing. Left out: as for `events`.
+        /// What its verdicts may do beyond refusing: edits, and the decisions `finish`, `respond`, `discard`, `quarantine`, `hold`, `defer`. Left out: as for `events`.
         may: Option<Vec<String>> as Maybe<List<Text>>;
         /// Whether its verdicts are applied.
         mode: Mode as Mode = "enforce";

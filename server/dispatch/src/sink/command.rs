@@ -52,6 +52,8 @@ pub(crate) struct Begin {
     pub(crate) opening: Opening,
     /// What happened before and is told again.
     pub(crate) replayed: Vec<News>,
+    /// Where it was before, if the sink has fallen silent there.
+    pub(crate) avoid: Option<Tried>,
 }
 
 /// Questions of one instance.

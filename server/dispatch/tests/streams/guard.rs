@@ -98,7 +98,14 @@ async fn a_chain_that_was_put_off_by_a_binding_that_is_gone_goes_on_behind_those
         binding: "holder".to_owned(),
         passed: vec!["first".to_owned()],
     };
-    let asked = first.frames().len();
+    let questions = |sink: &TestSink| {
+        let frames = sink.frames();
+        frames
+            .iter()
+            .filter(|frame| frame.question().is_some())
+            .count()
+    };
+    let asked = questions(&first);
 
     let after = dispatcher(plan(&[("first", &first), ("last", &last)], event, None));
     let ruled = after
@@ -112,7 +119,7 @@ async fn a_chain_that_was_put_off_by_a_binding_that_is_gone_goes_on_behind_those
         ruled.ruling
     );
     assert_eq!(
-        first.frames().len(),
+        questions(&first),
         asked,
         "it has edited the message already"
     );

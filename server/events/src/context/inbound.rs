@@ -337,6 +337,7 @@ impl TransactionContext {
             *own = edited;
         }
         self.working.set_properties(draft.properties);
+        self.working.touched();
         Ok(())
     }
 }

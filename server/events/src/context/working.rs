@@ -432,12 +432,27 @@ impl Working {
         let rerouted = orders
             .iter()
             .any(|order| matches!(order, Order::Redirect { .. }));
-        if recipients || rerouted {
-            self.note_recipients(&before, rerouted);
+        if rerouted {
+            self.note_routes(&before);
+        }
+        if recipients {
+            self.note_recipients(&before);
         }
     }
 
-    fn note_recipients(&mut self, before: &Piece, rerouted: bool) {
+    /// Notes who goes another way than before.
+    fn note_routes(&mut self, before: &Piece) {
+        let now = self.clock;
+        let hops = |piece: &Piece, id| piece.orders.next_hops.get(&id).cloned();
+        for one in &self.piece.draft.recipients {
+            if hops(before, one.id) != hops(&self.piece, one.id) {
+                self.changes.push((now, one.id));
+            }
+        }
+    }
+
+    /// Notes who is new, changed or gone.
+    fn note_recipients(&mut self, before: &Piece) {
         let now = self.clock;
         let known: HashMap<RecipientId, &Recipient> = before
             .draft
@@ -446,11 +461,9 @@ impl Working {
             .map(|one| (one.id, one))
             .collect();
         self.index();
-        let hops = |piece: &Piece, id| piece.orders.next_hops.get(&id).cloned();
         for one in &self.piece.draft.recipients {
-            let moved = rerouted && hops(before, one.id) != hops(&self.piece, one.id);
             self.has_recipient_properties |= !one.properties.is_empty();
-            if moved || known.get(&one.id) != Some(&one) {
+            if known.get(&one.id) != Some(&one) {
                 self.changes.push((now, one.id));
             }
         }
@@ -476,6 +489,11 @@ impl Working {
     fn index(&mut self) {
         let recipients = self.piece.draft.recipients.iter().enumerate();
         self.places = recipients.map(|(place, one)| (one.id, place)).collect();
+    }
+
+    /// A recipient that is still asked about was changed: what was encoded of it is old.
+    pub(super) fn touched(&mut self) {
+        self.tick();
     }
 
     fn tick(&mut self) -> u64 {

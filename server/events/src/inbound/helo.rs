@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use postern_proto::v1 as pb;
 use postern_proto::v1::event::Kind;
 
+use postern_smtp::command::HelloName;
 use crate::answer::AuthAnswer;
 use crate::attributes::{Attribute, AttributeValue};
 use crate::context::{self, CommandLine, InboundContext};
@@ -40,7 +41,13 @@ impl Event for Helo {
         _: &InboundContext,
         _: Option<&AuthAnswer>,
     ) -> Option<AttributeValue> {
-        (attribute == Attribute::SessionHelo).then(|| AttributeValue::lossy(&self.helo.name))
+        match attribute {
+            Attribute::SessionHelo => Some(AttributeValue::lossy(&self.helo.name)),
+            Attribute::SessionHeloValid => Some(AttributeValue::Bool(
+                HelloName::parse(&self.helo.name).is_some(),
+            )),
+            _ => None,
+        }
     }
 
     fn facts(&self) -> EventFacts<'_> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Place;
 use super::update::{self, Told};
-use crate::context::Context;
+use crate::context::{Context, Working};
 use crate::encode::{EncodedEvent, EncodedSnapshot};
 use crate::fault::Fault;
 use crate::plan::Binding;
@@ -29,6 +29,8 @@ struct EventKey {
     place: Place,
     told: Told,
     now: Told,
+    /// What was edited, also before MAIL or RCPT was accepted: the event's own body shows it.
+    clock: u64,
 }
 
 /// One asking of one event, after so many answers.
@@ -90,6 +92,7 @@ impl Encodings {
             place,
             told: told.clone(),
             now: Told::by_snapshot(context),
+            clock: context.working().map_or(0, Working::clock),
         };
         if let Some((_, encoded, told)) = self.events.iter().find(|(own, ..)| *own == key) {
             return Ok((encoded.clone(), told.clone()));

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use postern_message::Status;
-use postern_smtp::client::{Delivery, Failure, Obstacle, Response, Stage};
+use postern_smtp::client::{Delivery, Failure, Response, Stage};
 
 use super::connection::OpenError;
 use super::maildir::MaildirError;
@@ -49,7 +49,10 @@ impl Attempted {
     }
 
     /// The result of a transaction with a peer. `None`: the attempt says nothing of the message, since the connection had
-    /// carried others before and was lost or closed before this one's content was through. Try again on another one.
+    /// carried others before and was lost or closed before this one's content was through, or since the peer does not
+    /// have BDAT although it offers it. Try again on another one.
+    ///
+    /// A recipient fails for good only by what was said of it, of the sender or of the message.
     pub fn from_peer(delivery: &Delivery, peer: &PeerFacts<'_>, at: SystemTime) -> Option<Self> {
         match delivery {
             Delivery::Accepted(response) => {
@@ -68,16 +71,24 @@ impl Attempted {
                 {
                     return None;
                 }
-                let fate = if response.is_permanent() {
+                let fate = if delivery.is_final() {
                     Fate::Failed
                 } else {
                     Fate::Deferred
                 };
                 Some(Self::said(fate, response, peer.host, at))
             }
-            Delivery::Impossible(obstacle) => Some(Self::impossible(obstacle, at)),
+            Delivery::Impossible(obstacle) => {
+                let fate = if peer.weakened {
+                    Fate::Deferred
+                } else {
+                    Fate::Failed
+                };
+                let (subject, detail) = obstacle.status();
+                Some(Self::own(fate, subject, detail, obstacle.to_string(), at))
+            }
             Delivery::Broken(failure) => {
-                let lost = peer.reused && is_loss(failure);
+                let lost = (peer.reused && is_loss(failure)) || is_without_bdat(failure);
                 (!lost).then(|| Self::broken(failure, peer.host, at))
             }
         }
@@ -98,6 +109,16 @@ impl Attempted {
             OpenError::Session { failure, .. } => Self::broken(failure, host, at),
             OpenError::Handshake { .. } => Self::own(Fate::Deferred, 7, 5, error.to_string(), at),
         }
+    }
+
+    /// The same as a reason why others have to wait: what one attempt found out never fails another message.
+    pub fn as_passing(&self) -> Self {
+        let mut passing = self.clone();
+        passing.fate = Fate::Deferred;
+        if let Some((class, _, _)) = &mut passing.status.enhanced {
+            *class = 4;
+        }
+        passing
     }
 
     /// The result of a delivery to a Maildir.
@@ -123,6 +144,11 @@ impl Attempted {
         });
         // A code of class 3 has no place in a status; it can only have come where another was due.
         let enhanced = matches!(class, 2 | 4 | 5).then_some(enhanced);
+        // What passes must not read as final. The code stays as the peer said it.
+        let enhanced = match (fate, enhanced) {
+            (Fate::Deferred, Some((_, subject, detail))) => Some((4, subject, detail)),
+            (_, enhanced) => enhanced,
+        };
         let text = words(response);
         let status = Status {
             at,
@@ -134,11 +160,6 @@ impl Attempted {
         Self { fate, status }
     }
 
-    fn impossible(obstacle: &Obstacle, at: SystemTime) -> Self {
-        let (subject, detail) = obstacle.status();
-        Self::own(Fate::Failed, subject, detail, obstacle.to_string(), at)
-    }
-
     fn broken(failure: &Failure, host: &str, at: SystemTime) -> Self {
         let fate = if failure.is_permanent() {
             Fate::Failed
@@ -148,11 +169,7 @@ impl Attempted {
         match failure {
             Failure::Refused { response, .. } => {
                 let mut said = Self::said(fate, response, host, at);
-                said.fate = fate;
-                if fate == Fate::Deferred {
-                    // A 5xx greeting that we take for passing must not read as final.
-                    said.status.enhanced = Some((4, 3, 2));
-                }
+                said.status.enhanced = Some((4, 3, 2));
                 said
             }
             Failure::Content(_) => Self::own(fate, 6, 0, failure.to_string(), at),
@@ -174,6 +191,14 @@ pub struct PeerFacts<'a> {
     pub lmtp: bool,
     /// The connection had carried other messages before.
     pub reused: bool,
+    /// The session is less than the peer may offer: it refused EHLO, or TLS failed. What is missing may be there in
+    /// another one.
+    pub weakened: bool,
+}
+
+/// Whether the peer refused BDAT although it offers CHUNKING.
+pub fn is_without_bdat(failure: &Failure) -> bool {
+    matches!(failure, Failure::ChunkingRefused { .. })
 }
 
 /// The peer cannot have taken the message, and nothing of it is to blame.
@@ -209,6 +234,8 @@ fn words(response: &Response) -> String {
 mod tests {
     use super::*;
     use bytes::Bytes;
+    use postern_smtp::client::Obstacle;
+    use postern_smtp::reply::EnhancedCode;
     use std::sync::Arc;
 
     const AT: SystemTime = SystemTime::UNIX_EPOCH;
@@ -230,6 +257,7 @@ mod tests {
             host: "mx.test",
             lmtp: false,
             reused,
+            weakened: false,
         }
     }
 
@@ -266,5 +294,90 @@ mod tests {
                 "{stage}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_said_of_host_session_or_command_fails_nobody() {
+        let fate = |stage, code, enhanced: Option<(u16, u16)>| {
+            let response = Response {
+                code,
+                enhanced: enhanced
+                    .and_then(|(subject, detail)| EnhancedCode::new(5, subject, detail).ok()),
+                lines: vec![Bytes::from_static(b"no")],
+            };
+            let delivery = Delivery::Refused {
+                stage,
+                response: Arc::new(response),
+            };
+            let attempted = Attempted::from_peer(&delivery, &facts(false), AT);
+            let Some(Attempted { fate, status }) = attempted else {
+                panic!("{stage} {code}")
+            };
+            assert_eq!(status.code, Some(code), "told as it was said");
+            let class = status.enhanced.map(|(class, ..)| class);
+            assert_eq!(class == Some(5), fate == Fate::Failed, "{stage} {code}");
+            fate
+        };
+        for stage in [Stage::Mail, Stage::Rcpt, Stage::Data, Stage::ContentReply] {
+            for code in [500, 502, 503, 504, 521, 530, 534, 535, 538, 555] {
+                assert_eq!(fate(stage, code, None), Fate::Deferred, "{stage} {code}");
+            }
+            assert_eq!(fate(stage, 550, Some((7, 10))), Fate::Deferred, "{stage}");
+            for code in [501, 550, 551, 553, 554, 556] {
+                assert_eq!(fate(stage, code, None), Fate::Failed, "{stage} {code}");
+            }
+        }
+        for stage in [Stage::Greeting, Stage::Hello, Stage::StartTls, Stage::Rset] {
+            assert_eq!(fate(stage, 550, None), Fate::Deferred, "{stage}");
+        }
+        assert_eq!(fate(Stage::Rcpt, 552, None), Fate::Deferred);
+        assert_eq!(fate(Stage::Rcpt, 554, Some((5, 3))), Fate::Deferred);
+        assert_eq!(fate(Stage::Rcpt, 552, Some((2, 2))), Fate::Failed);
+        assert_eq!(fate(Stage::Mail, 552, Some((3, 4))), Fate::Failed);
+    }
+
+    #[test]
+    fn a_session_that_was_refused_fails_nobody() {
+        for (stage, code) in [
+            (Stage::Greeting, 521),
+            (Stage::Greeting, 554),
+            (Stage::Hello, 550),
+            (Stage::StartTls, 554),
+        ] {
+            let Delivery::Refused { stage, response } = refused(stage, code) else {
+                panic!("it is a refusal")
+            };
+            let error = OpenError::Session {
+                address: "192.0.2.1:25".to_owned(),
+                failure: Arc::new(Failure::Refused { stage, response }),
+            };
+            let attempted = Attempted::from_open_error(&error, "mx.test", AT);
+            assert_eq!(attempted.fate, Fate::Deferred, "{stage} {code}");
+            assert_eq!(attempted.status.code, Some(code));
+            assert_eq!(attempted.status.enhanced, Some((4, 3, 2)));
+        }
+    }
+
+    #[test]
+    fn a_reason_that_is_remembered_only_defers() {
+        let own = Attempted::own(Fate::Failed, 4, 6, "a loop".to_owned(), AT);
+        let passing = own.as_passing();
+        assert_eq!(passing.fate, Fate::Deferred);
+        assert_eq!(passing.status.enhanced, Some((4, 4, 6)));
+        assert_eq!(passing.status.text, "a loop");
+    }
+
+    #[test]
+    fn what_a_weakened_session_lacks_may_be_there_in_another() {
+        let lacking = Delivery::Impossible(Obstacle::NeedsSmtpUtf8);
+        let weakened = PeerFacts {
+            weakened: true,
+            ..facts(false)
+        };
+        let fate = |facts: &PeerFacts<'_>| {
+            Attempted::from_peer(&lacking, facts, AT).map(|attempted| attempted.fate)
+        };
+        assert_eq!(fate(&weakened), Some(Fate::Deferred));
+        assert_eq!(fate(&facts(false)), Some(Fate::Failed));
     }
 }

@@ -10,8 +10,8 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use postern_message::{
-    ClientFacts, Envelope, HeaderLimits, HeaderParser, Message, MessageId, Origin, Properties,
-    Recipient, Version,
+    Envelope, HeaderLimits, HeaderParser, Message, MessageId, Origin, Properties, Recipient,
+    Version,
 };
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_spool::ReadAt;
@@ -51,7 +51,6 @@ pub(crate) fn message(content: &Bytes, recipients: &[&str], received_at: SystemT
         server: "inbound".to_owned(),
         origin: Origin::Smtp,
         received_at,
-        client: ClientFacts::default(),
         envelope: Envelope::new(ReversePath::parse(b"<from@sender.test>", true).unwrap()),
         recipients: recipients.collect(),
         properties: Properties::new(),

@@ -23,11 +23,11 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use futures_util::future::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use postern_dispatch::budget::Budget;
+use postern_events::budget::Budget;
 use postern_dispatch::content::BoxFuture;
 use postern_dispatch::session::{self as told, DisconnectReason};
-use postern_dispatch::verdict::Ruling;
-use postern_message::{ClientFacts, MessageId};
+use postern_events::ruling::Ruling;
+use postern_message::MessageId;
 use postern_smtp::reply::Reply;
 use postern_smtp::server::{
     Action, Answer, Ask, CloseReason, Prospect, Question, QuestionId, ReplyTo, Session as Machine,
@@ -67,7 +67,6 @@ struct Session {
     pending: FuturesUnordered<BoxFuture<'static, Done>>,
     /// What each open question was about.
     asked: HashMap<QuestionId, Asked>,
-    client: ClientFacts,
     /// The id of the running transaction.
     message: Option<MessageId>,
     upload: Option<Upload>,
@@ -94,11 +93,10 @@ enum Flow {
 }
 
 impl Session {
-    fn new(shared: Arc<Shared>, wire: Wire, client: ClientFacts) -> Self {
+    /// A session over `wire`, on which TLS is in use or not.
+    fn new(shared: Arc<Shared>, wire: Wire, tls: bool) -> Self {
         let now = Instant::now();
-        let transport = Transport {
-            tls: client.tls.is_some(),
-        };
+        let transport = Transport { tls };
         Self {
             machine: Machine::new(Arc::clone(&shared.server.machine), transport, now),
             outgoing: Outgoing::new(Arc::clone(&shared)),
@@ -110,7 +108,6 @@ impl Session {
             received: 0,
             pending: FuturesUnordered::new(),
             asked: HashMap::new(),
-            client,
             message: None,
             upload: None,
             early: None,
@@ -300,8 +297,6 @@ impl Session {
         let accepted = reply.code().is_positive();
         match noted {
             Noted::Hello(hello) if accepted => {
-                self.client.helo = hello.name.clone();
-                self.client.extended = !hello.command.verb.eq_ignore_ascii_case(b"HELO");
                 self.shared.scope.note_helo(hello.clone());
             }
             Noted::Mail(id) if accepted => {

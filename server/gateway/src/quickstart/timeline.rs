@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use postern_dispatch::event::EventKind;
+use postern_events::event::EventKind;
 use postern_dispatch::observer::{Observer, Record, What};
 use postern_message::{Edit, HeaderPlace};
 use postern_smtp::reply::Reply;

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use postern_dispatch::event::EventKind;
+use postern_events::event::EventKind;
 use postern_message::Draft;
 use postern_smtp::reply::Reply;
 use postern_spool::{Due, MessageUpdate, Stage, StoredMessage};

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use postern_dispatch::budget::Budget;
+use postern_events::budget::Budget;
 use postern_dispatch::content::Content;
 use postern_dispatch::dispatcher::{Dispatcher, SharedPlan};
-use postern_dispatch::event::EventKind;
+use postern_events::event::EventKind;
 use postern_dispatch::exchange::MessageRuling;
-use postern_dispatch::plan::BodyDepth;
+use postern_events::plan::BodyDepth;
 use postern_dispatch::transport::{DeliveryResult, TransportScope};
 use postern_message::Message;
 

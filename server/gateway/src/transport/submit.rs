@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use postern_dispatch::budget::Budget;
-use postern_dispatch::event::EventKind;
+use postern_events::budget::Budget;
+use postern_events::event::EventKind;
 use postern_dispatch::exchange::MessageRuling;
-use postern_dispatch::verdict::Decision;
+use postern_events::ruling::Decision;
 use postern_message::{Draft, Message, RecipientState, Status};
 use postern_smtp::reply::Reply;
 use postern_spool::{Due, MessageUpdate, Stage, StoredMessage};
@@ -232,7 +232,7 @@ async fn apply(
             hold_edited(core, &begun.stored, ruling.event, held, &draft, now).await;
             None
         }
-        Decision::Defer(wait) => {
+        Decision::Postpone(wait) => {
             tracing::info!(id = %id, event, binding, ?wait, "deferred");
             defer(
                 core,

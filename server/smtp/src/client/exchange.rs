@@ -265,6 +265,11 @@ impl Exchange {
         expected: &mut VecDeque<Expected>,
     ) -> Step {
         let stage = Stage::Content;
+        // Binary content has no other way: its refusal stands as it is.
+        let replaceable = self.plan.bdat && self.transaction.body != Body::BinaryMime;
+        if replaceable && response.is_unknown_command() && !self.accepted.is_empty() {
+            return Step::Fail(Failure::ChunkingRefused { response });
+        }
         if self.encoder.is_some() {
             // Refused in mid-content: the rest is not worth sending, and there is no way to end it but to close.
             if !response.is_positive() {

@@ -71,6 +71,47 @@ pub enum Delivery {
     Broken(Arc<Failure>),
 }
 
+impl Delivery {
+    /// Whether this answer is the last word on the recipient. A refusal is if it is of class 5 and about the recipient, the
+    /// sender or the message. One about the peer, the session or a command passes, since with another session it may not
+    /// come; and so does one about the number of recipients, since with another transaction it may not come.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Accepted(_) | Self::Impossible(_) => true,
+            Self::Refused { stage, response } => {
+                response.is_permanent()
+                    && matches!(
+                        stage,
+                        Stage::Mail
+                            | Stage::Rcpt
+                            | Stage::Data
+                            | Stage::Content
+                            | Stage::ContentReply
+                    )
+                    && !response.is_about_the_session()
+                    && !self.is_too_many_recipients()
+            }
+            Self::Broken(failure) => failure.is_permanent(),
+        }
+    }
+
+    /// Whether the peer takes no more recipients in this transaction: 452 by RFC 5321 4.5.3.1.10, 552 by the standard
+    /// before it, or whatever code with the status x.5.3. In another transaction it takes them.
+    pub fn is_too_many_recipients(&self) -> bool {
+        let Self::Refused {
+            stage: Stage::Rcpt,
+            response,
+        } = self
+        else {
+            return false;
+        };
+        match response.enhanced {
+            Some(code) => (code.subject(), code.detail()) == (5, 3),
+            None => matches!(response.code, 452 | 552),
+        }
+    }
+}
+
 /// Why a connection ended other than by QUIT.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Failure {
@@ -113,6 +154,13 @@ pub enum Failure {
     /// TLS is required here, and the peer does not offer it.
     #[error("TLS is required, and the peer does not offer STARTTLS")]
     TlsNotOffered,
+    /// The peer offered CHUNKING, and does not know BDAT. By DATA the message may go, on another connection: what the
+    /// peer made of the chunk's octets is not known.
+    #[error("the peer offers CHUNKING and refuses BDAT: {response}")]
+    ChunkingRefused {
+        /// In these words.
+        response: Arc<Response>,
+    },
     /// The content must not leave as it is.
     #[error(transparent)]
     Content(#[from] ContentError),
@@ -125,16 +173,10 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether another attempt at this host would end the same way: it has no mail service (521 of RFC 7504), or
-    /// the content itself is at fault. A 554 greeting is mostly a block list's and passes, so it is not one.
+    /// Whether another attempt at any host would end the same way: the content itself is at fault. What the peer says of
+    /// itself or of the session (a greeting of 521 or 554, a refused EHLO) passes, however final it sounds.
     pub fn is_permanent(&self) -> bool {
-        match self {
-            Self::Refused { stage, response } => {
-                response.code == 521 || (*stage == Stage::Hello && response.is_permanent())
-            }
-            Self::Content(_) => true,
-            _ => false,
-        }
+        matches!(self, Self::Content(_))
     }
 }
 

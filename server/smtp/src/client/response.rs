@@ -34,6 +34,22 @@ impl Response {
         self.code / 100 == 5
     }
 
+    /// Whether a refusal speaks of the command or the session and not of what the command carries: a command or
+    /// parameter that the peer does not know or does not take now (500, 502, 503, 504, 555), a host without mail service
+    /// (521), a session without the encryption or authentication that the peer wants (530, 534, 535, 538, or status
+    /// x.7.10).
+    pub fn is_about_the_session(&self) -> bool {
+        let encryption_needed = self
+            .enhanced
+            .is_some_and(|code| (code.subject(), code.detail()) == (7, 10));
+        matches!(self.code, 500 | 502..=504 | 520..=539 | 555) || encryption_needed
+    }
+
+    /// Whether the peer does not know the command that it answers (RFC 5321 4.2.4), or says that it has no place.
+    pub(super) fn is_unknown_command(&self) -> bool {
+        matches!(self.code, 500 | 502 | 503)
+    }
+
     /// Whether the peer announces with this reply that it closes the connection.
     pub fn announces_close(&self) -> bool {
         self.code == 421

@@ -30,6 +30,8 @@ pub struct Session {
     commands: BytesMut,
     deadline: Option<(Instant, Stage)>,
     encrypted: bool,
+    /// The peer refused EHLO and took HELO.
+    without_extensions: bool,
     /// The peer may still have a transaction open: RSET goes before the next MAIL.
     needs_reset: bool,
     messages: u32,
@@ -131,6 +133,7 @@ impl Session {
             commands: BytesMut::new(),
             deadline: None,
             encrypted,
+            without_extensions: false,
             needs_reset: false,
             messages: 0,
         };
@@ -141,6 +144,11 @@ impl Session {
     /// What the peer offered when it last answered EHLO or LHLO.
     pub fn peer(&self) -> &Capabilities {
         &self.peer
+    }
+
+    /// Whether the peer refused EHLO and took HELO: what it would offer otherwise is not known.
+    pub fn without_extensions(&self) -> bool {
+        self.without_extensions
     }
 
     /// Whether the connection is encrypted.
@@ -228,6 +236,7 @@ impl Session {
         if matches!(self.state, State::Handshake) {
             self.encrypted = true;
             self.peer = Capabilities::default();
+            self.without_extensions = false;
             self.state = State::Opening;
             self.say_hello();
             self.flush(now);

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use postern_config::Effective;
-use postern_dispatch::event::EventKind;
-use postern_dispatch::grant::{Grants, Reads};
-use postern_dispatch::plan::{BodyDepth, Pin, PinnedEvent};
+use postern_events::event::EventKind;
+use postern_events::grant::{Grants, Reads};
+use postern_events::plan::{BodyDepth, Pin, PinnedEvent};
 use postern_proto::v1 as pb;
 
 use super::reach::Reached;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use postern_config::Effective;
 use postern_config::settings::server::Server;
-use postern_dispatch::event::EventKind;
-use postern_dispatch::fault::{FaultKind, Policy};
-use postern_dispatch::plan::{Binding, BodyDepth, Pin, Plan};
+use postern_events::event::EventKind;
+use postern_events::fault::{FaultKind, Policy};
+use postern_events::plan::{Binding, BodyDepth, Pin, Plan};
 
 use super::accept::shown;
 use super::reach::Reached;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use postern_dispatch::budget::Budget;
+use postern_events::budget::Budget;
 use postern_dispatch::content::BoxFuture;
-use postern_dispatch::event::EventKind;
+use postern_events::event::EventKind;
 use postern_dispatch::session::{CommandLine, HeloFacts, MailFacts, RcptFacts};
-use postern_dispatch::verdict::Ruling;
+use postern_events::ruling::Ruling;
 use postern_message::{MessageId, RecipientId};
 use postern_smtp::server::{Answer, Ask, Prospect, Question, QuestionId};
-use postern_spool::Incoming;
+use postern_spool::{Purpose, Receiving};
 
 use super::facts;
 use super::message::{Answered, Judged, storage_reply};
@@ -34,7 +34,7 @@ pub(super) enum Done {
         /// The question about DATA or the first BDAT.
         id: QuestionId,
         /// Takes the content.
-        incoming: Box<Incoming>,
+        incoming: Box<Receiving>,
     },
     /// The verdicts about a message.
     Judged(QuestionId, Box<Judged>),
@@ -176,7 +176,7 @@ impl Chains {
             Ask::Hello(hello) => {
                 let helo = HeloFacts {
                     command: line,
-                    name: Bytes::from(hello.name.to_string()),
+                    name: hello.name.octets(),
                 };
                 if scope.wants(EventKind::InboundHelo) {
                     self.typed.push(boxed(scope.helo(helo.clone(), budget)));
@@ -265,7 +265,7 @@ impl Chains {
             Own::Mail => shared
                 .tools
                 .spool
-                .begin()
+                .receive(Purpose::Mail)
                 .err()
                 .map(|error| storage_reply(shared, &message, &error)),
             // As sinks have left it. One that they took out is accepted, and gets nothing.
@@ -276,7 +276,7 @@ impl Chains {
                     .judge(&recipient.address, shared.may_relay)
                     .err()
             }),
-            Own::Content => match shared.tools.spool.begin() {
+            Own::Content => match shared.tools.spool.receive(Purpose::Mail) {
                 Ok(incoming) => {
                     return Done::Content {
                         id: self.id,

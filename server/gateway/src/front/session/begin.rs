@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use postern_config::settings::server::Protocol;
-use postern_dispatch::session::{self as told, ReverseName, SessionEnd, SessionInfo};
-use postern_message::{ClientFacts, SessionId, TlsFacts};
+use postern_events::context::{Client, Protocol as Spoken, SessionContext, Tls};
+use postern_events::inbound::Disconnect;
+use postern_message::SessionId;
 use prometheus_client::metrics::gauge::Gauge;
 
+use super::Session;
 use super::shared::Shared;
-use super::{Session, facts};
 use crate::front::VirtualServer;
 use crate::front::accept::Arrival;
 use crate::front::wire::{HandshakeError, Wire};
@@ -83,46 +84,57 @@ pub(super) async fn serve(
         local,
         listener,
     } = connection;
+    let client = peer.map(|peer| peer.ip().to_canonical());
     let (wire, tls) = match (&server.tls, implicit_tls) {
-        (Some(_), true) => match handshake(&tools, &server, wire, TlsMode::Implicit).await {
-            Ok((wire, facts)) => (wire, Some(facts)),
-            Err(_) => return,
-        },
+        (Some(_), true) => {
+            match handshake(&tools, &server, wire, client, TlsMode::Implicit).await {
+                Ok((wire, facts)) => (wire, Some(facts)),
+                Err(_) => return,
+            }
+        }
         _ => (wire, None),
     };
-    let id = SessionId::new();
-    let client = peer.map(|peer| peer.ip().to_canonical());
     let may_relay = server.policy.may_relay(client);
-    let info = session_info(
-        id,
-        &server,
-        &listener,
-        (peer, client, local),
-        may_relay,
-        tls.as_ref(),
-    );
-    let scope = tools.dispatcher.begin_session(&server.name, info);
-    let implicit_tls = tls.as_ref().map(facts::tls_info);
-    let facts = ClientFacts {
-        peer,
-        local,
-        tls,
-        may_relay,
-        ..ClientFacts::default()
+    let secure = tls.is_some();
+    let connection = Client {
+        address: client,
+        port: peer.map_or(0, |peer| peer.port()),
+        local_address: local.map_or_else(String::new, |local| local.ip().to_canonical().to_string()),
+        local_port: local.map_or(0, |local| local.port()),
+        implicit_tls: secure,
+        ..Client::default()
     };
+    let context = SessionContext {
+        listener,
+        protocol: match server.protocol {
+            Protocol::Smtp => Spoken::Smtp,
+            Protocol::Lmtp => Spoken::Lmtp,
+        },
+        may_relay,
+        tls: tls.clone(),
+        ..SessionContext::new(
+            Arc::from(&*server.name),
+            Arc::clone(&server.hostname),
+            connection,
+            SystemTime::now(),
+        )
+    };
+    let id = context.id;
+    let scope = tools.dispatcher.begin_session(context);
     tracing::debug!(session = %id, server = %server.name, ?peer, "session begins");
     let shared = Arc::new(Shared {
         session: id,
         client: client.map_or_else(|| "unix".to_owned(), |client| client.to_string()),
+        address: client,
         server,
         tools,
         scope,
         may_relay,
-        implicit_tls,
+        implicit_tls: tls,
     });
-    let mut session = Session::new(Arc::clone(&shared), wire, facts);
+    let mut session = Session::new(Arc::clone(&shared), wire, secure);
     let reason = session.serve().await;
-    let end = SessionEnd {
+    let end = Disconnect {
         reason,
         received_bytes: session.received,
         sent_bytes: session.outgoing.sent,
@@ -135,40 +147,14 @@ pub(super) async fn serve(
     );
 }
 
-fn session_info(
-    id: SessionId,
-    server: &VirtualServer,
-    listener: &Arc<str>,
-    (peer, client, local): (Option<SocketAddr>, Option<IpAddr>, Option<SocketAddr>),
-    may_relay: bool,
-    tls: Option<&TlsFacts>,
-) -> SessionInfo {
-    SessionInfo {
-        id,
-        hostname: Arc::clone(&server.hostname),
-        listener: Arc::clone(listener),
-        protocol: match server.protocol {
-            Protocol::Smtp => told::Protocol::Smtp,
-            Protocol::Lmtp => told::Protocol::Lmtp,
-        },
-        client_addr: client,
-        client_port: peer.map_or(0, |peer| peer.port()),
-        local_addr: local.map(|local| local.ip()),
-        local_port: local.map_or(0, |local| local.port()),
-        reverse_name: ReverseName::NotAsked,
-        may_relay,
-        tls: tls.map(facts::tls_info),
-        connected_at: SystemTime::now(),
-    }
-}
-
 /// Does a handshake and counts what came of it.
 pub(super) async fn handshake(
     tools: &Tools,
     server: &VirtualServer,
     wire: Wire,
+    client: Option<IpAddr>,
     mode: TlsMode,
-) -> Result<(Wire, TlsFacts), HandshakeError> {
+) -> Result<(Wire, Tls), HandshakeError> {
     let Some(tls) = &server.tls else {
         return Err(HandshakeError::Failed(
             std::io::ErrorKind::Unsupported.into(),
@@ -177,6 +163,7 @@ pub(super) async fn handshake(
     let handshake = wire.handshake(
         tls.config(),
         &server.handshakes,
+        client,
         server.limits.handshake_timeout,
     );
     let made = tokio::select! {

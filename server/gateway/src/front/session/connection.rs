@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use postern_dispatch::budget::Budget;
-use postern_dispatch::event::EventKind;
-use postern_dispatch::session::{self as told, DisconnectReason, TlsInfo};
+use postern_events::budget::Budget;
+use postern_events::event::EventKind;
+use postern_events::context::Tls;
+use postern_events::inbound::{self, DisconnectReason, ResetReason};
 use postern_smtp::server::{CloseReason, ReplyTo};
 use tokio::time::timeout;
 
@@ -32,23 +33,22 @@ impl Session {
             &self.shared.tools,
             &self.shared.server,
             plain,
+            self.shared.address,
             TlsMode::StartTls,
         )
         .await
         {
-            Ok((wire, facts)) => {
+            Ok((wire, info)) => {
                 self.wire = wire;
                 self.machine
                     .tls_established(&mut self.input, Instant::now());
-                self.reset = told::ResetReason::Tls;
-                let info = facts::tls_info(&facts);
-                self.client.tls = Some(facts);
+                self.reset = ResetReason::Tls;
                 (info, false)
             }
             Err(error) => (
-                TlsInfo {
+                Tls {
                     failure: error.to_string(),
-                    ..TlsInfo::default()
+                    ..Tls::default()
                 },
                 true,
             ),
@@ -57,7 +57,7 @@ impl Session {
         let ruling = if refused && !self.shared.scope.wants(EventKind::InboundTls) {
             None
         } else {
-            Some(self.shared.scope.tls(info, &budget).await)
+            Some(self.shared.scope.tls(inbound::Tls(info), &budget).await)
         };
         if refused {
             self.machine.tls_failed();
@@ -106,7 +106,7 @@ impl Session {
                 .tools
                 .metrics
                 .count_limit(&self.shared.server.name, limit);
-            tracing::info!(session = %self.shared.session, peer = ?self.client.peer, ?reason, "session ended by a limit");
+            tracing::info!(session = %self.shared.session, client = self.shared.client, ?reason, "session ended by a limit");
         }
         if let Some(upload) = self.upload.take() {
             let size = upload.size();

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use postern_dispatch::session::{CommandLine, Conduct, DisconnectReason, RawParameter, TlsInfo};
-use postern_message::{BodyKind, Envelope, Notify, Recipient, Return, TlsFacts};
+use postern_events::context::{CommandLine, Conduct, RawParameter};
+use postern_events::inbound::{DisconnectReason, Handling};
+use postern_message::{BodyKind, Envelope, Notify, Recipient, Return};
 use postern_smtp::command::{Mail, Rcpt, Verb};
 use postern_smtp::parameters::{self, Body, Ret};
 use postern_smtp::server::{self, CloseReason, Counters, TimeoutReason};
@@ -21,8 +22,16 @@ pub(super) fn command_line(line: &server::CommandLine) -> CommandLine {
     CommandLine {
         verb: Bytes::from(verb.to_ascii_uppercase()),
         line: line.raw.clone(),
-        pipelined: line.pipelined_wrongly,
-        known: line.verb != Verb::Other,
+        pipelined: line.pipelined,
+    }
+}
+
+/// What the service itself does about a command.
+pub(super) fn handling(line: &server::CommandLine) -> Handling {
+    match line.verb {
+        Verb::Noop | Verb::Help | Verb::Vrfy | Verb::Expn => Handling::Inert,
+        Verb::Other => Handling::Unknown,
+        _ => Handling::Effective,
     }
 }
 
@@ -67,16 +76,6 @@ pub(super) fn recipient(rcpt: Rcpt) -> Recipient {
         delay: notify.delay,
     });
     recipient
-}
-
-/// A handshake that succeeded. Clients are not asked for certificates.
-pub(super) fn tls_info(facts: &TlsFacts) -> TlsInfo {
-    TlsInfo {
-        version: facts.version.clone(),
-        cipher: facts.cipher.clone(),
-        server_name: facts.server_name.clone(),
-        ..TlsInfo::default()
-    }
 }
 
 /// How the client has behaved so far.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use postern_config::settings::server::Protocol;
-use postern_dispatch::budget::Budget;
-use postern_dispatch::event::EventKind;
+use postern_events::budget::Budget;
+use postern_events::event::EventKind;
 use postern_dispatch::exchange::MessageRuling;
-use postern_dispatch::session::{Fate, Outcome};
-use postern_dispatch::verdict::{Decision, Ruling};
-use postern_message::{ClientFacts, Draft, HeaderSection, Message, MessageId, Origin, Version};
+use postern_events::context::SessionContext;
+use postern_events::inbound::{Fate, Outcome};
+use postern_events::ruling::{Decision, Ruling};
+use postern_message::{Draft, HeaderSection, Message, MessageId, Origin, Version};
 use postern_smtp::reply::Reply;
 use postern_spool::{Due, Durable, NewMessage, SpoolError, Stage, StoredBody, StoredMessage};
 
@@ -37,12 +38,7 @@ pub(super) enum Judged {
 }
 
 /// Waits for the verdicts about a message that has arrived whole.
-pub(super) async fn judge(
-    shared: Arc<Shared>,
-    upload: Upload,
-    client: ClientFacts,
-    since: Instant,
-) -> Judged {
+pub(super) async fn judge(shared: Arc<Shared>, upload: Upload, since: Instant) -> Judged {
     let budget = Budget::starting(since, shared.server.message_budget);
     let size = upload.size();
     let arrived = match upload.finish(&shared).await {
@@ -77,7 +73,6 @@ pub(super) async fn judge(
             id,
             body,
             section,
-            client,
             draft,
             ruling,
         })),
@@ -89,7 +84,6 @@ pub(super) struct Ready {
     id: MessageId,
     body: StoredBody,
     section: HeaderSection,
-    client: ClientFacts,
     draft: Draft,
     ruling: Ruling,
 }
@@ -117,7 +111,7 @@ fn stage_for(shared: &Shared, ruling: &Ruling) -> Next {
         .map(|by| by.binding.to_string())
         .unwrap_or_default();
     match ruling.decision {
-        Decision::Hold | Decision::Defer(_) => {
+        Decision::Hold { .. } | Decision::Postpone(_) => {
             let stage = Stage::Held {
                 event: ruling.event.name().to_owned(),
                 binding,
@@ -125,7 +119,10 @@ fn stage_for(shared: &Shared, ruling: &Ruling) -> Next {
                 attempts: 0,
             };
             let wait = match ruling.decision {
-                Decision::Defer(time) => time,
+                Decision::Postpone(time) => time,
+                Decision::Hold {
+                    at_most: Some(time),
+                } => time,
                 _ => shared.tools.hold_for,
             };
             Next {
@@ -163,7 +160,6 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready) -> Answered {
         id,
         body,
         section,
-        client,
         draft,
         ruling,
     } = ready;
@@ -172,19 +168,21 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready) -> Answered {
         return refused(&shared, replies::no_recipients_left(), size);
     }
     let at = SystemTime::now();
-    let trace = trace(&shared, id, &client, &draft, at).field();
+    // As it stands now: whoever is asked about the message later sees the same.
+    let session = shared.scope.session();
+    let trace = trace(&shared, id, session.as_ref(), &draft, at).field();
     let version = draft
         .version
         .clone()
         .unwrap_or_else(|| Version::original(&section, Some(size)));
-    let version = match version.prepend_trace(trace) {
+    let version = match version.put_trace(trace, section.fields().len()) {
         Ok(version) => version,
         Err(error) => {
             tracing::error!(%id, %error, "our own Received field was refused");
             return refused(&shared, replies::storage_failed(id), size);
         }
     };
-    let message = Arc::new(message(&shared, id, client, draft, version, at));
+    let message = Arc::new(message(&shared, id, session, draft, version, at));
     let content = body.reader();
     let new = NewMessage {
         message: Arc::clone(&message),
@@ -192,7 +190,7 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready) -> Answered {
         stage: next.stage.clone(),
         due: next.due,
     };
-    match shared.tools.spool.commit(new).await {
+    match shared.tools.spool.insert(new).await {
         Ok(proof) => {
             note_accepted(&shared, &message, size, next.counted);
             shared.tools.onward.accept(StoredMessage {
@@ -300,7 +298,7 @@ pub(super) fn storage_reply(shared: &Shared, id: impl Display, error: &SpoolErro
 fn trace<'a>(
     shared: &'a Shared,
     id: MessageId,
-    client: &'a ClientFacts,
+    session: Option<&'a SessionContext>,
     draft: &'a Draft,
     at: SystemTime,
 ) -> Trace<'a> {
@@ -309,16 +307,17 @@ fn trace<'a>(
         _ => None,
     };
     Trace {
-        helo: &client.helo,
-        extended: client.extended,
+        helo: session
+            .and_then(|session| session.helo.as_ref())
+            .map_or(b"", |helo| &helo.name),
+        extended: session.is_some_and(SessionContext::is_extended),
         lmtp: shared.server.protocol == Protocol::Lmtp,
         smtp_utf8: draft.envelope.smtp_utf8,
-        client: client.peer.map(|peer| peer.ip()),
-        reverse_name: client
-            .reverse_name
-            .as_deref()
-            .filter(|_| client.forward_confirmed),
-        tls: client.tls.as_ref(),
+        client: session.and_then(|session| session.client.address),
+        reverse_name: session
+            .map(|session| session.client.reverse_name.first())
+            .and_then(|(name, confirmed)| confirmed.then_some(name)),
+        tls: session.and_then(|session| session.tls.as_ref()),
         hostname: &shared.server.hostname,
         id,
         only_recipient,
@@ -329,21 +328,20 @@ fn trace<'a>(
 fn message(
     shared: &Shared,
     id: MessageId,
-    client: ClientFacts,
+    session: Option<SessionContext>,
     draft: Draft,
     version: Version,
     received_at: SystemTime,
 ) -> Message {
     Message {
         id,
-        session: Some(shared.session),
+        session,
         server: shared.server.name.to_string(),
         origin: match shared.server.protocol {
             Protocol::Smtp => Origin::Smtp,
             Protocol::Lmtp => Origin::Lmtp,
         },
         received_at,
-        client,
         envelope: draft.envelope,
         recipients: draft.recipients,
         properties: draft.properties,

@@ -1,10 +1,11 @@
 //! What all parts of one session use.
 
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use postern_dispatch::inbound::InboundScope;
-use postern_dispatch::session::{Fate, Outcome, TlsInfo};
+use postern_dispatch::session::{Fate, Outcome, Tls};
 use postern_message::{Draft, Envelope, MessageId, RecipientId, SessionId};
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_smtp::reply::Reply;
@@ -18,12 +19,14 @@ pub(super) struct Shared {
     pub(super) session: SessionId,
     /// The client's address as it stands in the log.
     pub(super) client: String,
+    /// The client's address; absent on a Unix socket.
+    pub(super) address: Option<IpAddr>,
     pub(super) server: Arc<VirtualServer>,
     pub(super) tools: Arc<Tools>,
     pub(super) scope: InboundScope,
     pub(super) may_relay: bool,
     /// TLS was there before the first octet, and nobody has been asked about it yet.
-    pub(super) implicit_tls: Option<TlsInfo>,
+    pub(super) implicit_tls: Option<Tls>,
 }
 
 impl Shared {

@@ -40,7 +40,10 @@ async fn a_message_is_accepted_stored_and_handed_on() {
     assert_eq!(stored.message.id.to_string(), id);
     assert_eq!(stored.stage, Stage::Submit { from_binding: None });
     assert_eq!(stored.message.origin, Origin::Smtp);
-    assert_eq!(stored.message.client.helo, "client.example.org");
+    assert_eq!(
+        stored.message.session.as_ref().unwrap().greeting_name(),
+        b"client.example.org"
+    );
     let text = setting.text(&stored).await;
     let (trace, rest) = text.split_once("Subject: x\r\n").unwrap();
     assert!(
@@ -274,7 +277,15 @@ async fn starttls_protects_the_rest_and_is_in_the_trace() {
         "{text}"
     );
     assert_eq!(
-        stored.message.client.tls.as_ref().unwrap().version,
+        stored
+            .message
+            .session
+            .as_ref()
+            .unwrap()
+            .tls
+            .as_ref()
+            .unwrap()
+            .version,
         "TLSv1.3"
     );
     let text = setting.metrics.render().unwrap();

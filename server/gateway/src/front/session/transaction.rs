@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use postern_dispatch::verdict::Ruling;
+use postern_events::ruling::Ruling;
 use postern_smtp::reply::Reply;
 use postern_smtp::server::{Answer, QuestionId};
 
@@ -24,12 +24,8 @@ impl Session {
         match self.upload.take() {
             Some(upload) => {
                 let shared = Arc::clone(&self.shared);
-                let client = self.client.clone();
                 self.pending.push(Box::pin(async move {
-                    Done::Judged(
-                        id,
-                        Box::new(message::judge(shared, upload, client, since).await),
-                    )
+                    Done::Judged(id, Box::new(message::judge(shared, upload, since).await))
                 }));
             }
             // Without an upload there is nothing that could be accepted.

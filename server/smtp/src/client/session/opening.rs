@@ -23,6 +23,7 @@ impl Session {
                 self.after_hello();
             }
             Expected::Ehlo if response.is_permanent() => {
+                self.without_extensions = true;
                 let line = self.hello_line(b"HELO ");
                 self.command(&line, Expected::Hello);
             }
