@@ -8,7 +8,7 @@ use postern_message::{Draft, Edit, MessageId, RecipientId};
 use postern_smtp::reply::Reply;
 
 use crate::answer::{AnyAnswer, TypedAnswer};
-use crate::context::{ForkEdits, Split};
+use crate::context::{Apart, ForkEdits, Split};
 use crate::event::EventKind;
 use crate::fault::{Fault, Policy};
 use crate::order::{Order, Orders};
@@ -165,8 +165,12 @@ impl Verdict {
     /// The branches that it asks for.
     #[must_use]
     pub fn split(&self) -> Split {
+        let apart = self.recipients.iter().map(|(ids, decision)| Apart {
+            recipients: ids.clone(),
+            goes_on: !decision.ends_chain(),
+        });
         Split {
-            decided: self.recipients.iter().map(|(ids, _)| ids.clone()).collect(),
+            decided: apart.collect(),
             forks: self.forks.clone(),
         }
     }

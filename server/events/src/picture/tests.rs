@@ -641,7 +641,7 @@ fn each_message_of_an_outgoing_session_brings_its_own_session() {
     outgoing.take(testing::message());
     let mut side = Side::new(outgoing, one());
     let question = Question::new(crate::outbound::SessionStart {
-        command: Bytes::from_static(b"EHLO own"),
+        command: crate::context::CommandLine::default(),
     });
     side.event(&question);
     let first = side.world.session.clone().unwrap();

@@ -51,7 +51,7 @@ pub(crate) fn all() -> Vec<(Question, Context)> {
     let mut outgoing = OutgoingContext::new("in".into(), Remote::default());
     outgoing.take(message.clone());
     let server = || "in".into();
-    let native = || Bytes::from_static(b"LINE");
+    let native = || command("LINE");
     let ids = || vec![recipient];
     let mut all: Vec<(Question, Context)> = Vec::new();
     let mut at = |context: &Context, question| all.push((question, context.clone()));
@@ -138,6 +138,7 @@ pub(crate) fn all() -> Vec<(Question, Context)> {
         &here,
         Question::new(transport::Expand {
             recipient,
+            is_local: true,
             depth: 1,
             page_token: Bytes::new(),
         }),
@@ -183,6 +184,7 @@ pub(crate) fn all() -> Vec<(Question, Context)> {
         &here,
         Question::new(outbound::Recipient {
             recipient,
+            is_local: false,
             command: native(),
         }),
     );
@@ -199,10 +201,7 @@ pub(crate) fn all() -> Vec<(Question, Context)> {
     );
     at(
         &here,
-        Question::new(outbound::Command {
-            verb: Bytes::from_static(b"NOOP"),
-            command: native(),
-        }),
+        Question::new(outbound::Command { command: native() }),
     );
     at(
         &here,
@@ -251,6 +250,7 @@ pub(crate) fn all() -> Vec<(Question, Context)> {
             step: delivery::Step::Accepted,
             at: SystemTime::UNIX_EPOCH,
             recipients: Vec::new(),
+            addresses: Vec::new(),
             related: None,
             actor: String::new(),
             reason: String::new(),

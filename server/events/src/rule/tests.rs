@@ -243,6 +243,33 @@ fn events_before_the_command_cannot_be_met() {
     );
 }
 
+#[test]
+fn in_an_outgoing_session_only_commands_and_what_has_a_message_can_be_met() {
+    use EventKind as E;
+    let parties = Rule::parse("RCPT TO=*@example.com").unwrap();
+    for event in [
+        E::OutboundMessageStart,
+        E::OutboundRecipient,
+        E::OutboundBeforeData,
+        E::OutboundCommand,
+        E::OutboundResponse,
+    ] {
+        assert_eq!(parties.impossible_at(event), None, "{event}");
+    }
+    for event in [
+        E::OutboundSessionStart,
+        E::OutboundTls,
+        E::OutboundSessionEnd,
+        E::DeliveryLink,
+        E::TransportRoute,
+    ] {
+        assert!(parties.impossible_at(event).is_some(), "{event}");
+    }
+    let verb = Rule::parse("STARTTLS").unwrap();
+    assert_eq!(verb.impossible_at(E::OutboundCommand), None);
+    assert!(verb.impossible_at(E::OutboundMessageStart).is_some());
+}
+
 /// The grammar's patterns, read the slow way.
 fn slow(pattern: &str, value: &str) -> bool {
     let (pattern, value) = (pattern.to_ascii_lowercase(), value.to_ascii_lowercase());

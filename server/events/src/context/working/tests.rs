@@ -24,6 +24,13 @@ fn working(addresses: &[&str]) -> Working {
     Working::new(MessageId::new(), draft)
 }
 
+fn apart(recipients: &[RecipientId]) -> Apart {
+    Apart {
+        recipients: recipients.to_vec(),
+        goes_on: false,
+    }
+}
+
 fn ids(working: &Working) -> Vec<RecipientId> {
     working
         .draft()
@@ -99,7 +106,7 @@ fn who_is_decided_about_leaves_the_branch_also_if_a_fork_has_him() {
     let mut own = working(&["a@y.test", "b@y.test", "c@y.test"]);
     let all = ids(&own);
     let split = Split {
-        decided: vec![vec![all[0], all[1]]],
+        decided: vec![apart(&all[..2])],
         forks: vec![ForkEdits {
             recipients: vec![all[1], all[2]],
             ..ForkEdits::default()
@@ -127,7 +134,7 @@ fn who_is_decided_about_leaves_the_branch_also_if_a_fork_has_him() {
     assert_eq!(own.dealt_with().len(), 2);
     // Who has been dealt with is passed over.
     let again = Split {
-        decided: vec![vec![all[0]]],
+        decided: vec![apart(&all[..1])],
         ..Split::default()
     };
     let again = apply(&mut own, &[], &again).unwrap();

@@ -351,7 +351,7 @@ fn routes_and_sizes_and_commands_are_checked() {
     assert!(check(size(0), &sized, &binding(&[], &["size"])).is_err());
     let outgoing = Case {
         question: Question::new(crate::outbound::SessionStart {
-            command: Bytes::from_static(b"EHLO own"),
+            command: crate::context::CommandLine::default(),
         }),
         context: crate::context::OutgoingContext::new("in".into(), Default::default()).into(),
         version: None,
