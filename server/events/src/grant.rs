@@ -344,6 +344,9 @@ pub struct Grants {
 
 /// Grants that this version of the gateway has nothing to apply to.
 pub const LATER_GRANTS: &[&str] = &[
+    "admit",
+    "relay",
+    "ehlo",
     "redirect",
     "expiry",
     "priority",
@@ -488,7 +491,7 @@ mod tests {
     #[test]
     fn words_lead_back() {
         let words = ["headers:x-*", "finish", "hold", "body", "relay", "admit"];
-        assert_eq!(Grants::parse(&words).unwrap().words(), words);
+        assert_eq!(Grants::parse_all(&words).unwrap().words(), words);
         let words = [
             "session",
             "headers:subject",
