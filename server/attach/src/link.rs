@@ -1,17 +1,20 @@
 //! The gateway's end of one Attach stream, as a machine.
 //!
-//! The rooms, each using only those before it: [`ledger`], [`interest`], [`feed`], [`reads`], [`parts`], [`uploads`],
-//! [`actions`] and [`pulse`] know one part of the protocol each; [`instance`] holds those of an instance, [`outbox`] the
-//! frames, [`phase`] the life of the stream, [`state`] all of them; [`showing`], [`closing`], [`asking`], [`acting`],
-//! [`hearing`] and [`driving`] are what can happen.
+//! Each room uses only those before it: [`ledger`], [`interest`], [`feed`], [`reads`], [`parts`], [`uploads`],
+//! [`actions`], [`named`] and [`pulse`] know one part of the protocol each; [`events`] is what goes in and out;
+//! [`instance`] holds what belongs to an instance, [`outbox`] the frames, [`phase`] the life of the stream, [`state`] all
+//! of them. What can happen: [`showing`], [`closing`], [`standing`], then [`asking`], [`following`], [`acting`],
+//! [`answers`], [`steering`], and last [`hearing`] and [`driving`].
 
 mod acting;
 mod actions;
+mod answers;
 mod asking;
 mod closing;
 mod driving;
 mod events;
 mod feed;
+mod following;
 mod hearing;
 mod instance;
 mod interest;
@@ -23,7 +26,9 @@ mod phase;
 mod pulse;
 mod reads;
 mod showing;
+mod standing;
 mod state;
+mod steering;
 mod uploads;
 
 pub use events::{

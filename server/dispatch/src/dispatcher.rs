@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use postern_attach::{FleetStatus, WireBinding};
 use postern_events::context::{MessageContext, SessionContext};
-use postern_events::plan::{Binding, Plan, Sink};
+use postern_events::plan::{Binding, Sink};
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 
@@ -18,11 +17,9 @@ use crate::inbound::InboundScope;
 use crate::news::NewsDesk;
 use crate::observer::Observer;
 use crate::settings::Settings;
+pub use crate::settings::SharedPlan;
 use crate::sink::{Command, SinkHandle, Start};
 use crate::transport::TransportScope;
-
-/// The plan that new sessions and messages begin with; swapped whole when bindings change.
-pub type SharedPlan = Arc<ArcSwap<Plan>>;
 
 /// Names of sinks that came back and were not heard of yet, at most.
 const BACK: usize = 64;
@@ -156,16 +153,9 @@ impl Shared {
         if let Some(handle) = sinks.iter().find(|handle| handle.serves(sink)) {
             return Arc::clone(handle);
         }
-        let plan = self.plan.load();
-        let bindings = plan
-            .bindings()
-            .iter()
-            .filter(|binding| binding.sink.name == sink.name)
-            .cloned()
-            .collect();
         let handle = Arc::new(SinkHandle::start(Start {
             sink: Arc::clone(sink),
-            bindings,
+            plan: Arc::clone(&self.plan),
             observer: Arc::clone(&self.observer),
             settings: Arc::clone(&self.settings),
             back: self.back.clone(),

@@ -1,11 +1,17 @@
 //! Bounds and times of the dispatcher that are no part of a binding.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use postern_attach::{Features, FleetSettings, LinkSettings};
+use postern_events::plan::Plan;
 
 /// Largest piece of content in one frame, in octets.
 pub const CHUNK_BYTES: usize = 64 << 10;
+
+/// The plan that new sessions and messages begin with; swapped whole when bindings change.
+pub type SharedPlan = Arc<ArcSwap<Plan>>;
 
 /// Bounds of one dispatcher, that is of one runtime thread.
 #[derive(Clone, Debug)]

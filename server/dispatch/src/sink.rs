@@ -6,6 +6,8 @@ mod command;
 mod connections;
 mod fleet;
 mod hearing;
+mod news;
+mod questions;
 mod queue;
 mod showing;
 mod streams;
@@ -17,13 +19,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use parking_lot::RwLock;
 use postern_attach::FleetStatus;
 use postern_events::fault::{Fault, FaultKind};
-use postern_events::plan::{Binding, Sink};
+use postern_events::plan::Sink;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::observer::Observer;
-use crate::settings::Settings;
+use crate::settings::{Settings, SharedPlan};
 
 pub(crate) use command::{
     Again, Answer, Ask, Asking, Begin, Command, Heard, QuestionKey, Tell, Ticket, Told,
@@ -32,8 +34,8 @@ pub(crate) use command::{
 /// What a sink's task is started with.
 pub(crate) struct Start {
     pub(crate) sink: Arc<Sink>,
-    /// The bindings that use it, for what they were granted.
-    pub(crate) bindings: Vec<Arc<Binding>>,
+    /// The plan in force, for what the bindings that use it were granted.
+    pub(crate) plan: SharedPlan,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) settings: Arc<Settings>,
     /// Hears the sink's name when it can be reached again.

@@ -63,6 +63,16 @@ enum Scope {
     Headers,
     Size,
     Message,
+    Auth,
+    Remote,
+    RemoteTls,
+    Resolve,
+    Expand,
+    Categorized,
+    MaxSize,
+    Notification,
+    Link,
+    Track,
 }
 
 impl Scope {
@@ -70,13 +80,18 @@ impl Scope {
         use EventKind as E;
         let scope = event.scope();
         let inbound = scope == pb::Scope::InboundSession;
-        // In an outgoing session the message is not there before it starts, and gone when the session ends.
-        let outgoing = scope == pb::Scope::OutboundSession
-            && !matches!(event, E::OutboundSessionStart | E::OutboundSessionEnd);
-        let message = scope == pb::Scope::Transport || outgoing;
-        let size = message || event == E::InboundMessage;
+        // Between messages an outgoing session has none: commands and replies need not belong to one.
+        let sends = matches!(
+            event,
+            E::OutboundMessageStart | E::OutboundRecipient | E::OutboundBeforeData
+        );
+        let outgoing = scope == pb::Scope::OutboundSession;
+        let message = scope == pb::Scope::Transport || sends;
+        // A size limit can be asked about before there is any content.
+        let content = message && event != E::TransportMaxSize;
+        let size = content || event == E::InboundMessage;
         let headers = size || event == E::InboundHeaders;
-        let recipients = headers || event == E::InboundData;
+        let recipients = headers || matches!(event, E::InboundData | E::TransportMaxSize);
         let transaction = recipients || matches!(event, E::InboundMail | E::InboundRcpt);
         match self {
             Self::Everywhere => true,
@@ -85,14 +100,30 @@ impl Scope {
             Self::SessionFromHelo => {
                 transaction || matches!(event, E::InboundHelo | E::InboundAuth)
             }
-            Self::Command => matches!(event, E::InboundCommand | E::InboundResponse),
-            Self::Response => matches!(event, E::InboundResponse),
+            Self::Command => {
+                matches!(event, E::InboundCommand | E::InboundResponse)
+                    || outgoing && event != E::OutboundTls
+            }
+            Self::Response => matches!(event, E::InboundResponse | E::OutboundResponse),
             Self::Transaction => transaction,
             Self::Recipients => recipients,
-            Self::Recipient => matches!(event, E::InboundRcpt | E::OutboundRecipient),
+            Self::Recipient => matches!(
+                event,
+                E::InboundRcpt | E::TransportExpand | E::OutboundRecipient
+            ),
             Self::Headers => headers,
             Self::Size => size,
-            Self::Message => message,
+            Self::Message => content,
+            Self::Auth => event == E::InboundAuth,
+            Self::Remote => outgoing,
+            Self::RemoteTls => event == E::OutboundTls,
+            Self::Resolve => event == E::TransportResolve,
+            Self::Expand => event == E::TransportExpand,
+            Self::Categorized => event == E::TransportPostCategorize,
+            Self::MaxSize => event == E::TransportMaxSize,
+            Self::Notification => event == E::TransportDsn,
+            Self::Link => event == E::DeliveryLink,
+            Self::Track => event == E::DeliveryTrack,
         }
     }
 }
@@ -140,6 +171,7 @@ attributes! {
     DestinationRoutingClass = "destination.routing_class", Text, Destination, "The routing class; empty for the default class.";
     DestinationFailureCount = "destination.failure_count", Int, Destination, "Failed attempts in a row.";
     DestinationQueuedCount = "destination.queued_count", Int, Destination, "Messages waiting for it.";
+    DestinationMailExchangers = "destination.mail_exchangers", Bool, Resolve, "Mail exchangers are wanted, not the addresses of a host.";
     SessionId = "session.id", Text, Session, "The session's id; empty for messages that came without one.";
     SessionServer = "session.server", Text, Session, "Name of the virtual server.";
     SessionProtocol = "session.protocol", Text, Session, "`smtp`, `submission`, `lmtp` or `milter`; empty for messages that came without a session.";
@@ -155,6 +187,7 @@ attributes! {
     SessionTlsVersion = "session.tls_version", Text, Session, "`TLSv1.2` or `TLSv1.3`; empty without TLS.";
     SessionTlsCipher = "session.tls_cipher", Text, Session, "IANA's name of the cipher suite; empty without TLS.";
     SessionHelo = "session.helo", Text, SessionFromHelo, "The argument of HELO, EHLO or LHLO; empty if none was given. At `inbound.helo` the one that is asked about.";
+    SessionHeloValid = "session.helo_valid", Bool, SessionFromHelo, "That argument is a domain or an address literal, as RFC 5321 wants it. Many printers and telephones have no such name.";
     SessionListener = "session.listener", Text, Session, "The listener, as the configuration writes it.";
     SessionTalkedEarly = "session.talked_early", Bool, Session, "Octets came before the banner.";
     SessionPipelinedEarly = "session.pipelined_early", Bool, Session, "Commands came in one go where that was not allowed.";
@@ -165,10 +198,12 @@ attributes! {
     SessionConnectionCount = "session.connection_count", Int, Session, "Connections that the client's address has open, this one included.";
     SessionMessageCount = "session.message_count", Int, Session, "Messages accepted in this session so far.";
     SessionProperties = "session.properties", Properties, Session, "Properties that sinks left on the session.";
-    CommandVerb = "command.verb", Text, Command, "The command's verb in upper case. For replies to the content `.`, to the connection `CONNECT`.";
-    CommandLine = "command.line", Text, Command, "The whole line; at `inbound.response` empty.";
+    CommandVerb = "command.verb", Text, Command, "The command's verb in upper case. For replies to the content `.`, to the connection `CONNECT`. In an outgoing session the verb that the service would send.";
+    CommandLine = "command.line", Text, Command, "The whole line; at `inbound.response` empty. In an outgoing session with what earlier bindings made of it, empty if one of them dropped it; of AUTH only the mechanism.";
     ReplyCode = "reply.code", Int, Response, "The reply's code.";
     ReplyText = "reply.text", Text, Response, "The reply's lines, joined by line feeds.";
+    AuthMechanism = "auth.mechanism", Text, Auth, "The SASL mechanism in upper case.";
+    AuthStep = "auth.step", Int, Auth, "Number of the step of the exchange, from 1.";
     MessageId = "message.id", Text, Transaction, "The message's id, which is also that of its transaction.";
     MessageSender = "message.sender", Text, Transaction, "The sender without angle brackets; empty for the null sender.";
     MessageSenderDomain = "message.sender_domain", Text, Transaction, "The sender's domain in lower case, A-labels; empty for the null sender.";
@@ -189,6 +224,33 @@ attributes! {
     MessageSize = "message.size", Int, Size, "Octets of the message as it is now. At `inbound.message` the binding is asked only when all of it has arrived.";
     MessageOrigin = "message.origin", Text, Message, "`smtp`, `lmtp` or `dsn`.";
     MessageAttempt = "message.attempt", Int, Message, "How often this stage was begun for the message, from 1.";
+    ExpansionDepth = "expansion.depth", Int, Expand, "How many expansions led to the recipient.";
+    CategorizationResolvedCount = "categorization.resolved_count", Int, Categorized, "Recipients to be delivered.";
+    CategorizationUnresolvedCount = "categorization.unresolved_count", Int, Categorized, "Recipients that nobody knows.";
+    CategorizationExpandedCount = "categorization.expanded_count", Int, Categorized, "Recipients that stand for others.";
+    CategorizationRoutingOnly = "categorization.routing_only", Bool, Categorized, "It is asked again for the sake of routes alone.";
+    MaxSizeSize = "max_size.size", Int, MaxSize, "Octets that the message has, or that MAIL declared.";
+    MaxSizeLimit = "max_size.limit", Int, MaxSize, "Octets that it may have.";
+    MaxSizeDeclaredOnly = "max_size.declared_only", Bool, MaxSize, "The size is only declared; no content was read yet.";
+    NotificationAddress = "notification.address", Text, Notification, "Who gets the notification, without angle brackets; empty for the null sender.";
+    NotificationActions = "notification.actions", Texts, Notification, "What it tells, each once: `failed`, `delayed`, `delivered`, `relayed`, `expanded`.";
+    NotificationIsMade = "notification.is_made", Bool, Notification, "The notification has been made; it is only told.";
+    NotificationIsUndeliverable = "notification.is_undeliverable", Bool, Notification, "Nobody could be notified: none would be made.";
+    RemoteDestination = "remote.destination", Text, Remote, "The destination that the outgoing session is for: a domain, or the name of a next hop.";
+    RemoteHost = "remote.host", Text, Remote, "Name of the remote host.";
+    RemoteAddress = "remote.address", Text, Remote, "Its address; for a Unix socket its path.";
+    RemotePort = "remote.port", Int, Remote, "Its port; 0 on a Unix socket.";
+    RemoteTls = "remote.tls", Bool, Remote, "The connection to it is encrypted.";
+    RemoteTlsVersion = "remote.tls_version", Text, Remote, "`TLSv1.2` or `TLSv1.3`; empty without TLS.";
+    RemoteTlsPolicy = "remote.tls_policy", Text, RemoteTls, "The policy that ruled: `none`, `opportunistic`, `encrypt`, `verify`, `dane` or `implicit`; empty: as configured.";
+    RemoteTlsPolicySource = "remote.tls_policy_source", Text, RemoteTls, "Where the policy came from: `dane`, `mta-sts`, `route` or `default`.";
+    RemoteTlsFailure = "remote.tls_failure", Text, RemoteTls, "Why the policy is not met; empty if it is.";
+    LinkDestination = "link.destination", Text, Link, "The destination: a domain, or the name of a next hop.";
+    LinkRoutingClass = "link.routing_class", Text, Link, "The routing class; empty for the default class.";
+    LinkIsUp = "link.is_up", Bool, Link, "The destination can be reached.";
+    LinkFailureCount = "link.failure_count", Int, Link, "Failures in a row.";
+    TrackStep = "track.step", Text, Track, "The step: `accepted`, `injected`, `categorized`, `forked`, `queued`, `rerouted`, `attempted`, `held`, `released`, `quarantined`, `discarded`, `notified`, `removed`, `expired` or `finished`.";
+    TrackActor = "track.actor", Text, Track, "Who did it: a binding, `operator`, or empty for the gateway.";
 }
 
 impl Attribute {
@@ -385,5 +447,10 @@ mod tests {
         assert!(!Attribute::SessionErrorCount.exists_at(EventKind::TransportRoute));
         assert!(Attribute::DestinationDomain.exists_at(EventKind::TransportRoute));
         assert!(!Attribute::DestinationDomain.exists_at(EventKind::TransportSubmit));
+        // A size limit is asked about where only the sender is known, a command where there is no message.
+        assert!(Attribute::MessageSender.exists_at(EventKind::TransportMaxSize));
+        assert!(!Attribute::MessageSize.exists_at(EventKind::TransportMaxSize));
+        assert!(!Attribute::MessageSender.exists_at(EventKind::OutboundCommand));
+        assert!(Attribute::RemoteHost.exists_at(EventKind::OutboundCommand));
     }
 }

@@ -63,6 +63,10 @@ pub struct Chain {
 }
 
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one for each member of a chain, and most of them are answered"
+)]
 enum Slot {
     Waiting,
     Asked(Option<Deadline>),
@@ -339,7 +343,7 @@ impl Chain {
         state: &mut dyn ChainState,
     ) {
         let applied = answer.and_then(|verdict| {
-            let made = state.apply(member, &verdict)?;
+            let made = state.apply(member, &verdict.effective())?;
             Ok((verdict, made))
         });
         let (verdict, made) = match applied {

@@ -24,7 +24,7 @@ pub use session::{
     AddressSource, Authentication, Client, CommandLine, Conduct, Helo, Protocol, RawParameter,
     ReverseName, SessionContext, Tls,
 };
-pub use working::{ForkEdits, Made, Piece, Split, TRUNK, Working};
+pub use working::{Apart, ForkEdits, Made, Piece, Split, TRUNK, Working};
 
 /// What is known where an event happens.
 #[derive(Clone, Debug)]

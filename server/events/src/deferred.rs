@@ -140,3 +140,6 @@ impl Deferred {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

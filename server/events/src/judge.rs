@@ -146,5 +146,12 @@ impl ChainState for Judge<'_> {
                 branch.orders = piece.orders.clone();
             }
         }
+        // All of it went into other branches.
+        ruling
+            .branches
+            .retain(|branch| !branch.recipients.is_empty());
     }
 }
+
+#[cfg(test)]
+mod tests;

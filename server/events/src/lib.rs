@@ -34,4 +34,9 @@ pub mod transport;
 pub mod validate;
 mod wire;
 
+#[cfg(test)]
+mod every_event;
+#[cfg(test)]
+mod samples;
+
 pub use wire::View;

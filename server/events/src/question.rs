@@ -63,16 +63,18 @@ pub struct EventFacts<'a> {
     pub recipient: Option<RecipientId>,
     /// Recipients that the question is about; empty: all.
     pub recipients: &'a [RecipientId],
-    /// At `inbound.command` and `inbound.response`: the command.
+    /// At `command` and `response` of inbound and outgoing sessions: the command.
     pub command: Option<&'a CommandLine>,
     /// `respond` may answer the command: it changes nothing in the service.
     pub answerable: bool,
-    /// At `inbound.response`: the service's own reply.
+    /// At `inbound.response`: the service's own reply. At `outbound.response`: the remote's.
     pub reply: Option<&'a Reply>,
     /// Sender and recipients that a rule is matched with, where the event has its own.
     pub parties: Option<&'a dyn Parties>,
     /// The event belongs to the running transaction, and is replayed when an instance opens anew within it.
     pub of_transaction: bool,
+    /// Of edits and orders only the routing class and a redirect are taken.
+    pub routing_only: bool,
 }
 
 /// Sender and recipients of an event that happens outside of a message.
@@ -214,3 +216,6 @@ impl Question {
         Arc::ptr_eq(&self.event, &other.event)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,22 @@ pub enum TlsPolicy {
     Implicit,
 }
 
+impl TlsPolicy {
+    /// The word for it; empty where it is as configured.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Configured => "",
+            Self::None => "none",
+            Self::Opportunistic => "opportunistic",
+            Self::Encrypt => "encrypt",
+            Self::Verify => "verify",
+            Self::Dane => "dane",
+            Self::Implicit => "implicit",
+        }
+    }
+}
+
 /// A next hop.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NextHop {

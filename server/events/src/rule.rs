@@ -18,7 +18,8 @@
 //! compared with the local part of the address. The empty rule always holds.
 //!
 //! At `inbound.command` and `inbound.response` a rule selects the command: one of its conditions must be on the command
-//! in hand, and is matched with what that command says; the others must hold by what was accepted before.
+//! in hand, and is matched with what that command says; the others must hold by what was accepted before. So it is at
+//! `outbound.command` and `outbound.response`, where the others hold by the message that is being sent.
 
 mod pattern;
 
@@ -327,11 +328,19 @@ impl Condition {
     fn possible_at(&self, event: EventKind) -> bool {
         let of_command = matches!(
             event,
-            EventKind::InboundCommand | EventKind::InboundResponse
+            EventKind::InboundCommand
+                | EventKind::InboundResponse
+                | EventKind::OutboundCommand
+                | EventKind::OutboundResponse
         );
-        if matches!(event.scope(), pb::Scope::Destination | pb::Scope::Service)
-            || event == EventKind::DeliveryLink
-        {
+        let has_no_message = matches!(
+            event,
+            EventKind::DeliveryLink
+                | EventKind::OutboundSessionStart
+                | EventKind::OutboundSessionEnd
+                | EventKind::OutboundTls
+        );
+        if has_no_message || matches!(event.scope(), pb::Scope::Destination | pb::Scope::Service) {
             return false;
         }
         match self {

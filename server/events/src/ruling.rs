@@ -1,5 +1,6 @@
 //! What a sink decided, once it has been checked, and what a chain came to.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use postern_message::{Draft, Edit, MessageId, RecipientId};
 use postern_smtp::reply::Reply;
 
 use crate::answer::{AnyAnswer, TypedAnswer};
-use crate::context::{ForkEdits, Split};
+use crate::context::{Apart, ForkEdits, Split};
 use crate::event::EventKind;
 use crate::fault::{Fault, Policy};
 use crate::order::{Order, Orders};
@@ -164,25 +165,28 @@ impl Verdict {
     /// The branches that it asks for.
     #[must_use]
     pub fn split(&self) -> Split {
+        let apart = self.recipients.iter().map(|(ids, decision)| Apart {
+            recipients: ids.clone(),
+            goes_on: !decision.ends_chain(),
+        });
         Split {
-            decided: self.recipients.iter().map(|(ids, _)| ids.clone()).collect(),
+            decided: apart.collect(),
             forks: self.forks.clone(),
         }
     }
 
-    /// What is left of it where the message is refused before it was complete: edits of what is refused are nothing,
-    /// properties hold whatever is decided.
+    /// What of it takes effect. Edits of what is refused are nothing; properties hold whatever is decided.
     #[must_use]
-    pub fn of_refused(&self) -> Self {
+    pub fn effective(&self) -> Cow<'_, Self> {
+        if !self.decision.is_refusal() || self.splits() {
+            return Cow::Borrowed(self);
+        }
         let is_property = |edit: &&Edit| matches!(edit, Edit::SetProperty { .. });
-        Self {
+        Cow::Owned(Self {
             edits: self.edits.iter().filter(is_property).cloned().collect(),
             orders: Vec::new(),
-            answer: None,
-            recipients: Vec::new(),
-            forks: Vec::new(),
             ..self.clone()
-        }
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The gateway's own life: one file an event.
+//! What is told of the gateway itself: one file an event.
 
 mod config;
 mod start;

@@ -2,6 +2,7 @@
 
 use postern_message::{Origin, Recipient, Version};
 use postern_smtp::address::{ForwardPath, ReversePath};
+use postern_smtp::command::HelloName;
 
 use crate::attributes::{Attribute, AttributeSource, AttributeValue, domain};
 use crate::context::Context;
@@ -85,6 +86,12 @@ impl Source<'_> {
             Attribute::SessionHelo => {
                 AttributeValue::lossy(session.helo.as_ref().map_or(&[][..], |helo| &helo.name))
             }
+            Attribute::SessionHeloValid => AttributeValue::Bool(
+                session
+                    .helo
+                    .as_ref()
+                    .is_some_and(|helo| HelloName::parse(&helo.name).is_some()),
+            ),
             Attribute::SessionListener => text(&session.listener),
             Attribute::SessionTalkedEarly => AttributeValue::Bool(conduct.talked_early),
             Attribute::SessionPipelinedEarly => AttributeValue::Bool(conduct.pipelined_early),

@@ -152,7 +152,11 @@ pub fn validate(
     let (edits, orders) =
         checker.edits(verdict.edits, verdict.properties, decision.is_refusal())?;
     let forks = checker.forks(verdict.forks)?;
-    let recipients = decision::of_recipients(verdict.recipients, asked)?;
+    let mut recipients = decision::of_recipients(verdict.recipients, asked)?;
+    // Whoever proceeds with the others is none of those that come to something else.
+    if decision == crate::ruling::Decision::Proceed {
+        recipients.retain(|(_, own)| own.ends_chain());
+    }
     limit("branches", forks.len() + recipients.len(), MAX_BRANCHES)?;
     let answer = match verdict.answer {
         Some(answer) => Some(answer::answer(*answer, kind, &mut checker)?),

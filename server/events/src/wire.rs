@@ -15,7 +15,9 @@ use postern_smtp::reply::Reply;
 use crate::context::CommandLine;
 use crate::grant::Reads;
 
-pub(crate) use message::{envelope, field, headers, message, transaction};
+pub(crate) use message::{
+    envelope, field, headers, message, return_content, reverse_path, transaction,
+};
 pub(crate) use recipient::{address, from_xtext, path, recipient, standing};
 pub(crate) use route::{next_hop, remote, tls_policy};
 pub(crate) use session::{conduct, helo, session, tls};
@@ -107,9 +109,15 @@ pub(crate) fn ids<'a>(
     recipients: impl IntoIterator<Item = &'a RecipientId>,
     view: &View<'_>,
 ) -> Vec<Bytes> {
-    if !view.reads.recipients {
-        return Vec::new();
+    if view.reads.recipients {
+        asked_ids(recipients)
+    } else {
+        Vec::new()
     }
+}
+
+/// The ids of recipients that an answer has to name: shown whatever the binding reads.
+pub(crate) fn asked_ids<'a>(recipients: impl IntoIterator<Item = &'a RecipientId>) -> Vec<Bytes> {
     let ids = recipients.into_iter().map(|one| id(one.as_bytes()));
     ids.collect()
 }

@@ -112,6 +112,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Config(args) => config::run(&args),
     };
+    logging::finish();
     exit.into()
 }
 

@@ -7,6 +7,7 @@
 mod accept;
 pub mod admission;
 mod content;
+mod handshakes;
 pub mod listener;
 pub mod policy;
 mod received;
@@ -23,23 +24,21 @@ use std::time::Duration;
 
 use postern_config::Config;
 use postern_config::settings::delivery::Recipients as RecipientsSetting;
-use postern_config::settings::server::{EarlyRefusal, Protocol, Server};
+use postern_config::settings::server::{AddressSyntax, EarlyRefusal, HelloNames, Protocol, Server};
 use postern_message::HeaderLimits;
-use postern_smtp::address::{AddressError, Domain};
+use postern_smtp::address::{self, AddressError, Domain};
+use postern_smtp::command;
 use postern_smtp::server as machine;
-use tokio::sync::Semaphore;
 
 pub use self::accept::{Acceptor, Arrival};
 pub use self::worker::{FrontWorker, Onward, Tools};
 
 use self::admission::Admission;
+use self::handshakes::Handshakes;
 use self::policy::{Domains, Policy, Recipients};
 use self::recipients::{RecipientFile, RecipientsError};
 use crate::runtime::reload::Reload;
 use crate::tls::{CertificateFiles, ServerTls, TlsError};
-
-/// TLS handshakes of one virtual server at the same time. More wait, within the time-out of a handshake.
-const HANDSHAKES: usize = 256;
 
 /// A virtual server: one identity, one policy, one set of limits, shared by its sessions on all runtimes.
 #[derive(Debug)]
@@ -60,7 +59,7 @@ pub struct VirtualServer {
     pub message_budget: Duration,
     /// Certificates, if there are any.
     pub tls: Option<Arc<ServerTls>>,
-    handshakes: Semaphore,
+    handshakes: Handshakes,
     /// Counts its connections.
     pub admission: Arc<Admission>,
     machine: Arc<machine::Config>,
@@ -228,7 +227,7 @@ impl VirtualServer {
             command_budget: server.budgets.command,
             message_budget: server.budgets.message,
             tls,
-            handshakes: Semaphore::new(HANDSHAKES),
+            handshakes: Handshakes::new(),
             admission: Arc::new(Admission::new(
                 limits.connections,
                 limits.connections_per_client,
@@ -256,6 +255,14 @@ fn machine_config(server: &Server, starttls: bool) -> Result<machine::Config, Fr
     config.early_refusal = match server.early_refusal {
         EarlyRefusal::Drain => machine::EarlyRefusal::Drain,
         EarlyRefusal::Close => machine::EarlyRefusal::Close,
+    };
+    config.hello_names = match server.hello {
+        HelloNames::Any => command::HelloNames::Any,
+        HelloNames::Strict => command::HelloNames::Valid,
+    };
+    config.addresses = match server.address_syntax {
+        AddressSyntax::Lenient => address::AddressSyntax::Lenient,
+        AddressSyntax::Strict => address::AddressSyntax::Strict,
     };
     config.limits = machine::Limits {
         max_message_size: server.max_message_size,

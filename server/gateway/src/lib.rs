@@ -4,6 +4,7 @@ pub mod accepted;
 pub mod cli;
 pub mod delivery;
 pub mod front;
+mod log;
 pub mod metrics;
 pub mod observe;
 pub mod plan;

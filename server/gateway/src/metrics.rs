@@ -80,6 +80,8 @@ pub struct Metrics {
     pub queue_active: Gauge,
     /// Tasks that panicked.
     pub panics: Counter,
+    /// Notifications that could not be delivered.
+    pub lost_notifications: Counter,
     /// Times that the system had no descriptor or memory for a new connection.
     pub accept_errors: Counter,
     /// Messages in the spool.
@@ -115,6 +117,7 @@ impl Metrics {
             deliveries: Family::default(),
             queue_active: Gauge::default(),
             panics: Counter::default(),
+            lost_notifications: Counter::default(),
             accept_errors: Counter::default(),
             spool: Family::default(),
             spool_free: Gauge::default(),
@@ -219,6 +222,11 @@ impl Metrics {
         );
         registry.register("task_panics", "Tasks that panicked", self.panics.clone());
         registry.register(
+            "lost_notifications",
+            "Notifications about undeliverable mail that could not be delivered themselves",
+            self.lost_notifications.clone(),
+        );
+        registry.register(
             "accept_errors",
             "Times that the system had no descriptor or memory for a connection",
             self.accept_errors.clone(),
@@ -233,6 +241,11 @@ impl Metrics {
             "Free space for the spool",
             Unit::Bytes,
             self.spool_free.clone(),
+        );
+        registry.register(
+            "log_lines_lost",
+            "Lines of the log that nobody read in time or that could not be written",
+            crate::log::lost(),
         );
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The program's version", build);

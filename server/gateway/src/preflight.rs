@@ -7,8 +7,8 @@ use std::path::Path;
 use postern_config::settings::delivery::Recipients;
 use postern_config::settings::sink::SinkTls;
 use postern_config::{ConfigError, Effective};
-use postern_dispatch::plan::Plan;
-use postern_smtp::address::Domain;
+use postern_events::plan::Plan;
+use postern_smtp::address::{AddressSyntax, Domain};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -119,18 +119,21 @@ fn names(effective: &Effective) -> Vec<ConfigError> {
         (
             ["server", &server.name, "hostname"],
             server.hostname.as_str(),
+            AddressSyntax::Strict,
         )
     });
     let domains = config.domains.iter().map(|domain| {
         (
             ["domain", &domain.name, "name"],
             domain.name.strip_prefix("*.").unwrap_or(&domain.name),
+            // What clients may write as the domain of an address can be one of ours.
+            AddressSyntax::Lenient,
         )
     });
     hosts
         .chain(domains)
-        .filter_map(|(key, name)| {
-            let error = Domain::parse(name.as_bytes(), false).err()?;
+        .filter_map(|(key, name, syntax)| {
+            let error = Domain::parse_with(name.as_bytes(), false, syntax).err()?;
             Some(effective.error_at(
                 &key,
                 format!("\"{name}\": {error}"),

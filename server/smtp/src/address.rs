@@ -10,6 +10,17 @@ pub use literal::AddressLiteral;
 pub use mailbox::{DomainOrLiteral, Mailbox};
 pub use path::{ForwardPath, ReversePath};
 
+/// How closely addresses keep to the grammar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum AddressSyntax {
+    /// RFC 5321 and RFC 6531 to the letter.
+    #[default]
+    Strict,
+    /// Also what devices and phones have as addresses and no receiver can take for another one: dots at the ends of a
+    /// local part or in a row, an underscore in a domain.
+    Lenient,
+}
+
 /// Longest local part in octets (RFC 5321 4.5.3.1.1).
 pub const MAX_LOCAL_PART: usize = 64;
 /// Longest domain in octets (RFC 5321 4.5.3.1.2).

@@ -4,7 +4,7 @@ mod grammar;
 
 use bytes::Bytes;
 
-pub use grammar::{CommandError, Extensions};
+pub use grammar::{CommandError, Extensions, HelloNames};
 
 use crate::address::{AddressLiteral, Domain, ForwardPath, ReversePath};
 use crate::parameters::{MailParameters, RcptParameters};
@@ -50,16 +50,18 @@ pub enum HelloName {
     Domain(Domain),
     /// An address literal.
     Literal(AddressLiteral),
-    /// Neither, but printable: underscores and the like, which real clients send.
-    Other(Box<str>),
+    /// Neither: what devices say that have no such name. Any octets but controls, UTF-8 or not.
+    Other(Bytes),
 }
 
-impl std::fmt::Display for HelloName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl HelloName {
+    /// The name as the client gave it.
+    #[must_use]
+    pub fn octets(&self) -> Bytes {
         match self {
-            Self::Domain(domain) => domain.fmt(f),
-            Self::Literal(literal) => literal.fmt(f),
-            Self::Other(name) => f.write_str(name),
+            Self::Domain(domain) => Bytes::copy_from_slice(domain.raw()),
+            Self::Literal(literal) => Bytes::from(literal.to_string()),
+            Self::Other(octets) => octets.clone(),
         }
     }
 }

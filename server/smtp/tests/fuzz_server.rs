@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use bolero::TypeGenerator;
 use bytes::{Bytes, BytesMut};
-use postern_smtp::address::{Domain, ForwardPath, ReversePath};
-use postern_smtp::command::{Command, Extensions};
+use postern_smtp::address::{AddressSyntax, Domain, ForwardPath, ReversePath};
+use postern_smtp::command::{Command, Extensions, HelloNames};
 use postern_smtp::content::{ContentCheck, ContentLimits};
 use postern_smtp::data::DotDecoder;
 use postern_smtp::reply::Reply;
@@ -174,52 +174,62 @@ fn any_line_is_a_command_or_an_error() {
     bolero::check!()
         .with_type()
         .with_iterations(50_000)
-        .for_each(|(prefix, rest, utf8): &(u8, Vec<u8>, bool)| {
-            let prefixes = [
-                "",
-                "MAIL FROM:<",
-                "RCPT TO:<",
-                "RCPT TO:<a@b> ",
-                "MAIL FROM:<> ",
-                "BDAT ",
-                "EHLO ",
-                "\"",
-            ];
-            let line = [
-                prefixes[usize::from(*prefix) % prefixes.len()].as_bytes(),
-                rest,
-            ]
-            .concat();
-            let extensions = Extensions {
-                offered: true,
-                smtp_utf8: *utf8,
-            };
-            let Ok(command) = Command::parse(&Bytes::from(line.clone()), extensions) else {
-                return;
-            };
-            assert!(line.iter().all(|&b| b >= 0x20 && b != 0x7f));
-            // What was accepted can be written and read again.
-            match command {
-                Command::Mail(mail) => {
-                    let written = mail.sender.to_string();
-                    let utf8 = mail.parameters.smtp_utf8;
-                    assert!(utf8 || written.is_ascii());
-                    assert_eq!(
-                        ReversePath::parse(written.as_bytes(), utf8),
-                        Ok(mail.sender)
-                    );
+        .for_each(
+            |(prefix, rest, utf8, lenient): &(u8, Vec<u8>, bool, bool)| {
+                let prefixes = [
+                    "",
+                    "MAIL FROM:<",
+                    "RCPT TO:<",
+                    "RCPT TO:<a@b> ",
+                    "MAIL FROM:<> ",
+                    "MAIL FROM: ",
+                    "BDAT ",
+                    "EHLO ",
+                    "\"",
+                ];
+                let line = [
+                    prefixes[usize::from(*prefix) % prefixes.len()].as_bytes(),
+                    rest,
+                ]
+                .concat();
+                let extensions = Extensions {
+                    offered: true,
+                    smtp_utf8: *utf8,
+                    hello_names: HelloNames::Any,
+                    addresses: if *lenient {
+                        AddressSyntax::Lenient
+                    } else {
+                        AddressSyntax::Strict
+                    },
+                };
+                let syntax = extensions.addresses;
+                let Ok(command) = Command::parse(&Bytes::from(line.clone()), extensions) else {
+                    return;
+                };
+                assert!(line.iter().all(|&b| b >= 0x20 && b != 0x7f));
+                // What was accepted can be written and read again.
+                match command {
+                    Command::Mail(mail) => {
+                        let written = mail.sender.to_string();
+                        let utf8 = mail.parameters.smtp_utf8;
+                        assert!(utf8 || written.is_ascii());
+                        assert_eq!(
+                            ReversePath::parse_with(written.as_bytes(), utf8, syntax),
+                            Ok(mail.sender)
+                        );
+                    }
+                    Command::Rcpt(rcpt) => {
+                        let written = rcpt.recipient.to_string();
+                        assert!(*utf8 || written.is_ascii());
+                        assert_eq!(
+                            ForwardPath::parse_with(written.as_bytes(), *utf8, syntax),
+                            Ok(rcpt.recipient)
+                        );
+                    }
+                    _ => {}
                 }
-                Command::Rcpt(rcpt) => {
-                    let written = rcpt.recipient.to_string();
-                    assert!(*utf8 || written.is_ascii());
-                    assert_eq!(
-                        ForwardPath::parse(written.as_bytes(), *utf8),
-                        Ok(rcpt.recipient)
-                    );
-                }
-                _ => {}
-            }
-        });
+            },
+        );
 }
 
 /// What leaves the decoder and passes the check has no bare CR or LF, however it was cut.

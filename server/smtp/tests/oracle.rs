@@ -9,8 +9,8 @@
 use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
-use postern_smtp::address::{ForwardPath, Mailbox, ReversePath};
-use postern_smtp::command::{Command, Extensions, HelloKind};
+use postern_smtp::address::{AddressSyntax, ForwardPath, Mailbox, ReversePath};
+use postern_smtp::command::{Command, Extensions, HelloKind, HelloNames};
 use postern_smtp::content::{ContentCheck, ContentFault, ContentLimits};
 use postern_smtp::data::DotDecoder;
 use postern_smtp::parameters::{Body, Ret};
@@ -25,6 +25,8 @@ use smtp_proto::{
 const EXTENSIONS: Extensions = Extensions {
     offered: true,
     smtp_utf8: true,
+    hello_names: HelloNames::Valid,
+    addresses: AddressSyntax::Strict,
 };
 
 fn ours(line: &str) -> Option<Command> {
@@ -50,13 +52,16 @@ fn plain(mailbox: Option<&Mailbox>) -> String {
 fn same(ours: &Command, theirs: &Request<String>) -> bool {
     match (ours, theirs) {
         (Command::Hello(hello), Request::Ehlo { host }) => {
-            hello.kind == HelloKind::Ehlo && hello.name.to_string().eq_ignore_ascii_case(host)
+            hello.kind == HelloKind::Ehlo
+                && hello.name.octets().eq_ignore_ascii_case(host.as_bytes())
         }
         (Command::Hello(hello), Request::Helo { host }) => {
-            hello.kind == HelloKind::Helo && hello.name.to_string().eq_ignore_ascii_case(host)
+            hello.kind == HelloKind::Helo
+                && hello.name.octets().eq_ignore_ascii_case(host.as_bytes())
         }
         (Command::Hello(hello), Request::Lhlo { host }) => {
-            hello.kind == HelloKind::Lhlo && hello.name.to_string().eq_ignore_ascii_case(host)
+            hello.kind == HelloKind::Lhlo
+                && hello.name.octets().eq_ignore_ascii_case(host.as_bytes())
         }
         (Command::Mail(mail), Request::Mail { from }) => {
             let parameters = &mail.parameters;
@@ -156,7 +161,7 @@ fn command() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => mail,
         4 => rcpt,
-        2 => "(EHLO|HELO|LHLO|ehlo) [a-zA-Z0-9-]{1,8}(\\.[a-z0-9-]{1,4}){0,2}",
+        2 => "(EHLO|HELO|LHLO|ehlo) [a-zA-Z0-9]([a-z-]{0,6}[A-Z0-9])?(\\.[a-z0-9]{1,4}){0,2}",
         2 => "BDAT [0-9]{1,15}( LAST| last)?",
         1 => "(DATA|rset|QUIT|STARTTLS|NOOP|HELP)",
         1 => "(VRFY|EXPN) [a-z@.]{1,10}",

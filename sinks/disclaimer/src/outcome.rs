@@ -1,5 +1,7 @@
 //! One message from question to outcome, without anything of the SDK.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::binding;
 use crate::edit::{self, Edits, Limits, Plan};
 use crate::policy::{self, Mail};
@@ -32,7 +34,10 @@ impl Outcome {
     /// Judges a message.
     #[must_use]
     pub fn of(settings: &Settings, mail: &Mail<'_>, frame: &Frame) -> Self {
-        match Self::added(settings, mail, frame) {
+        // Mail is written by anybody and read by libraries too. A panic would be the sink's failure, and the message
+        // would wait for a footer that never comes.
+        let added = catch_unwind(AssertUnwindSafe(|| Self::added(settings, mail, frame)));
+        match added.unwrap_or(Err(Reason::Bug)) {
             Ok(outcome) => outcome,
             Err(reason) => Self::left_alone(&reason),
         }
@@ -67,5 +72,34 @@ impl Outcome {
             }
             Plan::LeftAlone(reason) => Err(reason),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_panic_leaves_the_message_alone() {
+        let settings = serde_json::json!({ "text": "${property:directory/title}" });
+        let mail = Mail {
+            message: b"Subject: x\r\n\r\nHello\r\n",
+            sender: "a@example.test",
+            recipients: &[],
+            property: &|_, _| panic!("as the test wants it"),
+        };
+        let frame = Frame {
+            reads: ["headers", "body", "properties"]
+                .map(str::to_owned)
+                .to_vec(),
+            ..Frame::default()
+        };
+        let outcome = Outcome::of(&serde_json::from_value(settings).unwrap(), &mail, &frame);
+        assert_eq!(
+            (outcome.code.as_str(), outcome.edits),
+            ("left-alone.bug", None)
+        );
     }
 }

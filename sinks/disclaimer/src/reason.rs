@@ -66,6 +66,9 @@ pub enum Reason {
     /// A placeholder has no value for it.
     #[error("the placeholder ${{{0}}} has no value for it")]
     Placeholder(String),
+    /// The edit itself panicked.
+    #[error("the edit failed on it, which is a bug of this sink")]
+    Bug,
     /// The edited message did not read as it should.
     #[error("the edited message does not read as it should: {0}")]
     Check(&'static str),
@@ -97,6 +100,7 @@ impl Reason {
             Self::Continued => "thread",
             Self::Quoted => "quoted",
             Self::Placeholder(_) => "placeholder",
+            Self::Bug => "bug",
             Self::Check(_) => "check",
         }
     }

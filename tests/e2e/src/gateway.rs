@@ -103,6 +103,11 @@ impl Gateway {
         self.setup.smtp
     }
 
+    /// Where metrics and health are.
+    pub fn metrics(&self) -> SocketAddr {
+        self.setup.metrics
+    }
+
     /// The temporary folder.
     pub fn folder(&self) -> &Path {
         self.setup.folder.path()
@@ -123,6 +128,10 @@ impl Gateway {
             .append(true)
             .open(self.log_file())
             .unwrap_or_else(|e| panic!("log: {e}"));
+        self.spawn(log.into());
+    }
+
+    fn spawn(&mut self, log: Stdio) {
         let child = Command::new(program("postern"))
             .args(["serve", "--config"])
             .arg(self.folder().join("postern.toml"))
@@ -139,6 +148,11 @@ impl Gateway {
     /// Sets a variable of the environment, from the next start on.
     pub fn set_variable(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Starts it with `log` in place of the file that its log goes to otherwise.
+    pub fn start_logging_to(&mut self, log: Stdio) {
+        self.spawn(log);
     }
 
     /// SIGKILL, at once.

@@ -79,6 +79,22 @@ fn finish_for_the_message_skips_its_later_events() {
 }
 
 #[test]
+fn what_a_sink_puts_first_stands_above_our_own_trace() {
+    for event in ["headers", "message"] {
+        let next_hop = NextHop::start();
+        let sink = Sink::start(&[&format!("{event}=add-header:X-Seen")]);
+        let gateway = one(&next_hop, &sink, event, "\"headers:X-*\"");
+        assert_eq!(send(&gateway), 250);
+        let received = next_hop.wait_for(1, LIMIT);
+        let text = received.first().unwrap().text();
+        assert!(
+            text.starts_with("X-Seen: seen\r\nReceived: from "),
+            "{event}: {text}"
+        );
+    }
+}
+
+#[test]
 fn what_spares_a_message_needs_its_grant() {
     for (event, decision, word, stage) in [
         ("message", "quarantine", "quarantine", "quarantined"),

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use postern_e2e::certificate::Authority;
@@ -244,4 +246,21 @@ fn message_size_declared_and_not() {
     client.send("BDAT 40000 LAST\r\n".to_owned() + &"x".repeat(40_000));
     is(&client.reply(), 552, "5.3.4");
     client.expect("NOOP", 250);
+}
+
+#[test]
+fn requests_that_never_come_keep_no_probe_waiting() {
+    let gateway = limited("");
+    let half: Vec<_> = (0..200)
+        .map(|_| {
+            let mut stream = TcpStream::connect(gateway.metrics()).unwrap();
+            stream.write_all(b"GET /livez HTTP/1.1\r\n").unwrap();
+            stream
+        })
+        .collect();
+    let begun = Instant::now();
+    assert_eq!(gateway.http("/livez").0, 200);
+    let elapsed = begun.elapsed();
+    assert!(elapsed < Duration::from_secs(4), "{elapsed:?}");
+    drop(half);
 }

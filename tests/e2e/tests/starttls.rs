@@ -174,3 +174,61 @@ fn certificates_are_read_again_when_their_files_change() {
     let (client, _) = Client::ready(gateway.smtp()).start_tls("mx.example.test");
     assert_eq!(client.certificate(), new.der);
 }
+
+/// More clients than there are slots for handshakes.
+const SILENT: usize = 270;
+
+/// A gateway with an implicit listener too, that lets one address connect often.
+fn set_up_for_crowds(next_hop: &NextHop) -> (Gateway, std::net::SocketAddr) {
+    let setup = Setup::default();
+    Authority::default().issue(setup.folder(), "mx", "mx.example.test");
+    let implicit = free_address();
+    let smtps = format!(
+        "[[server]]\nname = \"smtps\"\nhostname = \"mx.example.test\"\n\
+         listen = [{{ address = \"{implicit}\", tls = \"implicit\" }}]\n\
+         tls = {{ cert = \"mx.pem\", key = \"mx.key\" }}\nlimits = {{ connections_per_client = 2000 }}"
+    );
+    let gateway = setup
+        .domain("example.test", &format!("smtp://{}", next_hop.address()))
+        .with(&smtps)
+        .server("tls = { cert = \"mx.pem\", key = \"mx.key\" }\nlimits = { connections_per_client = 2000 }")
+        .start();
+    wait_for_listener(implicit).unwrap();
+    (gateway, implicit)
+}
+
+#[test]
+fn clients_that_never_say_hello_keep_nobody_from_implicit_tls() {
+    let next_hop = NextHop::start();
+    let (_gateway, implicit) = set_up_for_crowds(&next_hop);
+    let silent: Vec<Client> = (0..SILENT).map(|_| Client::open(implicit)).collect();
+    let begun = Instant::now();
+    let mut client = Client::open(implicit).into_tls("mx.example.test");
+    assert_eq!(client.reply().code, 220);
+    let elapsed = begun.elapsed();
+    assert!(elapsed < Duration::from_secs(10), "{elapsed:?}");
+    client.expect("EHLO client.example.test", 250);
+    let reply = client.deliver("a@example.org", &["b@example.test"], CONTENT);
+    assert_eq!(reply.code, 250, "{reply:?}");
+    drop(silent);
+}
+
+#[test]
+fn clients_that_never_say_hello_keep_nobody_from_starttls() {
+    let next_hop = NextHop::start();
+    let (gateway, _) = set_up_for_crowds(&next_hop);
+    let silent: Vec<Client> = (0..SILENT)
+        .map(|_| {
+            let mut client = Client::ready(gateway.smtp());
+            client.expect("STARTTLS", 220);
+            client
+        })
+        .collect();
+    let begun = Instant::now();
+    let (mut client, _) = Client::ready(gateway.smtp()).start_tls("mx.example.test");
+    let elapsed = begun.elapsed();
+    assert!(elapsed < Duration::from_secs(10), "{elapsed:?}");
+    let reply = client.deliver("a@example.org", &["b@example.test"], CONTENT);
+    assert_eq!(reply.code, 250, "{reply:?}");
+    drop(silent);
+}

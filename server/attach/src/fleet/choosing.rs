@@ -144,11 +144,10 @@ impl Fleet {
         let Some(description) = replica.description.clone() else {
             return Placement::Wait;
         };
-        let mut candidates: Vec<(StreamId, Occupancy)> = streams
+        let candidates: Vec<(StreamId, Occupancy)> = streams
             .into_iter()
             .filter(|(stream, _)| self.leads_to(*stream, replica, pick.not_on))
             .collect();
-        candidates.sort_unstable_by_key(|(stream, occupancy)| (occupancy.instances, *stream));
         let roomy = || {
             candidates
                 .iter()
@@ -156,7 +155,8 @@ impl Fleet {
         };
         let few = self.settings.instances_per_shared_stream.max(1);
         let good = roomy()
-            .find(|(_, occupancy)| !occupancy.quiet && occupancy.instances < few)
+            .filter(|(_, occupancy)| !occupancy.quiet && occupancy.instances < few)
+            .min_by_key(|(stream, occupancy)| (occupancy.instances, *stream))
             .map(|(stream, _)| *stream);
         if let Some(stream) = good {
             return Placement::On(stream);
@@ -174,7 +174,8 @@ impl Fleet {
         }
         let idle = candidates
             .iter()
-            .find(|(_, occupancy)| occupancy.exclusive && occupancy.idle > 0);
+            .filter(|(_, occupancy)| occupancy.exclusive && occupancy.idle > 0)
+            .min_by_key(|(stream, _)| *stream);
         match (least, idle) {
             (Some(stream), _) => Placement::On(stream),
             (None, Some((stream, _))) => Placement::ParkIdle(*stream),
@@ -262,10 +263,12 @@ impl Fleet {
     }
 
     fn better_of_two(&self, random: &mut impl Random, among: &[&Replica]) -> Option<ReplicaId> {
-        let room: Vec<&&Replica> = among
-            .iter()
-            .filter(|replica| replica.open < self.settings.questions_per_replica)
-            .collect();
+        let has_room = |replica: &&&Replica| replica.open < self.settings.questions_per_replica;
+        let trusted = |replica: &&&Replica| has_room(replica) && !replica.is_suspect();
+        let mut room: Vec<&&Replica> = among.iter().filter(trusted).collect();
+        if room.is_empty() {
+            room = among.iter().filter(has_room).collect();
+        }
         let place = below(random, room.len());
         let first = room.get(place)?;
         // The second is another one, each of the rest as likely.

@@ -57,6 +57,8 @@ pub(crate) struct Replica {
     probation: bool,
     /// When it last gave a sign of life.
     pub(crate) last_sign: Instant,
+    /// Since when a failure speaks against it and no sign of life for it: it is probed at once, and others are asked.
+    suspect_since: Option<Instant>,
     /// What its own watch says. `None`: there is none.
     pub(crate) watch: Option<bool>,
     /// Open questions.
@@ -84,6 +86,7 @@ impl Replica {
             ejections: 0,
             probation: false,
             last_sign: now,
+            suspect_since: None,
             watch: None,
             open: 0,
             streams: 0,
@@ -119,6 +122,12 @@ impl Replica {
     /// It gave a sign of life.
     pub(crate) const fn sign(&mut self, now: Instant) {
         self.last_sign = now;
+        self.suspect_since = None;
+    }
+
+    /// It failed last: others are the better choice until it is known how it is.
+    pub(crate) const fn is_suspect(&self) -> bool {
+        self.suspect_since.is_some()
     }
 
     /// It answered.
@@ -131,6 +140,7 @@ impl Replica {
     /// A question to it failed in a way that says that it may be ill. Returns whether it is out for that.
     pub(crate) fn bad(&mut self, now: Instant, fault: &Fault, settings: &FleetSettings) -> bool {
         self.last_fault = Some(fault.clone());
+        self.suspect_since.get_or_insert(now);
         self.window.record(now, false);
         let counts = self.window.counts(now);
         let least = if self.probation {
@@ -193,8 +203,11 @@ impl Replica {
         }
         match (&self.health, self.watch) {
             (Health::Unknown, _) => Some(self.since),
-            (Health::Up, Some(_)) | (Health::Out { .. }, Some(false)) => None,
-            (Health::Up, None) => Some(self.last_sign + settings.probe_interval),
+            (Health::Out { .. }, Some(false)) => None,
+            (Health::Up, watch) => self.suspect_since.or_else(|| {
+                let unwatched = watch.is_none();
+                unwatched.then(|| self.last_sign + settings.probe_interval)
+            }),
             (Health::Out { retry_at, .. }, _) => Some(*retry_at),
         }
     }

@@ -75,6 +75,7 @@ impl Link {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.outbox.handle_timeout(now);
         if let Start::Waiting(since) = self.start
             && self.phase.is_carrying()
             && now >= since + self.settings.stall_after

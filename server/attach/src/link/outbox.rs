@@ -162,6 +162,9 @@ pub(crate) struct Outbox {
     lanes: HashMap<u64, Lane>,
     turns: VecDeque<u64>,
     named: Named,
+    capacity: usize,
+    /// Instances of which Open has left and Close has not.
+    carried: usize,
     pace: Pace,
     linger: Duration,
     leisurely: usize,
@@ -171,12 +174,15 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// No frames. `always_name`: each Open brings its binding; `linger`: how long what nobody waits for may wait.
-    pub(crate) fn new(always_name: bool, linger: Duration) -> Self {
+    /// No frames, on a stream that carries so many instances at a time. `linger`: how long what nobody waits for may
+    /// wait.
+    pub(crate) fn new(capacity: usize, linger: Duration) -> Self {
         Self {
             lanes: HashMap::new(),
             turns: VecDeque::new(),
-            named: Named::new(always_name),
+            named: Named::new(capacity <= 1),
+            capacity,
+            carried: 0,
             pace: Pace::Going,
             linger,
             leisurely: 0,
@@ -245,9 +251,14 @@ impl Outbox {
             }
             self.pace = Pace::Going;
         }
-        let instance = self.turns.pop_front()?;
+        let instance = self.next_turn()?;
         let lane = self.lanes.get_mut(&instance)?;
         let frame = lane.frames.pop_front()?;
+        match frame {
+            Frame::Open(_) => self.carried += 1,
+            Frame::Close(_) => self.carried -= 1,
+            _ => {}
+        }
         let octets = frame.octets();
         let last = matches!(frame, Frame::Close(_));
         lane.torn = matches!(frame, Frame::EventPart { .. });
@@ -283,6 +294,24 @@ impl Outbox {
             instance,
             left,
         })
+    }
+
+    /// The lane whose turn it is. Open waits until the Close of an instance before has left, where the sink takes no more.
+    fn next_turn(&mut self) -> Option<u64> {
+        for _ in 0..self.turns.len() {
+            let instance = self.turns.pop_front()?;
+            let opens = matches!(
+                self.lanes
+                    .get(&instance)
+                    .and_then(|lane| lane.frames.front()),
+                Some(Frame::Open(_))
+            );
+            if !opens || self.carried < self.capacity {
+                return Some(instance);
+            }
+            self.turns.push_back(instance);
+        }
+        None
     }
 
     /// When frames that wait for others leave without them. `None`: nothing waits for that.
@@ -328,6 +357,13 @@ impl Outbox {
             self.drop_all(instance);
         }
         unbegun
+    }
+
+    /// Lets what has waited long enough for others leave without them.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.lingers_until().is_some_and(|until| now >= until) {
+            self.pace = Pace::Going;
+        }
     }
 
     /// Lets everything leave that waits for others.

@@ -26,7 +26,7 @@ pub enum Wish {
     },
     /// A range that the sink asked for: [`Link::answer_read`] or [`Link::refuse_read`].
     Read(Read),
-    /// Nothing now. [`LinkEvent::ContentWanted`] follows if that changes.
+    /// Nothing now. [`LinkEvent::ContentWanted`](super::LinkEvent::ContentWanted) follows if that changes.
     Nothing,
     /// Nobody waits for the content any more.
     Over,

@@ -90,7 +90,7 @@ impl Link {
             start: Start::Nothing,
             instances: HashMap::new(),
             last_instance: 0,
-            outbox: Outbox::new(settings.capacity <= 1, linger),
+            outbox: Outbox::new(settings.capacity.max(1), linger),
             events: VecDeque::new(),
             pulse: Pulse::new(now, settings.heartbeat_interval, settings.heartbeat_timeout),
             idle: BTreeSet::new(),

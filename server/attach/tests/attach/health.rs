@@ -300,6 +300,57 @@ fn v12_silence_counts_and_a_share_of_it_ejects() {
 }
 
 #[test]
+fn v12_after_one_silence_others_are_asked_and_a_probe_decides() {
+    for back in [false, true] {
+        let mut harbour = Harbour::up(3, FleetSettings::default());
+        let hung = harbour.replica(1);
+        harbour.outcome(hung, SILENT);
+        for _ in 0..50 {
+            assert_ne!(harbour.pick().map(|pick| pick.replica), Ok(hung));
+        }
+        assert_eq!(harbour.fleet.poll_timeout(), Some(harbour.now), "at once");
+        harbour.fleet.handle_timeout(harbour.now);
+        harbour.hear();
+        assert_eq!(harbour.wanted.len(), 1);
+        if back {
+            harbour.connect_all();
+            let picks = (0..200).filter_map(|_| harbour.pick().ok());
+            assert!(picks.into_iter().any(|pick| pick.replica == hung));
+        } else {
+            harbour.refuse_all();
+            assert_eq!(
+                words(&harbour.events),
+                ["down"],
+                "nobody else waited for it"
+            );
+        }
+    }
+    let mut harbour = Harbour::up(1, FleetSettings::default());
+    let only = harbour.replica(0);
+    harbour.outcome(only, SILENT);
+    for neutral in [Outcome::Faulted, Outcome::Lost, Outcome::Cancelled] {
+        harbour.outcome(only, neutral);
+    }
+    assert_eq!(
+        harbour.fleet.poll_timeout(),
+        Some(harbour.now),
+        "what failed with it clears nothing"
+    );
+    assert_eq!(
+        harbour.pick().map(|pick| pick.replica),
+        Ok(only),
+        "there is no other"
+    );
+    harbour.outcome(only, Outcome::TimedOut { silent: false });
+    let at = harbour.fleet.poll_timeout().expect("a probe");
+    assert_eq!(
+        at - harbour.now,
+        Duration::from_secs(10),
+        "a sign of life clears it"
+    );
+}
+
+#[test]
 fn v13_ejection_needs_a_share_of_failures_not_a_run_of_them() {
     let mut harbour = Harbour::up(1, FleetSettings::default());
     let replica = harbour.replica(0);
@@ -534,6 +585,11 @@ fn a_watch_tells_at_once_and_spares_probes() {
     harbour.fleet.serving(harbour.now, replica, Some(true));
     harbour.hear();
     assert_eq!(harbour.fleet.poll_timeout(), None);
+    harbour.outcome(replica, SILENT);
+    assert!(
+        harbour.fleet.poll_timeout().is_some(),
+        "silence is looked into all the same"
+    );
     harbour.fleet.serving(harbour.now, replica, Some(false));
     harbour.hear();
     assert_eq!(words(&harbour.events), ["down", "unreachable"]);

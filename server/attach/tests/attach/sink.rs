@@ -89,8 +89,19 @@ impl Sink {
             .get_mut(&instance)
             .and_then(|known| known.events.get_mut(&event))
         {
+            seen.answered |= seen.open || seen.cancelled;
             seen.open = false;
-            seen.answered = true;
+        }
+    }
+
+    /// The sink has failed an event.
+    pub(crate) fn fails(&mut self, instance: u64, event: u64) {
+        if let Some(seen) = self
+            .instances
+            .get_mut(&instance)
+            .and_then(|known| known.events.get_mut(&event))
+        {
+            seen.open = false;
         }
     }
 
@@ -328,7 +339,7 @@ impl Known {
             let all_settled = self
                 .events
                 .iter()
-                .filter(|(_, seen)| seen.answered)
+                .filter(|(_, seen)| seen.answered && !seen.cancelled)
                 .all(|(id, _)| self.settled.contains(id));
             assert!(
                 !settles || all_settled,

@@ -234,7 +234,7 @@ impl World {
             self.sink.answers(instance, verdict.event_id);
         }
         if let Kind::Fault(fault) = &kind {
-            self.sink.answers(instance, fault.event_id);
+            self.sink.fails(instance, fault.event_id);
         }
         let frame = pb::AttachResponse {
             instance_id: instance,

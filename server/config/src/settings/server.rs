@@ -21,6 +21,10 @@ section! {
         /// Where it listens: `"address:port"`, `"unix:/path"`, or `{ address = "…", tls = "implicit" }`. Port 0 takes
         /// a free port and logs it.
         listen: Vec<Listener> as OneOrMany<Listener>;
+        /// Which names clients may give in HELO, EHLO and LHLO.
+        hello: HelloNames as HelloNames = "any" => "501 5.5.4 after HELO, EHLO or LHLO";
+        /// How closely the addresses of MAIL and RCPT have to keep to the grammar.
+        address_syntax: AddressSyntax as AddressSyntax = "lenient" => "501 5.5.4, 5.1.7 or 5.1.3 after MAIL or RCPT";
         /// The largest message that is taken, in octets as they arrive.
         max_message_size: u64 as Size = "25 MiB" => "552 5.3.4 after MAIL when SIZE says so, else after the content";
         /// Networks whose clients may send to any domain. Others reach only the `[[domain]]`s.
@@ -54,6 +58,27 @@ choice! {
     later {
         "submission" => 3;
         "milter" => 6;
+    }
+}
+
+choice! {
+    /// Which names clients may give.
+    HelloNames {
+        /// Any: printers and telephones often have no valid one. A condition can ask `session.helo_valid`.
+        Any = "any";
+        /// Domains and address literals alone (RFC 5321).
+        Strict = "strict";
+    }
+}
+
+choice! {
+    /// How closely addresses have to keep to the grammar.
+    AddressSyntax {
+        /// Also with blanks before them or without angle brackets, with dots in a row or at the ends of the local part,
+        /// and with an underscore in the domain.
+        Lenient = "lenient";
+        /// As RFC 5321 has it.
+        Strict = "strict";
     }
 }
 

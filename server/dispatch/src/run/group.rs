@@ -8,7 +8,8 @@ use postern_events::ruling::Ruling;
 
 use crate::scope::Scope;
 
-use super::{Run, put_all};
+use super::Run;
+use super::putting::put_all;
 
 /// Runs that have not begun.
 #[derive(Default)]

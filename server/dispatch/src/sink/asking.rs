@@ -1,105 +1,23 @@
 //! Questions and news of sessions: where they go, and what becomes of them there.
 
-use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postern_attach::{
-    Asked, Cancelled, ConnectionId, Description, Ending, NoReplica, Outcome, Pick, Placement,
-    Refusal, ReplicaId, Retry, StreamId, Tried,
+    Cancelled, ConnectionId, Description, Ending, NoReplica, Outcome, Pick, Placement, Refusal,
+    ReplicaId, Retry, StreamId, Tried,
 };
-use postern_events::fault::{Fault, FaultKind};
+use postern_events::fault::Fault;
 use postern_proto::v1 as pb;
 
-use crate::answers::Answers;
 use crate::attached::Key;
 
-use super::command::{Again, Answer, Ask, Asking, Heard, QuestionKey, Tell, Ticket, Told};
+use super::command::{Again, Answer, Ask, Asking, Heard, QuestionKey};
+use super::questions::Open;
 use super::queue::Waiting;
-use super::showing::Showing;
 use super::task::SinkTask;
 
-/// A question that was asked: open, or answered and not settled yet.
-pub(super) struct Open {
-    pub(super) instance: Key,
-    pub(super) asked: Asked,
-    pub(super) stream: StreamId,
-    pub(super) replica: ReplicaId,
-    pub(super) answers: Arc<Answers<Answer>>,
-    pub(super) ticket: Ticket,
-    pub(super) showing: Option<Showing>,
-    pub(super) tried: Tried,
-    /// The verdict is there; what became of it is not.
-    pub(super) answered: bool,
-}
-
-/// The questions of a sink.
-#[derive(Default)]
-pub(super) struct Questions {
-    questions: HashMap<QuestionKey, Open>,
-    open: usize,
-}
-
-impl Questions {
-    pub(super) fn insert(&mut self, key: QuestionKey, open: Open) {
-        self.open += 1;
-        self.questions.insert(key, open);
-    }
-
-    pub(super) fn get_mut(&mut self, key: QuestionKey) -> Option<&mut Open> {
-        self.questions.get_mut(&key)
-    }
-
-    pub(super) fn remove(&mut self, key: QuestionKey) -> Option<Open> {
-        let open = self.questions.remove(&key)?;
-        if !open.answered {
-            self.open = self.open.saturating_sub(1);
-        }
-        Some(open)
-    }
-
-    /// The verdict came: the question is not open any more, but may be settled.
-    pub(super) fn answered(&mut self, key: QuestionKey, settles: bool) -> Option<Answered> {
-        let open = self.questions.get_mut(&key).filter(|open| !open.answered)?;
-        open.answered = true;
-        open.showing = None;
-        self.open = self.open.saturating_sub(1);
-        let answered = Answered {
-            answers: Arc::clone(&open.answers),
-            ticket: open.ticket,
-            replica: open.replica,
-        };
-        if !settles {
-            self.questions.remove(&key);
-        }
-        Some(answered)
-    }
-
-    pub(super) fn show(&mut self, key: QuestionKey, showing: Showing) {
-        if let Some(open) = self.questions.get_mut(&key) {
-            open.showing = Some(showing);
-        }
-    }
-
-    pub(super) fn forget_instance(&mut self, instance: Key) {
-        self.questions
-            .retain(|_, open| open.instance != instance || !open.answered);
-    }
-
-    pub(super) const fn open(&self) -> usize {
-        self.open
-    }
-}
-
-/// To whom an answer goes.
-pub(super) struct Answered {
-    pub(super) answers: Arc<Answers<Answer>>,
-    pub(super) ticket: Ticket,
-    pub(super) replica: ReplicaId,
-}
-
 /// Where an instance may be opened.
-enum Place {
+pub(super) enum Place {
     On(StreamId),
     Wait,
     Fault(Fault),
@@ -155,7 +73,13 @@ impl SinkTask {
     }
 
     /// Finds a stream for an instance.
-    fn place(&mut self, key: Key, bulky: bool, again: Option<&Again>, now: Instant) -> Place {
+    pub(super) fn place(
+        &mut self,
+        key: Key,
+        bulky: bool,
+        again: Option<&Again>,
+        now: Instant,
+    ) -> Place {
         if self.draining.is_some() {
             return Place::Fault(super::shutting_down());
         }
@@ -245,7 +169,12 @@ impl SinkTask {
     }
 
     /// Opens an instance on a stream.
-    fn open(&mut self, key: Key, stream_id: StreamId, now: Instant) -> Result<(), Refusal> {
+    pub(super) fn open(
+        &mut self,
+        key: Key,
+        stream_id: StreamId,
+        now: Instant,
+    ) -> Result<(), Refusal> {
         let Some(seat) = self.seats.get_mut(key) else {
             return Err(Refusal::Gone);
         };
@@ -355,100 +284,6 @@ impl SinkTask {
         None
     }
 
-    pub(super) fn tell(&mut self, mut tell: Box<Tell>) {
-        let key = tell.attached.key;
-        let octets = tell.news.event.size();
-        let begin = tell.begin.take();
-        let Some(seat) = self.seats.take_up(&tell.attached, begin) else {
-            let fault = Fault::new(FaultKind::Unreachable, "the instance is over");
-            return (tell.report)(Told::Failed(&fault));
-        };
-        let stuck = if seat.waiting.is_empty() {
-            self.try_tell(tell)
-        } else {
-            Some(tell)
-        };
-        let Some(tell) = stuck else { return };
-        if self.seats.has_room(octets, self.settings.one_way_bytes) {
-            let waiting = Waiting::Tell {
-                tell,
-                octets,
-                until: Instant::now() + self.settings.one_way_patience,
-            };
-            self.seats.wait(key, waiting);
-        }
-    }
-
-    /// Tells, or gives back what has to wait.
-    pub(super) fn try_tell(&mut self, mut tell: Box<Tell>) -> Option<Box<Tell>> {
-        let now = Instant::now();
-        let key = tell.attached.key;
-        let Some(seat) = self.seats.get_mut(key) else {
-            let fault = Fault::new(FaultKind::Unreachable, "the instance is over");
-            (tell.report)(Told::Failed(&fault));
-            return None;
-        };
-        if seat.place.is_none() {
-            let placed = match self.place(key, false, None, now) {
-                Place::On(stream) => self.open(key, stream, now),
-                Place::Wait => return Some(tell),
-                Place::Fault(fault) => {
-                    self.seats.remove(key);
-                    tell.attached.end(Ending::Lost);
-                    (tell.report)(Told::Failed(&fault));
-                    return None;
-                }
-            };
-            if placed.is_err() {
-                return Some(tell);
-            }
-        }
-        let (stream_id, instance) = self.seats.get_mut(key)?.place?;
-        let stream = self.streams.touch(stream_id)?;
-        for news in std::mem::take(&mut tell.told) {
-            // What cannot be told is not told.
-            let _refused = stream.link.tell(now, instance, news).is_err();
-        }
-        match stream.link.tell(now, instance, tell.news.clone()) {
-            Ok(_) => {
-                let replica = Arc::clone(&stream.replica_name);
-                let lost = self.seats.take_lost();
-                (tell.report)(Told::Sent {
-                    replica: &replica,
-                    lost,
-                });
-            }
-            Err(Refusal::Busy | Refusal::NoRoom) => return Some(tell),
-            Err(Refusal::Declined) => (tell.report)(Told::Declined),
-            Err(Refusal::Gone) => {
-                let fault = Fault::new(FaultKind::Unreachable, "the instance is over");
-                (tell.report)(Told::Failed(&fault));
-            }
-            Err(Refusal::Size(fault)) => (tell.report)(Told::Failed(&fault)),
-        }
-        None
-    }
-
-    /// The instance is over before what waited for it had its turn.
-    pub(super) fn orphaned(&self, waiting: Waiting) {
-        match waiting {
-            Waiting::Ask(ask) => gone(&ask),
-            Waiting::Tell { tell, .. } => {
-                let fault = Fault::new(FaultKind::Unreachable, "the instance is over");
-                (tell.report)(Told::Failed(&fault));
-            }
-        }
-    }
-
-    /// A one-way event has waited long enough.
-    pub(super) fn too_late(&mut self, tell: Tell) {
-        let fault = Fault::new(
-            FaultKind::Timeout,
-            "the sink did not take the event in time",
-        );
-        (tell.report)(Told::Failed(&fault));
-    }
-
     pub(super) fn cancel(&mut self, key: Key, question: QuestionKey, reason: pb::CancelReason) {
         let now = Instant::now();
         self.seats.forget(key, question);
@@ -531,7 +366,7 @@ fn say(ask: &Ask, heard: impl Fn() -> Heard) {
     }
 }
 
-fn gone(ask: &Ask) {
+pub(super) fn gone(ask: &Ask) {
     say(ask, || Heard::Gone);
 }
 

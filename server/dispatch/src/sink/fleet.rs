@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use postern_attach::{Description, FleetEvent};
+use postern_events::plan::Binding;
 
 use crate::observer::What;
 
@@ -87,7 +88,9 @@ impl SinkTask {
 
     /// Compares what a sink says of itself with what was accepted and granted.
     fn compare(&self, replica: &str, description: &Description) {
-        for binding in &self.bindings {
+        let plan = self.plan.load();
+        let own = |binding: &&Arc<Binding>| binding.sink.name == self.sink.name;
+        for binding in plan.bindings().iter().filter(own) {
             for shortfall in binding.shortfalls(&description.response) {
                 let text: String = shortfall.to_string().chars().take(REPORTED).collect();
                 self.observe(&binding.name, replica, What::AsksForMore { what: &text });

@@ -171,9 +171,11 @@ impl Seats {
     }
 
     /// Takes out one-way events that have waited long enough.
-    pub(super) fn expire(&mut self, now: Instant) -> Vec<Box<Tell>> {
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<Tell> {
         let mut expired = Vec::new();
-        while let Some((_, key)) = self.expiries.pop_front_if(|(until, _)| *until <= now) {
+        while let Some((_, key)) = self.expiries.front().filter(|(until, _)| *until <= now) {
+            let key = *key;
+            self.expiries.pop_front();
             let Some(seat) = self.seats.get_mut(&key) else {
                 continue;
             };
@@ -185,7 +187,7 @@ impl Seats {
                         until,
                     } if until <= now => {
                         self.octets = self.octets.saturating_sub(octets);
-                        expired.push(tell);
+                        expired.push(*tell);
                     }
                     other => seat.waiting.push_back(other),
                 }

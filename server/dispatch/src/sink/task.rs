@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use postern_attach::{Fleet, FleetSettings, News, ReplicaId};
-use postern_events::plan::{Binding, Endpoint, Sink};
+use postern_events::plan::{Endpoint, Sink};
 use postern_proto::v1::CloseReason;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::Sleep;
@@ -19,11 +19,11 @@ use crate::attached::Key;
 use crate::connection::Target;
 use crate::observer::{Observer, Record, What};
 use crate::randomness::Randomness;
-use crate::settings::Settings;
+use crate::settings::{Settings, SharedPlan};
 
-use super::asking::Questions;
 use super::command::Command;
 use super::connections::{Connections, Note};
+use super::questions::Questions;
 use super::queue::{Seats, Waiting};
 use super::showing::Fetches;
 use super::streams::Streams;
@@ -38,7 +38,7 @@ const RESOLVE_INTERVAL: Duration = Duration::from_secs(30);
 /// The task.
 pub(super) struct SinkTask {
     pub(super) sink: Arc<Sink>,
-    pub(super) bindings: Vec<Arc<Binding>>,
+    pub(super) plan: SharedPlan,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) settings: Arc<Settings>,
     pub(super) back: broadcast::Sender<Arc<str>>,
@@ -66,7 +66,7 @@ impl SinkTask {
         let now = Instant::now();
         let Start {
             sink,
-            bindings,
+            plan,
             observer,
             settings,
             back,
@@ -95,7 +95,7 @@ impl SinkTask {
         }
         let task = Self {
             sink,
-            bindings,
+            plan,
             observer,
             settings,
             back,
@@ -271,7 +271,7 @@ impl SinkTask {
             busy = true;
         }
         for tell in self.seats.expire(now) {
-            self.too_late(*tell);
+            self.too_late(tell);
             busy = true;
         }
         busy

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use postern_attach::{Deadline, Opening, Question, WireBinding};
 use postern_events::encode::{EncodedEvent, EncodedSnapshot};
@@ -114,7 +115,7 @@ fn start(endpoint: &str) -> SinkHandle {
     let (back, _) = broadcast::channel(4);
     SinkHandle::start(Start {
         sink: sink(endpoint),
-        bindings: Vec::new(),
+        plan: Arc::new(ArcSwap::from_pointee(Plan::empty())),
         observer: Arc::new(Deaf),
         settings: Arc::new(Settings::default()),
         back,

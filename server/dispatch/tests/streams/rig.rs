@@ -1,5 +1,6 @@
 //! A gateway's side of the table: plans, sessions, messages, and an observer that remembers.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +20,7 @@ use postern_events::budget::Budget;
 use postern_events::context::{Client, CommandLine, SessionContext};
 use postern_events::inbound::{Command, Data, Handling, Helo, Mail, Rcpt};
 use postern_events::plan::{
-    BindingSpec, BodyDepth, Plan, PlanSpec, ServerSpec, SinkSpec, Timeouts,
+    Ask, BindingSpec, BodyDepth, Pin, Plan, PlanSpec, ServerSpec, SinkSpec, Timeouts,
 };
 use postern_message::{Envelope, HeaderLimits, HeaderParser, MessageId, Recipient};
 use postern_smtp::address::{ForwardPath, ReversePath};
@@ -85,6 +86,10 @@ pub struct Bound<'a> {
     pub may: &'a [&'a str],
     pub body: BodyDepth,
     pub timeout: Duration,
+    /// When it is asked, by event; at once where nothing is said.
+    pub ask: &'a [(&'a str, Ask)],
+    /// Name of the program whose description was accepted.
+    pub accepted: Option<&'a str>,
 }
 
 impl<'a> Bound<'a> {
@@ -96,6 +101,8 @@ impl<'a> Bound<'a> {
             may: &[],
             body: BodyDepth::None,
             timeout: PATIENCE,
+            ask: &[],
+            accepted: None,
         }
     }
 }
@@ -115,7 +122,20 @@ impl Rig {
             servers: vec![ServerSpec::new("mx")],
             ..PlanSpec::default()
         };
+        let mut pins = HashMap::new();
         for (number, one) in bound.into_iter().enumerate() {
+            if let Some(name) = one.accepted {
+                let pin = Pin {
+                    name: name.to_owned(),
+                    version: "1".to_owned(),
+                    events: Vec::new(),
+                    reads: Vec::new(),
+                    may: Vec::new(),
+                    side_effects: false,
+                    repeatable: false,
+                };
+                pins.insert(format!("binding{number}"), pin);
+            }
             spec.sinks.push(SinkSpec {
                 name: format!("sink{number}"),
                 endpoints: one.endpoints,
@@ -127,10 +147,15 @@ impl Rig {
                 may: Some(words(one.may)),
                 body: Some(one.body),
                 timeouts: Timeouts::uniform(one.timeout),
+                ask: one
+                    .ask
+                    .iter()
+                    .map(|(event, ask)| (Some((*event).to_owned()), *ask))
+                    .collect(),
                 ..BindingSpec::new(format!("binding{number}"), format!("sink{number}"))
             });
         }
-        let plan = Plan::build(spec, &std::collections::HashMap::new()).unwrap();
+        let plan = Plan::build(spec, &pins).unwrap();
         let notes = Arc::new(Notes::default());
         let observer: Arc<dyn Observer> = notes.clone();
         let dispatcher = Dispatcher::new(Arc::new(ArcSwap::from_pointee(plan)), observer, settings);

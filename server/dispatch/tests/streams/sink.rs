@@ -15,6 +15,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status, Streaming};
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
 
 type Behaviour = dyn Fn(&Frame, &Replies) + Send + Sync;
 
@@ -145,6 +148,26 @@ pub struct TestSink {
     server: Arc<Server>,
 }
 
+/// A health service (grpc.health.v1).
+#[derive(Clone)]
+pub struct Health(HealthReporter);
+
+impl Health {
+    pub async fn serving() -> Self {
+        let health = Self(HealthReporter::new());
+        health.say(ServingStatus::Serving).await;
+        health
+    }
+
+    pub async fn say(&self, status: ServingStatus) {
+        self.0.set_service_status("", status).await;
+    }
+
+    fn service(self) -> HealthServer<HealthService> {
+        HealthServer::new(HealthService::from_health_reporter(self.0))
+    }
+}
+
 /// A server on a thread of its own: when it stops, its connections are gone with its runtime.
 pub struct Server {
     stop: Arc<Notify>,
@@ -152,7 +175,7 @@ pub struct Server {
 }
 
 impl Server {
-    fn start(listener: std::net::TcpListener, inner: Arc<Inner>) -> Self {
+    fn start(listener: std::net::TcpListener, inner: Arc<Inner>, health: Option<Health>) -> Self {
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
@@ -166,6 +189,7 @@ impl Server {
                 let service = EventSinkServer::new(Service(inner));
                 let serving = tonic::transport::Server::builder()
                     .add_service(service)
+                    .add_optional_service(health.map(Health::service))
                     .serve_with_incoming(incoming);
                 tokio::select! {
                     served = serving => served.unwrap(),
@@ -209,6 +233,14 @@ impl TestSink {
         describe: DescribeResponse,
         behaviour: impl Fn(&Frame, &Replies) + Send + Sync + 'static,
     ) -> Self {
+        Self::start_with(describe, None, behaviour).await
+    }
+
+    pub async fn start_with(
+        describe: DescribeResponse,
+        health: Option<Health>,
+        behaviour: impl Fn(&Frame, &Replies) + Send + Sync + 'static,
+    ) -> Self {
         let inner = Arc::new(Inner {
             behaviour: Box::new(behaviour),
             describe,
@@ -218,7 +250,7 @@ impl TestSink {
         });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let server = Server::start(listener, Arc::clone(&inner));
+        let server = Server::start(listener, Arc::clone(&inner), health);
         Self {
             inner,
             endpoint,
@@ -288,7 +320,7 @@ pub fn serve_on(
         frames: Mutex::new(Vec::new()),
         came: Notify::new(),
     });
-    Server::start(listener, inner)
+    Server::start(listener, inner, None)
 }
 
 #[tonic::async_trait]

@@ -48,6 +48,20 @@ pub enum DsnAction {
     Expanded,
 }
 
+impl DsnAction {
+    /// The word that notifications use.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Delayed => "delayed",
+            Self::Delivered => "delivered",
+            Self::Relayed => "relayed",
+            Self::Expanded => "expanded",
+        }
+    }
+}
+
 /// How a notification is made. What a later answer does not say stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DsnAnswer {
@@ -99,7 +113,27 @@ impl DsnAnswer {
     }
 }
 
-/// What a notification says of some recipients. Of one recipient the last ruling counts.
+impl DsnAnswer {
+    /// What all rulings say of one recipient together. What a later ruling does not say of action and reply stays; whether
+    /// the recipient is mentioned at all is the last one's to say.
+    #[must_use]
+    pub fn on(&self, recipient: RecipientId) -> DsnRuling {
+        let mut whole = DsnRuling {
+            recipients: vec![recipient],
+            ..DsnRuling::default()
+        };
+        for ruling in &self.rulings {
+            if ruling.recipients.contains(&recipient) {
+                whole.suppress = ruling.suppress;
+                whole.action = ruling.action.or(whole.action);
+                whole.reply = ruling.reply.clone().or(whole.reply);
+            }
+        }
+        whole
+    }
+}
+
+/// What a notification says of some recipients; see [`DsnAnswer::on`] for what several come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DsnRuling {
     /// The recipients.
@@ -114,6 +148,7 @@ pub struct DsnRuling {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
@@ -140,5 +175,32 @@ mod tests {
             SizeAnswer::Waive.then(SizeAnswer::Impose),
             SizeAnswer::Impose
         );
+    }
+
+    #[test]
+    fn rulings_on_one_recipient_add_up() {
+        let [a, b] = [RecipientId::new(), RecipientId::new()];
+        let first = DsnAnswer {
+            rulings: vec![DsnRuling {
+                recipients: vec![a, b],
+                suppress: true,
+                action: Some(DsnAction::Delayed),
+                reply: None,
+            }],
+            ..DsnAnswer::default()
+        };
+        let later = DsnAnswer {
+            rulings: vec![DsnRuling {
+                recipients: vec![b],
+                reply: Some(Reply::parse(550, None, "gone").unwrap()),
+                ..DsnRuling::default()
+            }],
+            ..DsnAnswer::default()
+        };
+        let both = first.then(later);
+        assert!(both.on(a).suppress && !both.on(b).suppress);
+        assert_eq!(both.on(b).action, Some(DsnAction::Delayed));
+        assert_eq!(both.on(b).reply.unwrap().code().value(), 550);
+        assert_eq!(both.on(RecipientId::new()).action, None);
     }
 }

@@ -39,40 +39,39 @@ impl Chain {
     pub(super) fn branch_off(&mut self, verdict: &Verdict, made: Made, by: &By) {
         for (numbers, (_, decision)) in made.decided.into_iter().zip(&verdict.recipients) {
             for number in numbers {
-                self.decided.push(Decided {
-                    number,
-                    decision: decision.clone(),
-                    by: decision.ends_chain().then(|| by.clone()),
-                    made_by: Some(Arc::clone(&by.binding)),
-                    reason_code: verdict.reason_code.clone(),
-                });
+                self.put_aside(number, decision, verdict, by);
             }
         }
         for number in made.forks {
-            if verdict.decision.ends_chain() {
-                self.decided.push(Decided {
-                    number,
-                    decision: verdict.decision.clone(),
-                    by: Some(by.clone()),
-                    made_by: Some(Arc::clone(&by.binding)),
-                    reason_code: verdict.reason_code.clone(),
-                });
-                continue;
-            }
-            let mut slots = self.slots.clone();
-            // Settled where the rest of the message comes to them, or where that ends.
-            for slot in slots.iter_mut().skip(self.head) {
-                if let Slot::Answered { settled, .. } = slot {
-                    *settled = true;
-                }
-            }
-            self.later.push_back(Later {
-                number,
-                head: self.head,
-                slots,
-                made_by: Arc::clone(&by.binding),
-            });
+            self.put_aside(number, &verdict.decision, verdict, by);
         }
+    }
+
+    /// A branch about which this was decided: it is done, or judged later.
+    fn put_aside(&mut self, number: u32, decision: &Decision, verdict: &Verdict, by: &By) {
+        if decision.ends_chain() {
+            self.decided.push(Decided {
+                number,
+                decision: decision.clone(),
+                by: Some(by.clone()),
+                made_by: Some(Arc::clone(&by.binding)),
+                reason_code: verdict.reason_code.clone(),
+            });
+            return;
+        }
+        let mut slots = self.slots.clone();
+        // Settled where the rest of the message comes to them, or where that ends.
+        for slot in slots.iter_mut().skip(self.head) {
+            if let Slot::Answered { settled, .. } = slot {
+                *settled = true;
+            }
+        }
+        self.later.push_back(Later {
+            number,
+            head: self.head,
+            slots,
+            made_by: Arc::clone(&by.binding),
+        });
     }
 
     /// What is judged now has come to this. The next branch follows, or the chain is done.

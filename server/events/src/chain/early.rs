@@ -62,12 +62,18 @@ impl Chain {
         else {
             return false;
         };
-        // Properties hold whatever is decided; that they cannot be set changes nothing about the refusal.
-        let settlement = match state.apply(member, &verdict.of_refused()) {
-            Ok(_) => Settlement::Applied,
-            Err(fault) => Settlement::Refused(fault),
-        };
-        self.settle(place, settlement);
+        // Properties hold whatever is decided. A verdict that cannot be applied is a failure, in its turn.
+        if let Err(fault) = state.apply(member, &verdict.effective()) {
+            if let Some(slot) = self.slots.get_mut(place) {
+                *slot = Slot::Answered {
+                    answer: Err(fault),
+                    asked: true,
+                    settled: false,
+                };
+            }
+            return true;
+        }
+        self.settle(place, Settlement::Applied);
         self.delay = self.delay.max(verdict.delay);
         let by = By {
             member: place,

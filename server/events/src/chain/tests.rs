@@ -43,7 +43,7 @@ impl ChainState for Easy {
 fn binding(name: &str, reads: &[&str], may: &[&str]) -> BindingSpec {
     let words = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect());
     BindingSpec {
-        events: words(&["inbound.message", "inbound.response", "inbound.connect"]),
+        events: words(&["inbound.message"]),
         reads: words(reads),
         may: words(may),
         timeouts: Timeouts::uniform(10 * SECOND),
@@ -191,16 +191,14 @@ fn a_refusal_takes_effect_only_after_those_before_it_and_cancels_those_behind() 
         binding("c", &[], &[]),
         binding("d", &[], &[]),
     ];
-    // Content still arriving: an early refusal.
-    let mut run = chain(stage(bindings, EventKind::InboundMessage, &[]), None);
+    let budget = Some(Budget::starting(now, 240 * SECOND));
+    let mut run = chain(stage(bindings, EventKind::InboundMessage, &[]), budget);
     let mut state = Easy::default();
     assert_eq!(asked(&steps(&mut run, now, &mut state)).len(), 4);
     run.answer(1, Ok(reject()), now);
     run.answer(2, proceed(), now);
-    assert_eq!(
-        steps(&mut run, now, &mut state),
-        [Step::Wait { until: None }]
-    );
+    let until = Some(now + 10 * SECOND);
+    assert_eq!(steps(&mut run, now, &mut state), [Step::Wait { until }]);
     run.answer(0, proceed(), now);
     let because_of: Arc<str> = "b".into();
     let not_reached = || Settlement::NotReached {
@@ -604,9 +602,9 @@ fn a_refusal_is_applied_at_once_if_nobody_before_it_can_spare() {
         );
     }
     // Who could have spared has proceeded.
-    let can = binding("a", &[], &["finish"]);
+    let can = binding("c", &[], &["finish"]);
     let yes = Verdict::of(Decision::Proceed);
-    assert!(refused_at_once(&[can.clone()], &[(0, yes)], false).is_some());
+    assert!(refused_at_once(std::slice::from_ref(&can), &[(0, yes)], false).is_some());
     // Who has spared, has: its verdict lies behind one that is open.
     let finish = Verdict::of(Decision::Finish(FinishScope::Event));
     assert_eq!(

@@ -229,3 +229,41 @@ proptest! {
         let _outcome = (submit(&text).is_ok(), submit(&any).is_ok());
     }
 }
+
+#[test]
+fn what_is_shown_is_named_typed_and_bounded() {
+    let events = [EventKind::TransportSubmit];
+    let shown = |text: &str| Shown::compile("a", text, &events);
+    let source = Source(vec![
+        (Attribute::MessageSize, AttributeValue::Int(7)),
+        (Attribute::MessageSender, text("x@y")),
+        (
+            Attribute::MessageRecipients,
+            AttributeValue::Texts(vec!["r@y".to_owned()]),
+        ),
+    ]);
+    let kind = |text: &str| {
+        let value = shown(text).unwrap().value(&source).unwrap();
+        assert_eq!(value.name, "a");
+        value.value.unwrap().kind.unwrap()
+    };
+    use postern_proto::v1::value::Kind;
+    assert_eq!(kind("message.size"), Kind::Integer(7));
+    assert_eq!(kind("message.size > 3"), Kind::Flag(true));
+    assert_eq!(kind("message.sender"), Kind::Text("x@y".to_owned()));
+    assert_eq!(kind("double(message.size) / 2.0"), Kind::Number(3.5));
+    assert!(matches!(kind("message.recipients"), Kind::Texts(list) if list.items == ["r@y"]));
+    assert!(shown("message.size").unwrap().reads_size());
+    assert!(shown("message.recipients").unwrap().reads().recipients);
+    assert!(matches!(
+        shown("message.headers"),
+        Err(ConditionError::NotShown { .. })
+    ));
+    assert!(matches!(
+        shown("command.verb"),
+        Err(ConditionError::NotAtEvent { .. })
+    ));
+    let long = Source(vec![(Attribute::MessageSender, text(&"x".repeat(4097)))]);
+    let fault = shown("message.sender").unwrap().value(&long).unwrap_err();
+    assert!(fault.detail.contains("4 KiB"), "{fault}");
+}

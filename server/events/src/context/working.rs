@@ -3,6 +3,7 @@
 //! Every change moves a clock. An instance that was told everything up to one tick is told what came after it. A verdict
 //! that forks the message, or decides otherwise for some recipients, makes branches, which are judged one by one.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use postern_message::{
@@ -65,9 +66,18 @@ pub(crate) struct ListUpdate<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Split {
     /// Recipients that are decided about by themselves.
-    pub decided: Vec<Vec<RecipientId>>,
+    pub decided: Vec<Apart>,
     /// Recipients that get other edits.
     pub forks: Vec<ForkEdits>,
+}
+
+/// Recipients that are decided about by themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Apart {
+    /// The recipients.
+    pub recipients: Vec<RecipientId>,
+    /// They are not dealt with: later bindings are asked about them, though not about the others.
+    pub goes_on: bool,
 }
 
 /// What the recipients of a fork get.
@@ -341,12 +351,19 @@ impl Working {
             piece.number = number;
             piece.id = MessageId::new();
             piece.draft.recipients.retain(|one| ids.contains(&one.id));
-            apply_edits(&mut piece.draft, namespace, &fork.edits, session, limits)?;
+            // All of them are in other branches, or dealt with.
+            if piece.draft.recipients.is_empty() {
+                continue;
+            }
+            let edits = self.fitting(&fork.edits, &piece.draft);
+            apply_edits(&mut piece.draft, namespace, &edits, session, limits)?;
             take_orders(&mut piece, &fork.orders);
             made.forks.push(number);
             pieces.push(piece);
             number += 1;
         }
+        let edits = self.fitting(edits, &self.piece.draft);
+        let edits = &*edits;
         let mut trunk = self.piece.clone_without_recipients();
         let before = std::mem::take(&mut self.piece.draft.recipients);
         trunk.draft.recipients = if gone.is_empty() && !touches_recipients(edits) {
@@ -372,10 +389,45 @@ impl Working {
             self.note(trunk, true, orders);
         }
         self.decide(split, &mut pieces, &mut made, &mut number);
+        // Who was to be forked may have been decided about.
+        pieces.retain(|piece| !piece.draft.recipients.is_empty());
+        let is_left = |number: &u32| pieces.iter().any(|piece| piece.number == *number);
+        made.forks.retain(is_left);
         made.emptied = !(split.forks.is_empty() && split.decided.is_empty())
             && self.piece.draft.recipients.is_empty();
         self.others.extend(pieces);
         Ok(made)
+    }
+
+    /// Edits without those of recipients that are in other branches, or that a verdict has dealt with: whoever was
+    /// asked before that may name them all the same.
+    fn fitting<'e>(&self, edits: &'e [Edit], draft: &Draft) -> Cow<'e, [Edit]> {
+        if self.others.is_empty() && self.dealt_with.is_empty() && !touches_recipients(edits) {
+            return Cow::Borrowed(edits);
+        }
+        let here: HashSet<RecipientId> = draft.recipients.iter().map(|one| one.id).collect();
+        let others = self.pieces().flat_map(|piece| &piece.draft.recipients);
+        let others = others.chain(&self.dealt_with).map(|one| one.id);
+        let elsewhere: HashSet<RecipientId> = others.filter(|id| !here.contains(id)).collect();
+        if elsewhere.is_empty() {
+            return Cow::Borrowed(edits);
+        }
+        let fits = |edit: &Edit| match edit {
+            Edit::RemoveRecipient { id }
+            | Edit::RewriteRecipient { id, .. }
+            | Edit::SetParameter { of: Some(id), .. }
+            | Edit::SetProperty {
+                scope: PropertyScope::Recipient(id),
+                ..
+            } => (!elsewhere.contains(id)).then(|| edit.clone()),
+            Edit::RetainRecipients { ids } => {
+                let mut ids = ids.clone();
+                ids.retain(|id| !elsewhere.contains(id));
+                (!ids.is_empty()).then_some(Edit::RetainRecipients { ids })
+            }
+            edit => Some(edit.clone()),
+        };
+        Cow::Owned(edits.iter().filter_map(fits).collect())
     }
 
     /// Takes the recipients that are decided about by themselves out of their branches.
@@ -387,7 +439,7 @@ impl Working {
         number: &mut u32,
     ) {
         for group in &split.decided {
-            let ids: HashSet<RecipientId> = group.iter().copied().collect();
+            let ids: HashSet<RecipientId> = group.recipients.iter().copied().collect();
             let mut numbers = Vec::new();
             let mut decided = Vec::new();
             for piece in pieces.iter_mut().chain([&mut self.piece]) {
@@ -398,7 +450,9 @@ impl Working {
                 if out.is_empty() {
                     continue;
                 }
-                self.dealt_with.extend(out.iter().cloned());
+                if !group.goes_on {
+                    self.dealt_with.extend(out.iter().cloned());
+                }
                 let mut own = piece.clone_without_recipients();
                 own.draft.recipients = out;
                 own.number = *number;
@@ -432,12 +486,27 @@ impl Working {
         let rerouted = orders
             .iter()
             .any(|order| matches!(order, Order::Redirect { .. }));
-        if recipients || rerouted {
-            self.note_recipients(&before, rerouted);
+        if rerouted {
+            self.note_routes(&before);
+        }
+        if recipients {
+            self.note_recipients(&before);
         }
     }
 
-    fn note_recipients(&mut self, before: &Piece, rerouted: bool) {
+    /// Notes who goes another way than before.
+    fn note_routes(&mut self, before: &Piece) {
+        let now = self.clock;
+        let hops = |piece: &Piece, id| piece.orders.next_hops.get(&id).cloned();
+        for one in &self.piece.draft.recipients {
+            if hops(before, one.id) != hops(&self.piece, one.id) {
+                self.changes.push((now, one.id));
+            }
+        }
+    }
+
+    /// Notes who is new, changed or gone.
+    fn note_recipients(&mut self, before: &Piece) {
         let now = self.clock;
         let known: HashMap<RecipientId, &Recipient> = before
             .draft
@@ -446,11 +515,9 @@ impl Working {
             .map(|one| (one.id, one))
             .collect();
         self.index();
-        let hops = |piece: &Piece, id| piece.orders.next_hops.get(&id).cloned();
         for one in &self.piece.draft.recipients {
-            let moved = rerouted && hops(before, one.id) != hops(&self.piece, one.id);
             self.has_recipient_properties |= !one.properties.is_empty();
-            if moved || known.get(&one.id) != Some(&one) {
+            if known.get(&one.id) != Some(&one) {
                 self.changes.push((now, one.id));
             }
         }

@@ -170,3 +170,105 @@ impl Event for Result {
         Cow::Owned(to.join(", "))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::samples;
+
+    fn event(status: DeliveryStatus, of_remote: bool) -> Result {
+        let message = samples::message();
+        Result {
+            summary: MessageSummary::of(message.message(), message.session()),
+            attempt: AttemptId::new(),
+            remote: samples::outgoing().remote.into(),
+            recipients: vec![RecipientResult {
+                id: RecipientId::new(),
+                address: samples::path("to@example.test"),
+                given: Some(samples::path("given@example.test")),
+                status,
+                reply: Some(samples::reply(250, "taken")),
+                attempts: 3,
+                retry_in: Some(Duration::from_secs(60)),
+                of_remote,
+            }],
+            age: Duration::from_secs(100),
+            elapsed: Duration::from_millis(1500),
+        }
+    }
+
+    #[test]
+    fn every_status_is_told_whole_with_where_a_failure_arose() {
+        use DeliveryStatus as D;
+        use pb::FailureOrigin as O;
+        let context = samples::delivery().into();
+        for (status, of_remote, shown, origin) in [
+            (
+                D::Delivered,
+                true,
+                pb::DeliveryStatus::Delivered,
+                O::Unspecified,
+            ),
+            (
+                D::Deferred,
+                true,
+                pb::DeliveryStatus::Deferred,
+                O::Unspecified,
+            ),
+            (D::Failed, true, pb::DeliveryStatus::Failed, O::Remote),
+            (D::Failed, false, pb::DeliveryStatus::Failed, O::Routing),
+            (D::Expired, true, pb::DeliveryStatus::Expired, O::Expiry),
+            (
+                D::Relayed,
+                true,
+                pb::DeliveryStatus::Relayed,
+                O::Unspecified,
+            ),
+        ] {
+            let event = event(status, of_remote);
+            let reads = samples::all();
+            let summary = event.summary.shown(&crate::testing::view(&reads));
+            let told = pb::RecipientResult {
+                recipient_id: wire::id(event.recipients[0].id.as_bytes()),
+                address: Bytes::from_static(b"to@example.test"),
+                status: shown.into(),
+                reply: Some(samples::wire_reply(250, "taken")),
+                attempt_count: 3,
+                retry_in: Some(wire::span(Duration::from_secs(60))),
+                given_address: Bytes::from_static(b"given@example.test"),
+                failure_origin: origin.into(),
+            };
+            let expected = pb::DeliveryResult {
+                summary: Some(summary),
+                attempt_id: wire::id(event.attempt.as_bytes()),
+                remote: Some(samples::wire_remote()),
+                recipients: vec![told],
+                age: Some(wire::span(Duration::from_secs(100))),
+                elapsed: Some(wire::span(Duration::from_millis(1500))),
+            };
+            assert_eq!(
+                samples::body(event, None, &context),
+                Kind::DeliveryResult(expected.into())
+            );
+        }
+    }
+
+    #[test]
+    fn rules_see_the_parties_and_who_reads_nothing_does_not() {
+        let event = event(DeliveryStatus::Delivered, true);
+        let parties = event.facts().parties.unwrap();
+        assert_eq!(parties.sender(), "sender@example.test");
+        assert!(parties.any_recipient(&mut |one| one == "to@example.test"));
+        assert!(!parties.any_recipient(&mut |one| one == "given@example.test"));
+        let blind = samples::blind_body(event, &samples::delivery().into());
+        let Kind::DeliveryResult(blind) = blind else {
+            panic!("{blind:?}");
+        };
+        let told = &blind.recipients[0];
+        assert!(told.address.is_empty() && told.given_address.is_empty());
+        assert!(blind.summary.unwrap().reverse_path.is_empty());
+    }
+}

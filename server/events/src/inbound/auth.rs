@@ -7,6 +7,7 @@ use postern_proto::v1 as pb;
 use postern_proto::v1::event::Kind;
 
 use crate::answer::AuthAnswer;
+use crate::attributes::{Attribute, AttributeValue};
 use crate::context::{CommandLine, InboundContext};
 use crate::event::EventKind;
 use crate::question::Event;
@@ -40,7 +41,62 @@ impl Event for Auth {
         })
     }
 
+    fn attribute(
+        &self,
+        attribute: Attribute,
+        _: &InboundContext,
+        _: Option<&AuthAnswer>,
+    ) -> Option<AttributeValue> {
+        Some(match attribute {
+            Attribute::AuthMechanism => AttributeValue::lossy(&self.mechanism),
+            Attribute::AuthStep => AttributeValue::count(self.step),
+            _ => return None,
+        })
+    }
+
     fn detail(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.mechanism)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grant::Reads;
+    use crate::samples;
+
+    #[test]
+    fn credentials_are_shown_to_who_reads_them_alone() {
+        let event = Auth {
+            command: samples::line("AUTH", "AUTH PLAIN AGEAYg=="),
+            mechanism: Bytes::from_static(b"PLAIN"),
+            response: Some(Bytes::from_static(b"\0a\0b")),
+            step: 2,
+        };
+        let context = samples::inbound().into();
+        assert_eq!(
+            samples::body(event.clone(), None, &context),
+            Kind::InboundAuth(pb::InboundAuth {
+                command: samples::wire_line("AUTH", "AUTH PLAIN AGEAYg=="),
+                mechanism: Bytes::from_static(b"PLAIN"),
+                response: Some(Bytes::from_static(b"\0a\0b")),
+                step: 2,
+            })
+        );
+        assert_eq!(
+            samples::viewed(&event, None, &context, &Reads::everything()),
+            Kind::InboundAuth(pb::InboundAuth {
+                command: samples::wire_line("AUTH", ""),
+                mechanism: Bytes::from_static(b"PLAIN"),
+                response: None,
+                step: 2,
+            })
+        );
+        for (attribute, value) in [
+            (Attribute::AuthMechanism, AttributeValue::text("PLAIN")),
+            (Attribute::AuthStep, AttributeValue::Int(2)),
+        ] {
+            assert_eq!(samples::attribute(&event, attribute, None, &context), value);
+        }
     }
 }

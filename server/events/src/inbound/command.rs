@@ -89,3 +89,63 @@ impl Event for Command {
         String::from_utf8_lossy(&self.command.verb)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn the_command_is_shown_with_what_would_be_done_about_it() {
+        let context = samples::inbound().into();
+        for (handling, shown) in [
+            (Handling::Effective, pb::CommandHandling::Effective),
+            (Handling::Inert, pb::CommandHandling::Inert),
+            (Handling::Unknown, pb::CommandHandling::Unknown),
+            (Handling::Registered, pb::CommandHandling::Registered),
+        ] {
+            let event = Command {
+                command: samples::line("XFOO", "XFOO bar"),
+                handling,
+                dialogue_input: Some(Bytes::from_static(b"input")),
+            };
+            assert_eq!(
+                samples::body(event.clone(), None, &context),
+                Kind::InboundCommand(pb::InboundCommand {
+                    command: samples::wire_line("XFOO", "XFOO bar"),
+                    handling: shown.into(),
+                    dialogue_input: Some(Bytes::from_static(b"input")),
+                })
+            );
+            assert_eq!(event.facts().answerable, handling != Handling::Effective);
+            for (attribute, value) in [
+                (Attribute::CommandVerb, AttributeValue::text("XFOO")),
+                (Attribute::CommandLine, AttributeValue::text("XFOO bar")),
+            ] {
+                assert_eq!(samples::attribute(&event, attribute, None, &context), value);
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_is_shown_to_who_reads_what_is_in_it() {
+        for (verb, line, seen) in [
+            ("MAIL", "MAIL FROM:<a@b>", ""),
+            ("RCPT", "RCPT TO:<a@b>", ""),
+            ("VRFY", "VRFY a", ""),
+            ("EXPN", "EXPN a", ""),
+            ("EHLO", "EHLO a", ""),
+            ("NOOP", "NOOP a", "NOOP a"),
+        ] {
+            let event = Command {
+                command: samples::line(verb, line),
+                ..Command::default()
+            };
+            let blind = samples::blind_body(event, &samples::inbound().into());
+            let Kind::InboundCommand(blind) = blind else {
+                panic!("{blind:?}");
+            };
+            assert_eq!(blind.command, samples::wire_line(verb, seen));
+        }
+    }
+}

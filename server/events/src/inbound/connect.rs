@@ -22,3 +22,17 @@ impl Event for Connect {
         Kind::InboundConnect(pb::InboundConnect {})
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn its_arm_is_on_the_wire() {
+        assert_eq!(
+            samples::body(Connect, None, &samples::inbound().into()),
+            Kind::InboundConnect(pb::InboundConnect {})
+        );
+    }
+}

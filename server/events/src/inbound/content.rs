@@ -120,3 +120,92 @@ impl Event for Message {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn the_command_and_the_message_are_named() {
+        let context = samples::inbound().into();
+        let data = Data {
+            command: samples::line("DATA", "DATA"),
+        };
+        assert!(data.facts().of_transaction);
+        assert_eq!(
+            samples::body(data, None, &context),
+            Kind::InboundData(pb::InboundData {
+                command: samples::wire_line("DATA", "DATA"),
+            })
+        );
+        let message_id = MessageId::new();
+        let id = wire::id(message_id.as_bytes());
+        assert_eq!(
+            samples::body(Headers { message_id }, None, &context),
+            Kind::InboundHeaders(pb::InboundHeaders {
+                message_id: id.clone(),
+                recipient_ids: Vec::new(),
+            })
+        );
+        assert_eq!(
+            samples::body(Message { message_id }, None, &context),
+            Kind::InboundMessage(pb::InboundMessage {
+                message_id: id,
+                recipient_ids: Vec::new(),
+            })
+        );
+    }
+
+    #[test]
+    fn a_branch_is_named_with_its_recipients() {
+        use crate::context::{ForkEdits, Split};
+        let mut session = samples::inbound();
+        let message_id = MessageId::new();
+        let envelope = postern_message::Envelope::new(samples::sender());
+        session.begin(message_id, envelope, Vec::new());
+        session.begun();
+        for address in ["a@example.test", "b@example.test"] {
+            let one = postern_message::Recipient::new(samples::path(address));
+            let id = one.id;
+            session.propose(one, Vec::new());
+            session.decide(id, true);
+        }
+        session.content(samples::version());
+        let draft = session.transaction().unwrap().working().draft();
+        let [a, b] = [0, 1].map(|n: usize| draft.recipients[n].id);
+        let split = Split {
+            forks: vec![ForkEdits {
+                recipients: vec![b],
+                ..ForkEdits::default()
+            }],
+            ..Split::default()
+        };
+        let limits = postern_message::EditLimits::default();
+        let made = session.apply("s", &[], &[], &split, None, &limits).unwrap();
+        let shown = |session: InboundContext| {
+            let piece = session.transaction().unwrap().working().piece();
+            let id = wire::id(piece.id.as_bytes());
+            let context = session.into();
+            let headers = samples::body(Headers { message_id }, None, &context);
+            let Kind::InboundHeaders(headers) = headers else {
+                panic!("{headers:?}");
+            };
+            let message = samples::body(Message { message_id }, None, &context);
+            let Kind::InboundMessage(message) = message else {
+                panic!("{message:?}");
+            };
+            assert_eq!((&headers.message_id, &message.message_id), (&id, &id));
+            assert_eq!(headers.recipient_ids, message.recipient_ids);
+            (id, message.recipient_ids)
+        };
+        let own = wire::id(message_id.as_bytes());
+        let trunk = shown(session.clone());
+        assert_eq!(trunk, (own.clone(), wire::asked_ids(&[a])));
+        session.working_mut().unwrap().enter(made.forks[0]);
+        let (id, recipients) = shown(session);
+        assert_ne!(id, own);
+        assert_eq!(recipients, wire::asked_ids(&[b]));
+    }
+}

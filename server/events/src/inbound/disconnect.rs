@@ -88,3 +88,43 @@ impl Event for Disconnect {
         Cow::Borrowed(self.reason.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn reason_and_octets_are_told() {
+        use DisconnectReason as R;
+        for (number, reason) in (1..).zip([
+            R::Quit,
+            R::ClientGone,
+            R::Timeout,
+            R::Limit,
+            R::Verdict,
+            R::Shutdown,
+            R::Tls,
+            R::GatewayFault,
+        ]) {
+            let event = Disconnect {
+                reason,
+                received_bytes: 10,
+                sent_bytes: 20,
+            };
+            let body = samples::body(event, None, &samples::inbound().into());
+            let Kind::InboundDisconnect(shown) = body else {
+                panic!("{body:?}");
+            };
+            assert_eq!(
+                (shown.reason, shown.received_bytes, shown.sent_bytes),
+                (number, 10, 20)
+            );
+            let name = reason.name().to_uppercase().replace(' ', "_");
+            assert_eq!(
+                shown.reason().as_str_name(),
+                format!("DISCONNECT_REASON_{name}")
+            );
+        }
+    }
+}

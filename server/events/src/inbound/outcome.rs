@@ -125,3 +125,66 @@ impl Event for Outcome {
         Cow::Borrowed(self.fate.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn every_fate_is_told_whole() {
+        use Fate as F;
+        use pb::RecipientState as S;
+        for (number, (fate, state)) in (1..).zip([
+            (F::Accepted, S::Accepted),
+            (F::Rejected, S::Refused),
+            (F::Tempfailed, S::Refused),
+            (F::Discarded, S::Discarded),
+            (F::Quarantined, S::Quarantined),
+            (F::Held, S::Held),
+            (F::ClientGone, S::Refused),
+        ]) {
+            let recipient = Recipient::new(samples::path("to@example.test"));
+            let id = wire::id(recipient.id.as_bytes());
+            let event = Outcome {
+                message_id: MessageId::new(),
+                fate,
+                reply: Some(samples::reply(250, "taken")),
+                decided_by: Some("spam".to_owned()),
+                recipients: vec![RecipientFate {
+                    recipient,
+                    fate,
+                    reply: Some(samples::reply(550, "no")),
+                }],
+                size_bytes: 77,
+            };
+            let context = samples::inbound().into();
+            let expected = pb::InboundOutcome {
+                message_id: wire::id(event.message_id.as_bytes()),
+                outcome: number,
+                reply: Some(samples::wire_reply(250, "taken")),
+                decided_by: "spam".to_owned(),
+                recipients: vec![pb::Recipient {
+                    recipient_id: id,
+                    address: "to@example.test".into(),
+                    state: state.into(),
+                    last_reply: Some(samples::wire_reply(550, "no")),
+                    ..pb::Recipient::default()
+                }],
+                size_bytes: 77,
+            };
+            assert_eq!(
+                samples::body(event.clone(), None, &context),
+                Kind::InboundOutcome(expected.clone().into())
+            );
+            let blind = pb::InboundOutcome {
+                recipients: Vec::new(),
+                ..expected
+            };
+            assert_eq!(
+                samples::blind_body(event, &context),
+                Kind::InboundOutcome(blind.into())
+            );
+        }
+    }
+}

@@ -130,3 +130,147 @@ impl Event for Rcpt {
         Cow::Borrowed(wire::path(&self.recipient.address))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use postern_message::{Envelope, MessageId, Notify};
+
+    use super::*;
+    use crate::answer::AnyAnswer;
+    use crate::context::Context;
+    use crate::route::NextHop;
+    use crate::samples;
+
+    const LINE: &str = "RCPT TO:<to@Example.test> NOTIFY=NEVER";
+
+    fn event() -> Rcpt {
+        let mut recipient = Recipient::new(samples::path("to@Example.test"));
+        recipient.given = Some(samples::path("given@example.test"));
+        recipient.orcpt = Some(Bytes::from_static(b"rfc822;o+2Bo@example.test"));
+        recipient.notify = Some(Notify::NEVER);
+        recipient.parent = Some(RecipientId::new());
+        recipient.tenant = "acme".to_owned();
+        Rcpt {
+            command: samples::line("RCPT", LINE),
+            recipient,
+            parameters: vec![(
+                Bytes::from_static(b"NOTIFY"),
+                Some(Bytes::from_static(b"NEVER")),
+            )],
+            recipient_kind: RecipientKind::Unknown,
+            duplicate_of: Some(RecipientId::new()),
+        }
+    }
+
+    /// A session in which this is asked about.
+    fn asked(event: &Rcpt) -> Context {
+        let mut session = samples::inbound();
+        session.begin(
+            MessageId::new(),
+            Envelope::new(samples::sender()),
+            Vec::new(),
+        );
+        session.begun();
+        event.propose(&mut session);
+        session.into()
+    }
+
+    fn shown(event: &Rcpt) -> pb::InboundRcpt {
+        let word = |word: &'static str| Bytes::from_static(word.as_bytes());
+        let id = |id: Option<RecipientId>| id.map(|id| wire::id(id.as_bytes())).unwrap_or_default();
+        pb::InboundRcpt {
+            command: samples::wire_line("RCPT", LINE),
+            recipient: Some(pb::Recipient {
+                recipient_id: id(Some(event.recipient.id)),
+                address: word("to@Example.test"),
+                state: pb::RecipientState::Pending.into(),
+                given_address: word("given@example.test"),
+                original_recipient: word("rfc822;o+o@example.test"),
+                notify: vec![pb::Notify::Never.into()],
+                parameters: vec![pb::Parameter {
+                    keyword: word("NOTIFY"),
+                    value: Some(word("NEVER")),
+                }],
+                parent_recipient_id: id(event.recipient.parent),
+                tenant: "acme".to_owned(),
+                ..pb::Recipient::default()
+            }),
+            recipient_kind: pb::RecipientKind::Unknown.into(),
+            group_position: 1,
+            group_size: 1,
+            duplicate_of_recipient_id: id(event.duplicate_of),
+        }
+    }
+
+    #[test]
+    fn the_recipient_is_shown_whole_with_what_was_answered() {
+        let event = event();
+        let context = asked(&event);
+        let plain = shown(&event);
+        assert_eq!(
+            samples::body(event.clone(), None, &context),
+            Kind::InboundRcpt(plain.clone().into())
+        );
+        let said = AnyAnswer::Rcpt(RcptAnswer {
+            recipient_kind: RecipientKind::Hosted,
+            next_hop: Some(NextHop::to("sink:store")),
+            tenant: "other".to_owned(),
+        });
+        let expected = pb::InboundRcpt {
+            recipient_kind: pb::RecipientKind::Hosted.into(),
+            recipient: plain.recipient.map(|recipient| pb::Recipient {
+                deliver: "sink:store".to_owned(),
+                tenant: "other".to_owned(),
+                ..recipient
+            }),
+            ..plain
+        };
+        assert_eq!(
+            samples::body(event.clone(), Some(said.clone()), &context),
+            Kind::InboundRcpt(expected.into())
+        );
+        let text = AttributeValue::text;
+        for (attribute, own, answered) in [
+            (
+                Attribute::RecipientAddress,
+                text("to@Example.test"),
+                text("to@Example.test"),
+            ),
+            (
+                Attribute::RecipientDomain,
+                text("example.test"),
+                text("example.test"),
+            ),
+            (
+                Attribute::RecipientIsLocal,
+                AttributeValue::Bool(true),
+                AttributeValue::Bool(true),
+            ),
+            (Attribute::RecipientKind, text("unknown"), text("hosted")),
+            (Attribute::RecipientTenant, text("acme"), text("other")),
+        ] {
+            assert_eq!(samples::attribute(&event, attribute, None, &context), own);
+            let seen = samples::attribute(&event, attribute, Some(&said), &context);
+            assert_eq!(seen, answered);
+        }
+        assert_eq!(event.facts().recipient, Some(event.recipient.id));
+    }
+
+    #[test]
+    fn who_does_not_read_recipients_sees_no_address() {
+        let event = event();
+        let blind = samples::blind_body(event.clone(), &asked(&event));
+        let expected = pb::InboundRcpt {
+            command: samples::wire_line("RCPT", ""),
+            recipient: Some(pb::Recipient {
+                recipient_id: wire::id(event.recipient.id.as_bytes()),
+                state: pb::RecipientState::Pending.into(),
+                ..pb::Recipient::default()
+            }),
+            duplicate_of_recipient_id: Bytes::new(),
+            ..shown(&event)
+        };
+        assert_eq!(blind, Kind::InboundRcpt(expected.into()));
+    }
+}

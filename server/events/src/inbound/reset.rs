@@ -50,3 +50,31 @@ impl Event for Reset {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn transaction_and_reason_are_told() {
+        let message = MessageId::new();
+        for (reason, shown) in [
+            (ResetReason::Command, pb::ResetReason::Command),
+            (ResetReason::Greeting, pb::ResetReason::Greeting),
+            (ResetReason::Tls, pb::ResetReason::Tls),
+        ] {
+            let event = Reset {
+                message_id: Some(message),
+                reason,
+            };
+            assert_eq!(
+                samples::body(event, None, &samples::inbound().into()),
+                Kind::InboundReset(pb::InboundReset {
+                    transaction_id: wire::id(message.as_bytes()),
+                    reason: shown.into(),
+                })
+            );
+        }
+    }
+}

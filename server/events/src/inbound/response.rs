@@ -6,7 +6,7 @@ use bytes::Bytes;
 use postern_message::RecipientId;
 use postern_proto::v1 as pb;
 use postern_proto::v1::event::Kind;
-use postern_smtp::reply::Reply;
+use postern_smtp::reply::{Reply, ReplyError, ReplyText};
 
 use crate::answer::ResponseAnswer;
 use crate::attributes::{Attribute, AttributeValue};
@@ -35,6 +35,20 @@ impl Response {
         let verb = &self.command.verb;
         (verb.eq_ignore_ascii_case(b"EHLO") || verb.eq_ignore_ascii_case(b"LHLO"))
             && self.reply.code().is_positive()
+    }
+
+    /// The reply as the answer wants it sent. Of a list of extensions the code stays.
+    ///
+    /// # Errors
+    /// A line that cannot be sent.
+    pub fn replied(&self, said: &ResponseAnswer) -> Result<Reply, ReplyError> {
+        let changed = said.reply.as_ref().filter(|_| !self.lists_extensions());
+        let base = changed.unwrap_or(&self.reply);
+        let lines = self.lines(Some(said)).into_iter();
+        let lines = lines
+            .map(|line| ReplyText::new(String::from_utf8_lossy(&line).into_owned()))
+            .collect::<Result<_, _>>()?;
+        Reply::new(base.code(), base.enhanced(), lines)
     }
 
     /// The reply's lines with what earlier bindings made of it: of a list of extensions only the first line is
@@ -143,6 +157,54 @@ impl Event for Response {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::answer::AnyAnswer;
+    use crate::samples;
+
+    #[test]
+    fn the_reply_is_shown_with_what_was_made_of_it() {
+        let id = RecipientId::new();
+        let event = Response {
+            command: samples::line("RCPT", "RCPT TO:<a@b>"),
+            reply: samples::reply(550, "no"),
+            origin: Some("spam".to_owned()),
+            recipient: Some(id),
+        };
+        let context = samples::inbound().into();
+        let expected = |reply, native_reply| {
+            Kind::InboundResponse(
+                pb::InboundResponse {
+                    verb: Bytes::from_static(b"RCPT"),
+                    reply: Some(reply),
+                    native_reply,
+                    origin_binding: "spam".to_owned(),
+                    recipient_id: wire::id(id.as_bytes()),
+                }
+                .into(),
+            )
+        };
+        let native = samples::wire_reply(550, "no");
+        assert_eq!(
+            samples::body(event.clone(), None, &context),
+            expected(native.clone(), None)
+        );
+        let said = AnyAnswer::Response(ResponseAnswer {
+            reply: Some(samples::reply(554, "never")),
+            ..ResponseAnswer::default()
+        });
+        assert_eq!(
+            samples::body(event.clone(), Some(said.clone()), &context),
+            expected(samples::wire_reply(554, "never"), Some(native))
+        );
+        for (attribute, value) in [
+            (Attribute::CommandVerb, AttributeValue::text("RCPT")),
+            (Attribute::CommandLine, AttributeValue::text("")),
+            (Attribute::ReplyCode, AttributeValue::Int(554)),
+            (Attribute::ReplyText, AttributeValue::text("never")),
+        ] {
+            let seen = samples::attribute(&event, attribute, Some(&said), &context);
+            assert_eq!(seen, value);
+        }
+    }
 
     fn ehlo() -> Response {
         Response {

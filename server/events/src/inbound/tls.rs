@@ -46,3 +46,33 @@ impl Event for Tls {
         Cow::Borrowed(&self.0.version)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn the_handshake_is_shown_to_who_reads_the_session() {
+        let event = Tls(samples::handshake());
+        let context = samples::inbound().into();
+        assert_eq!(
+            samples::body(event.clone(), None, &context),
+            Kind::InboundTls(pb::InboundTls {
+                tls: Some(samples::wire_handshake()),
+            })
+        );
+        let text = AttributeValue::text;
+        for (attribute, value) in [
+            (Attribute::SessionTls, AttributeValue::Bool(true)),
+            (Attribute::SessionTlsVersion, text("TLSv1.3")),
+            (Attribute::SessionTlsCipher, text("TLS_AES_128_GCM_SHA256")),
+        ] {
+            assert_eq!(samples::attribute(&event, attribute, None, &context), value);
+        }
+        assert_eq!(
+            samples::blind_body(event, &context),
+            Kind::InboundTls(pb::InboundTls { tls: None })
+        );
+    }
+}

@@ -1,101 +1,32 @@
-//! `outbound.message_start`: after EHLO and every conversion, before MAIL.
+//! `outbound.message_start`: a message is about to be sent, before MAIL.
 
-use bytes::Bytes;
-use postern_message::{AttemptId, HeaderField, RecipientId};
+use std::borrow::Cow;
+
+use postern_message::{AttemptId, RecipientId};
 use postern_proto::v1 as pb;
 use postern_proto::v1::event::Kind;
 
-use super::proposed;
+use super::Revision;
+use super::proposed::{of_command, of_remote, proposed};
+use super::revision;
 use crate::answer::CommandsAnswer;
-use crate::context::OutgoingContext;
+use crate::attributes::{Attribute, AttributeValue};
+use crate::context::{CommandLine, OutgoingContext};
 use crate::event::EventKind;
 use crate::question::{Event, EventFacts};
 use crate::wire::{self, View};
 
-/// A message that is about to be sent. Edits belong to this attempt and are not stored.
+/// A message that is about to be sent, after EHLO and every conversion.
 #[derive(Clone, Debug)]
 pub struct MessageStart {
+    /// MAIL.
+    pub command: CommandLine,
     /// The attempt.
     pub attempt: AttemptId,
     /// The recipients of this attempt.
     pub recipients: Vec<RecipientId>,
-    /// MAIL, without its CRLF.
-    pub command: Bytes,
-    /// How the content came to be what it is, from the first revision on. For bindings that read `history`.
+    /// How the content came to be what it is, from the first revision on. Only bindings that read `history` see it.
     pub revisions: Vec<Revision>,
-}
-
-/// A step from one version of the content to the next.
-#[derive(Clone, Debug, Default)]
-pub struct Revision {
-    /// Its number. 1: as received, with no changes listed.
-    pub number: u32,
-    /// The binding whose verdict made it; empty for the gateway.
-    pub made_by: String,
-    /// Changes of header fields, in order.
-    pub header_changes: Vec<HeaderChange>,
-    /// Changes of the body, ascending.
-    pub body_changes: Vec<BodyChange>,
-    /// SHA-256 of the whole content. For bindings that read `digest`.
-    pub sha256: Option<[u8; 32]>,
-}
-
-/// A change of one header field.
-#[derive(Clone, Debug)]
-pub struct HeaderChange {
-    /// The field as it was. `None`: it was inserted.
-    pub before: Option<HeaderField>,
-    /// The field as it became. `None`: it was removed.
-    pub after: Option<HeaderField>,
-}
-
-/// A change of the body.
-#[derive(Clone, Copy, Debug)]
-pub struct BodyChange {
-    /// First octet, in the body of the revision before.
-    pub offset_before: u64,
-    /// Octets removed.
-    pub removed_bytes: u64,
-    /// First octet, in the body of this revision.
-    pub offset_after: u64,
-    /// Octets inserted.
-    pub inserted_bytes: u64,
-}
-
-impl Revision {
-    fn shown(&self, view: &View<'_>) -> pb::Revision {
-        let reads = &view.reads.headers;
-        let is_read = |change: &&HeaderChange| {
-            let fields = change.before.iter().chain(&change.after);
-            fields.into_iter().all(|field| reads.contains(field.name()))
-        };
-        let headers = self.header_changes.iter().filter(is_read);
-        pb::Revision {
-            number: self.number,
-            made_by: self.made_by.clone(),
-            header_changes: headers
-                .map(|change| pb::HeaderChange {
-                    before: change.before.as_ref().map(wire::field),
-                    after: change.after.as_ref().map(wire::field),
-                })
-                .collect(),
-            body_changes: self
-                .body_changes
-                .iter()
-                .map(|change| pb::BodyChange {
-                    offset_before: change.offset_before,
-                    removed_bytes: change.removed_bytes,
-                    offset_after: change.offset_after,
-                    inserted_bytes: change.inserted_bytes,
-                })
-                .collect(),
-            content_sha256: self
-                .sha256
-                .filter(|_| view.reads.digest)
-                .map(|digest| Bytes::copy_from_slice(&digest))
-                .unwrap_or_default(),
-        }
-    }
 }
 
 impl Event for MessageStart {
@@ -109,17 +40,25 @@ impl Event for MessageStart {
         said: Option<&CommandsAnswer>,
         view: &View<'_>,
     ) -> Kind {
-        let revisions = self.revisions.iter().filter(|_| view.reads.history);
         Kind::OutboundMessageStart(
             pb::OutboundMessageStart {
                 remote: Some(wire::remote(&context.remote)),
-                command: Some(proposed(&self.command, said, view.reads.sender)),
+                command: Some(proposed(&self.command, said, view)),
                 attempt_id: wire::id(self.attempt.as_bytes()),
                 recipient_ids: wire::ids(&self.recipients, view),
-                revisions: revisions.map(|own| own.shown(view)).collect(),
+                revisions: revision::shown(&self.revisions, view),
             }
             .into(),
         )
+    }
+
+    fn attribute(
+        &self,
+        attribute: Attribute,
+        context: &OutgoingContext,
+        said: Option<&CommandsAnswer>,
+    ) -> Option<AttributeValue> {
+        of_command(attribute, &self.command, said).or_else(|| of_remote(attribute, context))
     }
 
     fn facts(&self) -> EventFacts<'_> {
@@ -127,5 +66,74 @@ impl Event for MessageStart {
             recipients: &self.recipients,
             ..EventFacts::default()
         }
+    }
+
+    fn detail(&self) -> Cow<'_, str> {
+        Cow::Owned(format!("{} recipients", self.recipients.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::proposed::tests::{
+        as_is, follows_answers, has_attributes, instead, line, replaced,
+    };
+    use super::*;
+    use crate::answer::AnyAnswer;
+    use crate::samples;
+
+    fn event() -> MessageStart {
+        MessageStart {
+            command: line("MAIL", "MAIL FROM:<sender@example.test>"),
+            attempt: AttemptId::new(),
+            recipients: vec![RecipientId::new()],
+            revisions: vec![Revision {
+                number: 1,
+                ..Revision::default()
+            }],
+        }
+    }
+
+    #[test]
+    fn the_attempt_is_shown_whole() {
+        let event = event();
+        let context = samples::outgoing().into();
+        let expected = |command| {
+            Kind::OutboundMessageStart(
+                pb::OutboundMessageStart {
+                    remote: Some(samples::wire_remote()),
+                    command,
+                    attempt_id: wire::id(event.attempt.as_bytes()),
+                    recipient_ids: wire::asked_ids(&event.recipients),
+                    revisions: vec![pb::Revision {
+                        number: 1,
+                        ..pb::Revision::default()
+                    }],
+                }
+                .into(),
+            )
+        };
+        assert_eq!(
+            samples::body(event.clone(), None, &context),
+            expected(as_is("MAIL FROM:<sender@example.test>"))
+        );
+        let said = AnyAnswer::Commands(instead("MAIL FROM:<>"));
+        assert_eq!(
+            samples::body(event.clone(), Some(said), &context),
+            expected(replaced("MAIL FROM:<>", "MAIL FROM:<sender@example.test>"))
+        );
+        assert_eq!(event.facts().recipients, event.recipients);
+        has_attributes(&event, "MAIL", "MAIL FROM:<sender@example.test>");
+        follows_answers(&event);
+    }
+
+    #[test]
+    fn who_reads_neither_sender_nor_history_sees_none() {
+        let blind = samples::blind_body(event(), &samples::outgoing().into());
+        let Kind::OutboundMessageStart(blind) = blind else {
+            panic!("{blind:?}");
+        };
+        assert_eq!(blind.command, as_is("MAIL"));
+        assert!(blind.revisions.is_empty());
     }
 }

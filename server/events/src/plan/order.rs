@@ -78,9 +78,10 @@ fn push(
     let after = if binding.side_effects {
         members.len().checked_sub(1)
     } else {
-        members
-            .iter()
-            .rposition(|earlier| touches(earlier, event, binding, &reads))
+        // What a binding is asked in one go it is shown as things stand before its own verdicts.
+        members.iter().rposition(|earlier| {
+            !Arc::ptr_eq(&earlier.binding, binding) && touches(earlier, event, binding, &reads)
+        })
     };
     let reads_size = binding
         .condition

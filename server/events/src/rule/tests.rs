@@ -177,7 +177,10 @@ fn a_rule_selects_the_command() {
     }
     // The other conditions hold by what was accepted before.
     let rcpt = command("RCPT", Some("new@example.org"));
-    assert!(holds("rcpt to=new*;mail from=user1*;ehlo=mail*", &rcpt));
+    assert!(holds(
+        "rcpt to=new*;mail from=user1*;ehlo=*example.com",
+        &rcpt
+    ));
     assert!(!holds("rcpt to=new*;mail from=user2*", &rcpt));
     assert!(!holds("rcpt to=person*", &rcpt));
     // A reply is selected by its command, with what was accepted.
@@ -238,6 +241,33 @@ fn events_before_the_command_cannot_be_met() {
             .impossible_at(EventKind::InboundMail)
             .is_some()
     );
+}
+
+#[test]
+fn in_an_outgoing_session_only_commands_and_what_has_a_message_can_be_met() {
+    use EventKind as E;
+    let parties = Rule::parse("RCPT TO=*@example.com").unwrap();
+    for event in [
+        E::OutboundMessageStart,
+        E::OutboundRecipient,
+        E::OutboundBeforeData,
+        E::OutboundCommand,
+        E::OutboundResponse,
+    ] {
+        assert_eq!(parties.impossible_at(event), None, "{event}");
+    }
+    for event in [
+        E::OutboundSessionStart,
+        E::OutboundTls,
+        E::OutboundSessionEnd,
+        E::DeliveryLink,
+        E::TransportRoute,
+    ] {
+        assert!(parties.impossible_at(event).is_some(), "{event}");
+    }
+    let verb = Rule::parse("STARTTLS").unwrap();
+    assert_eq!(verb.impossible_at(E::OutboundCommand), None);
+    assert!(verb.impossible_at(E::OutboundMessageStart).is_some());
 }
 
 /// The grammar's patterns, read the slow way.

@@ -1,5 +1,7 @@
 //! `service.stop`: the gateway is stopping.
 
+use std::borrow::Cow;
+
 use postern_proto::v1 as pb;
 use postern_proto::v1::event::Kind;
 
@@ -9,7 +11,7 @@ use crate::event::EventKind;
 use crate::question::Event;
 use crate::wire::View;
 
-/// A gateway that is stopping.
+/// The gateway is stopping. Actions are taken until the instance is closed.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     /// Why.
@@ -25,5 +27,28 @@ impl Event for Stop {
         Kind::ServiceStop(pb::ServiceStop {
             reason: self.reason.clone(),
         })
+    }
+
+    fn detail(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn the_reason_is_told() {
+        let event = Stop {
+            reason: "SIGTERM".to_owned(),
+        };
+        assert_eq!(
+            samples::body(event, None, &samples::service("").into()),
+            Kind::ServiceStop(pb::ServiceStop {
+                reason: "SIGTERM".to_owned(),
+            })
+        );
     }
 }

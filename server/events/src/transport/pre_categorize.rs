@@ -1,4 +1,4 @@
-//! `transport.pre_categorize`: before recipients are resolved.
+//! `transport.pre_categorize`: recipients are about to be resolved.
 
 use postern_proto::v1 as pb;
 use postern_proto::v1::event::Kind;
@@ -9,7 +9,7 @@ use crate::event::EventKind;
 use crate::question::Event;
 use crate::wire::View;
 
-/// Recipients are about to be resolved.
+/// A message whose recipients are about to be resolved.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PreCategorize;
 
@@ -20,5 +20,20 @@ impl Event for PreCategorize {
 
     fn body(&self, _: &MessageContext, _: Option<&NoAnswer>, _: &View<'_>) -> Kind {
         Kind::TransportPreCategorize(pb::TransportPreCategorize {})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn its_arm_is_on_the_wire() {
+        let context = samples::message().into();
+        assert_eq!(
+            samples::body(PreCategorize, None, &context),
+            Kind::TransportPreCategorize(pb::TransportPreCategorize {})
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! `transport.route`: where do the messages of one class for one destination go?
+//! `transport.route`: where the messages of one class for one destination go.
 
 use std::borrow::Cow;
 
@@ -13,11 +13,22 @@ use crate::question::Event;
 use crate::route::NextHop;
 use crate::wire::{self, View};
 
-/// A destination that is routed.
+/// A destination that is to be routed. One answer serves every message of its class until it runs out.
 #[derive(Clone, Debug, Default)]
 pub struct Route {
-    /// What would be done by the configuration.
+    /// Where its mail goes by the configuration.
     pub next_hops: Vec<NextHop>,
+}
+
+impl Route {
+    /// Where its mail goes after what was answered.
+    #[must_use]
+    pub fn next_hops<'a>(&'a self, said: Option<&'a RouteAnswer>) -> &'a [NextHop] {
+        match said {
+            Some(said) if !said.next_hops.is_empty() => &said.next_hops,
+            _ => &self.next_hops,
+        }
+    }
 }
 
 impl Event for Route {
@@ -26,13 +37,11 @@ impl Event for Route {
     type Answer = RouteAnswer;
 
     fn body(&self, context: &DestinationContext, said: Option<&RouteAnswer>, _: &View<'_>) -> Kind {
-        let said = said.filter(|said| !said.next_hops.is_empty());
-        let hops = said.map_or(&self.next_hops, |said| &said.next_hops);
         Kind::TransportRoute(
             pb::TransportRoute {
                 domain: Bytes::copy_from_slice(context.domain.as_bytes()),
                 routing_class: context.routing_class.clone(),
-                next_hops: hops.iter().map(wire::next_hop).collect(),
+                next_hops: self.next_hops(said).iter().map(wire::next_hop).collect(),
                 failure_count: context.failures,
                 last_reply: context.last_reply.as_ref().map(wire::reply),
                 queued_count: context.queued,
@@ -42,41 +51,92 @@ impl Event for Route {
     }
 
     fn detail(&self) -> Cow<'_, str> {
-        Cow::Borrowed(self.next_hops.first().map_or("", |hop| &hop.deliver))
+        let hops = self.next_hops.iter().map(|hop| hop.deliver.as_str());
+        Cow::Owned(hops.collect::<Vec<_>>().join(", "))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::{Duration, SystemTime};
+
     use super::*;
-    use crate::testing;
+    use crate::answer::AnyAnswer;
+    use crate::route::TlsPolicy;
+    use crate::samples;
+
+    fn hop() -> NextHop {
+        NextHop {
+            deliver: "smtp://mx.example.test:25".to_owned(),
+            name: "partner".to_owned(),
+            tls: TlsPolicy::Verify,
+            source_address: "192.0.2.1".to_owned(),
+            helo_name: Bytes::from_static(b"out.example.test"),
+            credentials: "partner".to_owned(),
+            disabled_extensions: vec!["PIPELINING".to_owned()],
+            use_helo: true,
+            connect_timeout: Some(Duration::from_secs(5)),
+            not_before: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(60)),
+            max_connections: Some(3),
+        }
+    }
+
+    fn shown(event: &Route, said: Option<RouteAnswer>) -> pb::TransportRoute {
+        let context = samples::destination().into();
+        match samples::body(event.clone(), said.map(AnyAnswer::Route), &context) {
+            Kind::TransportRoute(route) => *route,
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
-    fn each_sees_the_route_that_the_former_gave() {
+    fn the_destination_is_described_whole() {
+        let event = Route {
+            next_hops: vec![hop()],
+        };
+        assert_eq!(
+            shown(&event, None),
+            pb::TransportRoute {
+                domain: Bytes::from_static(b"example.test"),
+                routing_class: "bulk".to_owned(),
+                next_hops: vec![pb::NextHop {
+                    deliver: "smtp://mx.example.test:25".to_owned(),
+                    name: "partner".to_owned(),
+                    tls: pb::TlsPolicy::Verify.into(),
+                    source_address: "192.0.2.1".to_owned(),
+                    helo_name: Bytes::from_static(b"out.example.test"),
+                    credentials: "partner".to_owned(),
+                    disabled_extensions: vec!["PIPELINING".to_owned()],
+                    use_helo: true,
+                    connect_timeout: Some(wire::span(Duration::from_secs(5))),
+                    not_before: Some(wire::moment(
+                        SystemTime::UNIX_EPOCH + Duration::from_secs(60)
+                    )),
+                    max_connections: 3,
+                }],
+                failure_count: 4,
+                last_reply: Some(samples::wire_reply(450, "later")),
+                queued_count: 7,
+            }
+        );
+    }
+
+    #[test]
+    fn a_router_sees_what_the_one_before_said() {
         let event = Route {
             next_hops: vec![NextHop::to("mx")],
         };
-        let context = DestinationContext::new("s".into(), "example.test");
-        let hops = |said: Option<&RouteAnswer>| {
-            let reads = crate::grant::Reads::default();
-            match Event::body(&event, &context, said, &testing::view(&reads)) {
-                Kind::TransportRoute(body) => body.next_hops,
-                other => panic!("{other:?}"),
-            }
-        };
         let said = RouteAnswer {
-            next_hops: vec![NextHop::to("smtp://relay:25")],
+            next_hops: vec![NextHop::to("smtp://relay")],
             ..RouteAnswer::default()
         };
         assert_eq!(
-            hops(None).first().map(|hop| hop.deliver.as_str()),
-            Some("mx")
+            shown(&event, Some(said)).next_hops[0].deliver,
+            "smtp://relay"
         );
-        let shown = hops(Some(&said));
-        assert_eq!(
-            shown.first().map(|hop| hop.deliver.as_str()),
-            Some("smtp://relay:25")
-        );
-        assert_eq!(hops(Some(&RouteAnswer::default())).len(), 1);
+        // One that has nothing to say changes nothing.
+        let none = shown(&event, Some(RouteAnswer::default()));
+        assert_eq!(none.next_hops[0].deliver, "mx");
     }
 }

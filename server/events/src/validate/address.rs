@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use postern_message::{Duplicates, Lifetime, NewRecipient, Notify, ParameterEdit, Return, Value};
 use postern_proto::v1 as pb;
-use postern_smtp::address::{ForwardPath, Mailbox, ReversePath};
+use postern_smtp::address::{AddressSyntax, ForwardPath, Mailbox, ReversePath};
 
 use super::{MAX_PROPERTY_EDITS, MAX_PROPERTY_OCTETS, is_key, limit, recipient_id};
 use crate::fault::Fault;
@@ -27,7 +27,8 @@ pub(super) fn forward_path(octets: &[u8], utf8: bool) -> Result<ForwardPath, Fau
 }
 
 fn mailbox(octets: &[u8], utf8: bool) -> Result<Mailbox, Fault> {
-    Mailbox::parse(octets, utf8)
+    // A sink may write what clients may: it gives back addresses that it was shown.
+    Mailbox::parse_with(octets, utf8, AddressSyntax::Lenient)
         .map_err(|error| Fault::protocol(format!("address {}: {error}", octets.escape_ascii())))
 }
 

@@ -181,10 +181,13 @@ fn response(own: pb::ResponseAnswer, checker: &Checker<'_, '_>) -> Result<Respon
             }
         }
     }
-    let removed = own
-        .removed_keywords
-        .iter()
-        .map(|word| keyword_of(word).map(|word| Bytes::from(word.to_ascii_uppercase())));
+    let removed = own.removed_keywords.iter().map(|word| {
+        if keyword_of(word)?.len() == word.len() {
+            Ok(Bytes::from(word.to_ascii_uppercase()))
+        } else {
+            Err(Fault::protocol("a keyword is removed without arguments"))
+        }
+    });
     Ok(ResponseAnswer {
         reply: reply.transpose()?,
         removed_keywords: removed.collect::<Result<_, _>>()?,

@@ -32,17 +32,12 @@ pub(crate) fn envelope(envelope: &Envelope, raw: &[RawParameter]) -> pb::Envelop
         BodyKind::EightBitMime => pb::BodyKind::EightBitMime,
         BodyKind::BinaryMime => pb::BodyKind::BinaryMime,
     };
-    let return_content = match envelope.ret {
-        None => pb::ReturnContent::Unspecified,
-        Some(Return::Full) => pb::ReturnContent::Full,
-        Some(Return::Headers) => pb::ReturnContent::Headers,
-    };
     pb::Envelope {
         reverse_path: reverse_path(&envelope.sender),
         smtp_utf8: envelope.smtp_utf8,
         body: body.into(),
         declared_size_bytes: envelope.declared_size,
-        return_content: return_content.into(),
+        return_content: return_content(envelope.ret).into(),
         envelope_id: envelope
             .envid
             .as_deref()
@@ -62,7 +57,17 @@ pub(crate) fn envelope(envelope: &Envelope, raw: &[RawParameter]) -> pb::Envelop
     }
 }
 
-fn reverse_path(path: &ReversePath) -> Bytes {
+/// What RET asked for.
+pub(crate) const fn return_content(ret: Option<Return>) -> pb::ReturnContent {
+    match ret {
+        None => pb::ReturnContent::Unspecified,
+        Some(Return::Full) => pb::ReturnContent::Full,
+        Some(Return::Headers) => pb::ReturnContent::Headers,
+    }
+}
+
+/// A sender without angle brackets; empty for the null sender.
+pub(crate) fn reverse_path(path: &ReversePath) -> Bytes {
     match path {
         ReversePath::Null => Bytes::new(),
         ReversePath::Mailbox(mailbox) => Bytes::copy_from_slice(mailbox.raw()),

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use clap::Args;
 use postern_config::Effective;
-use postern_dispatch::plan::Pin;
+use postern_events::plan::Pin;
 
 use self::reach::Reached;
 use super::{ConfigFile, Exit, output};

@@ -20,6 +20,8 @@ pub(crate) fn print(text: &str) -> Exit {
 
 /// Prints one line about what is wrong.
 pub(crate) fn complain(line: &dyn Display) {
+    // It stands behind what was logged before it.
+    super::logging::finish();
     let mut err = io::stderr().lock();
     // Where nothing can be printed, nobody can be told so; the exit code still speaks.
     drop(writeln!(err, "{line}"));

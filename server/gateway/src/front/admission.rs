@@ -8,13 +8,13 @@ use parking_lot::Mutex;
 
 /// What counts as one client: an IPv4 address, or an IPv6 /64, since that is what one customer usually has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Client {
+pub(super) enum Client {
     V4(Ipv4Addr),
     V6([u16; 4]),
 }
 
 impl Client {
-    fn of(addr: IpAddr) -> Self {
+    pub(super) fn of(addr: IpAddr) -> Self {
         match addr.to_canonical() {
             IpAddr::V4(addr) => Self::V4(addr),
             IpAddr::V6(addr) => {

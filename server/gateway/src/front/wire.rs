@@ -1,19 +1,23 @@
 //! The connection to a client: plain or TLS, over TCP or a Unix socket.
 
 use std::io;
+use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use postern_message::session::TlsInfo;
+use postern_events::context::Tls;
 use rustls::ServerConfig;
+use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::handshakes::{HOLD, Handshakes};
 use super::listener::Stream;
 use crate::tls::{cipher_name, version_name};
 
@@ -99,21 +103,32 @@ impl Wire {
     }
 
     /// Does the server's side of a handshake. Returns the encrypted connection and what was agreed.
-    pub(crate) async fn handshake(
+    pub(super) async fn handshake(
         self,
         config: Arc<ServerConfig>,
-        slots: &Semaphore,
+        slots: &Handshakes,
+        client: Option<IpAddr>,
         within: Duration,
-    ) -> Result<(Self, TlsInfo), HandshakeError> {
+    ) -> Result<(Self, Tls), HandshakeError> {
+        let waits_for_slot = AtomicBool::new(false);
         let handshake = async {
-            let Ok(_slot) = slots.acquire().await else {
-                return Err(HandshakeError::Shed);
-            };
-            Ok(TlsAcceptor::from(config).accept(self.io).await?)
+            let hello = LazyConfigAcceptor::new(Acceptor::default(), self.io).await?;
+            waits_for_slot.store(true, Ordering::Relaxed);
+            let slot = slots.slot(client).await.ok_or(HandshakeError::Shed)?;
+            waits_for_slot.store(false, Ordering::Relaxed);
+            let mut rest = pin!(hello.into_stream(config));
+            match timeout(HOLD, &mut rest).await {
+                Ok(stream) => Ok::<_, HandshakeError>(stream?),
+                // The client takes its time: from here on that is its own.
+                Err(_) => {
+                    drop(slot);
+                    Ok(rest.await?)
+                }
+            }
         };
         let stream = match timeout(within, handshake).await {
             Ok(stream) => stream?,
-            Err(_) if slots.available_permits() == 0 => return Err(HandshakeError::Shed),
+            Err(_) if waits_for_slot.load(Ordering::Relaxed) => return Err(HandshakeError::Shed),
             Err(_) => return Err(HandshakeError::Timeout),
         };
         let facts = facts(&stream);
@@ -121,12 +136,12 @@ impl Wire {
     }
 }
 
-fn facts(stream: &TlsStream<Box<dyn Duplex>>) -> TlsInfo {
+fn facts(stream: &TlsStream<Box<dyn Duplex>>) -> Tls {
     let (_, connection) = stream.get_ref();
-    TlsInfo {
+    Tls {
         version: version_name(connection.protocol_version()).to_owned(),
         cipher: cipher_name(connection.negotiated_cipher_suite()),
         server_name: connection.server_name().map(str::to_owned),
-        ..TlsInfo::default()
+        ..Tls::default()
     }
 }

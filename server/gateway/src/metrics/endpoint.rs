@@ -1,10 +1,12 @@
 //! `/metrics`, `/livez` and `/readyz`, and nothing else.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,15 +17,17 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use postern_spool::StoreDriver;
+use postern_spool::Store;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::Metrics;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::tasks::Tasks;
 
-/// Connections at the same time; more wait in the system's backlog.
+/// Connections at the same time. Beyond that the one that has been waiting longest for its request makes room for a new
+/// one, so that requests which never come keep no probe waiting.
 const CONNECTIONS: usize = 32;
 
 /// Time for a request's header section.
@@ -51,7 +55,7 @@ pub struct Endpoint {
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// Asked for its counts at each scrape.
-    pub spool: Arc<dyn StoreDriver>,
+    pub spool: Arc<dyn Store>,
     /// Messages that the transport core works on now.
     pub queue_depth: Arc<dyn Fn() -> usize + Send + Sync>,
     /// A folder in the spool's file system.
@@ -64,12 +68,20 @@ impl Endpoint {
     /// Serves until it is dropped.
     pub async fn serve(self, listener: TcpListener) {
         let mut tasks = Tasks::new("metrics connection", self.metrics.panics.clone());
+        let mut guests = Guests::default();
         loop {
+            let room = tasks.len() < CONNECTIONS || guests.can_make_room();
             tokio::select! {
-                () = tasks.one_ended() => {}
-                accepted = listener.accept(), if tasks.len() < CONNECTIONS => {
+                () = tasks.one_ended() => guests.forget_those_who_left(),
+                accepted = listener.accept(), if room => {
                     match accepted {
-                        Ok((stream, peer)) => tasks.spawn(self.clone().connection(stream, peer)),
+                        Ok((stream, peer)) => {
+                            if tasks.len() >= CONNECTIONS {
+                                guests.make_room();
+                            }
+                            let guest = guests.enter();
+                            tasks.spawn(self.clone().connection(stream, peer, guest));
+                        }
                         Err(error) => Self::note_accept_error(&error).await,
                     }
                 }
@@ -82,10 +94,16 @@ impl Endpoint {
         tokio::time::sleep(BACK_OFF).await;
     }
 
-    async fn connection(self, stream: TcpStream, peer: SocketAddr) {
+    async fn connection(self, stream: TcpStream, peer: SocketAddr, guest: Arc<Guest>) {
+        let served = Arc::clone(&guest);
         let service = service_fn(move |request| {
-            let endpoint = self.clone();
-            async move { Ok::<_, Infallible>(endpoint.answer(&request).await) }
+            let (endpoint, guest) = (self.clone(), Arc::clone(&served));
+            async move {
+                guest.served.store(true, Ordering::Relaxed);
+                let answer = endpoint.answer(&request).await;
+                guest.served.store(false, Ordering::Relaxed);
+                Ok::<_, Infallible>(answer)
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -93,6 +111,12 @@ impl Endpoint {
             .max_buf_size(REQUEST_MAX)
             .max_headers(64)
             .serve_connection(TokioIo::new(stream), service);
+        let connection = async {
+            tokio::select! {
+                ended = connection => ended,
+                () = guest.leave.notified() => Ok(()),
+            }
+        };
         if let Ok(Err(error)) = timeout(CONNECTION_TIME, connection).await {
             tracing::debug!(%peer, %error, "metrics connection ended");
         }
@@ -107,6 +131,9 @@ impl Endpoint {
             "/livez" => plain(StatusCode::OK, "ok\n"),
             "/readyz" if self.shutdown.has_begun() => {
                 plain(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")
+            }
+            "/readyz" if self.spool.health().failure().is_some() => {
+                plain(StatusCode::SERVICE_UNAVAILABLE, "the spool's disk failed\n")
             }
             "/readyz" => plain(StatusCode::OK, "ok\n"),
             _ => plain(StatusCode::NOT_FOUND, "/metrics, /livez, /readyz\n"),
@@ -135,6 +162,52 @@ impl Endpoint {
         let mut response = Response::new(Full::from(text));
         response.headers_mut().insert(CONTENT_TYPE, OPEN_METRICS);
         response
+    }
+}
+
+/// One connection, as those who may have to make room see it.
+#[derive(Default)]
+struct Guest {
+    /// A request of it is being answered.
+    served: AtomicBool,
+    /// It is asked to go.
+    leave: Notify,
+}
+
+/// The connections, those that came first in front.
+#[derive(Default)]
+struct Guests(VecDeque<Weak<Guest>>);
+
+impl Guests {
+    fn enter(&mut self) -> Arc<Guest> {
+        let guest = Arc::new(Guest::default());
+        self.0.push_back(Arc::downgrade(&guest));
+        guest
+    }
+
+    fn waiting(&self) -> Option<usize> {
+        self.0.iter().position(|guest| {
+            guest
+                .upgrade()
+                .is_some_and(|guest| !guest.served.load(Ordering::Relaxed))
+        })
+    }
+
+    /// Somebody's request has not come yet.
+    fn can_make_room(&self) -> bool {
+        self.waiting().is_some()
+    }
+
+    /// Asks the one to go that has been waiting longest.
+    fn make_room(&mut self) {
+        let guest = self.waiting().and_then(|place| self.0.remove(place));
+        if let Some(guest) = guest.and_then(|guest| guest.upgrade()) {
+            guest.leave.notify_one();
+        }
+    }
+
+    fn forget_those_who_left(&mut self) {
+        self.0.retain(|guest| guest.strong_count() > 0);
     }
 }
 

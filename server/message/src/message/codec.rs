@@ -1,7 +1,7 @@
 //! A message in the spool's binary form.
 
 use bytes::Bytes;
-use postern_smtp::address::{ForwardPath, ReversePath};
+use postern_smtp::address::{AddressSyntax, ForwardPath, ReversePath};
 
 use super::{Message, Origin};
 use crate::encoding::{Reader, Writer};
@@ -210,11 +210,13 @@ fn read_parameters(reader: &mut Reader) -> Result<Vec<(Bytes, Option<Bytes>)>, D
 }
 
 fn read_sender(reader: &mut Reader) -> Result<ReversePath, DecodeError> {
-    ReversePath::parse(&reader.octets()?, true).map_err(|_| DecodeError::Value("sender"))
+    ReversePath::parse_with(&reader.octets()?, true, AddressSyntax::Lenient)
+        .map_err(|_| DecodeError::Value("sender"))
 }
 
 fn read_path(reader: &mut Reader) -> Result<ForwardPath, DecodeError> {
-    ForwardPath::parse(&reader.octets()?, true).map_err(|_| DecodeError::Value("recipient"))
+    ForwardPath::parse_with(&reader.octets()?, true, AddressSyntax::Lenient)
+        .map_err(|_| DecodeError::Value("recipient"))
 }
 
 fn read_envelope(reader: &mut Reader) -> Result<Envelope, DecodeError> {

@@ -89,7 +89,7 @@ fn message() -> Message {
             .collect(),
         properties,
         version: Version::original(&section, Some(MAIL.len() as u64))
-            .prepend_trace(Bytes::from_static(b"Received: x\r\n"))
+            .put_trace(Bytes::from_static(b"Received: x\r\n"), 2)
             .unwrap(),
     }
 }

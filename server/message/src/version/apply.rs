@@ -40,33 +40,26 @@ impl Version {
         Ok(next)
     }
 
-    /// Puts one whole field with its line end before those that came with the content, and after what edits put
-    /// first: our own `Received` at the commit.
-    ///
-    /// # Errors
-    /// As [`Version::prepend_trace`].
-    pub fn insert_received(&self, field: Bytes) -> Result<Self, EditError> {
-        let came = self.headers.iter().position(|own| own.origin().is_some());
-        self.insert_trace(came.unwrap_or(0), field)
-    }
-
-    /// Puts one whole field with its line end before all others: `Return-Path`.
+    /// Puts one whole field with its line end, our own `Received`, above all that came in: behind what was brought in
+    /// in front of that, since whoever puts a field first vouches for everything below it. `fields_received` is how many
+    /// fields the original has.
     ///
     /// # Errors
     /// [`EditError::NotAField`] unless the bytes are one field, folded by CRLF and white space,
     /// without another CR or LF, or NUL.
-    pub fn prepend_trace(&self, field: Bytes) -> Result<Self, EditError> {
-        self.insert_trace(0, field)
-    }
-
-    fn insert_trace(&self, place: usize, field: Bytes) -> Result<Self, EditError> {
+    pub fn put_trace(&self, field: Bytes, fields_received: usize) -> Result<Self, EditError> {
         if !is_one_field(&field) {
             return Err(EditError::NotAField);
         }
         let field = HeaderField::new(HeaderId(self.next_id), None, field);
         let mut next = self.clone();
         let headers = Arc::make_mut(&mut next.headers);
-        headers.insert(place, field.ok_or(EditError::NotAField)?);
+        // The fields of the original have the ids from 1 on, also those with another value now.
+        let brought_in = |field: &HeaderField| {
+            usize::try_from(field.id().0).is_ok_and(|id| id > fields_received)
+        };
+        let in_front = headers.iter().take_while(|field| brought_in(field)).count();
+        headers.insert(in_front, field.ok_or(EditError::NotAField)?);
         next.next_id = next_id(self.next_id)?;
         next.edited = true;
         Ok(next)

@@ -240,7 +240,8 @@ fn header_and_body_stay_apart() {
     for (content, expected) in cases {
         let version = original(content);
         assert_eq!(render(&version, content).as_bytes(), content);
-        let traced = version.prepend_trace(trace.clone()).unwrap();
+        let fields = version.headers().len();
+        let traced = version.put_trace(trace.clone(), fields).unwrap();
         let expected = expected.replace('T', "Received: by us;\r\n now\r\n");
         assert_eq!(render(&traced, content), expected);
         assert_eq!(traced.size(), Some(expected.len() as u64));
@@ -248,6 +249,27 @@ fn header_and_body_stay_apart() {
     // A header without its line end gets one when something comes after it.
     let version = apply(&original(b"A: b"), &[splice(0, 0, "body")]).unwrap();
     assert_eq!(render(&version, b"A: b"), "A: b\r\n\r\nbody");
+}
+
+#[test]
+fn a_trace_field_stands_above_what_came_in_and_below_what_was_put_first() {
+    let content = b"A: 1\r\nB: 2\r\n\r\nbody\r\n";
+    let version = original(content);
+    let ids: Vec<_> = version.headers().iter().map(|field| field.id()).collect();
+    let edits = [
+        insert(HeaderPlace::First, "Seal", "x"),
+        insert(HeaderPlace::After(ids[1]), "Last", "x"),
+        replace(ids[0].0, "other"),
+    ];
+    let edited = apply(&version, &edits).unwrap();
+    let again = apply(&edited, &[insert(HeaderPlace::First, "Above", "x")]).unwrap();
+    let traced = again
+        .put_trace(Bytes::from_static(b"Received: by us\r\n"), 2)
+        .unwrap();
+    assert_eq!(
+        render(&traced, content),
+        "Above: x\r\nSeal: x\r\nReceived: by us\r\nA: other\r\nB: 2\r\nLast: x\r\n\r\nbody\r\n"
+    );
 }
 
 #[test]
@@ -267,7 +289,7 @@ fn a_trace_field_is_one_field() {
         "X: 1\r\r\n",
     ] {
         assert_eq!(
-            version.prepend_trace(Bytes::from(raw)),
+            version.put_trace(Bytes::from(raw), 2),
             Err(EditError::NotAField),
             "{raw:?}"
         );
@@ -395,8 +417,8 @@ fn our_received_stands_below_what_was_put_first() {
     )
     .unwrap();
     let received = Bytes::from_static(b"Received: r\r\n");
-    let taken = stamped.insert_received(received.clone()).unwrap();
+    let taken = stamped.put_trace(received.clone(), 3).unwrap();
     assert!(render(&taken, MAIL).starts_with("X: 1\r\nReceived: r\r\nA: 1\r\n"));
-    let plain = original(MAIL).insert_received(received).unwrap();
+    let plain = original(MAIL).put_trace(received, 3).unwrap();
     assert!(render(&plain, MAIL).starts_with("Received: r\r\nA: 1\r\n"));
 }

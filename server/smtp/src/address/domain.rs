@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::{AddressError, MAX_DOMAIN};
+use super::{AddressError, AddressSyntax, MAX_DOMAIN};
 
 /// A domain name as it was written, and its comparison key. Two domains are equal if their keys are.
 #[derive(Debug, Clone)]
@@ -20,6 +20,14 @@ impl Domain {
     /// # Errors
     /// [`AddressError`]: `Utf8`, `NotAscii`, `Control`, `Domain`, `DomainTooLong`, `NoDomain`.
     pub fn parse(raw: &[u8], utf8: bool) -> Result<Self, AddressError> {
+        Self::parse_with(raw, utf8, AddressSyntax::Strict)
+    }
+
+    /// As [`Domain::parse`], by this syntax.
+    ///
+    /// # Errors
+    /// As [`Domain::parse`].
+    pub fn parse_with(raw: &[u8], utf8: bool, syntax: AddressSyntax) -> Result<Self, AddressError> {
         let text = super::checked_text(raw, utf8)?;
         if text.is_empty() {
             return Err(AddressError::NoDomain);
@@ -28,7 +36,7 @@ impl Domain {
             return Err(AddressError::DomainTooLong);
         }
         let key = if text.is_ascii() {
-            ascii_key(text)?
+            ascii_key(text, syntax)?
         } else {
             Some(unicode_key(text)?)
         };
@@ -84,9 +92,9 @@ impl fmt::Display for Domain {
 }
 
 /// Checks the labels; the key is only made where it differs from the name.
-fn ascii_key(text: &str) -> Result<Option<String>, AddressError> {
+fn ascii_key(text: &str, syntax: AddressSyntax) -> Result<Option<String>, AddressError> {
     for label in text.split('.') {
-        check_label(label.as_bytes())?;
+        check_label(label.as_bytes(), syntax)?;
     }
     Ok(text
         .bytes()
@@ -94,18 +102,16 @@ fn ascii_key(text: &str) -> Result<Option<String>, AddressError> {
         .then(|| text.to_ascii_lowercase()))
 }
 
-fn check_label(label: &[u8]) -> Result<(), AddressError> {
+fn check_label(label: &[u8], syntax: AddressSyntax) -> Result<(), AddressError> {
     let (Some(first), Some(last)) = (label.first(), label.last()) else {
         return Err(AddressError::Domain);
     };
     if label.len() > 63 {
         return Err(AddressError::DomainTooLong);
     }
-    let fine = first.is_ascii_alphanumeric()
-        && last.is_ascii_alphanumeric()
-        && label
-            .iter()
-            .all(|&b| b.is_ascii_alphanumeric() || b == b'-');
+    let underscore = |b| b == b'_' && syntax == AddressSyntax::Lenient;
+    let letter = |b: u8| b.is_ascii_alphanumeric() || underscore(b);
+    let fine = letter(*first) && letter(*last) && label.iter().all(|&b| letter(b) || b == b'-');
     if fine {
         Ok(())
     } else {
@@ -129,7 +135,7 @@ fn unicode_key(text: &str) -> Result<String, AddressError> {
     let mut labels = key.split('.');
     for written in text.split('.') {
         let label = labels.next().ok_or(AddressError::Domain)?;
-        check_label(label.as_bytes())?;
+        check_label(label.as_bytes(), AddressSyntax::Strict)?;
         if !written.is_ascii() && !label.starts_with("xn--") {
             return Err(AddressError::Domain);
         }

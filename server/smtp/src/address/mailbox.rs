@@ -5,7 +5,9 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::{AddressError, AddressLiteral, Domain, MAX_LOCAL_PART, MAX_PATH, checked_text};
+use super::{
+    AddressError, AddressLiteral, AddressSyntax, Domain, MAX_LOCAL_PART, MAX_PATH, checked_text,
+};
 
 /// What stands after the last unquoted `@`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -52,6 +54,14 @@ impl Mailbox {
     /// # Errors
     /// [`AddressError`].
     pub fn parse(raw: &[u8], utf8: bool) -> Result<Self, AddressError> {
+        Self::parse_with(raw, utf8, AddressSyntax::Strict)
+    }
+
+    /// As [`Mailbox::parse`], by this syntax.
+    ///
+    /// # Errors
+    /// [`AddressError`].
+    pub fn parse_with(raw: &[u8], utf8: bool, syntax: AddressSyntax) -> Result<Self, AddressError> {
         let text = checked_text(raw, utf8)?;
         if text.is_empty() {
             return Err(AddressError::Empty);
@@ -60,7 +70,7 @@ impl Mailbox {
         if text.len() > MAX_PATH - 2 {
             return Err(AddressError::PathTooLong);
         }
-        let local = local_part_length(text)?;
+        let local = local_part_length(text, syntax)?;
         if local > MAX_LOCAL_PART {
             return Err(AddressError::LocalPartTooLong);
         }
@@ -72,7 +82,7 @@ impl Mailbox {
         let domain = if domain.starts_with('[') {
             DomainOrLiteral::Literal(AddressLiteral::parse(domain.as_bytes())?)
         } else {
-            DomainOrLiteral::Domain(Domain::parse(domain.as_bytes(), utf8)?)
+            DomainOrLiteral::Domain(Domain::parse_with(domain.as_bytes(), utf8, syntax)?)
         };
         Ok(Self {
             raw: text.into(),
@@ -161,21 +171,25 @@ impl fmt::Display for Mailbox {
 
 /// Where the local part ends. Only a quoted string may hold an `@`, so the one that follows is the
 /// last unquoted one.
-fn local_part_length(text: &str) -> Result<usize, AddressError> {
+fn local_part_length(text: &str, syntax: AddressSyntax) -> Result<usize, AddressError> {
     if text.starts_with('"') {
         quoted_length(text)
     } else {
-        dot_string_length(text)
+        dot_string_length(text, syntax)
     }
 }
 
-fn dot_string_length(text: &str) -> Result<usize, AddressError> {
+fn dot_string_length(text: &str, syntax: AddressSyntax) -> Result<usize, AddressError> {
     let length = text
         .bytes()
         .position(|b| !is_atext(b) && b != b'.')
         .unwrap_or(text.len());
     let local = text.get(..length).unwrap_or_default();
-    if local.split('.').any(str::is_empty) {
+    let well_dotted = match syntax {
+        AddressSyntax::Strict => !local.split('.').any(str::is_empty),
+        AddressSyntax::Lenient => !local.is_empty(),
+    };
+    if !well_dotted {
         Err(AddressError::LocalPart)
     } else {
         Ok(length)

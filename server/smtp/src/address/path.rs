@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{AddressError, Domain, MAX_PATH, Mailbox};
+use super::{AddressError, AddressSyntax, Domain, MAX_PATH, Mailbox};
 
 /// Who sends: a mailbox, or the null path of reports.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -19,9 +19,17 @@ impl ReversePath {
     /// # Errors
     /// [`AddressError`].
     pub fn parse(raw: &[u8], utf8: bool) -> Result<Self, AddressError> {
+        Self::parse_with(raw, utf8, AddressSyntax::Strict)
+    }
+
+    /// As [`ReversePath::parse`], by this syntax.
+    ///
+    /// # Errors
+    /// [`AddressError`].
+    pub fn parse_with(raw: &[u8], utf8: bool, syntax: AddressSyntax) -> Result<Self, AddressError> {
         match inner(raw)? {
             b"" => Ok(Self::Null),
-            inner => mailbox(inner, utf8).map(Self::Mailbox),
+            inner => mailbox(inner, utf8, syntax).map(Self::Mailbox),
         }
     }
 
@@ -66,10 +74,18 @@ impl ForwardPath {
     /// # Errors
     /// [`AddressError`].
     pub fn parse(raw: &[u8], utf8: bool) -> Result<Self, AddressError> {
+        Self::parse_with(raw, utf8, AddressSyntax::Strict)
+    }
+
+    /// As [`ForwardPath::parse`], by this syntax.
+    ///
+    /// # Errors
+    /// [`AddressError`].
+    pub fn parse_with(raw: &[u8], utf8: bool, syntax: AddressSyntax) -> Result<Self, AddressError> {
         match inner(raw)? {
             b"" => Err(AddressError::Empty),
             inner if inner.eq_ignore_ascii_case(b"postmaster") => Ok(Self::Postmaster),
-            inner => mailbox(inner, utf8).map(Self::Mailbox),
+            inner => mailbox(inner, utf8, syntax).map(Self::Mailbox),
         }
     }
 
@@ -112,15 +128,15 @@ fn inner(raw: &[u8]) -> Result<&[u8], AddressError> {
 }
 
 /// `[ A-d-l ":" ] Mailbox`.
-fn mailbox(inner: &[u8], utf8: bool) -> Result<Mailbox, AddressError> {
+fn mailbox(inner: &[u8], utf8: bool, syntax: AddressSyntax) -> Result<Mailbox, AddressError> {
     if !inner.starts_with(b"@") {
-        return Mailbox::parse(inner, utf8);
+        return Mailbox::parse_with(inner, utf8, syntax);
     }
     let colon = memchr::memchr(b':', inner).ok_or(AddressError::SourceRoute)?;
     let (route, rest) = inner.split_at(colon);
     for hop in route.split(|&b| b == b',') {
         let domain = hop.strip_prefix(b"@").ok_or(AddressError::SourceRoute)?;
-        Domain::parse(domain, utf8).map_err(|_| AddressError::SourceRoute)?;
+        Domain::parse_with(domain, utf8, syntax).map_err(|_| AddressError::SourceRoute)?;
     }
-    Mailbox::parse(rest.get(1..).unwrap_or_default(), utf8)
+    Mailbox::parse_with(rest.get(1..).unwrap_or_default(), utf8, syntax)
 }

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 
 use super::{Chunk, Command, Hello, HelloKind, HelloName, Mail, Rcpt, Verb};
-use crate::address::{AddressError, AddressLiteral, Domain, ForwardPath, MAX_DOMAIN, ReversePath};
+use crate::address::{
+    AddressError, AddressLiteral, AddressSyntax, Domain, ForwardPath, ReversePath,
+};
 use crate::parameters::{MailParameters, ParameterError, RcptParameters, size_value};
 
 /// Why a line is not a command.
@@ -40,6 +42,20 @@ pub struct Extensions {
     pub offered: bool,
     /// The transaction has SMTPUTF8: RCPT may hold UTF-8.
     pub smtp_utf8: bool,
+    /// Which names of clients are taken.
+    pub hello_names: HelloNames,
+    /// How closely paths keep to the grammar. If not strictly, blanks before them and missing brackets are taken too.
+    pub addresses: AddressSyntax,
+}
+
+/// Which names HELO, EHLO and LHLO may give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum HelloNames {
+    /// Domains and address literals (RFC 5321 4.1.1.1).
+    #[default]
+    Valid,
+    /// Any: the name proves nothing, and is no ground to refuse the client's mail (RFC 5321 4.1.4).
+    Any,
 }
 
 const VERBS: [(&str, Verb); 15] = [
@@ -108,7 +124,10 @@ impl Command {
         if line.iter().any(|&b| b < 0x20 || b == 0x7f) {
             return Err(CommandError::Control);
         }
-        if std::str::from_utf8(line).is_err() {
+        // Devices say their name in whatever character set they have.
+        let any_octets = extensions.hello_names == HelloNames::Any
+            && matches!(Verb::of(line), Verb::Helo | Verb::Ehlo | Verb::Lhlo);
+        if !any_octets && std::str::from_utf8(line).is_err() {
             return Err(CommandError::Utf8);
         }
         let length = line.iter().rposition(|&b| b != b' ').map_or(0, |at| at + 1);
@@ -116,9 +135,9 @@ impl Command {
         let word = memchr::memchr(b' ', &line).unwrap_or(line.len());
         let argument = line.slice((word + 1).min(line.len())..);
         match Verb::of(&line) {
-            Verb::Helo => hello(HelloKind::Helo, &argument),
-            Verb::Ehlo => hello(HelloKind::Ehlo, &argument),
-            Verb::Lhlo => hello(HelloKind::Lhlo, &argument),
+            Verb::Helo => hello(HelloKind::Helo, &argument, extensions),
+            Verb::Ehlo => hello(HelloKind::Ehlo, &argument, extensions),
+            Verb::Lhlo => hello(HelloKind::Lhlo, &argument, extensions),
             Verb::Mail => mail(&argument, extensions).map(Command::Mail),
             Verb::Rcpt => rcpt(&argument, extensions).map(Command::Rcpt),
             Verb::Data => bare(&argument, Command::Data, "DATA"),
@@ -146,54 +165,59 @@ fn bare(argument: &[u8], command: Command, syntax: &'static str) -> Result<Comma
     }
 }
 
-fn hello(kind: HelloKind, argument: &[u8]) -> Result<Command, CommandError> {
-    let name = HelloName::parse(argument).ok_or(CommandError::Syntax(match kind {
+fn hello(
+    kind: HelloKind,
+    argument: &Bytes,
+    extensions: Extensions,
+) -> Result<Command, CommandError> {
+    let syntax = CommandError::Syntax(match kind {
         HelloKind::Helo => "HELO hostname",
         HelloKind::Ehlo => "EHLO hostname",
         HelloKind::Lhlo => "LHLO hostname",
-    }))?;
+    });
+    if argument.is_empty() {
+        return Err(syntax);
+    }
+    let name = match (HelloName::parse(argument), extensions.hello_names) {
+        (Some(name), _) => name,
+        (None, HelloNames::Any) => HelloName::Other(argument.clone()),
+        (None, HelloNames::Valid) => return Err(syntax),
+    };
     Ok(Command::Hello(Hello { kind, name }))
 }
 
 impl HelloName {
-    /// Reads a domain, an address literal, or any other word of printable ASCII without the special characters of
-    /// addresses. `None` for anything else.
+    /// Reads a domain or an address literal; `None` for anything else.
     #[must_use]
     pub fn parse(raw: &[u8]) -> Option<Self> {
         if raw.first() == Some(&b'[') {
             return AddressLiteral::parse(raw).ok().map(Self::Literal);
         }
-        if let Ok(domain) = Domain::parse(raw, false) {
-            return Some(Self::Domain(domain));
-        }
-        let fits = !raw.is_empty()
-            && raw.len() <= MAX_DOMAIN
-            && raw
-                .iter()
-                .all(|b| b.is_ascii_graphic() && !b"<>()[]\\\",;@".contains(b));
-        let text = std::str::from_utf8(raw).ok()?;
-        fits.then(|| Self::Other(text.into()))
+        Domain::parse(raw, false).ok().map(Self::Domain)
     }
 }
 
 fn mail(argument: &Bytes, extensions: Extensions) -> Result<Mail, CommandError> {
     const SYNTAX: CommandError =
         CommandError::Syntax("MAIL FROM:<address>, no blank after the colon");
-    let (path, parameters) = path_and_parameters(argument, b"FROM:").ok_or(SYNTAX)?;
+    let (path, parameters) =
+        path_and_parameters(argument, b"FROM:", extensions.addresses).ok_or(SYNTAX)?;
     check_offered(&parameters, extensions)?;
     let parameters = MailParameters::parse(&parameters)?;
-    let sender = ReversePath::parse(&path, parameters.smtp_utf8).map_err(CommandError::Sender)?;
+    let sender = ReversePath::parse_with(&path, parameters.smtp_utf8, extensions.addresses)
+        .map_err(CommandError::Sender)?;
     Ok(Mail { sender, parameters })
 }
 
 fn rcpt(argument: &Bytes, extensions: Extensions) -> Result<Rcpt, CommandError> {
     const SYNTAX: CommandError =
         CommandError::Syntax("RCPT TO:<address>, no blank after the colon");
-    let (path, parameters) = path_and_parameters(argument, b"TO:").ok_or(SYNTAX)?;
+    let (path, parameters) =
+        path_and_parameters(argument, b"TO:", extensions.addresses).ok_or(SYNTAX)?;
     check_offered(&parameters, extensions)?;
     let parameters = RcptParameters::parse(&parameters, extensions.smtp_utf8)?;
-    let recipient =
-        ForwardPath::parse(&path, extensions.smtp_utf8).map_err(CommandError::Recipient)?;
+    let recipient = ForwardPath::parse_with(&path, extensions.smtp_utf8, extensions.addresses)
+        .map_err(CommandError::Recipient)?;
     Ok(Rcpt {
         recipient,
         parameters,
@@ -209,16 +233,28 @@ fn check_offered(parameters: &[u8], extensions: Extensions) -> Result<(), Parame
     }
 }
 
-/// Parts `FROM:<path> parameters`. The path ends at the first `>` outside of quotes.
-fn path_and_parameters(argument: &Bytes, prefix: &[u8]) -> Option<(Bytes, Bytes)> {
+/// Parts `FROM:<path> parameters`. The path ends at the first `>` outside of quotes. Leniently there may be blanks before
+/// it, and it may stand without brackets, up to the first blank.
+fn path_and_parameters(
+    argument: &Bytes,
+    prefix: &[u8],
+    syntax: AddressSyntax,
+) -> Option<(Bytes, Bytes)> {
     let has_prefix = argument
         .get(..prefix.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(prefix));
-    let rest = if has_prefix {
+    let mut rest = if has_prefix {
         argument.slice(prefix.len()..)
     } else {
         return None;
     };
+    if syntax == AddressSyntax::Lenient {
+        let blanks = rest.iter().take_while(|&&b| b == b' ').count();
+        rest = rest.slice(blanks..);
+        if rest.first() != Some(&b'<') {
+            return without_brackets(&rest);
+        }
+    }
     if rest.first() != Some(&b'<') {
         return None;
     }
@@ -238,6 +274,18 @@ fn path_and_parameters(argument: &Bytes, prefix: &[u8]) -> Option<(Bytes, Bytes)
         return None;
     }
     Some((rest.slice(..=end), parameters))
+}
+
+/// Parts `mailbox parameters`, and puts the brackets around the mailbox. What would need them to be read, quotes or a
+/// bracket in it, is none.
+fn without_brackets(rest: &Bytes) -> Option<(Bytes, Bytes)> {
+    let length = memchr::memchr(b' ', rest).unwrap_or(rest.len());
+    let mailbox = rest.slice(..length);
+    if mailbox.is_empty() || mailbox.iter().any(|b| b"<>\"\\".contains(b)) {
+        return None;
+    }
+    let path = [b"<", mailbox.as_ref(), b">"].concat();
+    Some((Bytes::from(path), rest.slice(length..)))
 }
 
 /// `BDAT 1*20DIGIT [SP "LAST"]`. A size beyond 64 bits cannot be skipped, so it is no size.

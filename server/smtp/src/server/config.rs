@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::address::Domain;
+use crate::address::{AddressSyntax, Domain};
+use crate::command::HelloNames;
 
 /// Which protocol a listener speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,12 +35,16 @@ pub struct Config {
     pub starttls: bool,
     /// What to do about a body refused early.
     pub early_refusal: EarlyRefusal,
+    /// Which names of clients are taken.
+    pub hello_names: HelloNames,
+    /// How closely the paths of MAIL and RCPT keep to the grammar.
+    pub addresses: AddressSyntax,
     /// Limits that a session begins with.
     pub limits: Limits,
 }
 
 impl Config {
-    /// A configuration with the default limits and no STARTTLS.
+    /// A configuration with the default limits, strict grammar and no STARTTLS.
     #[must_use]
     pub fn new(protocol: Protocol, hostname: Domain) -> Self {
         Self {
@@ -47,6 +52,8 @@ impl Config {
             hostname,
             starttls: false,
             early_refusal: EarlyRefusal::default(),
+            hello_names: HelloNames::default(),
+            addresses: AddressSyntax::default(),
             limits: Limits::default(),
         }
     }

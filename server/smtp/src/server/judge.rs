@@ -62,6 +62,8 @@ impl Session {
                 .transaction
                 .as_ref()
                 .is_some_and(|transaction| transaction.smtp_utf8),
+            hello_names: self.config.hello_names,
+            addresses: self.config.addresses,
         };
         let command = match Command::parse(line, extensions) {
             Ok(command) => command,

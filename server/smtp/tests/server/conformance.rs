@@ -1,5 +1,8 @@
 //! What the RFCs require of a server's grammar and order, row by row.
 
+use bytes::Bytes;
+use postern_smtp::address::AddressSyntax;
+use postern_smtp::command::{Command, Extensions, HelloNames};
 use postern_smtp::server::{Config, Protocol};
 
 use crate::driver::{config, play, play_greeted};
@@ -79,7 +82,7 @@ fn greetings() {
           C: HELO [IPv6:::1]
           S: 250 mx.test
           C: HELO under_score.test
-          S: 250 mx.test
+          S: 501 5.5.4..
           C: HELO two words
           S: 501 5.5.4..
           C: HELO <x>
@@ -87,6 +90,98 @@ fn greetings() {
           C: LHLO client.test
           S: 500 5.5.1..",
     );
+}
+
+#[test]
+fn a_name_is_no_ground_to_refuse_where_any_is_taken() {
+    let mut any = config();
+    any.hello_names = HelloNames::Any;
+    for name in [
+        "under_score.test",
+        "two words",
+        "<x>",
+        "[2001:db8::1]",
+        "[IPv6:fe80::1%eth0]",
+        "host.",
+        "M\u{dc}LLER-PC",
+    ] {
+        let script = format!(
+            "S: 220..\nC: HELO {name}\nS: 250 mx.test\nC: MAIL FROM:<a@x.test>\nS: 250 2.1.0.."
+        );
+        play(any.clone(), &script);
+    }
+    play(any, "S: 220..\nC: EHLO\nS: 501 5.5.4..");
+}
+
+#[test]
+fn a_name_in_another_character_set_is_kept_as_it_is() {
+    let any = Extensions {
+        hello_names: HelloNames::Any,
+        ..Extensions::default()
+    };
+    let line = Bytes::from_static(b"EHLO M\xdcLLER-PC");
+    let Ok(Command::Hello(hello)) = Command::parse(&line, any) else {
+        panic!("refused")
+    };
+    assert_eq!(hello.name.octets(), &b"M\xdcLLER-PC"[..]);
+    assert!(Command::parse(&line, Extensions::default()).is_err());
+    let control = Bytes::from_static(b"EHLO a\0b");
+    assert!(Command::parse(&control, any).is_err());
+}
+
+#[test]
+fn addresses_of_devices_are_taken_where_the_syntax_is_lenient() {
+    let mut lenient = config();
+    lenient.addresses = AddressSyntax::Lenient;
+    for (strict, config) in [(false, lenient), (true, config())] {
+        let (mail, rcpt) = if strict {
+            ("501 5..", "503 5.5.1..")
+        } else {
+            ("250 2.1.0..", "250 2.1.5..")
+        };
+        for (from, to) in [
+            (" <a@x.test>", " <b@x.test>"),
+            ("a@x.test", "b@x.test"),
+            (" a@x.test SIZE=10", "b@x.test"),
+            ("<a@my_pc.x.test>", "<b@_x.test>"),
+            ("<.a..b.@x.test>", "<b.@x.test>"),
+        ] {
+            let script = format!(
+                "S: 220..\nC: EHLO c.test\nS: 250-..\nS: 250-..\nS: 250-..\nS: 250-..\nS: 250-..\nS: 250-..\nS: \
+                 250-..\nS: 250-..\nS: 250-..\nS: 250 ..\nC: MAIL FROM:{from}\nS: {mail}\nC: RCPT TO:{to}\nS: {rcpt}"
+            );
+            play(config.clone(), &script);
+        }
+    }
+}
+
+#[test]
+fn what_is_no_address_is_none_leniently_either() {
+    let lenient = Extensions {
+        offered: true,
+        addresses: AddressSyntax::Lenient,
+        ..Extensions::default()
+    };
+    for line in [
+        "MAIL FROM:",
+        "MAIL FROM: ",
+        "MAIL FROM:a",
+        "MAIL FROM:a@",
+        "MAIL FROM:@x.test",
+        "MAIL FROM:a@x.test>",
+        "MAIL FROM:\"a b\"@x.test",
+        "MAIL FROM:a@x..test",
+        "MAIL FROM:a@-x.test",
+        "MAIL FROM:<a@x.test",
+        "MAIL FROM:a b@x.test",
+        "RCPT TO:<>",
+        "RCPT TO:<@x.test>",
+    ] {
+        assert!(
+            Command::parse(&Bytes::from_static(line.as_bytes()), lenient).is_err(),
+            "{line}"
+        );
+    }
 }
 
 #[test]

@@ -33,6 +33,11 @@ pub(super) fn beside(target: &Target<'_>, images: &[&Image], changes: &mut Chang
     let Some(related) = target.related.filter(|_| !images.is_empty()) else {
         return;
     };
+    // Another text of the same root may have brought them.
+    let mut known = changes.splices.iter();
+    if known.any(|splice| splice.range == (related.close..related.close)) {
+        return;
+    }
     changes.splice(
         related.close..related.close,
         parts(images, &related.boundary),

@@ -88,13 +88,13 @@ pub(super) fn add(
             let is_whole = target.is_root;
             let (at, added) =
                 plain::insertion(&read.text, &addition.text, addition.place, lines, is_whole);
-            (at, added, Vec::new())
+            (at, added, Ok(Vec::new()))
         }
         Format::Html => {
             let document = html::Document::read(&read.text)?;
             let at = document.at(addition.place)?;
             let charsets = document.charsets().map(<[_]>::to_vec);
-            (at, html::insertion(&addition.html), vec![charsets])
+            (at, html::insertion(&addition.html), charsets)
         }
     };
     let images = match target.format {
@@ -107,13 +107,7 @@ pub(super) fn add(
     };
     let change = match read.charset.encode(&added) {
         Some(octets) => in_its_charset(&read, at, &added, &octets)?,
-        None => {
-            let mut names = Vec::new();
-            for charsets in charsets {
-                names = charsets?;
-            }
-            in_utf8(message, target.part, &read, at, &added, &names)?
-        }
+        None => in_utf8(message, target.part, &read, at, &added, &charsets?)?,
     };
     let whole = images::Opened::around(message, target, &images, &change.fields)?;
     let has_own_fields = whole.as_ref().is_none_or(|whole| !whole.moves_fields());
@@ -121,7 +115,7 @@ pub(super) fn add(
     if has_own_fields {
         write_fields(message, target, &change.fields, changes)?;
     }
-    remove_fields(message, target, changes)?;
+    remove_fields(message, target, changes);
     let start = target.part.body.start;
     changes.splice(start + change.from..start + change.to, change.insert);
     whole.iter().for_each(|whole| whole.close(changes));
@@ -312,7 +306,7 @@ pub(super) fn say_that_it_is_mime(message: &[u8], root: &Part, changes: &mut Cha
     }
 }
 
-fn remove_fields(message: &[u8], target: &Target<'_>, changes: &mut Changes) -> Result<(), Reason> {
+fn remove_fields(message: &[u8], target: &Target<'_>, changes: &mut Changes) {
     for name in OF_THE_OLD_BODY {
         for field in target.part.header.all(message, name) {
             match target.is_root {
@@ -321,7 +315,6 @@ fn remove_fields(message: &[u8], target: &Target<'_>, changes: &mut Changes) -> 
             }
         }
     }
-    Ok(())
 }
 
 /// A value as a gateway takes it for a field of the message: in one line, ASCII, with places to fold.

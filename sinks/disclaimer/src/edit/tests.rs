@@ -295,6 +295,23 @@ fn what_two_readers_take_differently_is_left_alone() {
     assert!(out.contains("see --B there\r\n\r\nF\r\n--B\r\n"), "{out}");
 }
 
+/// mail-parser 0.11.1 keeps lists of alternatives and panics while it makes them of this.
+#[test]
+fn alternatives_that_a_library_panics_at_are_edited() {
+    let html = "--A\r\nContent-Type: text/html\r\n\r\n<p>a\r\n".repeat(4);
+    let message = format!(
+        "Content-Type: multipart/mixed; boundary=M\r\n\r\n--M\r\nContent-Type: multipart/Alternative; boundary=A\r\n\r\n\
+         --A\r\n\r\na\r\n{html}--A--\r\n--M\r\nContent-Type: multipart/alternative; boundary=B\r\n\r\n\
+         --B\r\n\r\nb\r\n--B--\r\n--M--\r\n"
+    );
+    let out = edited(&message, "F");
+    assert_eq!(out.matches("<p>F</p>").count(), 4);
+    assert!(
+        out.contains("multipart/Alternative")
+            && out.ends_with("--B\r\n\r\nb\r\n--B--\r\n--M--\r\n")
+    );
+}
+
 #[test]
 fn fields_that_cannot_be_written_and_limits_leave_the_message_alone() {
     let long = "y".repeat(1100);
@@ -391,6 +408,8 @@ fn an_image_comes_beside_the_html_in_related() {
     // In one already: one part more. With the image already there: none.
     let related = "Content-Type: multipart/related; boundary=R\r\n\r\n--R\r\nContent-Type: text/html\r\n\r\n<p>a\r\n--R\r\nContent-Type: image/png\r\nContent-ID: <logo@x>\r\n\r\nx\r\n--R--\r\n";
     assert_eq!(out(related).matches("<logo@x>").count(), 1);
+    let two = "Content-Type: multipart/related; boundary=R\r\n\r\n--R\r\nContent-Type: multipart/alternative; boundary=A\r\n\r\n--A\r\nContent-Type: text/html\r\n\r\n<p>a\r\n--A\r\nContent-Type: text/html\r\n\r\n<p>b\r\n--A--\r\n--R--\r\n";
+    assert_eq!(out(two).matches("<logo@x>").count(), 1);
     let more = out(&related.replace("<logo@x>", "<other@x>"));
     assert!(more.ends_with(&format!("{image}--R--\r\n")), "{more}");
 }

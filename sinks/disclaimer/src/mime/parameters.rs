@@ -8,6 +8,8 @@ use std::ops::Range;
 pub(crate) struct Parameters {
     /// What stands before the first semicolon, lower case: `text/plain`, `attachment`.
     pub(crate) kind: String,
+    /// Where it stands.
+    pub(crate) kind_place: Range<usize>,
     pub(crate) list: Vec<Parameter>,
     /// Where `; name=value` can be put in.
     pub(crate) append_at: usize,
@@ -35,8 +37,10 @@ impl Parameters {
             comments: Vec::new(),
         };
         reader.skip()?;
+        let start = reader.at;
         let kind = reader.word(|octet| is_token(octet) || octet == b'/')?;
         let mut append_at = reader.at;
+        let kind_place = start..append_at;
         let mut list: Vec<Parameter> = Vec::new();
         loop {
             reader.skip()?;
@@ -73,6 +77,7 @@ impl Parameters {
         }
         Some(Self {
             kind: text(kind),
+            kind_place,
             list,
             append_at,
             comments: reader.comments,

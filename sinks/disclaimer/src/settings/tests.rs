@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::reason::Reason;
 
 fn read(value: Value) -> Result<Settings, String> {
     serde_json::from_value(value).map_err(|error| error.to_string())
@@ -181,5 +182,46 @@ fn what_a_binding_has_to_show_follows_from_what_is_set() {
         "headers:Content-Language",
     ] {
         assert!(all.iter().any(|own| own == word), "{word}");
+    }
+}
+
+/// The page of the book names every setting and every reason.
+#[test]
+fn the_documentation_is_complete() {
+    let page = include_str!("../../../../docs/disclaimer.md");
+    let has = |word: &str| assert!(page.contains(&format!("`{word}`")), "{word}");
+    let schema = schema();
+    schema["properties"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .for_each(|key| has(key));
+    let text = String::new;
+    for reason in [
+        Reason::Signed,
+        Reason::Encrypted,
+        Reason::Dkim,
+        Reason::Report,
+        Reason::NoText,
+        Reason::TooLarge(0),
+        Reason::Structure(""),
+        Reason::Readers(""),
+        Reason::Field(""),
+        Reason::Label(text()),
+        Reason::Charset(text()),
+        Reason::Transfer(""),
+        Reason::Html(""),
+        Reason::Limits(""),
+        Reason::Grant(text()),
+        Reason::NotShown(text()),
+        Reason::Exempt(text()),
+        Reason::NoTextFits,
+        Reason::Continued,
+        Reason::Quoted,
+        Reason::Placeholder(text()),
+        Reason::Bug,
+        Reason::Check(""),
+    ] {
+        has(reason.code());
     }
 }

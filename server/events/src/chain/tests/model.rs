@@ -140,7 +140,9 @@ impl World {
 
     fn apply(&mut self, sink: usize, verdict: &Verdict) -> Result<(), Fault> {
         let mut cells = self.cells;
-        for edit in &verdict.warnings {
+        // Edits of what is refused are nothing.
+        let edits = verdict.warnings.iter();
+        for edit in edits.filter(|_| !verdict.decision.is_refusal()) {
             let (cell, value) = edit.split_once(' ').unwrap();
             let cell = &mut cells[cell.parse::<usize>().unwrap()];
             *cell = mix(*cell, &[value.parse().unwrap()]);

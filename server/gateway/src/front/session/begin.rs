@@ -1,12 +1,12 @@
 //! The begin of a session: the connection taken over, TLS from the first octet, the scope at the dispatcher.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use postern_config::settings::server::Protocol;
-use postern_dispatch::session::{self as told, SessionContext, SessionEnd, TlsInfo};
-use postern_message::SessionId;
+use postern_events::context::{Client, Protocol as Spoken, SessionContext, Tls};
+use postern_events::inbound::Disconnect;
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::Session;
@@ -83,36 +83,49 @@ pub(super) async fn serve(
         local,
         listener,
     } = connection;
+    let client = peer.map(|peer| peer.ip().to_canonical());
     let (wire, tls) = match (&server.tls, implicit_tls) {
-        (Some(_), true) => match handshake(&tools, &server, wire, TlsMode::Implicit).await {
-            Ok((wire, facts)) => (wire, Some(facts)),
-            Err(_) => return,
-        },
+        (Some(_), true) => {
+            match handshake(&tools, &server, wire, client, TlsMode::Implicit).await {
+                Ok((wire, facts)) => (wire, Some(facts)),
+                Err(_) => return,
+            }
+        }
         _ => (wire, None),
     };
-    let id = SessionId::new();
-    let client = peer.map(|peer| peer.ip().to_canonical());
     let may_relay = server.policy.may_relay(client);
     let secure = tls.is_some();
+    let connection = Client {
+        address: client,
+        port: peer.map_or(0, |peer| peer.port()),
+        local_address: local
+            .map_or_else(String::new, |local| local.ip().to_canonical().to_string()),
+        local_port: local.map_or(0, |local| local.port()),
+        implicit_tls: secure,
+        ..Client::default()
+    };
     let context = SessionContext {
-        hostname: Arc::clone(&server.hostname),
         listener,
         protocol: match server.protocol {
-            Protocol::Smtp => told::Protocol::Smtp,
-            Protocol::Lmtp => told::Protocol::Lmtp,
+            Protocol::Smtp => Spoken::Smtp,
+            Protocol::Lmtp => Spoken::Lmtp,
         },
-        peer: peer.map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port())),
-        local,
         may_relay,
-        implicit_tls: secure,
         tls: tls.clone(),
-        ..SessionContext::new(id, SystemTime::now())
+        ..SessionContext::new(
+            Arc::from(&*server.name),
+            Arc::clone(&server.hostname),
+            connection,
+            SystemTime::now(),
+        )
     };
-    let scope = tools.dispatcher.begin_session(&server.name, context);
+    let id = context.id;
+    let scope = tools.dispatcher.begin_session(context);
     tracing::debug!(session = %id, server = %server.name, ?peer, "session begins");
     let shared = Arc::new(Shared {
         session: id,
         client: client.map_or_else(|| "unix".to_owned(), |client| client.to_string()),
+        address: client,
         server,
         tools,
         scope,
@@ -121,7 +134,7 @@ pub(super) async fn serve(
     });
     let mut session = Session::new(Arc::clone(&shared), wire, secure);
     let reason = session.serve().await;
-    let end = SessionEnd {
+    let end = Disconnect {
         reason,
         received_bytes: session.received,
         sent_bytes: session.outgoing.sent,
@@ -139,8 +152,9 @@ pub(super) async fn handshake(
     tools: &Tools,
     server: &VirtualServer,
     wire: Wire,
+    client: Option<IpAddr>,
     mode: TlsMode,
-) -> Result<(Wire, TlsInfo), HandshakeError> {
+) -> Result<(Wire, Tls), HandshakeError> {
     let Some(tls) = &server.tls else {
         return Err(HandshakeError::Failed(
             std::io::ErrorKind::Unsupported.into(),
@@ -149,6 +163,7 @@ pub(super) async fn handshake(
     let handshake = wire.handshake(
         tls.config(),
         &server.handshakes,
+        client,
         server.limits.handshake_timeout,
     );
     let made = tokio::select! {

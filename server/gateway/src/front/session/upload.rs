@@ -3,14 +3,14 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use postern_dispatch::budget::Budget;
 use postern_dispatch::content::BoxFuture;
-use postern_dispatch::event::EventKind;
 use postern_dispatch::exchange::{IncomingMessage, MessageExchange};
-use postern_dispatch::verdict::Ruling;
+use postern_events::budget::Budget;
+use postern_events::event::EventKind;
+use postern_events::ruling::Ruling;
 use postern_message::{HeaderError, HeaderSection, MessageId};
 use postern_smtp::reply::Reply;
-use postern_spool::{Incoming, StoredBody};
+use postern_spool::{Receiving, StoredBody};
 
 use super::message::storage_reply;
 use super::shared::Shared;
@@ -39,7 +39,7 @@ pub(super) struct Arrived {
 }
 
 impl Upload {
-    pub(super) fn new(shared: &Shared, message: MessageId, incoming: Incoming) -> Self {
+    pub(super) fn new(shared: &Shared, message: MessageId, incoming: Receiving) -> Self {
         let intake = Intake::new(incoming, shared.server.limits.header, is_wanted(shared));
         Self {
             message,

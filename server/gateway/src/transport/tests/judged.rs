@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use postern_dispatch::event::EventKind;
 use postern_dispatch::exchange::MessageRuling;
-use postern_dispatch::verdict::{By, Cause, Decision, Ruling};
+use postern_events::event::EventKind;
+use postern_events::ruling::{By, Cause, Decision, Ruling};
 use postern_message::Message;
 use postern_smtp::address::ForwardPath;
 use postern_smtp::reply::Reply;
@@ -141,7 +141,7 @@ async fn a_quarantined_message_stays() {
     play.until("the quarantine", |counts| counts.quarantined == 1)
         .await;
     tokio::time::sleep(std::time::Duration::from_secs(86_400)).await;
-    let stored = postern_spool::StoreDriver::load(play.store.as_ref(), message.id)
+    let stored = postern_spool::Store::load(play.store.as_ref(), message.id)
         .await
         .unwrap()
         .unwrap();

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use postern_dispatch::event::EventKind;
 use postern_dispatch::exchange::MessageRuling;
 use postern_dispatch::transport::DeliveryStatus;
-use postern_dispatch::verdict::Ruling;
+use postern_events::event::EventKind;
+use postern_events::ruling::Ruling;
 
 use super::stage::{MAIL, Play, Script, draft};
 use crate::delivery::tests::peer::Peer;

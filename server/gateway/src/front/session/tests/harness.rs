@@ -11,10 +11,10 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use postern_dispatch::dispatcher::Dispatcher;
 use postern_dispatch::observer::Deaf;
-use postern_dispatch::plan::Plan;
-use postern_dispatch::settings::Tuning;
+use postern_dispatch::settings::Settings as DispatchSettings;
+use postern_events::plan::Plan;
 use postern_message::Segment;
-use postern_spool::{Embedded, StoreDriver, StoredMessage};
+use postern_spool::{Embedded, Store, StoredMessage};
 use rustls::pki_types::ServerName;
 use tokio::io::{
     AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf,
@@ -39,7 +39,7 @@ pub(super) struct Setting {
     server: Arc<VirtualServer>,
     tools: Arc<Tools>,
     onward: Arc<Kept>,
-    pub(super) spool: Arc<dyn StoreDriver>,
+    pub(super) spool: Arc<dyn Store>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) shutdown: Shutdown,
 }
@@ -89,14 +89,13 @@ impl Setting {
             path: folder.path().join("state"),
             min_free,
         };
-        let spool: Arc<dyn StoreDriver> =
-            Arc::new(Embedded::open(&options, SystemTime::now()).unwrap());
+        let spool: Arc<dyn Store> = Arc::new(Embedded::open(&options, SystemTime::now()).unwrap());
         let plan = Arc::new(ArcSwap::from_pointee(Plan::empty()));
         let onward = Arc::new(Kept::default());
         let metrics = Metrics::new();
         let shutdown = Shutdown::new();
         let tools = Tools {
-            dispatcher: Dispatcher::new(plan, Arc::new(Deaf), Tuning::default()),
+            dispatcher: Dispatcher::new(plan, Arc::new(Deaf), DispatchSettings::default()),
             spool: Arc::clone(&spool),
             onward: Arc::clone(&onward) as Arc<dyn Onward>,
             metrics: Arc::clone(&metrics),
