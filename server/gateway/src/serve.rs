@@ -235,7 +235,11 @@ fn open_spool(config: &Config) -> Result<Arc<dyn StoreDriver>, ServeError> {
         path: config.spool.path.clone(),
         min_free: config.spool.min_free,
     };
-    let spool = Embedded::open(&options, SystemTime::now())?;
+    let spool =
+        Embedded::open(&options, SystemTime::now()).map_err(|source| ServeError::OpenSpool {
+            path: options.path.clone(),
+            source,
+        })?;
     if let Some(aside) = spool.set_aside() {
         tracing::error!(
             database = %aside.database.display(), content = %aside.content.display(), why = aside.why,
