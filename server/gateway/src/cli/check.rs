@@ -166,10 +166,13 @@ fn pins(
         for line in left_out {
             findings.note(&format!("note: binding.{}: {line}", binding.name));
         }
-        if pins.get(&binding.name) == Some(&pin) {
+        let schema = &sink.response.properties_schema;
+        let stored = accepted::store_schema(&config.spool.path, &binding.name, schema);
+        if stored.is_ok() && pins.get(&binding.name) == Some(&pin) {
             continue;
         }
-        if let Err(error) = accepted::store(&config.spool.path, &binding.name, &pin) {
+        let stored = stored.and_then(|()| accepted::store(&config.spool.path, &binding.name, &pin));
+        if let Err(error) = stored {
             output::complain(&error);
             findings.raise(Exit::CantCreate);
             return None;
