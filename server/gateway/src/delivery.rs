@@ -15,10 +15,10 @@ mod tls;
 
 pub use attempt::{Attempted, Fate, PeerFacts, is_without_bdat};
 pub use connection::{Connection, OpenError, Peer};
-pub use content::ContentReader;
+pub use content::{ContentReader, is_damage};
 pub use destination::{Destination, Hop, HopAddress};
 pub use link::{BoxFuture, ConnectError, Connected, Connector, Link, SystemConnector};
-pub use maildir::{Maildir, MaildirError};
+pub use maildir::{Maildir, MaildirError, Occasion};
 pub use own::OwnListeners;
 pub use tls::opportunistic;
 

@@ -20,7 +20,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use self::labels::{
     Delivered, Endpoint, Faulted, Handshake, LimitName, Limited, MessageEnd, Messages, OfServer,
-    OfSink, Replied, Ruled, Stage, StageLabel, Waited, WaitedFor,
+    OfSink, Reasoned, Replied, Ruled, Stage, StageLabel, Waited, WaitedFor,
 };
 
 /// Bounds of the latency histograms in seconds: from a verdict on the same core to the longest budget.
@@ -62,6 +62,8 @@ pub struct Metrics {
     pub handshakes: Family<Handshake, Counter>,
     /// Verdicts of sinks.
     pub verdicts: Family<Ruled, Counter>,
+    /// Verdicts that give a reason.
+    pub reasons: Family<Reasoned, Counter>,
     /// Failures of sinks.
     pub faults: Family<Faulted, Counter>,
     /// From the question to the verdict.
@@ -78,6 +80,8 @@ pub struct Metrics {
     pub queue_active: Gauge,
     /// Tasks that panicked.
     pub panics: Counter,
+    /// Notifications that could not be delivered.
+    pub lost_notifications: Counter,
     /// Times that the system had no descriptor or memory for a new connection.
     pub accept_errors: Counter,
     /// Messages in the spool.
@@ -104,6 +108,7 @@ impl Metrics {
             limits: Family::default(),
             handshakes: Family::default(),
             verdicts: Family::default(),
+            reasons: Family::default(),
             faults: Family::default(),
             sink_time: Family::new_with_constructor(latency),
             late: Family::default(),
@@ -112,6 +117,7 @@ impl Metrics {
             deliveries: Family::default(),
             queue_active: Gauge::default(),
             panics: Counter::default(),
+            lost_notifications: Counter::default(),
             accept_errors: Counter::default(),
             spool: Family::default(),
             spool_free: Gauge::default(),
@@ -170,6 +176,11 @@ impl Metrics {
             self.verdicts.clone(),
         );
         registry.register(
+            "sink_reasons",
+            "Verdicts by binding, event and the reason that the sink gives",
+            self.reasons.clone(),
+        );
+        registry.register(
             "sink_faults",
             "Failures of sinks by binding, event and kind",
             self.faults.clone(),
@@ -210,6 +221,11 @@ impl Metrics {
             self.queue_active.clone(),
         );
         registry.register("task_panics", "Tasks that panicked", self.panics.clone());
+        registry.register(
+            "lost_notifications",
+            "Notifications about undeliverable mail that could not be delivered themselves",
+            self.lost_notifications.clone(),
+        );
         registry.register(
             "accept_errors",
             "Times that the system had no descriptor or memory for a connection",

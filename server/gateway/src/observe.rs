@@ -14,7 +14,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 
 use crate::metrics::Metrics;
-use crate::metrics::labels::{Change, Endpoint, Faulted, OfSink, ReplicaChange, Ruled};
+use crate::metrics::labels::{Change, Endpoint, Faulted, OfSink, Reasoned, ReplicaChange, Ruled};
 
 pub mod addresses;
 
@@ -29,6 +29,8 @@ pub struct Watch {
     answered: RwLock<HashMap<(&'static str, &'static str), Vec<Answered>>>,
     /// Sinks, and what they asked for beyond what was accepted.
     asked: Mutex<HashSet<(String, String)>>,
+    /// Bindings, and the reasons that their verdicts gave.
+    reasons: Mutex<HashMap<String, HashSet<String>>>,
 }
 
 /// The counters of one binding's verdicts of one kind.
@@ -41,6 +43,8 @@ struct Answered {
 
 /// So many different wishes are told; a sink that thinks of more has been noticed.
 const WISHES: usize = 256;
+/// So many different reasons of a binding are counted by their names, the others as `other`.
+const REASONS: usize = 64;
 
 impl Watch {
     /// Counts in `metrics`; `also` hears everything too.
@@ -52,7 +56,23 @@ impl Watch {
             said: Mutex::default(),
             answered: RwLock::default(),
             asked: Mutex::default(),
+            reasons: Mutex::default(),
         }
+    }
+
+    fn count_reason(&self, record: &Record<'_>, event: &'static str, reason: &str) {
+        let is_named = {
+            let mut reasons = self.reasons.lock();
+            let known = reasons.entry(record.binding.to_owned()).or_default();
+            known.contains(reason) || known.len() < REASONS && known.insert(reason.to_owned())
+        };
+        let reasoned = Reasoned {
+            binding: record.binding.into(),
+            sink: record.sink.into(),
+            event,
+            reason: if is_named { reason } else { "other" }.into(),
+        };
+        self.metrics.reasons.get_or_create(&reasoned).inc();
     }
 
     fn count_answer(
@@ -101,9 +121,15 @@ impl Watch {
         let event = record.event.map_or("", EventKind::name);
         match record.what {
             What::Answered {
-                elapsed, decision, ..
+                elapsed,
+                decision,
+                reason,
+                ..
             } => {
                 self.count_answer(record, event, decision.name(), elapsed);
+                if !reason.is_empty() {
+                    self.count_reason(record, event, reason);
+                }
             }
             What::Failed { fault, .. } => {
                 let failure = Faulted {
@@ -204,7 +230,9 @@ fn log(record: &Record<'_>) {
         } => {
             let decision = decision.name();
             if decision == "proceed" {
-                tracing::debug!(%id, event, binding, sink, replica, ?elapsed, decision, reason, "verdict");
+                tracing::debug!(
+                    %id, event, binding, sink, replica, ?elapsed, decision, reason, explanation, "verdict"
+                );
             } else {
                 tracing::info!(
                     %id, event, binding, sink, replica, ?elapsed, decision, reason, explanation, "verdict"
@@ -313,6 +341,30 @@ mod tests {
         assert!(news("body, sender"));
         let new = (0..1000).filter(|number| news(&number.to_string())).count();
         assert!(new < WISHES);
+    }
+
+    #[test]
+    fn reasons_are_counted_by_name_up_to_a_bound() {
+        let metrics = Metrics::new();
+        let watch = Watch::new(Arc::clone(&metrics), None);
+        for number in 0..200 {
+            watch.observe(&record(What::Answered {
+                elapsed: Duration::from_millis(2),
+                decision: &Decision::Proceed,
+                reply: None,
+                edits: &[],
+                reason: &format!("r{}", number % 100),
+                explanation: "",
+                warnings: &[],
+            }));
+        }
+        let text = metrics.render().unwrap();
+        let count = |reason: &str, times: usize| {
+            let line = format!("event=\"inbound.rcpt\",reason=\"{reason}\"}} {times}\n");
+            assert!(text.contains(&line), "{line} is missing in\n{text}");
+        };
+        count("r0", 2);
+        count("other", 2 * (100 - REASONS));
     }
 
     #[test]

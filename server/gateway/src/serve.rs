@@ -20,7 +20,7 @@ use postern_dispatch::dispatcher::SharedPlan;
 use postern_dispatch::observer::Observer;
 use postern_dispatch::transport::DeliveryResult;
 use postern_message::Message;
-use postern_spool::{Embedded, StoreDriver};
+use postern_spool::{Disk, Embedded, Store, SystemDisk};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub use self::error::ServeError;
@@ -73,6 +73,8 @@ pub struct Options {
     pub signals: bool,
     /// Runtimes; by default one for each core.
     pub runtimes: usize,
+    /// The disk under the spool.
+    pub disk: Arc<dyn Disk>,
 }
 
 impl Default for Options {
@@ -83,6 +85,7 @@ impl Default for Options {
             drain: DRAIN,
             signals: true,
             runtimes: runtime::cores(),
+            disk: Arc::new(SystemDisk),
         }
     }
 }
@@ -104,7 +107,7 @@ pub struct Gateway {
     plan: SharedPlan,
     listeners: Vec<BoundListener>,
     metrics_listener: Option<TcpListener>,
-    spool: Arc<dyn StoreDriver>,
+    spool: Arc<dyn Store>,
     metrics: Arc<Metrics>,
     observer: Arc<dyn Observer>,
     addresses: AddressLog,
@@ -144,7 +147,7 @@ impl Gateway {
         let front = Front::load(&config)?;
         let listeners = bind_all(&config, &front)?;
         let metrics_listener = config.metrics.listen.map(bind_metrics).transpose()?;
-        let spool = open_spool(&config)?;
+        let spool = open_spool(&config, Arc::clone(&options.disk))?;
         raise_descriptor_limit(&config);
         let metrics = Metrics::new();
         let observer = Arc::new(Watch::new(Arc::clone(&metrics), options.observer.clone()));
@@ -230,16 +233,17 @@ fn bind_metrics(address: SocketAddr) -> Result<TcpListener, ServeError> {
     })
 }
 
-fn open_spool(config: &Config) -> Result<Arc<dyn StoreDriver>, ServeError> {
+fn open_spool(config: &Config, disk: Arc<dyn Disk>) -> Result<Arc<dyn Store>, ServeError> {
     let options = postern_spool::Options {
         path: config.spool.path.clone(),
         min_free: config.spool.min_free,
     };
-    let spool =
-        Embedded::open(&options, SystemTime::now()).map_err(|source| ServeError::OpenSpool {
+    let spool = Embedded::open_on(&options, SystemTime::now(), disk).map_err(|source| {
+        ServeError::OpenSpool {
             path: options.path.clone(),
             source,
-        })?;
+        }
+    })?;
     if let Some(aside) = spool.set_aside() {
         tracing::error!(
             database = %aside.database.display(), content = %aside.content.display(), why = aside.why,

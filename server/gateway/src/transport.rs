@@ -16,9 +16,11 @@ mod held;
 mod job;
 mod judge;
 mod notification;
+mod parked;
 mod queue;
 mod report;
 mod results;
+mod room;
 mod routes;
 mod scanner;
 mod schedule;
@@ -30,7 +32,7 @@ mod worker;
 
 use std::sync::Arc;
 
-use postern_spool::{StoreDriver, StoredMessage};
+use postern_spool::{Store, StoredMessage};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 
@@ -65,7 +67,7 @@ impl Transport {
     /// A transport core for so many runtime threads. `connector` and `tls` are for next hops.
     pub fn new(
         settings: Settings,
-        store: Arc<dyn StoreDriver>,
+        store: Arc<dyn Store>,
         connector: Arc<dyn Connector>,
         tls: Arc<ClientConfig>,
         clock: Arc<dyn Clock>,

@@ -18,7 +18,7 @@ use postern_message::{
     SessionContext, SessionId, Version,
 };
 use postern_smtp::address::{ForwardPath, ReversePath};
-use postern_spool::{Due, Embedded, NewMessage, Options, Stage, StoreDriver};
+use postern_spool::{Due, Embedded, NewMessage, Options, Purpose, Stage, Store};
 
 /// Runtimes, each on a thread of its own, as in the gateway.
 const RUNTIMES: usize = 2;
@@ -116,7 +116,7 @@ async fn submit(spool: &Embedded, content: &Bytes, end: Instant) -> Vec<Duration
     let mut last = None;
     while Instant::now() < end {
         let start = Instant::now();
-        let mut incoming = spool.begin().unwrap();
+        let mut incoming = spool.receive(Purpose::Mail).unwrap();
         for chunk in content.chunks(16 * 1024) {
             incoming.write(content.slice_ref(chunk)).await.unwrap();
         }
@@ -124,7 +124,7 @@ async fn submit(spool: &Embedded, content: &Bytes, end: Instant) -> Vec<Duration
         let message = message(content);
         let id = message.id;
         spool
-            .commit(NewMessage {
+            .insert(NewMessage {
                 message: Arc::new(message),
                 body,
                 stage: Stage::Submit { from_binding: None },

@@ -1,10 +1,8 @@
-//! The bytes of one content: a window in memory, the rest in a file. The receiver appends, any
+//! The bytes of one content: a window in memory, the rest where the store puts it. The receiver appends, any
 //! number of readers read at their own pace.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,11 +10,13 @@ use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::ReadAt;
+use crate::{Blob, ContentFacts, ReadAt};
 
 /// Most octets that one read returns.
 const MAX_READ: usize = 1024 * 1024;
-/// Octets that are gathered in one allocation.
+/// Octets that are gathered in one allocation, at least and at most. Between them it is a part of
+/// what is there already: a session that sends little takes little.
+const LEAST_CHUNK: usize = 4 * 1024;
 const CHUNK: usize = 64 * 1024;
 /// Fewer octets than this at the window's end are copied to a reader. Shared with each reader that
 /// is quicker than the client they would become a chunk of their own, and there would be many.
@@ -30,13 +30,14 @@ pub(crate) struct Arrival {
 struct State {
     /// Octets that were appended.
     size: u64,
-    /// Octets that are in the file; the window starts here.
+    /// Octets that the blob has; the window starts here.
     filed: u64,
-    file: Option<Arc<File>>,
+    blob: Option<Arc<dyn Blob>>,
     window: VecDeque<Bytes>,
     /// The window's end, still growing.
     tail: BytesMut,
     end: End,
+    facts: Option<ContentFacts>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,34 +53,37 @@ impl Arrival {
         Self::with(State {
             size: 0,
             filed: 0,
-            file: None,
+            blob: None,
             window: VecDeque::new(),
             tail: BytesMut::new(),
             end: End::Open,
+            facts: None,
         })
     }
 
     /// A complete content in memory.
-    pub(crate) fn of_memory(content: Bytes) -> Self {
+    pub(crate) fn of_memory(content: Bytes, facts: Option<ContentFacts>) -> Self {
         Self::with(State {
             size: content.len() as u64,
             filed: 0,
-            file: None,
+            blob: None,
             window: VecDeque::from([content]),
             tail: BytesMut::new(),
             end: End::Complete,
+            facts,
         })
     }
 
-    /// A complete content in a file.
-    pub(crate) fn of_file(file: File, size: u64) -> Self {
+    /// A complete content in a blob.
+    pub(crate) fn of_blob(blob: Arc<dyn Blob>, size: u64, facts: Option<ContentFacts>) -> Self {
         Self::with(State {
             size,
             filed: size,
-            file: Some(Arc::new(file)),
+            blob: Some(blob),
             window: VecDeque::new(),
             tail: BytesMut::new(),
             end: End::Complete,
+            facts,
         })
     }
 
@@ -94,26 +98,35 @@ impl Arrival {
     pub(crate) fn append(&self, bytes: &[u8]) {
         {
             let mut state = self.state.lock();
-            if state.tail.len() + bytes.len() > CHUNK {
-                state.freeze_tail();
+            let mut rest = bytes;
+            while !rest.is_empty() {
+                if state.tail.len() == state.tail.capacity() {
+                    state.freeze_tail();
+                    let gathered = usize::try_from(state.size - state.filed).unwrap_or(CHUNK);
+                    let chunk = (gathered / 4).max(rest.len()).next_multiple_of(LEAST_CHUNK);
+                    state.tail = BytesMut::with_capacity(chunk.clamp(LEAST_CHUNK, CHUNK));
+                }
+                let room = state.tail.capacity() - state.tail.len();
+                let (piece, after) = rest.split_at(rest.len().min(room));
+                state.tail.extend_from_slice(piece);
+                state.size += piece.len() as u64;
+                rest = after;
             }
-            state.tail.extend_from_slice(bytes);
-            state.size += bytes.len() as u64;
         }
         self.changed.notify_waiters();
     }
 
-    /// The window's octets, to be written to the file. They stay until [`Arrival::filed`].
+    /// The window's octets, to be written to the blob. They stay until [`Arrival::filed`].
     pub(crate) fn window(&self) -> Vec<Bytes> {
         let mut state = self.state.lock();
         state.freeze_tail();
         state.window.iter().cloned().collect()
     }
 
-    /// The first octets of the window are in the file now.
-    pub(crate) fn filed(&self, file: &Arc<File>, mut octets: u64) {
+    /// The first octets of the window are in the blob now.
+    pub(crate) fn filed(&self, blob: &Arc<dyn Blob>, mut octets: u64) {
         let mut state = self.state.lock();
-        state.file.get_or_insert_with(|| Arc::clone(file));
+        state.blob.get_or_insert_with(|| Arc::clone(blob));
         state.filed += octets;
         while octets > 0 {
             let Some(mut first) = state.window.pop_front() else {
@@ -144,7 +157,8 @@ impl Arrival {
         state.window.front().cloned().unwrap_or_default()
     }
 
-    pub(crate) fn complete(&self) {
+    pub(crate) fn complete(&self, facts: ContentFacts) {
+        self.state.lock().facts = Some(facts);
         self.finish(End::Complete);
     }
 
@@ -198,7 +212,7 @@ impl State {
 impl ReadAt for Arrival {
     async fn read_at(&self, offset: u64, max: usize) -> io::Result<Bytes> {
         let max = max.min(MAX_READ);
-        let (file, length) = {
+        let (blob, length) = {
             let mut state = self.state.lock();
             if state.end == End::Aborted {
                 return Err(io::Error::new(
@@ -206,15 +220,15 @@ impl ReadAt for Arrival {
                     "the content was given up before it was complete",
                 ));
             }
-            match &state.file {
-                Some(file) if offset < state.filed => {
+            match &state.blob {
+                Some(blob) if offset < state.filed => {
                     let there = usize::try_from(state.filed - offset).unwrap_or(usize::MAX);
-                    (Arc::clone(file), there.min(max))
+                    (Arc::clone(blob), there.min(max))
                 }
                 _ => return Ok(state.in_window(offset, max)),
             }
         };
-        let read = move || read_exact_at(&file, offset, length);
+        let read = move || blob.read_at(offset, length);
         tokio::task::spawn_blocking(read)
             .await
             .map_err(io::Error::other)?
@@ -245,11 +259,8 @@ impl ReadAt for Arrival {
             changed.await;
         }
     }
-}
 
-/// Reads octets that must be there.
-pub(crate) fn read_exact_at(file: &File, offset: u64, length: usize) -> io::Result<Bytes> {
-    let mut buffer = vec![0; length];
-    file.read_exact_at(&mut buffer, offset)?;
-    Ok(buffer.into())
+    fn facts(&self) -> Option<ContentFacts> {
+        self.state.lock().facts
+    }
 }

@@ -1,5 +1,6 @@
 //! Content that can be read at any offset, and content that is ready to be committed.
 
+use std::any::Any;
 use std::io;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::arrival::Arrival;
-use crate::files::FileGuard;
+use crate::{ContentFacts, Purpose};
 
 /// Content that can be read from any offset, also while it is still arriving.
 #[async_trait]
@@ -28,6 +29,49 @@ pub trait ReadAt: Send + Sync {
     /// Waits until octets beyond `offset` can be read, or the content is complete, or it was
     /// aborted; true when there are octets beyond `offset`. The caller sets the deadline.
     async fn wait_beyond(&self, offset: u64) -> bool;
+
+    /// What the content is made of; `None` where that is not known (yet).
+    fn facts(&self) -> Option<ContentFacts> {
+        None
+    }
+}
+
+/// Octets that a store keeps outside of memory, read by whoever can block.
+pub trait Blob: Send + Sync {
+    /// Up to `max` octets from `offset` on, at least one where there are any.
+    ///
+    /// # Errors
+    /// When they cannot be read, or are not those that were written.
+    fn read_at(&self, offset: u64, max: usize) -> io::Result<Bytes>;
+}
+
+/// Where a store puts the octets of one content that is too large for memory. Its methods block and
+/// are called one after the other.
+pub trait Spill: Send {
+    /// Appends octets.
+    ///
+    /// # Errors
+    /// When they cannot be written; the content is lost then.
+    fn write(&mut self, octets: &[u8]) -> io::Result<()>;
+
+    /// Reads back what was written, also while more is being written.
+    fn blob(&self) -> Arc<dyn Blob>;
+
+    /// Brings all of it to stable storage, and says where it is: the driver's own words, which come
+    /// back to it with the commit. Dropped without having been committed, the content goes away.
+    ///
+    /// # Errors
+    /// When it cannot be brought there; the content is lost then.
+    fn finish(&mut self) -> io::Result<Arc<dyn Any + Send + Sync>>;
+}
+
+/// Makes room for contents that are too large for memory.
+pub trait Spills: Send + Sync {
+    /// A place for another one. Blocks.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn spill(&self) -> io::Result<Box<dyn Spill>>;
 }
 
 /// SHA-256 digests of a content.
@@ -47,16 +91,19 @@ pub struct StoredBody {
     pub(crate) place: Place,
     pub(crate) size: u64,
     pub(crate) sum: u32,
+    pub(crate) blocks: Arc<[u32]>,
+    pub(crate) facts: ContentFacts,
     pub(crate) digests: Option<Digests>,
+    pub(crate) purpose: Purpose,
 }
 
 /// Where a complete content is.
 #[derive(Clone)]
-pub(crate) enum Place {
-    /// In memory, to be kept in the database.
-    Inline(Bytes),
-    /// In a file of its own.
-    File(Arc<FileGuard>),
+pub enum Place {
+    /// In memory, to be committed with its message.
+    Memory(Bytes),
+    /// Where its [`Spill`] has put it, in the words of the driver.
+    Spilled(Arc<dyn Any + Send + Sync>),
 }
 
 impl StoredBody {
@@ -64,6 +111,36 @@ impl StoredBody {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Where it is, for a driver that commits it.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Its CRC-32.
+    #[must_use]
+    pub fn sum(&self) -> u32 {
+        self.sum
+    }
+
+    /// The CRC-32 of each block of 64 KiB of it.
+    #[must_use]
+    pub fn blocks(&self) -> &[u32] {
+        &self.blocks
+    }
+
+    /// What it is made of.
+    #[must_use]
+    pub fn facts(&self) -> &ContentFacts {
+        &self.facts
+    }
+
+    /// What it was received for.
+    #[must_use]
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
     }
 
     /// Its digests, if they were asked for.

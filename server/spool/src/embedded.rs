@@ -4,23 +4,29 @@
 //! PATH/spool.lock      held by the one program that uses the spool; its process id
 //! PATH/spool.format    the format number, and which program version reads it
 //! PATH/spool.db        messages, recipients' progress, contents up to 32 KiB
+//! PATH/spool.reserve   octets given up when the disk is full and a delivery has to be recorded
 //! PATH/content/XX/ID   larger contents
 //! ```
 //!
-//! One thread writes: it commits whatever waits in one transaction and answers when the WAL is
-//! synced. A second one checkpoints and removes files, off the path of the reply. Reads go over a
-//! few connections of their own, on the blocking pool of whoever reads.
+//! One thread writes: it commits what waits in one transaction and answers when the WAL is synced.
+//! A second one checkpoints and removes files, off the path of the reply. Reads go over a few
+//! connections of their own, on the blocking pool of whoever reads.
 
+mod content;
 mod housekeeper;
+mod ledger;
+mod list;
+mod migrate;
 mod open;
 mod place;
 mod prepare;
 mod read;
 mod schema;
+mod space;
+mod weigh;
 mod write;
 mod writer;
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,18 +34,32 @@ use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, RwLock};
 use postern_message::MessageId;
 use postern_message::encoding::{from_millis, to_millis};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use crate::disk::{Disk, SystemDisk};
 use crate::files::Folder;
 use crate::stage::Kind;
-use crate::{Batch, Durable, Incoming, SpoolError, StageCounts, StoreDriver, StoredMessage};
+use crate::{
+    Batch, Claimed, Durable, Entry, Filter, Health, Lease, Page, Purpose, Receiving, SpoolError,
+    StageCounts, Store, StoredMessage,
+};
 
-use place::{Lock, Space};
+use content::Files;
+use ledger::{Ledger, Place};
+use place::Lock;
 use prepare::Prepared;
 use read::{Loaded, Readers};
+use space::Space;
 use writer::Request;
+
+/// Octets of changes that may wait for the writer: of new mail, and of everything else.
+const ROOM_FOR_MAIL: usize = 16 * 1024 * 1024;
+const ROOM: usize = 4 * 1024 * 1024;
+/// Rows that one search for due messages reads at least.
+const SEARCH: usize = 256;
 
 /// How an embedded store is opened.
 #[derive(Debug, Clone)]
@@ -72,19 +92,37 @@ pub struct Damage {
     pub found: SystemTime,
 }
 
-/// The embedded store driver. Dropping it waits for the writer to finish what was asked for.
+/// The embedded store driver. Dropping it closes it.
 pub struct Embedded {
-    requests: Option<mpsc::Sender<Request>>,
-    writer: Option<JoinHandle<()>>,
-    housekeeper: Option<JoinHandle<()>>,
+    requests: RwLock<Option<mpsc::Sender<Request>>>,
+    running: Mutex<Option<Running>>,
+    /// Octets that may still wait for the writer.
+    room: Arc<Semaphore>,
+    room_for_mail: Arc<Semaphore>,
+    /// One search for due messages at a time.
+    searching: tokio::sync::Mutex<()>,
     readers: Readers,
-    folder: Arc<Folder>,
-    space: Space,
-    counts: Arc<Counts>,
+    shared: Arc<Shared>,
     set_aside: Option<SetAside>,
     swept: u64,
     /// Held until everything else is closed: it is the last field.
     _lock: Lock,
+}
+
+/// The threads of a store.
+struct Running {
+    writer: JoinHandle<()>,
+    housekeeper: JoinHandle<()>,
+}
+
+/// What the store and its threads share.
+struct Shared {
+    counts: Counts,
+    ledger: Mutex<Ledger>,
+    health: Health,
+    space: Space,
+    disk: Arc<dyn Disk>,
+    folder: Arc<Folder>,
 }
 
 impl Embedded {
@@ -95,7 +133,19 @@ impl Embedded {
     /// When another process holds it, its format is newer, it is on a network file system, or the
     /// disk fails.
     pub fn open(options: &Options, now: SystemTime) -> Result<Self, SpoolError> {
-        open::open(options, now)
+        Self::open_on(options, now, Arc::new(SystemDisk))
+    }
+
+    /// As [`Embedded::open`], on a disk of the caller's: for tests of what becomes of its faults.
+    ///
+    /// # Errors
+    /// As [`Embedded::open`].
+    pub fn open_on(
+        options: &Options,
+        now: SystemTime,
+        disk: Arc<dyn Disk>,
+    ) -> Result<Self, SpoolError> {
+        open::open_with(options, now, disk, |_| Ok(()))
     }
 
     /// The damaged database that was set aside at the start, if there was one. The operator should
@@ -119,60 +169,200 @@ impl Embedded {
         self.readers.run(read::damaged).await
     }
 
-    async fn ask(&self, prepared: Prepared) -> Result<(), SpoolError> {
+    async fn ask(&self, prepared: Prepared, mail: bool, weight: usize) -> Result<(), SpoolError> {
+        let (room, most) = match mail {
+            true => (&self.room_for_mail, ROOM_FOR_MAIL),
+            false => (&self.room, ROOM),
+        };
+        // What is larger than all of the room waits until it has all of it.
+        let permits = u32::try_from(weight.min(most)).unwrap_or(u32::MAX);
+        let room = Arc::clone(room).acquire_many_owned(permits).await;
+        let room = room.map_err(|_| SpoolError::Closed)?;
+        let requests = self.requests.read().clone().ok_or(SpoolError::Closed)?;
         let (reply, answer) = oneshot::channel();
-        let requests = self.requests.as_ref().ok_or(SpoolError::Closed)?;
+        let request = Request {
+            prepared,
+            mail,
+            weight,
+            reply,
+            _room: room,
+        };
         requests
-            .send(Request { prepared, reply })
+            .send(request)
             .await
             .map_err(|_| SpoolError::Closed)?;
+        drop(requests);
         answer.await.map_err(|_| SpoolError::Closed)?
+    }
+
+    /// Claims by a search of the database, from where the last one ended.
+    async fn search(&self, now: i64, limit: usize) -> Result<Vec<Claimed>, SpoolError> {
+        let _alone = self.searching.lock().await;
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let wanted = limit - found.len();
+            let search = Search::begin(&self.shared);
+            let after = search.after;
+            let rows = self
+                .readers
+                .run(move |connection| read::due(connection, now, after, wanted.max(SEARCH)))
+                .await?;
+            let places: Vec<Place> = rows.iter().map(|(place, _)| *place).collect();
+            let taken = search.end(&places, wanted);
+            let weights: std::collections::HashMap<_, _> = rows
+                .iter()
+                .map(|((_, id), weight)| (*id, *weight))
+                .collect();
+            found.extend(
+                taken.into_iter().filter_map(|((due, id), lease)| {
+                    claimed(lease, due, weights.get(&id).copied()?)
+                }),
+            );
+            if rows.len() < wanted.max(SEARCH) {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn put_aside_as(&self, id: MessageId, why: String) -> Result<(), SpoolError> {
+        tracing::error!(%id, why, "a damaged message was set aside");
+        let prepared = Prepared::damage(id, why, SystemTime::now());
+        self.ask(prepared, false, 1).await
+    }
+}
+
+fn claimed(lease: Lease, due: i64, weight: u64) -> Option<Claimed> {
+    Some(Claimed {
+        lease,
+        due: from_millis(due)?,
+        weight,
+    })
+}
+
+/// A search under way. What it might have seen in an old state is sorted out at its end, also when
+/// it is given up.
+struct Search<'a> {
+    shared: &'a Shared,
+    after: Option<Place>,
+    ended: bool,
+}
+
+impl<'a> Search<'a> {
+    fn begin(shared: &'a Shared) -> Self {
+        Self {
+            after: shared.ledger.lock().begin_search(),
+            shared,
+            ended: false,
+        }
+    }
+
+    fn end(mut self, rows: &[Place], limit: usize) -> Vec<(Place, Lease)> {
+        self.ended = true;
+        self.shared.ledger.lock().end_search(rows, limit)
+    }
+}
+
+impl Drop for Search<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.shared.ledger.lock().give_up_search();
+        }
     }
 }
 
 #[async_trait]
-impl StoreDriver for Embedded {
-    fn begin(&self) -> Result<Incoming, SpoolError> {
-        self.space.check()?;
-        Ok(Incoming::new(Arc::clone(&self.folder)))
+impl Store for Embedded {
+    fn receive(&self, purpose: Purpose) -> Result<Receiving, SpoolError> {
+        self.shared.health.check()?;
+        self.shared.space.check(purpose)?;
+        let files = Files(Arc::clone(&self.shared.folder));
+        Ok(Receiving::new(Arc::new(files), purpose))
     }
 
-    async fn commit_many(&self, batch: Batch) -> Result<Durable, SpoolError> {
-        // Results and the notifications that go with them may use what is left.
-        if !batch.insert.is_empty() {
-            self.space.check()?;
+    async fn commit(&self, batch: Batch, leases: &[Lease]) -> Result<Durable, SpoolError> {
+        self.shared.health.check()?;
+        {
+            let ledger = self.shared.ledger.lock();
+            if let Some(lost) = leases.iter().find(|lease| !ledger.holds(**lease)) {
+                return Err(SpoolError::LeaseLost(lost.message));
+            }
         }
-        self.ask(Prepared::of(batch)?).await?;
+        let (weight, mail) = (weigh::weigh(&batch), weigh::is_mail(&batch));
+        // Results and the notifications that go with them may use what is left.
+        if mail {
+            self.shared.space.check(Purpose::Mail)?;
+        }
+        self.ask(Prepared::of(batch)?, mail, weight).await?;
         Ok(Durable(()))
     }
 
-    async fn due(
+    async fn claim(
         &self,
         now: SystemTime,
         limit: usize,
-        exclude: &HashSet<MessageId>,
-    ) -> Result<Vec<MessageId>, SpoolError> {
-        let exclude = exclude.clone();
+        _holder: &str,
+    ) -> Result<Vec<Claimed>, SpoolError> {
         let now = to_millis(now);
-        self.readers
-            .run(move |connection| read::due(connection, now, limit, &exclude))
-            .await
+        let known = self.shared.ledger.lock().take_behind(now, limit);
+        let mut found = Vec::with_capacity(known.len());
+        if !known.is_empty() {
+            let ids: Vec<_> = known.iter().map(|((_, id), _)| *id).collect();
+            let weights = self
+                .readers
+                .run(move |connection| read::weights(connection, &ids))
+                .await;
+            let weights = match weights {
+                Ok(weights) => weights,
+                Err(error) => {
+                    for (_, lease) in known {
+                        self.release(lease, None);
+                    }
+                    return Err(error);
+                }
+            };
+            for ((due, id), lease) in known {
+                match weights.get(&id) {
+                    Some(weight) => found.extend(claimed(lease, due, *weight)),
+                    None => self.shared.ledger.lock().removed(id),
+                }
+            }
+        }
+        let left = limit.saturating_sub(found.len());
+        found.extend(self.search(now, left).await?);
+        Ok(found)
     }
 
-    async fn next_due(
-        &self,
-        exclude: &HashSet<MessageId>,
-    ) -> Result<Option<SystemTime>, SpoolError> {
-        let exclude = exclude.clone();
-        let next = self
+    fn adopt(&self, id: MessageId, due: SystemTime) -> Option<Lease> {
+        self.shared.ledger.lock().adopt(id, to_millis(due))
+    }
+
+    async fn renew(&self, leases: &[Lease]) -> Result<Vec<Lease>, SpoolError> {
+        let ledger = self.shared.ledger.lock();
+        let lost = leases.iter().filter(|lease| !ledger.holds(**lease));
+        Ok(lost.copied().collect())
+    }
+
+    fn release(&self, lease: Lease, not_before: Option<SystemTime>) {
+        let mut ledger = self.shared.ledger.lock();
+        ledger.release(lease, not_before.map(to_millis));
+    }
+
+    async fn next_due(&self) -> Result<Option<SystemTime>, SpoolError> {
+        let (behind, cursor) = self.shared.ledger.lock().next();
+        let shared = Arc::clone(&self.shared);
+        let searched = self
             .readers
-            .run(move |connection| read::next_due(connection, &exclude))
+            .run(move |connection| {
+                read::next_due(connection, cursor, |id| shared.ledger.lock().knows(id))
+            })
             .await?;
-        Ok(next.and_then(from_millis))
+        let first = behind.into_iter().chain(searched).min();
+        Ok(first.and_then(from_millis))
     }
 
     async fn load(&self, id: MessageId) -> Result<Option<StoredMessage>, SpoolError> {
-        let folder = Arc::clone(&self.folder);
+        let folder = Arc::clone(&self.shared.folder);
         let loaded = self
             .readers
             .run(move |connection| read::load(connection, &folder, id))
@@ -182,30 +372,50 @@ impl StoreDriver for Embedded {
             Loaded::Whole(message) => Ok(Some(*message)),
             Loaded::Damaged { what, known } => {
                 if !known {
-                    tracing::error!(%id, what, "a damaged message was set aside");
-                    let prepared = Prepared::damage(id, what.clone(), SystemTime::now());
-                    self.ask(prepared).await?;
+                    self.put_aside_as(id, what.clone()).await?;
                 }
                 Err(SpoolError::Damaged { id, what })
             }
         }
     }
 
+    async fn put_aside(&self, id: MessageId, why: String) -> Result<Durable, SpoolError> {
+        self.put_aside_as(id, why).await?;
+        Ok(Durable(()))
+    }
+
+    async fn list(&self, filter: &Filter, page: Page) -> Result<Vec<Entry>, SpoolError> {
+        let filter = filter.clone();
+        self.readers
+            .run(move |connection| list::list(connection, &filter, page))
+            .await
+    }
+
     async fn counts(&self) -> Result<StageCounts, SpoolError> {
-        Ok(self.counts.snapshot())
+        Ok(self.shared.counts.snapshot())
+    }
+
+    fn health(&self) -> &Health {
+        &self.shared.health
+    }
+
+    fn close(&self) {
+        self.readers.close();
+        self.requests.write().take();
+        let Some(running) = self.running.lock().take() else {
+            return;
+        };
+        for thread in [running.writer, running.housekeeper] {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the spool ended by a panic");
+            }
+        }
     }
 }
 
 impl Drop for Embedded {
     fn drop(&mut self) {
-        self.requests = None;
-        for thread in [self.writer.take(), self.housekeeper.take()] {
-            if let Some(thread) = thread
-                && thread.join().is_err()
-            {
-                tracing::error!("a thread of the spool ended by a panic");
-            }
-        }
+        self.close();
     }
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use postern_message::MessageId;
+use rusqlite::ffi::{SQLITE_FULL, SQLITE_IOERR_SHMMAP, SQLITE_IOERR_SHMSIZE};
 
 /// A failure of the spool.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,9 @@ pub enum SpoolError {
     /// No message has this id.
     #[error("no message {0} in the spool")]
     Unknown(MessageId),
+    /// A change was made under a claim that has ended: somebody else may have the message.
+    #[error("the claim on message {0} has ended")]
+    LeaseLost(MessageId),
     /// A message that is already there.
     #[error("message {0} is in the spool already")]
     Duplicate(MessageId),
@@ -40,6 +44,9 @@ pub enum SpoolError {
     /// A version whose content is still arriving cannot be committed: the caller's mistake.
     #[error("message {0} was committed before its content was complete")]
     Incomplete(MessageId),
+    /// A content that another store has received: the caller's mistake.
+    #[error("the content of message {0} was received by another store")]
+    Foreign(MessageId),
     /// The disk failed to take a commit. What it holds now is not known, so nothing is written any
     /// more until the program starts anew. To a client: 451 4.3.0.
     #[error("the spool's disk failed and the spool takes nothing more until a restart: {0}")]
@@ -95,9 +102,20 @@ impl SpoolError {
 
 impl From<rusqlite::Error> for SpoolError {
     fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DiskFull) => Self::NoSpace,
-            _ => Self::Database(error.to_string()),
+        match is_no_space(&error) {
+            true => Self::NoSpace,
+            false => Self::Database(error.to_string()),
         }
+    }
+}
+
+/// SQLite found no room. It says so in other words where its index of the WAL finds none.
+pub(crate) fn is_no_space(error: &rusqlite::Error) -> bool {
+    match error {
+        rusqlite::Error::SqliteFailure(failure, _) => matches!(
+            failure.extended_code,
+            SQLITE_FULL | SQLITE_IOERR_SHMSIZE | SQLITE_IOERR_SHMMAP
+        ),
+        _ => false,
     }
 }

@@ -4,24 +4,30 @@
 //! only ever made known by a row that is committed after file and folder are synced.
 
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use uuid::Uuid;
 
+use crate::Health;
+use crate::disk::Disk;
+
 /// The folder of content files.
 pub(crate) struct Folder {
     root: PathBuf,
+    pub(crate) disk: Arc<dyn Disk>,
+    /// A sync that fails here fails the store.
+    pub(crate) health: Health,
 }
 
 impl Folder {
     /// Opens the folder, and makes it if there is none. Its shards are all made here, and synced:
     /// who makes one later could not know that another's file in it is safe.
-    pub(crate) fn open(root: PathBuf) -> io::Result<Self> {
+    pub(crate) fn open(root: PathBuf, disk: Arc<dyn Disk>, health: Health) -> io::Result<Self> {
         make_folder(&root)?;
         let mut builder = fs::DirBuilder::new();
         builder.mode(0o700);
@@ -31,9 +37,9 @@ impl Folder {
                 made => made?,
             }
         }
-        sync_folder(&root)?;
-        sync_folder(parent(&root))?;
-        Ok(Self { root })
+        disk.sync_folder(&root)?;
+        disk.sync_folder(parent(&root))?;
+        Ok(Self { root, disk, health })
     }
 
     /// A name for a new file. The file is made by [`FileGuard::create`].
@@ -47,13 +53,14 @@ impl Folder {
     }
 
     /// Opens a file that a row names.
-    pub(crate) fn read(&self, name: &str) -> io::Result<File> {
-        File::open(self.path(name)?)
+    pub(crate) fn read(&self, name: &str) -> io::Result<(File, PathBuf)> {
+        let path = self.path(name)?;
+        Ok((self.disk.open(&path)?, path))
     }
 
     /// Removes a file that no row names any more. One that is not there is no error.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
-        match fs::remove_file(self.path(name)?) {
+        match self.disk.remove(&self.path(name)?) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -78,7 +85,7 @@ impl Folder {
         }
         let mut removed = 0;
         for path in orphans {
-            match fs::remove_file(&path) {
+            match self.disk.remove(&path) {
                 Ok(()) => removed += 1,
                 Err(error) => {
                     tracing::warn!(path = %path.display(), %error, "an orphan could not be removed");
@@ -150,24 +157,33 @@ impl FileGuard {
     }
 
     /// Makes the file, for writing and for reading back.
-    pub(crate) fn create(&self) -> io::Result<File> {
+    pub(crate) fn create(&self) -> io::Result<(File, PathBuf)> {
         let shard = self.folder.shard(&self.name)?;
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true).mode(0o600);
         let path = shard.join(&self.name);
         self.made.store(true, Ordering::Release);
-        match options.open(&path) {
+        let disk = &self.folder.disk;
+        let file = match disk.create(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 make_folder(&shard)?;
-                options.open(&path)
+                disk.create(&path)?
             }
-            other => other,
-        }
+            other => other?,
+        };
+        Ok((file, path))
     }
 
-    /// Syncs the folder that names the file.
-    pub(crate) fn sync_folder(&self) -> io::Result<()> {
-        sync_folder(&self.folder.shard(&self.name)?)
+    /// Brings the file and its name to stable storage. When that fails the store has failed.
+    pub(crate) fn sync(&self, file: &File, path: &Path) -> io::Result<()> {
+        let disk = &self.folder.disk;
+        let synced = disk
+            .sync(file, path)
+            .and_then(|()| disk.sync_folder(&self.folder.shard(&self.name)?));
+        if let Err(error) = &synced {
+            self.folder
+                .health
+                .fail(&format!("syncing content: {error}"));
+        }
+        synced
     }
 
     /// A row names the file now, or may do so: it stays.

@@ -1,30 +1,43 @@
-//! Where messages persist until they leave: store drivers.
+//! Where messages persist until they leave: the contract of a store, and its drivers.
 //!
 //! The 250 after the final dot is a promise, and only this crate can give the [`Durable`] token
-//! that stands for it. The driver of this version is [`Embedded`]: SQLite with full sync and one
-//! writer that commits whatever waits in one transaction, bodies over 32 KiB in files beside it.
+//! that stands for it. The driver of this version is [`Embedded`]: SQLite with one writer that
+//! commits whatever waits in one transaction and syncs before it answers, bodies over 32 KiB in
+//! files beside it.
 
 mod arrival;
 mod body;
-mod driver;
+mod claim;
+mod disk;
 mod embedded;
 mod error;
+mod facts;
 mod files;
-mod incoming;
+mod health;
+mod listing;
+mod receiving;
 mod rendered;
 mod stage;
+mod store;
 mod sums;
 
-pub use body::{Digests, ReadAt, StoredBody};
-pub use driver::{
-    Batch, Due, Durable, MessageUpdate, NewMessage, RecipientChange, StageCounts, StoreDriver,
-    StoredMessage,
-};
+pub use body::{Blob, Digests, Place, ReadAt, Spill, Spills, StoredBody};
+pub use claim::{Claimed, Lease};
+pub use disk::{Disk, Free, SystemDisk};
 pub use embedded::{Damage, Embedded, Options, SetAside};
 pub use error::SpoolError;
-pub use incoming::Incoming;
+pub use facts::ContentFacts;
+pub use health::Health;
+pub use listing::{Entry, Filter, MOST_ON_A_PAGE, Page, StageKind, Waiting};
+pub use receiving::Receiving;
 pub use rendered::Rendered;
 pub use stage::Stage;
+pub use store::{
+    Batch, DestinationChange, Due, Durable, MessageUpdate, NewMessage, Purpose, RecipientChange,
+    StageCounts, Store, StoredMessage,
+};
 
+#[cfg(test)]
+mod contract;
 #[cfg(test)]
 mod sample;

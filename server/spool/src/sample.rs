@@ -12,7 +12,7 @@ use postern_message::{
 };
 use postern_smtp::address::{ForwardPath, ReversePath};
 
-use crate::{Due, Embedded, NewMessage, Options, ReadAt, Stage, StoreDriver, StoredBody};
+use crate::{Disk, Due, Embedded, NewMessage, Options, Purpose, ReadAt, Stage, Store, StoredBody};
 
 /// A moment, `seconds` after a fixed one.
 pub(crate) fn time(seconds: u64) -> SystemTime {
@@ -69,9 +69,25 @@ pub(crate) fn open(path: &Path) -> Embedded {
     Embedded::open(&options(path), time(0)).unwrap()
 }
 
+pub(crate) fn open_on(path: &Path, disk: Arc<dyn Disk>) -> Embedded {
+    Embedded::open_on(&options(path), time(0), disk).unwrap()
+}
+
+/// Messages that can be claimed at a time, in order. They are given back.
+pub(crate) async fn due(spool: &dyn Store, now: SystemTime, limit: usize) -> Vec<MessageId> {
+    let claimed = spool.claim(now, limit, "test").await.unwrap();
+    for claimed in &claimed {
+        spool.release(claimed.lease, None);
+    }
+    claimed
+        .iter()
+        .map(|claimed| claimed.lease.message)
+        .collect()
+}
+
 /// Receives a content in pieces.
-pub(crate) async fn receive(spool: &Embedded, content: &Bytes) -> StoredBody {
-    let mut incoming = spool.begin().unwrap();
+pub(crate) async fn receive(spool: &dyn Store, content: &Bytes) -> StoredBody {
+    let mut incoming = spool.receive(Purpose::Mail).unwrap();
     for piece in content.chunks(10_000) {
         incoming.write(content.slice_ref(piece)).await.unwrap();
     }
@@ -79,7 +95,7 @@ pub(crate) async fn receive(spool: &Embedded, content: &Bytes) -> StoredBody {
 }
 
 /// A new message, due at once.
-pub(crate) async fn new(spool: &Embedded, content: &Bytes) -> NewMessage {
+pub(crate) async fn new(spool: &dyn Store, content: &Bytes) -> NewMessage {
     NewMessage {
         message: Arc::new(message(content, 2)),
         body: receive(spool, content).await,
@@ -89,10 +105,10 @@ pub(crate) async fn new(spool: &Embedded, content: &Bytes) -> NewMessage {
 }
 
 /// Commits a new message.
-pub(crate) async fn commit(spool: &Embedded, content: &Bytes) -> MessageId {
+pub(crate) async fn commit(spool: &dyn Store, content: &Bytes) -> MessageId {
     let new = new(spool, content).await;
     let id = new.message.id;
-    spool.commit(new).await.unwrap();
+    spool.insert(new).await.unwrap();
     id
 }
 

@@ -1,12 +1,22 @@
 //! Checksum and digests of a content, made as it goes by.
 
+use std::sync::Arc;
+
 use crc32fast::Hasher;
 use sha2::{Digest, Sha256};
 
-use crate::Digests;
+use crate::facts::Scan;
+use crate::{ContentFacts, Digests};
+
+/// Octets that have a checksum of their own: what is read of a large content is checked by itself.
+pub(crate) const BLOCK: usize = 64 * 1024;
 
 pub(crate) struct Sums {
     crc: Hasher,
+    /// Of the block that is not full yet.
+    block: Hasher,
+    blocks: Vec<u32>,
+    scan: Scan,
     position: u64,
     whole: Option<Sha256>,
     body: Body,
@@ -22,6 +32,9 @@ impl Sums {
     pub(crate) fn new() -> Self {
         Self {
             crc: Hasher::new(),
+            block: Hasher::new(),
+            blocks: Vec::new(),
+            scan: Scan::default(),
             position: 0,
             whole: None,
             body: Body::Unknown,
@@ -43,7 +56,8 @@ impl Sums {
     }
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
-        self.crc.update(bytes);
+        self.scan.update(bytes);
+        self.update_blocks(bytes);
         if let Some(whole) = &mut self.whole {
             whole.update(bytes);
         }
@@ -55,7 +69,32 @@ impl Sums {
         self.position += bytes.len() as u64;
     }
 
-    pub(crate) fn finish(self) -> (u32, Option<Digests>) {
+    /// The checksum of the whole is put together from those of its blocks.
+    fn update_blocks(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        let mut position = self.position;
+        while !rest.is_empty() {
+            let filled = usize::try_from(position % BLOCK as u64).unwrap_or(0);
+            let (piece, after) = rest.split_at(rest.len().min(BLOCK - filled));
+            self.block.update(piece);
+            if filled + piece.len() == BLOCK {
+                self.end_block();
+            }
+            position += piece.len() as u64;
+            rest = after;
+        }
+    }
+
+    fn end_block(&mut self) {
+        let block = std::mem::take(&mut self.block);
+        self.crc.combine(&block);
+        self.blocks.push(block.finalize());
+    }
+
+    pub(crate) fn finish(mut self) -> Found {
+        if !self.position.is_multiple_of(BLOCK as u64) {
+            self.end_block();
+        }
         let body = match self.body {
             Body::Starts(_, digest) => Some(digest.finalize().into()),
             Body::Unknown => None,
@@ -64,8 +103,21 @@ impl Sums {
             whole: whole.finalize().into(),
             body,
         });
-        (self.crc.finalize(), digests)
+        Found {
+            sum: self.crc.finalize(),
+            blocks: self.blocks.into(),
+            facts: self.scan.finish(),
+            digests,
+        }
     }
+}
+
+/// What was found of a content as it went by.
+pub(crate) struct Found {
+    pub(crate) sum: u32,
+    pub(crate) blocks: Arc<[u32]>,
+    pub(crate) facts: ContentFacts,
+    pub(crate) digests: Option<Digests>,
 }
 
 /// The checksum of bytes that belong to a key.

@@ -1,13 +1,16 @@
-//! Text appended to messages, wherever their text is: plain, HTML, alternatives, attachments beside
-//! it, any charset, any transfer encoding. Signed and encrypted messages are left alone.
+//! Text added to messages where their reader sees it, in the charset and encoding of each text, or not at all:
+//! a message that cannot be edited with certainty keeps its octets.
 //!
-//! [`footer::append`] works on bytes and knows nothing of gateways: it says which octets of the body
-//! change and which header fields with them. [`sink`] hands it what a gateway asks about.
+//! [`edit`] is the edit, on octets alone. [`policy`] says which text a message gets by the [`settings`].
+//! [`outcome`] joins the two. [`sink`] hands it what a gateway asks about, and is all that knows of gateways.
 
-pub mod footer;
+pub mod edit;
+pub mod outcome;
+pub mod policy;
+pub mod reason;
+pub mod settings;
 pub mod sink;
+pub mod template;
 
-mod charset;
-mod place;
-mod rewrite;
-mod transfer;
+mod binding;
+mod mime;

@@ -1,107 +1,111 @@
-//! The sink around [`footer`](mod@crate::footer): one question per message, the footer for an answer.
+//! The sink around [`Outcome`]: one question per message, edits and words for an answer.
 
 use postern_sdk::{
     Body, ContentError, Description, EventKind, Fault, Instance, Message, Result, Sink, Verdict,
-    describe,
+    describe, v1,
 };
-use serde::Deserialize;
 
-use crate::footer::{self, Footer};
+use crate::edit::{FieldEdit, Limits};
+use crate::outcome::{Frame, Outcome};
+use crate::policy::Mail;
+use crate::reason::Reason;
+use crate::settings::{Settings, schema};
 
-/// What an operator configures.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Properties {
-    /// Put at the end of plain text, on lines of its own.
-    pub text: String,
-    /// Put at the end of HTML, as HTML. Left out: the text, escaped, in a paragraph.
-    #[serde(default)]
-    pub html: Option<String>,
-    /// Bodies above so many octets are left alone. 16 MiB unless said otherwise.
-    #[serde(default = "size_max_bytes")]
-    pub size_max_bytes: u64,
-}
+/// Octets that the edits of one verdict may bring in.
+const INSERT_MAX: usize = 512 << 10;
+/// Octets of a message that the gateway's own fields may take yet.
+const TRACE: usize = 4 << 10;
 
-fn size_max_bytes() -> u64 {
-    16 << 20
-}
-
-/// Appends a footer at `transport.submit`.
+/// Adds the operator's text at `transport.submit`.
 #[derive(Clone, Copy, Debug)]
 pub struct Disclaimer;
 
-impl Sink<Properties> for Disclaimer {
+impl Sink<Settings> for Disclaimer {
     fn describe(&self) -> Description {
         describe!()
-            .summary("Appends a text to messages, in their own charset and encoding")
+            .summary(
+                "Adds a text to messages, in their own charset and encoding, or leaves them alone",
+            )
             .on_with(EventKind::TransportSubmit, Body::Full)
             .reads("headers")
             .reads("body")
+            .reads("sender")
+            .reads("recipients")
             .may("body")
             .may("headers:Content-Type")
             .may("headers:Content-Transfer-Encoding")
+            .may("headers:Content-MD5")
+            .may("headers:Content-Length")
             .may("headers:MIME-Version")
             .properties_schema(&schema())
     }
 
-    async fn on_submit(&self, instance: &Instance<Properties>, message: &mut Message) -> Result {
-        let properties = instance.properties();
-        let raw = match message.raw(properties.size_max_bytes).await {
-            Ok(raw) => raw,
-            Err(ContentError::TooLarge(limit)) => {
-                let why = format!("left alone: larger than {limit} octets");
-                return Ok(Verdict::proceed().reason("too-large").explain(why));
-            }
+    async fn on_submit(&self, instance: &Instance<Settings>, message: &mut Message) -> Result {
+        let settings = instance.properties();
+        let outcome = match message.raw(settings.size_max_bytes).await {
+            Ok(raw) => outcome(instance, message, &raw),
+            Err(ContentError::TooLarge(limit)) => Outcome::left_alone(&Reason::TooLarge(limit)),
             Err(error) => return Err(Fault::from(error)),
         };
-        let footer = Footer {
-            text: properties.text.clone(),
-            html: properties.html.clone(),
+        let verdict = Verdict::proceed()
+            .reason(outcome.code.as_str())
+            .explain(outcome.explanation)
+            .message_property("result", outcome.code);
+        let Some(edits) = outcome.edits else {
+            return Ok(verdict);
         };
-        let changes = match footer::append(&raw, &footer) {
-            Ok(changes) => changes,
-            Err(why) => {
-                let why = format!("left alone: {why}");
-                return Ok(Verdict::proceed().reason("left-alone").explain(why));
+        for edit in edits.fields {
+            match edit {
+                FieldEdit::Set { name, value } => message.headers.set(name, value),
+                FieldEdit::Remove { name } => {
+                    message.headers.remove(name);
+                }
             }
-        };
-        let texts = changes.splices.len();
-        for (name, value) in changes.headers {
-            message.headers.set(name, value);
         }
-        for splice in changes.splices {
-            let removed = splice.range.end - splice.range.start;
-            message.splice_body(splice.range.start as u64, removed as u64, splice.insert);
+        for splice in edits.splices {
+            let removed = splice.range.len() as u64;
+            message.splice_body(splice.range.start as u64, removed, splice.insert);
         }
-        Ok(Verdict::proceed()
-            .reason("added")
-            .explain(format!("added to {texts} texts")))
+        Ok(verdict)
     }
 }
 
-fn schema() -> serde_json::Value {
-    serde_json::json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "type": "object",
-        "required": ["text"],
-        "additionalProperties": false,
-        "properties": {
-            "text": {
-                "type": "string",
-                "description": "Put at the end of plain text, on lines of its own."
-            },
-            "html": {
-                "type": "string",
-                "description": "Put at the end of HTML, as HTML. Left out: the text, escaped."
-            },
-            "size_max_bytes": {
-                "type": "integer",
-                "minimum": 1,
-                "default": size_max_bytes(),
-                "description": "Bodies above so many octets are left alone."
-            }
+fn outcome(instance: &Instance<Settings>, message: &Message, raw: &[u8]) -> Outcome {
+    let recipients: Vec<String> = message
+        .recipients()
+        .iter()
+        .map(|recipient| String::from_utf8_lossy(&recipient.address).into_owned())
+        .collect();
+    let property = |sink: &str, key: &str| {
+        let value = instance
+            .message_property(sink, key)
+            .or_else(|| instance.session_property(sink, key))?;
+        match value {
+            v1::value::Kind::Text(text) => Some(text.clone()),
+            v1::value::Kind::Integer(number) => Some(number.to_string()),
+            v1::value::Kind::Flag(flag) => Some(flag.to_string()),
+            v1::value::Kind::Octets(octets) => String::from_utf8(octets.to_vec()).ok(),
         }
-    })
+    };
+    let mail = Mail {
+        message: raw,
+        sender: &message.sender(),
+        recipients: &recipients,
+        property: &property,
+    };
+    let (binding, limits) = (instance.binding(), instance.limits());
+    let octets = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+    let frame = Frame {
+        reads: binding.reads.clone(),
+        may: binding.grants.clone(),
+        limits: Limits {
+            insert: INSERT_MAX.min(limits.frame_bytes as usize / 2),
+            message: octets(limits.message_bytes).saturating_sub(TRACE),
+            header: octets(limits.header_bytes),
+            fields: limits.header_count as usize,
+        },
+    };
+    Outcome::of(instance.properties(), &mail, &frame)
 }
 
 #[cfg(test)]

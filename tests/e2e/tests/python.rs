@@ -1,12 +1,14 @@
-//! A sink in Python on bare generated stubs, which serves one instance at a time on a stream.
+//! A sink in Python on bare generated stubs, which serves one instance at a time on a stream; and dkimpy, which signs
+//! and verifies what the disclaimer leaves alone.
 //!
-//! Where the gRPC packages for Python are missing (`tests/run` installs them into target/python) the
+//! Where the packages for Python are missing (`tests/run` installs them into target/python) the
 //! tests are listed as ignored; with `CI=true` they fail.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::path::PathBuf;
-use std::process::Command;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use postern_e2e::client::Client;
 use postern_e2e::gateway::{Gateway, Setup};
 use postern_e2e::next_hop::NextHop;
-use postern_e2e::programs::root;
+use postern_e2e::programs::{program, root};
 use postern_e2e::sink::Sink;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -25,9 +27,10 @@ type Case = (&'static str, fn() -> Result<(), Failed>);
 
 fn main() {
     let arguments = Arguments::from_args();
-    let tests: [Case; 2] = [
+    let tests: [Case; 3] = [
         ("many_sessions_at_once_are_judged_rightly", many_sessions),
         ("a_fault_is_answered_by_the_policy", fault),
+        ("dkim_verifies_on_what_the_disclaimer_leaves_alone", dkim),
     ];
     let ready = python().is_file() && root().join("target/python/.ready").exists();
     let must = std::env::var_os("CI").is_some();
@@ -122,4 +125,76 @@ fn fault() -> Result<(), Failed> {
     sink.kill();
     client.expect("MAIL FROM:<a@example.org>", 451);
     Ok(())
+}
+
+/// Every message is signed. Those that the disclaimer leaves alone, for whatever reason, still verify; one that it is
+/// told to edit does not, so that the verifier is seen to say no.
+fn dkim() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256)?;
+    std::fs::write(folder.path().join("key.pem"), key.serialize_pem())?;
+    std::fs::write(folder.path().join("public.pem"), key.public_key_pem())?;
+    let text = "Content-Type: text/plain; charset=us-ascii\r\n\r\nHello\r\n";
+    let signed = "Content-Type: multipart/signed; boundary=s\r\n\r\n--s\r\n\r\nHello\r\n--s--\r\n";
+    let label = "Content-Type: text/plain; charset=us-ascii\r\n\r\nGr\u{fc}\u{df}e\r\n";
+    let structure = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nHello\r\n";
+    let calendar = "Content-Type: text/calendar; charset=us-ascii\r\n\r\nBEGIN:VCALENDAR\r\n";
+    for (policy, bodies) in [
+        ("leave-alone", &[text][..]),
+        ("keep", &[signed, label, structure, calendar, text]),
+    ] {
+        let next_hop = NextHop::start();
+        let sink = Sink::spawn(Command::new(program("postern-disclaimer")), &["--listen"]);
+        let gateway = Setup::default()
+            .domain("example.test", &format!("smtp://{}", next_hop.address()))
+            .with(&sink.table("disclaimer"))
+            .with(&format!(
+                "[[binding]]\nname = \"disclaimer\"\nsink = \"disclaimer\"\nevents = [\"transport.submit\"]\n\
+                 body = \"full\"\nmay = [\"body\", \"headers\"]\nproperties = {{ text = \"Footer\", dkim = \"{policy}\" }}",
+            ))
+            .start();
+        for (n, body) in bodies.iter().enumerate() {
+            let message = format!("From: a@example.org\r\nMIME-Version: 1.0\r\n{body}");
+            let sent = dkimpy("sign", folder.path(), message.as_bytes())?.ok_or("no signature")?;
+            let mut client = Client::ready(gateway.smtp());
+            client.expect("MAIL FROM:<a@example.org> BODY=8BITMIME", 250);
+            client.expect("RCPT TO:<b@example.test>", 250);
+            client.expect("DATA", 354);
+            client.send(postern_e2e::client::stuffed(&sent));
+            assert_eq!(client.reply().code, 250);
+            let received = next_hop.wait_for(n + 1, LIMIT);
+            let arrived = &received.get(n).ok_or("not arrived")?.content;
+            let verifies = dkimpy("verify", folder.path(), arrived)?.is_some();
+            let is_edited = policy == "keep" && *body == text;
+            assert_eq!(
+                verifies,
+                !is_edited,
+                "{policy}: {}",
+                String::from_utf8_lossy(arrived)
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What dkimpy writes, if it says yes.
+fn dkimpy(what: &str, folder: &Path, message: &[u8]) -> Result<Option<Vec<u8>>, Failed> {
+    let mut child = Command::new(python())
+        .arg(root().join("tests/peers/python/dkim_peer.py"))
+        .arg(what)
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    child
+        .stdin
+        .take()
+        .ok_or("no standard input")?
+        .write_all(message)?;
+    let output = child.wait_with_output()?;
+    match output.status.code() {
+        Some(0) => Ok(Some(output.stdout)),
+        Some(1) => Ok(None),
+        _ => Err("dkim_peer.py failed".into()),
+    }
 }

@@ -18,17 +18,22 @@ fn start(name: &str) -> Sink {
     Sink::spawn(Command::new(program(name)), &["--listen"])
 }
 
+/// All that the disclaimer may need.
+const MAY: &str = "\"body\", \"headers:Content-Type\", \"headers:Content-Transfer-Encoding\", \"headers:MIME-Version\", \"headers:Content-MD5\"";
+
 fn disclaimer(next_hop: &NextHop) -> (Sink, Gateway) {
+    disclaimer_with(next_hop, MAY, "text = \"Für Sie\"")
+}
+
+fn disclaimer_with(next_hop: &NextHop, may: &str, properties: &str) -> (Sink, Gateway) {
     let sink = start("postern-disclaimer");
     let gateway = Setup::default()
         .domain("example.test", &format!("smtp://{}", next_hop.address()))
         .with(&sink.table("disclaimer"))
-        .with(
+        .with(&format!(
             "[[binding]]\nname = \"disclaimer\"\nsink = \"disclaimer\"\nevents = [\"transport.submit\"]\n\
-             body = \"full\"\n\
-             may = [\"body\", \"headers:Content-Type\", \"headers:Content-Transfer-Encoding\", \"headers:MIME-Version\"]\n\
-             properties = { text = \"Für Sie\" }",
-        )
+             body = \"full\"\nmay = [{may}]\n[binding.properties]\n{properties}",
+        ))
         .start();
     (sink, gateway)
 }
@@ -124,6 +129,69 @@ fn signed_and_encrypted_messages_are_left_alone() {
         let arrived = through(&next_hop, &gateway, n + 1, &sent);
         assert!(arrived == sent, "{}", String::from_utf8_lossy(&arrived));
     }
+}
+
+/// What the gateway would refuse is not asked for: the message arrives as it was, and a metric says why.
+#[test]
+fn a_change_beyond_grants_or_limits_leaves_the_message_as_it_is() {
+    let next_hop = NextHop::start();
+    let may_not = "\"body\", \"headers:Content-Type\"";
+    let (_sink, gateway) = disclaimer_with(&next_hop, may_not, "text = \"Für Sie\"");
+    let ascii = message(
+        "Content-Type: text/plain; charset=us-ascii\r\n",
+        b"Hello\r\n",
+    );
+    // In UTF-8 each line is longer, all of them above what a verdict may bring in.
+    let cyrillic = [b"\xd0\xd2\xc9\xd7\xc5\xd4 ".repeat(10), b"\r\n".to_vec()].concat();
+    let large = message(
+        "Content-Type: text/plain; charset=koi8-r\r\nContent-Transfer-Encoding: 8bit\r\n",
+        &cyrillic.repeat(8000),
+    );
+    for (n, (sent, reason)) in [(ascii, "grant"), (large, "limits")]
+        .into_iter()
+        .enumerate()
+    {
+        let arrived = through(&next_hop, &gateway, n + 1, &sent);
+        assert!(arrived == sent, "{reason}: {} octets", arrived.len());
+        let (_, metrics) = gateway.http("/metrics");
+        let line = format!(
+            "postern_sink_reasons_total{{binding=\"disclaimer\",sink=\"disclaimer\",event=\"transport.submit\",reason=\"left-alone.{reason}\"}} 1"
+        );
+        assert!(metrics.contains(&line), "{line} is missing in\n{metrics}");
+    }
+}
+
+/// The way, the language and the sender decide; an image goes with HTML, in a multipart/related that the gateway writes.
+#[test]
+fn texts_are_chosen_filled_and_shown_with_their_images() {
+    let next_hop = NextHop::start();
+    let properties = "own_domains = [\"example.org\"]\n\
+        [[binding.properties.texts]]\nname = \"logo\"\ndirection = \"outgoing\"\nlanguages = [\"de\"]\n\
+        text = \"von ${sender.local}\"\nhtml = \"<img src='cid:logo@x'>\"\n\
+        [[binding.properties.texts]]\nname = \"rest\"\ntext = \"top\"\nplace = \"top\"\n\
+        [[binding.properties.images]]\ncid = \"logo@x\"\ntype = \"image/png\"\ndata = \"AAEC\"";
+    let (_sink, gateway) = disclaimer_with(&next_hop, MAY, properties);
+    let german = "Content-Language: de-AT\r\n";
+    let html = message(
+        &format!("{german}Content-Type: text/html\r\n"),
+        b"<p>a</p>\r\n",
+    );
+    let arrived = through(&next_hop, &gateway, 1, &html);
+    let shown = String::from_utf8_lossy(&arrived);
+    let expected = format!(
+        "From: a@example.org\r\nMIME-Version: 1.0\r\n{german}\
+         Content-Type: multipart/related; boundary=\"=_postern_related_0\";\r\n type=\"text/html\"\r\n\r\n\
+         --=_postern_related_0\r\nContent-Type: text/html\r\n\r\n<p>a</p>\r\n\r\n<img src='cid:logo@x'>\r\n\r\n\
+         --=_postern_related_0\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\
+         Content-ID: <logo@x>\r\nContent-Disposition: inline\r\n\r\nAAEC\r\n--=_postern_related_0--\r\n"
+    );
+    assert_eq!(shown, expected);
+    let text = message(german, b"b\r\n");
+    let arrived = through(&next_hop, &gateway, 2, &text);
+    assert!(arrived.ends_with(b"\r\n\r\nb\r\n\r\nvon a\r\n"));
+    let other = message("", b"c\r\n");
+    let arrived = through(&next_hop, &gateway, 3, &other);
+    assert!(arrived.ends_with(b"\r\n\r\ntop\r\n\r\nc\r\n"));
 }
 
 #[test]

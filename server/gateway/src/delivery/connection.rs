@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -76,6 +77,8 @@ pub struct Connection {
     messages: u32,
     /// TLS is left out because it failed.
     without_tls: bool,
+    at_stake: Arc<AtomicBool>,
+    unreadable: Option<io::Error>,
 }
 
 /// What a turn of the session ended with.
@@ -129,6 +132,8 @@ impl Connection {
             address,
             messages: 0,
             without_tls: false,
+            at_stake: Arc::default(),
+            unreadable: None,
         };
         loop {
             match connection.turn(&mut None).await {
@@ -181,6 +186,8 @@ impl Connection {
             address,
             messages: 0,
             without_tls: false,
+            at_stake: Arc::default(),
+            unreadable: None,
         })
     }
 
@@ -220,6 +227,17 @@ impl Connection {
         most.map(|most| usize::try_from(most).unwrap_or(usize::MAX))
     }
 
+    /// True from the end of a message's content on until the next message: the peer may have taken it, so that who gives the
+    /// delivery up then does not know what came of it.
+    pub fn at_stake(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.at_stake)
+    }
+
+    /// Why the content of the last message could not be read, if that is what ended it.
+    pub fn take_unreadable(&mut self) -> Option<io::Error> {
+        self.unreadable.take()
+    }
+
     /// Sends a message. Always comes to an end, by the time-outs of the configuration at the latest.
     /// `None`: the session was not ready, and nothing was sent.
     pub async fn deliver(
@@ -229,6 +247,7 @@ impl Connection {
     ) -> Option<Report> {
         self.session.send(transaction, now()).ok()?;
         self.messages = self.messages.saturating_add(1);
+        self.at_stake.store(false, Ordering::Relaxed);
         let mut content = Some(content);
         loop {
             match self.turn(&mut content).await {
@@ -293,9 +312,13 @@ impl Connection {
         };
         match piece {
             Ok(Some(piece)) => self.session.content(piece, now()),
-            Ok(None) => self.session.content_end(now()),
+            Ok(None) => {
+                self.at_stake.store(true, Ordering::Relaxed);
+                self.session.content_end(now());
+            }
             Err(error) => {
                 tracing::error!(%error, "content cannot be read, delivery given up");
+                self.unreadable = Some(error);
                 self.session.abandon();
             }
         }

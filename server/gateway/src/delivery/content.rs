@@ -81,3 +81,12 @@ impl ContentReader {
         Ok(piece)
     }
 }
+
+/// Whether an error says that this content cannot be read, now or later, and not that nothing can be.
+pub fn is_damage(error: &io::Error) -> bool {
+    let kind = matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+    );
+    kind || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+}

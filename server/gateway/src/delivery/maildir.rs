@@ -1,7 +1,8 @@
 //! Delivery into Maildirs.
 //!
 //! A message is written to `tmp`, synced, renamed into `new`, and the folder synced: a reader sees it whole or not at all,
-//! and once it is reported as delivered it survives a crash. Octets are those of the message, line ends included; before
+//! and once it is reported as delivered it survives a crash. The file's name follows from message and recipient, so that a
+//! delivery whose record was lost with the process is recognised and not made again. Octets are those of the message, line ends included; before
 //! them stand `Return-Path` and `Delivered-To`.
 
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -12,14 +13,27 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use postern_message::{MessageId, RecipientId};
 use postern_smtp::address::{DomainOrLiteral, ForwardPath, ReversePath};
 use tokio::sync::mpsc;
-use uuid::Uuid;
 
 use super::content::ContentReader;
 
 /// Pieces of content between the reader and the writing thread.
 const PIECES: usize = 4;
+
+/// What a delivery is told apart by. Two with the same are the same delivery: the second finds what the first left.
+#[derive(Debug, Clone, Copy)]
+pub struct Occasion {
+    /// The message.
+    pub message: MessageId,
+    /// The recipient.
+    pub recipient: RecipientId,
+    /// When the message was received.
+    pub received_at: SystemTime,
+    /// The delivery may have been made before, and its record lost with the process.
+    pub again: bool,
+}
 
 /// Maildirs by a path in which `{user}` and `{domain}` stand for those of the recipient.
 #[derive(Debug, Clone)]
@@ -82,7 +96,7 @@ impl Maildir {
         }
     }
 
-    /// Delivers a message to one recipient. Returns the file's name.
+    /// Delivers a message to one recipient, once. Returns the file's name.
     ///
     /// # Errors
     /// [`MaildirError`]; nothing is left behind then, but for what a full disk does not let us remove.
@@ -90,6 +104,7 @@ impl Maildir {
         &self,
         sender: &ReversePath,
         recipient: &ForwardPath,
+        occasion: Occasion,
         mut content: ContentReader,
     ) -> Result<String, MaildirError> {
         let folder = self.folder(recipient).ok_or(MaildirError::Address)?;
@@ -97,7 +112,10 @@ impl Maildir {
             "Return-Path: {sender}\r\nDelivered-To: {}\r\n",
             bare(recipient)
         );
-        let name = self.file_name();
+        let name = self.file_name(&occasion);
+        if occasion.again && is_there(&folder, &name).await? {
+            return Ok(name);
+        }
         let (pieces, receiver) = mpsc::channel(PIECES);
         let shown = folder.clone();
         let file = name.clone();
@@ -117,7 +135,7 @@ impl Maildir {
     }
 
     /// The Maildir of a recipient; `None` if its address cannot be part of a path.
-    fn folder(&self, recipient: &ForwardPath) -> Option<PathBuf> {
+    pub fn folder(&self, recipient: &ForwardPath) -> Option<PathBuf> {
         let (user, domain) = match recipient {
             ForwardPath::Postmaster => ("postmaster".into(), None),
             ForwardPath::Mailbox(mailbox) => {
@@ -128,6 +146,8 @@ impl Maildir {
                 (mailbox.unquoted_local_part(), domain)
             }
         };
+        // Local parts of a domain that is hosted here differ in more than case.
+        let user = user.to_ascii_lowercase();
         let user = safe_name(&user)?;
         let template = self.template.to_str()?;
         let path = if template.contains("{domain}") {
@@ -138,13 +158,48 @@ impl Maildir {
         Some(path.replace("{user}", user).into())
     }
 
-    /// Unique on every host and for all time: the seconds are for people, the UUID is what counts.
-    fn file_name(&self) -> String {
-        let seconds = SystemTime::now()
+    /// Unique on every host and for all time, and the same whenever this delivery is tried: the seconds are for people, the
+    /// ids are what counts.
+    fn file_name(&self, occasion: &Occasion) -> String {
+        let seconds = occasion
+            .received_at
             .duration_since(UNIX_EPOCH)
             .map_or(0, |age| age.as_secs());
-        format!("{seconds}.{}.{}", Uuid::now_v7().simple(), self.hostname)
+        let id = |octets: &[u8; 16]| u128::from_be_bytes(*octets);
+        format!(
+            "{seconds}.M{:032x}R{:032x}.{}",
+            id(occasion.message.as_bytes()),
+            id(occasion.recipient.as_bytes()),
+            self.hostname
+        )
     }
+}
+
+/// Whether a delivery of this name was made: the file may still be new, or a reader has taken it into `cur` and put its flags
+/// behind the name.
+async fn is_there(folder: &Path, name: &str) -> Result<bool, MaildirError> {
+    let (folder, name) = (folder.to_owned(), name.to_owned());
+    let look = move || -> io::Result<bool> {
+        if folder.join("new").join(&name).try_exists()? {
+            // It may have been renamed, and the folder not been synced.
+            sync_folder(&folder.join("new"))?;
+            return Ok(true);
+        }
+        let entries = match std::fs::read_dir(folder.join("cur")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?.file_name();
+            let rest = entry.to_str().and_then(|entry| entry.strip_prefix(&name));
+            if rest.is_some_and(|flags| flags.is_empty() || flags.starts_with(':')) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    };
+    let looked = tokio::task::spawn_blocking(look).await;
+    Ok(looked.unwrap_or_else(|error| Err(io::Error::other(error)))?)
 }
 
 /// One component of a path, and not one that leads elsewhere.
@@ -179,15 +234,12 @@ fn write(
     mut pieces: mpsc::Receiver<Bytes>,
 ) -> io::Result<()> {
     for part in ["tmp", "new", "cur"] {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder.join(part))?;
+        make_folder(&folder.join(part))?;
     }
     let temporary = folder.join("tmp").join(name);
     let result = write_file(&temporary, head, &mut pieces).and_then(|()| {
         std::fs::rename(&temporary, folder.join("new").join(name))?;
-        File::open(folder.join("new"))?.sync_all()
+        sync_folder(&folder.join("new"))
     });
     if result.is_err()
         && let Err(error) = std::fs::remove_file(&temporary)
@@ -198,12 +250,40 @@ fn write(
     result
 }
 
+/// Makes a folder for its owner alone, with those above it, and syncs each where it was made: a message is not safe in a
+/// folder that is not.
+fn make_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    make_folder(parent)?;
+    match DirBuilder::new().mode(0o700).create(path) {
+        // Somebody was quicker.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        made => made?,
+    }
+    sync_folder(parent)
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
 fn write_file(path: &Path, head: Bytes, pieces: &mut mpsc::Receiver<Bytes>) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let mut file = match options.open(path) {
+        // An earlier attempt was cut off. Nobody else writes under this name.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            std::fs::remove_file(path)?;
+            options.open(path)?
+        }
+        opened => opened?,
+    };
     let mut small = io::BufWriter::with_capacity(64 * 1024, &mut file);
     small.write_all(&head)?;
     loop {
@@ -235,6 +315,7 @@ mod tests {
     fn addresses_become_folders() {
         for (address, path) in [
             ("joe@example.test", "/m/joe"),
+            ("Joe@example.test", "/m/joe"),
             ("\"joe doe\"@example.test", "/m/joe doe"),
             ("Postmaster", "/m/postmaster"),
             ("..x@example.test", ""),

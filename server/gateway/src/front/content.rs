@@ -6,12 +6,12 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use postern_dispatch::content::{BoxFuture, Content, ContentEnd};
 use postern_message::{HeaderError, HeaderLimits, HeaderParser, HeaderSection};
-use postern_spool::{Digests, Incoming, ReadAt, SpoolError, StoredBody};
+use postern_spool::{Digests, ReadAt, Receiving, SpoolError, StoredBody};
 use tokio::sync::watch;
 
 /// Content that is being received.
 pub(crate) struct Intake {
-    incoming: Incoming,
+    incoming: Receiving,
     /// There until the header section is complete.
     parser: Option<HeaderParser>,
     /// What came while the header section was not complete. Where the body starts has to be told to the spool
@@ -34,7 +34,7 @@ pub(crate) enum IntakeError {
 
 impl Intake {
     /// Nothing has come yet. `digests`: somebody will want to know them.
-    pub(crate) fn new(mut incoming: Incoming, limits: HeaderLimits, digests: bool) -> Self {
+    pub(crate) fn new(mut incoming: Receiving, limits: HeaderLimits, digests: bool) -> Self {
         if digests {
             incoming.want_digests();
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern_dispatch::dispatcher::Dispatcher;
-use postern_spool::{StoreDriver, StoredMessage};
+use postern_spool::{Store, StoredMessage};
 
 use super::accept::Arrival;
 use super::session;
@@ -27,7 +27,7 @@ pub struct Tools {
     /// Asks the sinks; that of the runtime.
     pub dispatcher: Dispatcher,
     /// Keeps messages.
-    pub spool: Arc<dyn StoreDriver>,
+    pub spool: Arc<dyn Store>,
     /// Sends them on.
     pub onward: Arc<dyn Onward>,
     /// Counts.

@@ -17,7 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use postern_spool::StoreDriver;
+use postern_spool::Store;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -55,7 +55,7 @@ pub struct Endpoint {
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// Asked for its counts at each scrape.
-    pub spool: Arc<dyn StoreDriver>,
+    pub spool: Arc<dyn Store>,
     /// Messages that the transport core works on now.
     pub queue_depth: Arc<dyn Fn() -> usize + Send + Sync>,
     /// A folder in the spool's file system.
@@ -131,6 +131,9 @@ impl Endpoint {
             "/livez" => plain(StatusCode::OK, "ok\n"),
             "/readyz" if self.shutdown.has_begun() => {
                 plain(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")
+            }
+            "/readyz" if self.spool.health().failure().is_some() => {
+                plain(StatusCode::SERVICE_UNAVAILABLE, "the spool's disk failed\n")
             }
             "/readyz" => plain(StatusCode::OK, "ok\n"),
             _ => plain(StatusCode::NOT_FOUND, "/metrics, /livez, /readyz\n"),

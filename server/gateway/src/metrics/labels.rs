@@ -241,6 +241,8 @@ labels! {
     Handshake { server: Name, mode: TlsMode, result: TlsResult, }
     /// Verdicts.
     Ruled { binding: Name, sink: Name, event: &'static str, decision: &'static str, }
+    /// Verdicts that give a reason: a word of the sink's, of which a bounded number is counted for each binding.
+    Reasoned { binding: Name, sink: Name, event: &'static str, reason: Name, }
     /// Failures of sinks.
     Faulted { binding: Name, sink: Name, event: &'static str, kind: &'static str, }
     /// Times of sinks.

@@ -10,6 +10,8 @@ use tokio::time::Instant;
 
 /// Time for what runs to end after a failure.
 const FAILING: Duration = Duration::from_secs(5);
+/// Time for what runs to end when nothing it does can be recorded any more.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// How far the end has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +72,12 @@ impl Shutdown {
     pub fn fail(&self) {
         self.failed.store(true, Ordering::Relaxed);
         self.drain(FAILING);
+    }
+
+    /// The spool can keep no promise any more: what runs has a moment to say so.
+    pub fn fail_at_once(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+        self.drain(MOMENT);
     }
 
     /// The end began with a failure.

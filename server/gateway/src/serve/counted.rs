@@ -5,7 +5,7 @@ use std::sync::Arc;
 use postern_dispatch::content::Content;
 use postern_dispatch::event::EventKind;
 use postern_dispatch::transport::{DeliveryResult, DeliveryStatus};
-use postern_message::Message;
+use postern_message::{Message, Origin};
 use postern_spool::StoredMessage;
 
 use super::{Listen, ServiceEvent};
@@ -51,6 +51,13 @@ impl Judge for CountedJudge {
 
     fn note(&self, message: &Message, result: &DeliveryResult) {
         for recipient in &result.recipients {
+            let lost = matches!(
+                recipient.status,
+                DeliveryStatus::Failed | DeliveryStatus::Expired
+            );
+            if lost && message.origin == Origin::Dsn {
+                self.metrics.lost_notifications.inc();
+            }
             let became = match recipient.status {
                 DeliveryStatus::Delivered => Label::Delivered,
                 DeliveryStatus::Deferred => Label::Deferred,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use postern_dispatch::dispatcher::Dispatcher;
 use postern_dispatch::settings::Tuning;
+use postern_spool::{Health, SpoolError, Store};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -28,6 +29,9 @@ const WAITING: usize = 1024;
 
 /// Time for sinks to hear that we leave.
 const GOODBYE: Duration = Duration::from_millis(500);
+
+/// Time for the spool to commit what waits and to empty its log.
+const CLOSING: Duration = Duration::from_secs(10);
 
 /// Time that the threads get after everything is over. One that is stuck then is left behind.
 const AFTERWARDS: Duration = Duration::from_secs(5);
@@ -59,12 +63,36 @@ pub(super) fn run(gateway: Gateway) -> Result<(), ServeError> {
         let part = Part::new(&gateway, lane, worker, scanner.take(), handle);
         threads.push(RuntimeThread::start(place, runtime, || part.run())?);
     }
+    let spool = Arc::clone(&gateway.spool);
     let ended = control.block_on(run_control(gateway, out, queue_depth, &mut threads));
     for thread in threads {
         thread.join_if_ended();
     }
     control.shutdown_background();
-    ended
+    close(&spool);
+    match spool.health().failure() {
+        Some(why) => Err(ServeError::Spool(SpoolError::Failed(why.to_string()))),
+        None => ended,
+    }
+}
+
+/// Closes the spool, unless its disk hangs: that must not keep the process from ending.
+fn close(spool: &Arc<dyn Store>) {
+    let (done, closed) = std::sync::mpsc::channel();
+    let spool = Arc::clone(spool);
+    let closing = std::thread::Builder::new()
+        .name("spool-close".to_owned())
+        .spawn(move || {
+            spool.close();
+            if done.send(()).is_err() {
+                tracing::debug!("the spool closed late");
+            }
+        });
+    match closing {
+        Ok(_thread) if closed.recv_timeout(CLOSING).is_ok() => {}
+        Ok(_thread) => tracing::error!("the spool does not close and is left behind"),
+        Err(error) => tracing::error!(%error, "the spool cannot be closed in order"),
+    }
 }
 
 fn make_transport(gateway: &Gateway, count: usize) -> Result<Transport, ServeError> {
@@ -88,7 +116,7 @@ struct Part {
     submit: Submit,
     plan: postern_dispatch::dispatcher::SharedPlan,
     observer: Arc<dyn postern_dispatch::observer::Observer>,
-    spool: Arc<dyn postern_spool::StoreDriver>,
+    spool: Arc<dyn Store>,
     metrics: Arc<crate::metrics::Metrics>,
     addresses: AddressLog,
     shutdown: Shutdown,
@@ -217,6 +245,7 @@ async fn run_control(
         acceptors.spawn(acceptor.run());
     }
     drop(out);
+    let health = spool.health().clone();
     let look_now = Arc::new(Notify::new());
     let mut aside = JoinSet::new();
     aside.spawn(reload::watch(front.files, Arc::clone(&look_now)));
@@ -239,6 +268,7 @@ async fn run_control(
         &look_now,
         options.drain,
         &mut acceptors,
+        &health,
     )
     .await;
     tell(options.listen.as_ref(), &ServiceEvent::Stopping);
@@ -268,12 +298,19 @@ async fn wait_for_end(
     look_now: &Notify,
     drain: Duration,
     acceptors: &mut Tasks,
+    health: &Health,
 ) {
+    let failed = health.failed();
+    tokio::pin!(failed);
     let begun = shutdown.begun();
     tokio::pin!(begun);
     loop {
         tokio::select! {
             () = &mut begun => break,
+            why = &mut failed => {
+                tracing::error!(%why, "the spool failed: stopping, the next start finds out what the disk holds");
+                shutdown.fail_at_once();
+            }
             () = acceptors.one_ended() => {
                 tracing::error!("a listener ended by itself");
                 shutdown.fail();

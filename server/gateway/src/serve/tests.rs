@@ -271,3 +271,68 @@ fn what_is_taken_is_refused_with_its_own_exit_code() {
     assert_eq!(error.exit(), Exit::Config, "{error}");
     assert!(error.to_string().contains("no.pem"), "{error}");
 }
+
+/// A disk that does not bring the spool's log to stable storage, once it is told so.
+#[derive(Default)]
+struct Failing(std::sync::atomic::AtomicBool);
+
+impl Disk for Failing {
+    fn sync(&self, file: &std::fs::File, path: &Path) -> std::io::Result<()> {
+        let is_log = path.extension().is_some_and(|ending| ending == "db-wal");
+        if is_log && self.0.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(std::io::Error::from_raw_os_error(5));
+        }
+        file.sync_data()
+    }
+}
+
+#[test]
+fn a_failed_sync_is_the_end_and_no_message_is_promised_after_it() {
+    let setup = Setup::new();
+    let disk = Arc::new(Failing::default());
+    let options = Options {
+        signals: false,
+        runtimes: 2,
+        disk: Arc::clone(&disk) as Arc<dyn Disk>,
+        ..Options::default()
+    };
+    let gateway = Gateway::prepare(&setup.load("127.0.0.1:0", ""), options).unwrap();
+    let (address, metrics) = (smtp(&gateway), gateway.metrics_address().unwrap());
+    let mut running = Running::start(gateway);
+    let mut client = Client::connect(address);
+    assert!(client.reply().starts_with("220"));
+    client.expect("EHLO client.test", "250");
+    client.expect("MAIL FROM:<a@sender.test>", "250");
+    client.expect("RCPT TO:<b@example.test>", "250");
+    client.expect("DATA", "354");
+    assert!(http(metrics, "/readyz").contains("200 OK"));
+    disk.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    client.send("Subject: x\r\n\r\nx\r\n.\r\n");
+    let reply = client.reply();
+    assert!(reply.starts_with("451"), "{reply}");
+    // It may have ended by now.
+    if let Ok(mut stream) = TcpStream::connect(metrics) {
+        let mut text = String::new();
+        let asked = write!(
+            stream,
+            "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        .and_then(|()| stream.read_to_string(&mut text));
+        assert!(
+            asked.is_err() || text.is_empty() || text.contains("503"),
+            "{text}"
+        );
+    }
+    let start = std::time::Instant::now();
+    let ended = running.thread.take().unwrap().join().unwrap();
+    assert!(
+        start.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        start.elapsed()
+    );
+    let error = ended.unwrap_err();
+    assert_eq!(error.exit(), Exit::IoErr, "{error}");
+    // The next start finds out what the disk holds, and goes on.
+    let again = Running::start(setup.prepare("", None));
+    again.stop().unwrap();
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
-use postern_spool::{Due, StoreDriver, StoredMessage};
+use postern_spool::{Claimed, Due, Store, StoredMessage};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 
@@ -14,7 +14,7 @@ use super::clock::Clock;
 use super::queue::Queue;
 use super::routes::Routes;
 use super::schedule::Schedule;
-use super::slots::{Slot, Slots, Source};
+use super::slots::{Slot, Slots, Source, octets};
 use crate::delivery::{Connector, Destination};
 use crate::observe::addresses::AddressLog;
 
@@ -61,13 +61,11 @@ pub(crate) const IDLE: Duration = Duration::from_secs(5);
 pub(crate) const MESSAGES_PER_CONNECTION: u32 = 1000;
 /// Recipients in one transaction, if the peer does not say that it takes fewer (RFC 5321 4.5.3.1.8).
 pub(crate) const RECIPIENTS: usize = 100;
-/// When a message is looked at again for which a queue had no room.
-pub(crate) const NO_ROOM: Duration = Duration::from_secs(15);
 
 /// The shared parts.
 pub(crate) struct Core {
     pub(crate) settings: Settings,
-    pub(crate) store: Arc<dyn StoreDriver>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) tls: Arc<ClientConfig>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -82,6 +80,8 @@ pub(crate) enum Order {
     Begin(Begun),
     /// Make connections for a queue.
     Serve(Arc<Queue>),
+    /// Take messages from the backlog of a queue.
+    Refill(Arc<Queue>),
 }
 
 /// A message that was taken up.
@@ -89,19 +89,21 @@ pub(crate) struct Begun {
     pub(crate) stored: StoredMessage,
     /// The stage in the spool is an earlier one than that in `stored`.
     pub(crate) unrecorded: bool,
-    pub(crate) slot: Slot,
+    pub(crate) slot: Box<Slot>,
+    /// It has waited for room at a destination.
+    pub(crate) waited: bool,
 }
 
 impl Core {
     pub(crate) fn new(
         settings: Settings,
-        store: Arc<dyn StoreDriver>,
+        store: Arc<dyn Store>,
         connector: Arc<dyn Connector>,
         tls: Arc<ClientConfig>,
         clock: Arc<dyn Clock>,
         workers: Vec<mpsc::Sender<Order>>,
     ) -> Self {
-        let slots = Arc::new(Slots::new(settings.messages_in_memory));
+        let slots = Arc::new(Slots::new(settings.messages_in_memory, Arc::clone(&store)));
         Self {
             settings,
             store,
@@ -129,19 +131,28 @@ impl Core {
     /// Takes a message up on a worker that was just committed, if it is due and there is room in memory. Otherwise it is
     /// found again by its due time.
     pub(crate) fn begin(&self, worker: usize, stored: StoredMessage) -> bool {
-        match stored.due {
-            Due::At(due) if due <= self.now() => {}
+        let due = match stored.due {
+            Due::At(due) if due <= self.now() => due,
             // It may be due before the scanner would look again by itself.
             Due::At(_) => {
                 self.slots.scan.notify_one();
                 return false;
             }
             Due::Never => return false,
-        }
-        match self.slots.take(stored.message.id, Source::Fresh) {
+        };
+        let Some(lease) = self.store.adopt(stored.message.id, due) else {
+            return false;
+        };
+        match self.slots.take(lease, Source::Fresh, octets(&stored)) {
             Some(slot) => self.begin_in(slot, worker, stored),
             None => false,
         }
+    }
+
+    /// A slot for a message that was claimed.
+    pub(crate) fn slot_for(&self, claimed: &Claimed) -> Option<Slot> {
+        self.slots
+            .take(claimed.lease, Source::Spool, claimed.weight)
     }
 
     /// Takes a message up that has its slot already.
@@ -149,7 +160,8 @@ impl Core {
         let begun = Begun {
             stored,
             unrecorded: false,
-            slot,
+            slot: Box::new(slot),
+            waited: false,
         };
         self.order(worker, Order::Begin(begun))
     }
@@ -174,10 +186,17 @@ impl Core {
             destination.clone(),
             owner,
             self.settings.connections_per_destination.max(1),
-            (self.settings.messages_in_memory / 2).max(1),
+            (self.settings.messages_in_memory / 8).max(1),
         ));
         queues.insert(destination.clone(), Arc::clone(&queue));
         queue
+    }
+
+    /// Has the owner of a queue take up messages that wait for room there, if there is some.
+    pub(crate) fn refill(&self, queue: &Arc<Queue>) {
+        if queue.begin_refill() && !self.order(queue.owner(), Order::Refill(Arc::clone(queue))) {
+            queue.end_refill();
+        }
     }
 
     /// Has the owner of a queue make connections for it, if it needs any.
@@ -188,7 +207,7 @@ impl Core {
     }
 }
 
-/// Room for the orders of a worker: one for each message in memory, and one for each destination.
+/// Room for the orders of a worker: one for each message in memory, and two for each destination.
 pub(crate) fn orders(settings: &Settings) -> usize {
-    settings.messages_in_memory + 1024
+    settings.messages_in_memory + 2048
 }

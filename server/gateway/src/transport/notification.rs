@@ -9,7 +9,9 @@ use postern_message::{
     Origin, Properties, Recipient, RecipientState, Return, Version,
 };
 use postern_smtp::address::{ForwardPath, ReversePath};
-use postern_spool::{Due, NewMessage, ReadAt, SpoolError, Stage, StoredBody, StoredMessage};
+use postern_spool::{
+    Due, NewMessage, Purpose, ReadAt, SpoolError, Stage, StoredBody, StoredMessage,
+};
 
 use super::core::Core;
 use super::report::{
@@ -74,7 +76,6 @@ pub(crate) async fn make(
         return Ok(None);
     }
     let ReversePath::Mailbox(sender) = &message.envelope.sender else {
-        tracing::warn!(id = %message.id, origin = ?message.origin, "undeliverable, and nobody to tell");
         return Ok(None);
     };
     let hostname = core.hostname(&message.server);
@@ -129,7 +130,8 @@ async fn returned(message: &Message, content: &Arc<dyn ReadAt>) -> Result<Return
         let all = ContentReader::new(version, Arc::clone(content))
             .read_to_end()
             .await?;
-        if is_plain(&all) {
+        // The way back may be one of seven bits, and a message within a message cannot be encoded.
+        if is_plain(&all) && all.is_ascii() {
             return Ok(Returned::Message(all));
         }
     }
@@ -150,7 +152,7 @@ async fn returned(message: &Message, content: &Arc<dyn ReadAt>) -> Result<Return
 }
 
 async fn store(core: &Core, content: &Bytes) -> Result<StoredBody, ReportError> {
-    let mut incoming = core.store.begin()?;
+    let mut incoming = core.store.receive(Purpose::Notification)?;
     incoming.write(content.clone()).await?;
     Ok(incoming.finish().await?)
 }

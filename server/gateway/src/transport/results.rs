@@ -8,7 +8,7 @@ use bytes::Bytes;
 use postern_dispatch::event::EventKind;
 use postern_dispatch::transport::{DeliveryResult, DeliveryStatus, RecipientResult};
 use postern_message::{AttemptId, Recipient, RecipientState, Status};
-use postern_smtp::address::ForwardPath;
+use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_smtp::reply::{Code, EnhancedCode, Reply, ReplyText};
 
 use super::encoding::shown;
@@ -50,7 +50,13 @@ pub(crate) async fn record(
     attempt: &Attempt,
 ) {
     let recorded = job
-        .record(&context.core, context.place, outcomes, partly)
+        .record_for(
+            &context.core,
+            context.place,
+            (!partly).then_some(attempt.destination.as_str()),
+            outcomes,
+            partly,
+        )
         .await;
     for (index, state) in &recorded.changes {
         if let Some(recipient) = job.message.recipients.get(*index) {
@@ -79,6 +85,14 @@ fn log(
     let Some((what, status)) = words(state) else {
         return;
     };
+    let ended = matches!(
+        state,
+        RecipientState::Failed(_) | RecipientState::Expired(_)
+    );
+    if ended && matches!(job.message.envelope.sender, ReversePath::Null) {
+        let origin = job.message.origin;
+        tracing::warn!(id = %job.message.id, recipient = %recipient.id, ?origin, "undeliverable, and nobody to tell");
+    }
     let address = match &recipient.address {
         ForwardPath::Postmaster => "Postmaster",
         ForwardPath::Mailbox(mailbox) => mailbox.as_str(),

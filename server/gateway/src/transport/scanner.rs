@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_message::MessageId;
-use postern_spool::Due;
+use postern_spool::{Claimed, Due, SpoolError};
 use tokio::time::sleep;
 
 use super::core::Core;
-use super::slots::Source;
 use crate::runtime::shutdown::Shutdown;
 
+/// Who claims messages, for people who look at a store that several processes share.
+const HOLDER: &str = "transport";
 /// Messages taken from the spool in one go.
 const PORTION: usize = 128;
 /// The longest sleep: also what a change of the clock may cost.
@@ -48,21 +48,22 @@ impl Scanner {
         if room == 0 {
             return told.await;
         }
-        let in_memory = slots.taken();
-        let due = match self.core.store.due(self.core.now(), room, &in_memory).await {
-            Ok(due) => due,
+        let claimed = self.core.store.claim(self.core.now(), room, HOLDER).await;
+        let claimed = match claimed {
+            Ok(claimed) => claimed,
             Err(error) => {
                 tracing::error!(%error, "the spool cannot be searched");
                 return sleep(TROUBLE).await;
             }
         };
-        let found = due.len();
-        let mut failed = false;
-        for id in due {
-            failed |= !self.take_up(id, next_worker).await;
+        let found = claimed.len();
+        let mut left_over = false;
+        for claimed in claimed {
+            left_over |= !self.take_up(&claimed, next_worker).await;
         }
-        if failed {
-            return sleep(TROUBLE).await;
+        if left_over {
+            // There is no room for it; it goes on when there is some.
+            return told.await;
         }
         sleep(BREATH).await;
         if found < room {
@@ -73,12 +74,13 @@ impl Scanner {
         }
     }
 
-    /// False if the store failed.
-    async fn take_up(&self, id: MessageId, next_worker: &mut usize) -> bool {
-        // The slot first: whoever had it before has recorded what it did, so that what is read now is the last word.
-        let Some(slot) = self.core.slots.take(id, Source::Spool) else {
-            return true;
+    /// False if there is no room for it.
+    async fn take_up(&self, claimed: &Claimed, next_worker: &mut usize) -> bool {
+        // What is read under the claim is the last word: whoever had it before has recorded what it did.
+        let Some(slot) = self.core.slot_for(claimed) else {
+            return false;
         };
+        let id = claimed.lease.message;
         match self.core.store.load(id).await {
             Ok(Some(stored)) => {
                 if matches!(stored.due, Due::At(due) if due <= self.core.now()) {
@@ -86,19 +88,22 @@ impl Scanner {
                         .begin_in(slot, *next_worker % self.workers.max(1), stored);
                     *next_worker = next_worker.wrapping_add(1);
                 }
-                true
             }
-            Ok(None) => true,
+            Ok(None) => {}
+            // It was set aside, and is due no more. The others are none the worse for it.
+            Err(SpoolError::Damaged { .. }) => {}
             Err(error) => {
                 tracing::error!(%id, %error, "cannot be read");
-                false
+                if let Some(later) = self.core.now().checked_add(LONGEST) {
+                    slot.put_off(later);
+                }
             }
         }
+        true
     }
 
     async fn until_next(&self) -> Duration {
-        let in_memory = self.core.slots.taken();
-        match self.core.store.next_due(&in_memory).await {
+        match self.core.store.next_due().await {
             Ok(Some(due)) => due
                 .duration_since(self.core.now())
                 .unwrap_or(Duration::ZERO)

@@ -1,7 +1,7 @@
 //! From the result of an attempt to the new state of a recipient.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use postern_message::{Message, RecipientState, Status};
 
@@ -13,8 +13,6 @@ use crate::delivery::{Attempted, Fate};
 pub(crate) enum Outcome {
     /// It was tried.
     Tried(Attempted),
-    /// It was not tried: no room in a queue. Again after this time, and it does not count as an attempt.
-    Later(Duration),
     /// A verdict dropped it.
     Discarded(Status),
 }
@@ -27,16 +25,11 @@ pub(crate) fn settle(
     schedule: &Schedule,
     now: SystemTime,
 ) -> RecipientState {
-    let RecipientState::Pending { attempts, last, .. } = before else {
+    let RecipientState::Pending { attempts, .. } = before else {
         return before.clone();
     };
     match outcome {
         Outcome::Discarded(status) => RecipientState::Discarded(status),
-        Outcome::Later(wait) => RecipientState::Pending {
-            attempts: *attempts,
-            due: now.checked_add(wait),
-            last: last.clone(),
-        },
         Outcome::Tried(Attempted { fate, status }) => match fate {
             Fate::Delivered => RecipientState::Delivered(status),
             Fate::Relayed => RecipientState::Relayed(status),

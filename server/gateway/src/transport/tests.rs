@@ -1,8 +1,10 @@
 //! The transport core with a real spool, peers in memory, and time that is set by the test runtime.
 #![allow(clippy::unwrap_used)]
 
+mod crowded;
 mod judged;
 mod kept;
+mod needs;
 mod queued;
 mod reports;
 mod stage;

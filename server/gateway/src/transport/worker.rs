@@ -1,22 +1,32 @@
 //! The transport core on one runtime thread: takes messages up, and makes the connections of the destinations it owns.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
+use postern_dispatch::event::EventKind;
 use postern_message::RecipientState;
+use postern_spool::SpoolError;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::sleep;
 
 use super::carrier;
-use super::core::{Begun, Core, NO_ROOM, Order};
+use super::core::{Begun, Core, Order};
 use super::job::Job;
 use super::judge::Judge;
-use super::queue::{Group, Refused};
+use super::queue::{Group, Queue, Refused};
 use super::results::{self, Attempt};
 use super::settle::Outcome;
+use super::slots::Source;
 use super::submit::{Passed, pass};
 use crate::delivery::{Attempted, Fate};
 use crate::runtime::shutdown::Shutdown;
+
+/// The wait for a slot in memory, when there is room at a destination.
+const NO_SLOT: Duration = Duration::from_millis(50);
+/// When a message is taken up again that the store could not read.
+const UNREADABLE: Duration = Duration::from_secs(60);
 
 /// The part of the transport core that runs on one runtime thread.
 pub struct Worker {
@@ -46,7 +56,10 @@ impl Worker {
         };
         let mut tasks = JoinSet::new();
         let begun = shutdown.begun();
-        tokio::pin!(begun);
+        // What cannot be recorded must not be delivered: it would be delivered again. So what is on its way is cut off.
+        let health = self.core.store.health().clone();
+        let failed = health.failed();
+        tokio::pin!(begun, failed);
         loop {
             tokio::select! {
                 order = self.orders.recv() => match order {
@@ -58,10 +71,14 @@ impl Worker {
                             tasks.spawn(carrier::carry(context.clone(), Arc::clone(&queue)));
                         }
                     }
+                    Some(Order::Refill(queue)) => {
+                        tasks.spawn(refill(context.clone(), queue));
+                    }
                     None => break,
                 },
                 Some(end) = tasks.join_next(), if !tasks.is_empty() => note(end),
                 () = &mut begun => break,
+                _why = &mut failed => return,
             }
         }
         self.orders.close();
@@ -73,6 +90,7 @@ impl Worker {
         tokio::select! {
             () = finish => {}
             () = shutdown.over() => {}
+            _why = failed => {}
         }
     }
 }
@@ -96,6 +114,7 @@ async fn take_up(context: Context, begun: Begun) {
         Passed::Settled => return,
     };
     let now = core.now();
+    let waited = begun.waited;
     let message = Arc::clone(&begun.stored.message);
     let pending = message.recipients.iter().enumerate().filter(|(_, recipient)| {
         matches!(&recipient.state, RecipientState::Pending { due, .. } if due.is_none_or(|due| due <= now))
@@ -110,10 +129,11 @@ async fn take_up(context: Context, begun: Begun) {
     let mut refused = Vec::new();
     for (destination, recipients) in groups {
         let queue = core.queue(&destination);
-        match queue.push(Group {
+        let group = Group {
             job: Arc::clone(&job),
             recipients,
-        }) {
+        };
+        match queue.push(group, waited) {
             Ok(()) => core.serve(&queue),
             Err(why) => refused.push((destination.to_string(), why)),
         }
@@ -138,14 +158,63 @@ async fn take_up(context: Context, begun: Begun) {
 /// A queue did not take the group.
 async fn settle_refused(context: &Context, destination: String, refused: Refused) {
     let attempt = Attempt::without_host(destination);
-    let (group, outcome) = match refused {
-        Refused::Full(group) => (group, Outcome::Later(NO_ROOM)),
-        Refused::Down(group, why) => (group, Outcome::Tried(why)),
+    let (group, why) = match refused {
+        Refused::Full(queue, group) => return park(context, &queue, vec![group]).await,
+        Refused::Down(group, why) => (group, why),
     };
+    let outcome = Outcome::Tried(why);
     let outcomes = group
         .recipients
         .iter()
         .map(|&index| (index, outcome.clone()))
         .collect();
     results::record(context, &group.job, outcomes, false, &attempt).await;
+}
+
+/// Has messages wait for room at a destination: they leave memory, and nothing of it is recorded.
+pub(crate) async fn park(context: &Context, queue: &Arc<Queue>, groups: Vec<Group>) {
+    let core = &context.core;
+    for Group { job, .. } in groups {
+        let server = job.message.server.as_str();
+        let asked = context.judge.listens(server, EventKind::TransportSubmit);
+        job.park(core, context.place, queue, asked).await;
+    }
+    core.refill(queue);
+}
+
+/// Takes up messages that wait for room at a destination, as long as there is some.
+async fn refill(context: Context, queue: Arc<Queue>) {
+    let core = &context.core;
+    while let Some(parked) = queue.refill() {
+        if context.shutdown.has_begun() {
+            return queue.end_refill();
+        }
+        let Some((lease, octets)) = parked.take() else {
+            continue;
+        };
+        let slot = loop {
+            match core.slots.try_take(lease, Source::Spool, octets) {
+                Some(slot) => break slot,
+                None => sleep(NO_SLOT).await,
+            }
+        };
+        match core.store.load(lease.message).await {
+            Ok(Some(stored)) => {
+                let begun = Begun {
+                    stored,
+                    unrecorded: false,
+                    slot: Box::new(slot),
+                    waited: true,
+                };
+                take_up(context.clone(), begun).await;
+            }
+            Ok(None) | Err(SpoolError::Damaged { .. }) => {}
+            Err(error) => {
+                tracing::error!(id = %lease.message, %error, "cannot be read");
+                if let Some(later) = core.now().checked_add(UNREADABLE) {
+                    slot.put_off(later);
+                }
+            }
+        }
+    }
 }

@@ -10,8 +10,9 @@ use parking_lot::{Mutex, MutexGuard};
 use rusqlite::Connection;
 
 use super::schema;
-use crate::SpoolError;
+use super::writer::is_failure;
 use crate::files::Folder;
+use crate::{Health, SpoolError};
 
 /// Tasks that may wait; the writer does what finds no room itself.
 const QUEUE: usize = 256;
@@ -108,15 +109,21 @@ impl Housekeeper {
                 Task::Remove(files) => remove(&self.folder, &files),
                 Task::Checkpoint => {
                     if let Err(error) = self.checkpoint() {
-                        tracing::warn!(%error, "the spool could not checkpoint");
+                        checkpoint_failed(&self.folder.health, &error);
                     }
                 }
             }
+        }
+        if self.folder.health.check().is_err() {
+            schema::distrust(&self.connection);
         }
     }
 
     /// What is written meanwhile is left over, and less of it each round.
     fn checkpoint(&self) -> rusqlite::Result<()> {
+        if self.folder.health.check().is_err() {
+            return Ok(());
+        }
         for _ in 0..ROUNDS {
             let wal = {
                 let _alone = self.checkpointing.lock();
@@ -132,6 +139,15 @@ impl Housekeeper {
         }
         self.finish.store(true, Ordering::Release);
         Ok(())
+    }
+}
+
+/// A checkpoint that found the disk failing may have lost what the log is there to keep: the next one
+/// would succeed, and the log would begin anew.
+pub(super) fn checkpoint_failed(health: &Health, error: &rusqlite::Error) {
+    match is_failure(error) {
+        true => health.fail(&format!("checkpoint: {error}")),
+        false => tracing::warn!(%error, "the spool could not checkpoint"),
     }
 }
 

@@ -8,40 +8,46 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use parking_lot::{Mutex, RwLock};
 use postern_message::encoding::to_millis;
 use rusqlite::{Connection, ErrorCode};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::housekeeper::Housekeeper;
-use super::place::{Lock, Space, refuse_network};
+use super::migrate;
+use super::place::{Lock, refuse_network};
 use super::read::Readers;
-use super::schema::{self, FORMAT, Found, NEEDS};
-use super::writer::{QUEUE, Writer};
-use super::{Counts, Embedded, Options, SetAside};
-use crate::SpoolError;
+use super::schema::{self, FORMAT, Found, NEEDS, PREVIOUS};
+use super::space::Space;
+use super::writer::{QUEUE, Waiting, Writer};
+use super::{Counts, Embedded, Options, ROOM, ROOM_FOR_MAIL, Running, SetAside, Shared};
+use crate::disk::Disk;
 use crate::files::{Folder, has_files, make_folder, sync_folder};
 use crate::stage::Kind;
+use crate::{Health, SpoolError};
 
 /// The folder of content files.
 const CONTENT: &str = "content";
 
-pub(super) fn open(options: &Options, now: SystemTime) -> Result<Embedded, SpoolError> {
-    open_with(options, now, |_| Ok(()))
-}
-
-/// As [`open`], with a hand on the connection that will write.
+/// Opens a spool on a disk. `prepare` has a hand on the connection that will write.
 pub(super) fn open_with(
     options: &Options,
     now: SystemTime,
+    disk: Arc<dyn Disk>,
     prepare: impl FnOnce(&Connection) -> rusqlite::Result<()>,
 ) -> Result<Embedded, SpoolError> {
+    let health = Health::default();
     let path = &options.path;
     make_folder(path).map_err(|error| SpoolError::io("making its folder", error))?;
     refuse_network(path)?;
     let lock = Lock::take(path)?;
     check_format_file(path)?;
     let database = path.join("spool.db");
-    let (mut opened, set_aside) = match open_database(path, &database) {
+    let folder = || {
+        let folder = Folder::open(path.join(CONTENT), Arc::clone(&disk), health.clone());
+        folder.map_err(|error| SpoolError::io("making its folder", error))
+    };
+    let (mut opened, set_aside) = match open_database(path, &database, &disk, &folder) {
         Ok(opened) => (opened, None),
         Err(Trouble::Damaged(why)) => {
             let aside = move_aside(path, now, why)?;
@@ -50,15 +56,13 @@ pub(super) fn open_with(
                 why = aside.why,
                 "the spool's database is damaged; it was set aside and a new one is begun"
             );
-            let again = open_database(path, &database);
+            let again = open_database(path, &database, &disk, &folder);
             (again.map_err(Trouble::into_error)?, Some(aside))
         }
         Err(trouble) => return Err(trouble.into_error()),
     };
     write_format_file(path).map_err(|error| SpoolError::io("writing its format", error))?;
-    let folder = Folder::open(path.join(CONTENT))
-        .map_err(|error| SpoolError::io("making its folder", error))?;
-    let folder = Arc::new(folder);
+    let folder = Arc::new(folder()?);
     let swept = match opened.files.take() {
         Some(known) => folder
             .sweep(&known)
@@ -68,35 +72,59 @@ pub(super) fn open_with(
     let Opened {
         connection, counts, ..
     } = opened;
-    let counts = Arc::new(counts);
     prepare(&connection)?;
-    let mut spool = start(options, connection, folder, counts, lock)?;
+    let shared = Arc::new(Shared {
+        counts,
+        ledger: Mutex::default(),
+        health,
+        space: Space::new(path.clone(), options.min_free, Arc::clone(&disk)),
+        disk,
+        folder,
+    });
+    let mut spool = start(&database, connection, shared, lock)?;
     spool.set_aside = set_aside;
     spool.swept = swept;
     Ok(spool)
 }
 
 fn start(
-    options: &Options,
+    database: &Path,
     connection: Connection,
-    folder: Arc<Folder>,
-    counts: Arc<Counts>,
+    shared: Arc<Shared>,
     lock: Lock,
 ) -> Result<Embedded, SpoolError> {
-    let database = options.path.join("spool.db");
-    let (housekeeper, signals) = Housekeeper::start(&database, Arc::clone(&folder))?;
-    let readers = Readers::new(database);
+    let (housekeeper, signals) = Housekeeper::start(database, Arc::clone(&shared.folder))?;
+    let mut log_path = database.as_os_str().to_owned();
+    log_path.push("-wal");
+    let log_path = PathBuf::from(log_path);
+    let log = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&log_path)
+        .map_err(|error| SpoolError::io("opening the log", error))?;
     let (requests, queue) = mpsc::channel(QUEUE);
-    let writer = Writer::start(connection, queue, signals, Arc::clone(&counts))?;
-    let space = Space::new(options.path.clone(), options.min_free);
+    let writer = Writer {
+        connection,
+        log,
+        log_path,
+        queue,
+        signals,
+        shared: Arc::clone(&shared),
+        waiting: Waiting::default(),
+        grown: 0,
+    };
+    let writer = writer.start()?;
     Ok(Embedded {
-        requests: Some(requests),
-        writer: Some(writer),
-        housekeeper: Some(housekeeper),
-        readers,
-        folder,
-        space,
-        counts,
+        running: Mutex::new(Some(Running {
+            writer,
+            housekeeper,
+        })),
+        requests: RwLock::new(Some(requests)),
+        room: Arc::new(Semaphore::new(ROOM)),
+        room_for_mail: Arc::new(Semaphore::new(ROOM_FOR_MAIL)),
+        searching: tokio::sync::Mutex::default(),
+        readers: Readers::new(database.to_owned()),
+        shared,
         set_aside: None,
         swept: 0,
         _lock: lock,
@@ -138,7 +166,12 @@ struct Opened {
     counts: Counts,
 }
 
-fn open_database(folder: &Path, database: &Path) -> Result<Opened, Trouble> {
+fn open_database(
+    folder: &Path,
+    database: &Path,
+    disk: &Arc<dyn Disk>,
+    contents: &dyn Fn() -> Result<Folder, SpoolError>,
+) -> Result<Opened, Trouble> {
     let io = |what| move |error| Trouble::Other(SpoolError::io(what, error));
     // SQLite throws the WAL of an empty database away, and every content would be an orphan.
     if is_lost(folder, database).map_err(io("looking at"))? {
@@ -151,6 +184,24 @@ fn open_database(folder: &Path, database: &Path) -> Result<Opened, Trouble> {
     match schema::examine(&connection, size)? {
         Found::Empty => schema::create(&mut connection)?,
         Found::Format(FORMAT, _) => {}
+        Found::Format(PREVIOUS, _) => {
+            // The old one is brought to an end as it would have been by its own program.
+            schema::settle(&connection)?;
+            schema::trust(&connection)?;
+            connection
+                .close()
+                .map_err(|(_, error)| Trouble::from(error))?;
+            let contents = contents().map_err(Trouble::Other)?;
+            let copy =
+                migrate::migrate(&**disk, folder, database, &contents).map_err(Trouble::Other)?;
+            tracing::info!(
+                copy = %copy.display(), from = PREVIOUS, to = FORMAT,
+                "the spool was migrated; the database as it was before is kept as a copy"
+            );
+            return open_database(folder, database, disk, &|| {
+                Err(SpoolError::Database("it was migrated already".to_owned()))
+            });
+        }
         Found::Format(found, needs) if found > FORMAT => {
             return Err(Trouble::Other(newer(folder, found, needs)));
         }
@@ -161,7 +212,8 @@ fn open_database(folder: &Path, database: &Path) -> Result<Opened, Trouble> {
     let files = known_files(&connection)?;
     let counts = count(&connection)?;
     schema::trust(&connection)?;
-    sync_folder(folder).map_err(io("syncing"))?;
+    schema::settle(&connection)?;
+    disk.sync_folder(folder).map_err(io("syncing"))?;
     Ok(Opened {
         connection,
         files,
@@ -180,7 +232,7 @@ fn is_lost(folder: &Path, database: &Path) -> io::Result<bool> {
 }
 
 /// Mail is for nobody else's eyes. SQLite gives the WAL the mode that the database has.
-fn make_private(database: &Path) -> io::Result<()> {
+pub(super) fn make_private(database: &Path) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.append(true).create(true).mode(0o600);
     options.open(database).map(drop)

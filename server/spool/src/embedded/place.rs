@@ -1,18 +1,13 @@
-//! The place of a spool: whose it is, what kind of file system it is on, how much is free there.
+//! The place of a spool: whose it is, what kind of file system it is on.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
 
-use parking_lot::Mutex;
-use rustix::fs::{FlockOperation, flock, statfs, statvfs};
+use rustix::fs::{FlockOperation, flock, statfs};
 
 use crate::SpoolError;
-
-/// How long an answer about free space holds.
-const FRESH: Duration = Duration::from_millis(250);
 
 /// The lock that makes the spool this process's. Released when it is dropped, or the process ends.
 pub(super) struct Lock {
@@ -79,50 +74,6 @@ fn network_kind(magic: u32) -> Option<&'static str> {
         0x7461_636F => "OCFS2",
         _ => return None,
     })
-}
-
-/// The free space, looked at now and then.
-pub(super) struct Space {
-    folder: PathBuf,
-    min_free: u64,
-    last: Mutex<Option<(Instant, bool)>>,
-}
-
-impl Space {
-    pub(super) fn new(folder: PathBuf, min_free: u64) -> Self {
-        Self {
-            folder,
-            min_free,
-            last: Mutex::new(None),
-        }
-    }
-
-    /// Enough is free to accept something.
-    pub(super) fn check(&self) -> Result<(), SpoolError> {
-        let mut last = self.last.lock();
-        let enough = match *last {
-            Some((at, enough)) if at.elapsed() < FRESH => enough,
-            _ => {
-                let enough = self.look()?;
-                *last = Some((Instant::now(), enough));
-                enough
-            }
-        };
-        if enough {
-            Ok(())
-        } else {
-            Err(SpoolError::NoSpace)
-        }
-    }
-
-    fn look(&self) -> Result<bool, SpoolError> {
-        let found = statvfs(&self.folder)
-            .map_err(|error| SpoolError::io("looking for free space", error.into()))?;
-        let free = found.f_bavail.saturating_mul(found.f_frsize);
-        // Some file systems have no fixed number of inodes and say 0.
-        let names_left = found.f_files == 0 || found.f_favail > 0;
-        Ok(free >= self.min_free && names_left)
-    }
 }
 
 #[cfg(test)]

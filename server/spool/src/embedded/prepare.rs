@@ -5,13 +5,16 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use postern_message::encoding::{Writer, to_millis};
-use postern_message::{Message, MessageId, RecipientId};
+use postern_message::{Message, MessageId, RecipientId, RecipientState, Status};
 
 use crate::body::Place;
 use crate::files::FileGuard;
 use crate::stage::Kind;
 use crate::sums::seal;
-use crate::{Batch, Due, MessageUpdate, NewMessage, RecipientChange, SpoolError, Stage};
+use crate::{
+    Batch, ContentFacts, DestinationChange, Due, MessageUpdate, NewMessage, RecipientChange,
+    SpoolError, Stage,
+};
 
 /// Changes that are committed together, in this order.
 #[derive(Default)]
@@ -26,10 +29,28 @@ pub(super) struct Insert {
     pub(super) id: MessageId,
     pub(super) stage: SealedStage,
     pub(super) due: Option<i64>,
-    pub(super) record: Vec<u8>,
+    pub(super) record: Record,
     pub(super) size: u64,
     pub(super) sum: u32,
+    pub(super) blocks: Arc<[u32]>,
+    pub(super) facts: ContentFacts,
     pub(super) content: Content,
+}
+
+/// A message as it is kept, and what of it has columns of its own.
+pub(super) struct Record {
+    pub(super) sealed: Vec<u8>,
+    pub(super) columns: Columns,
+}
+
+pub(super) struct Columns {
+    pub(super) server: String,
+    pub(super) sender: String,
+    pub(super) received: i64,
+    pub(super) recipients: i64,
+    /// About how many octets it takes in memory.
+    pub(super) weight: i64,
+    pub(super) attempts: u32,
 }
 
 /// Content in the database, or the file that holds it.
@@ -42,13 +63,19 @@ pub(super) struct Update {
     pub(super) id: MessageId,
     pub(super) stage: Option<SealedStage>,
     pub(super) due: Option<Option<i64>>,
-    pub(super) record: Option<Vec<u8>>,
+    pub(super) record: Option<Record>,
     pub(super) recipients: Vec<Progress>,
+    pub(super) destinations: Vec<DestinationChange>,
+    /// The most attempts of the recipients that changed, and why they are still here.
+    pub(super) attempts: u32,
+    pub(super) reason: Option<String>,
 }
 
 pub(super) struct SealedStage {
     pub(super) kind: Kind,
     pub(super) record: Vec<u8>,
+    /// Why the message is kept.
+    pub(super) reason: Option<String>,
 }
 
 pub(super) struct Progress {
@@ -88,29 +115,25 @@ impl Prepared {
         }
     }
 
-    /// About how many octets the WAL grows by.
-    pub(super) fn weight(&self) -> usize {
-        let inserts = self.inserts.iter().map(|insert| {
-            let content = match &insert.content {
-                Content::Inline(bytes) => bytes.len(),
-                Content::File(_) => 0,
-            };
-            insert.record.len() + content
-        });
-        let changes = self.updates.len() + self.removes.len() + self.inserts.len();
-        inserts.sum::<usize>() + 8192 * changes
-    }
-
     fn update(&mut self, update: MessageUpdate) -> Result<(), SpoolError> {
         let id = update.id;
         let record = update.message.map(|message| record(&message)).transpose()?;
         let recipients = update.recipients.iter();
+        let last = update
+            .recipients
+            .iter()
+            .filter_map(|change| pending(&change.state));
+        let attempts = last.clone().map(|(attempts, _)| attempts).max();
+        let reason = last.filter_map(|(_, status)| status).next_back();
         self.updates.push(Update {
             id,
             stage: update.stage.map(|stage| seal_stage(id, &stage)),
             due: update.due.map(due),
             record,
             recipients: recipients.map(|change| progress(id, change)).collect(),
+            destinations: update.destinations,
+            attempts: attempts.unwrap_or(0),
+            reason: reason.map(|status| short(&status.text)),
         });
         for new in update.insert {
             self.inserts.push(insert(new)?);
@@ -128,24 +151,80 @@ fn insert(new: NewMessage) -> Result<Insert, SpoolError> {
         record: record(&new.message)?,
         size: new.body.size,
         sum: new.body.sum,
+        blocks: new.body.blocks,
+        facts: new.body.facts,
         content: match new.body.place {
-            Place::Inline(bytes) => Content::Inline(bytes),
-            Place::File(guard) => Content::File(guard),
+            Place::Memory(bytes) => Content::Inline(bytes),
+            Place::Spilled(place) => {
+                Content::File(Arc::downcast(place).map_err(|_| SpoolError::Foreign(id))?)
+            }
         },
     })
 }
 
-fn record(message: &Message) -> Result<Vec<u8>, SpoolError> {
+fn record(message: &Message) -> Result<Record, SpoolError> {
     if message.version.is_open() {
         return Err(SpoolError::Incomplete(message.id));
     }
-    Ok(seal(message.id.as_bytes(), message.encode()))
+    let sealed = seal(message.id.as_bytes(), message.encode());
+    Ok(Record {
+        columns: columns(message, sealed.len()),
+        sealed,
+    })
+}
+
+/// What of a message has columns of its own; its record has `length` octets.
+pub(super) fn columns(message: &Message, length: usize) -> Columns {
+    let states = message.recipients.iter().map(|recipient| &recipient.state);
+    let attempts = states.filter_map(pending).map(|(attempts, _)| attempts);
+    Columns {
+        server: message.server.clone(),
+        sender: message
+            .envelope
+            .sender
+            .mailbox()
+            .map_or_else(String::new, |mailbox| mailbox.as_str().to_owned()),
+        received: to_millis(message.received_at),
+        recipients: message.recipients.len() as i64,
+        weight: weight(message.recipients.len(), length),
+        attempts: attempts.max().unwrap_or(0),
+    }
+}
+
+/// A message with its recipients' states, as a delivery holds it, without its content: measured, not
+/// exact.
+fn weight(recipients: usize, record: usize) -> i64 {
+    (4096 + 600 * recipients + 2 * record) as i64
+}
+
+fn pending(state: &RecipientState) -> Option<(u32, Option<&Status>)> {
+    match state {
+        RecipientState::Pending { attempts, last, .. } => Some((*attempts, last.as_ref())),
+        _ => None,
+    }
+}
+
+/// Characters of a reason that a list shows.
+const REASON: usize = 300;
+
+pub(super) fn short(text: &str) -> String {
+    text.chars().take(REASON).collect()
 }
 
 fn seal_stage(id: MessageId, stage: &Stage) -> SealedStage {
     SealedStage {
         kind: stage.kind(),
         record: seal(id.as_bytes(), stage.encode()),
+        reason: reason(stage),
+    }
+}
+
+/// Why a message is kept that is at this stage.
+pub(super) fn reason(stage: &Stage) -> Option<String> {
+    match stage {
+        Stage::Held { event, binding, .. } => Some(format!("held by {binding} at {event}")),
+        Stage::Quarantined { by, why } => Some(short(&format!("{by}: {why}"))),
+        Stage::Submit { .. } | Stage::Deliver => None,
     }
 }
 

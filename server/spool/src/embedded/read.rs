@@ -1,11 +1,11 @@
 //! Reading from the database, over a few connections of their own.
 
-use std::collections::{HashMap, HashSet};
-use std::fs::File;
+use std::collections::HashMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use postern_message::encoding::{Reader, from_millis};
 use postern_message::{Message, MessageId, RecipientId, RecipientState};
@@ -13,23 +13,24 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 use tokio::sync::Semaphore;
 
 use super::Damage;
+use super::content::Stored;
+use super::ledger::Place;
 use super::prepare::progress_key;
 use super::schema;
-use crate::arrival::{Arrival, read_exact_at};
+use crate::arrival::Arrival;
 use crate::files::Folder;
 use crate::stage::Kind;
-use crate::{Due, SpoolError, Stage, StoredMessage, sums};
+use crate::sums::BLOCK;
+use crate::{Blob, ContentFacts, Due, SpoolError, Stage, StoredMessage, sums};
 
 /// Connections, and so reads at a time.
 const CONNECTIONS: usize = 4;
-/// Octets of a file that are checked in one go.
-const STRIDE: usize = 256 * 1024;
 
 /// The connections that read.
 pub(super) struct Readers {
     database: PathBuf,
     places: Arc<Semaphore>,
-    idle: Arc<Mutex<Vec<Connection>>>,
+    idle: Arc<Mutex<Option<Vec<Connection>>>>,
 }
 
 impl Readers {
@@ -37,7 +38,7 @@ impl Readers {
         Self {
             database,
             places: Arc::new(Semaphore::new(CONNECTIONS)),
-            idle: Arc::new(Mutex::new(Vec::new())),
+            idle: Arc::new(Mutex::new(Some(Vec::new()))),
         }
     }
 
@@ -52,20 +53,32 @@ impl Readers {
         let database = self.database.clone();
         let job = tokio::task::spawn_blocking(move || {
             let _place = place;
-            let waiting = idle.lock().pop();
+            let waiting = match &mut *idle.lock() {
+                Some(idle) => idle.pop(),
+                None => return Err(SpoolError::Closed),
+            };
             let connection = match waiting {
                 Some(connection) => connection,
                 None => schema::connect_reader(&database)?,
             };
             let result = read(&connection);
             // One that failed is not trusted with the next read.
-            if result.is_ok() {
-                idle.lock().push(connection);
+            if result.is_ok()
+                && let Some(idle) = &mut *idle.lock()
+            {
+                idle.push(connection);
             }
             result
         });
         job.await
             .map_err(|error| SpoolError::io("reading", std::io::Error::other(error)))?
+    }
+}
+
+impl Readers {
+    /// Closes the connections; those that read just now are closed when they are done.
+    pub(super) fn close(&self) {
+        self.idle.lock().take();
     }
 }
 
@@ -80,37 +93,62 @@ pub(super) enum Loaded {
     },
 }
 
+/// Rows that are due at `now`, in order, from `after` on, and the memory that each takes: its record
+/// and, up to 32 KiB, its content.
 pub(super) fn due(
     connection: &Connection,
     now: i64,
+    after: Option<Place>,
     limit: usize,
-    exclude: &HashSet<MessageId>,
-) -> Result<Vec<MessageId>, SpoolError> {
-    let mut statement =
-        connection.prepare_cached("SELECT id FROM message WHERE due <= ?1 ORDER BY due, id")?;
-    let mut rows = statement.query([now])?;
-    let mut found = Vec::new();
-    while found.len() < limit
-        && let Some(row) = rows.next()?
-    {
-        let id = MessageId::from_bytes(row.get(0)?);
-        if !exclude.contains(&id) {
-            found.push(id);
-        }
-    }
-    Ok(found)
+) -> Result<Vec<(Place, u64)>, SpoolError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT due, id, weight + min(size, 32768) FROM message
+         WHERE due >= ?1 AND due <= ?2 AND (due > ?1 OR id > ?3) ORDER BY due, id LIMIT ?4",
+    )?;
+    let (from, id) = after.map_or((i64::MIN, Vec::new()), |(due, id)| {
+        (due, id.as_bytes().to_vec())
+    });
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = statement.query_map((from, now, id, limit), |row| {
+        let place = (row.get(0)?, MessageId::from_bytes(row.get(1)?));
+        Ok((place, octets(row.get(2)?)))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The weights of messages, of those that are there.
+pub(super) fn weights(
+    connection: &Connection,
+    ids: &[MessageId],
+) -> Result<HashMap<MessageId, u64>, SpoolError> {
+    let mut statement =
+        connection.prepare_cached("SELECT weight + min(size, 32768) FROM message WHERE id = ?1")?;
+    let mut weights = HashMap::new();
+    for id in ids {
+        let weight = statement.query_row([id.as_bytes()], |row| row.get(0).map(octets));
+        if let Some(weight) = weight.optional()? {
+            weights.insert(*id, weight);
+        }
+    }
+    Ok(weights)
+}
+
+/// When the first row after `after` is due that `passed` does not pass by.
 pub(super) fn next_due(
     connection: &Connection,
-    exclude: &HashSet<MessageId>,
+    after: Option<Place>,
+    passed: impl Fn(MessageId) -> bool,
 ) -> Result<Option<i64>, SpoolError> {
-    let mut statement = connection
-        .prepare_cached("SELECT id, due FROM message WHERE due IS NOT NULL ORDER BY due, id")?;
-    let mut rows = statement.query([])?;
+    let mut statement = connection.prepare_cached(
+        "SELECT due, id FROM message WHERE due >= ?1 AND (due > ?1 OR id > ?2) ORDER BY due, id",
+    )?;
+    let (from, id) = after.map_or((i64::MIN, Vec::new()), |(due, id)| {
+        (due, id.as_bytes().to_vec())
+    });
+    let mut rows = statement.query((from, id))?;
     while let Some(row) = rows.next()? {
-        if !exclude.contains(&MessageId::from_bytes(row.get(0)?)) {
-            return Ok(row.get(1)?);
+        if !passed(MessageId::from_bytes(row.get(1)?)) {
+            return Ok(Some(row.get(0)?));
         }
     }
     Ok(None)
@@ -232,7 +270,41 @@ fn progress(connection: &Connection, message: &mut Message) -> Result<(), Troubl
     Ok(())
 }
 
-/// The content, checked, and its first octets.
+fn octets(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// A body's row.
+struct Body {
+    size: i64,
+    sum: u32,
+    facts: Option<ContentFacts>,
+    file: Option<String>,
+    start: i64,
+    blocks: Option<Vec<u8>>,
+    content: Option<Vec<u8>>,
+}
+
+fn body(row: &Row<'_>) -> rusqlite::Result<Body> {
+    let longest_line: Option<i64> = row.get(2)?;
+    let last_eight_bit: Option<i64> = row.get(3)?;
+    let flags: Option<u8> = row.get(4)?;
+    let facts = longest_line.zip(flags).map(|(longest, flags)| {
+        ContentFacts::from_parts(octets(longest), last_eight_bit.map(octets), flags)
+    });
+    Ok(Body {
+        size: row.get(0)?,
+        sum: row.get(1)?,
+        facts,
+        file: row.get(5)?,
+        start: row.get(6)?,
+        blocks: row.get(7)?,
+        content: row.get(8)?,
+    })
+}
+
+/// The content, and its first octets. What is in the database is checked here, what is in a file
+/// when it is read.
 fn content(
     connection: &Connection,
     folder: &Folder,
@@ -240,55 +312,105 @@ fn content(
     head: u64,
 ) -> Result<(Arrival, Bytes), Trouble> {
     let found = connection
-        .prepare_cached("SELECT size, sum, file, content FROM body WHERE seq = ?1")?
-        .query_row([seq], |row| {
-            Ok((
-                row.get::<_, i64>(0)?,
-                row.get::<_, u32>(1)?,
-                row.get::<_, Option<String>>(2)?,
-                row.get::<_, Option<Vec<u8>>>(3)?,
-            ))
-        })
+        .prepare_cached(
+            "SELECT size, sum, longest_line, last_eight_bit, flags, file, start, blocks, content
+             FROM body WHERE seq = ?1",
+        )?
+        .query_row([seq], body)
         .optional()?;
-    let (size, sum, file, inline) = found.ok_or_else(|| damage("its content is not there"))?;
-    let size = u64::try_from(size).map_err(|_| damage("its size is negative"))?;
-    let head = usize::try_from(head).unwrap_or(usize::MAX);
-    match (file, inline) {
+    let body = found.ok_or_else(|| damage("its content is not there"))?;
+    let size = u64::try_from(body.size).map_err(|_| damage("its size is negative"))?;
+    match (body.file, body.content) {
         (None, Some(bytes)) => {
             let bytes = Bytes::from(bytes);
-            if bytes.len() as u64 != size || sums::checksum(&[], &bytes) != sum {
+            if bytes.len() as u64 != size || sums::checksum(&[], &bytes) != body.sum {
                 return Err(damage("its content does not fit its checksum"));
             }
-            let head = bytes.slice(..head.min(bytes.len()));
-            Ok((Arrival::of_memory(bytes), head))
+            let head = usize::try_from(head).unwrap_or(usize::MAX).min(bytes.len());
+            let head = bytes.slice(..head);
+            Ok((Arrival::of_memory(bytes, body.facts), head))
         }
         (Some(name), None) => {
-            let file = folder.read(&name).map_err(|error| match error.kind() {
-                std::io::ErrorKind::NotFound => damage("its content file is not there"),
-                _ => Trouble::Failed(SpoolError::io("opening content", error)),
-            })?;
-            let failed = |error| Trouble::Failed(SpoolError::io("reading content", error));
-            let length = file.metadata().map_err(failed)?.len();
-            if length != size || file_sum(&file, size).map_err(failed)? != sum {
+            let offset = u64::try_from(body.start).map_err(|_| damage("its place is negative"))?;
+            let blocks = body
+                .blocks
+                .map(|blocks| decode_blocks(&blocks, size))
+                .transpose()?;
+            let stored = stored(folder, &name, offset, size, blocks)?;
+            if stored.blocks.is_none() && stored.sum().map_err(unreadable)? != body.sum {
                 return Err(damage("its content file does not fit its checksum"));
             }
-            let length = usize::try_from(length).unwrap_or(usize::MAX).min(head);
-            let head = read_exact_at(&file, 0, length).map_err(failed)?;
-            Ok((Arrival::of_file(file, size), head))
+            let head = read_head(&stored, head.min(size))?;
+            let stored: Arc<dyn Blob> = Arc::new(stored);
+            Ok((Arrival::of_blob(stored, size, body.facts), head))
         }
         _ => Err(damage("its content is in no place, or in two")),
     }
 }
 
-fn file_sum(file: &File, size: u64) -> std::io::Result<u32> {
-    let mut crc = crc32fast::Hasher::new();
-    let mut offset = 0;
-    while offset < size {
-        let length = usize::try_from(size - offset).unwrap_or(STRIDE).min(STRIDE);
-        crc.update(&read_exact_at(file, offset, length)?);
-        offset += length as u64;
+fn decode_blocks(blocks: &[u8], size: u64) -> Result<Vec<u32>, Trouble> {
+    let (sums, rest) = blocks.as_chunks::<4>();
+    if !rest.is_empty() || sums.len() as u64 != size.div_ceil(BLOCK as u64) {
+        return Err(damage("its checksums do not fit its size"));
     }
-    Ok(crc.finalize())
+    Ok(sums.iter().map(|sum| u32::from_le_bytes(*sum)).collect())
+}
+
+fn stored(
+    folder: &Folder,
+    name: &str,
+    offset: u64,
+    length: u64,
+    blocks: Option<Vec<u32>>,
+) -> Result<Stored, Trouble> {
+    let (file, path) = folder.read(name).map_err(unreadable)?;
+    let there = file.metadata().map_err(unreadable)?;
+    let end = offset.saturating_add(length);
+    // Whatever stands behind it in a file of its own is not ours.
+    if !there.is_file() || there.len() < end || (offset == 0 && there.len() != end) {
+        return Err(damage("its content file does not fit its size"));
+    }
+    Ok(Stored {
+        file,
+        path,
+        disk: Arc::clone(&folder.disk),
+        offset,
+        length,
+        blocks,
+    })
+}
+
+fn read_head(stored: &Stored, length: u64) -> Result<Bytes, Trouble> {
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    let mut head = BytesMut::new();
+    while head.len() < length {
+        let piece = stored.read_at(head.len() as u64, length - head.len());
+        let piece = piece.map_err(unreadable)?;
+        if piece.is_empty() {
+            return Err(damage("its content ends too early"));
+        }
+        head.extend_from_slice(&piece);
+    }
+    Ok(head.freeze())
+}
+
+/// A content file that cannot be read concerns its message alone, unless it is the process that has
+/// no means left to read any.
+fn unreadable(error: io::Error) -> Trouble {
+    use rustix::io::Errno;
+    let process = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOMEM,
+        Errno::INTR,
+        Errno::AGAIN,
+    ];
+    let code = Errno::from_io_error(&error);
+    match code.is_some_and(|code| process.contains(&code)) {
+        true => Trouble::Failed(SpoolError::io("reading content", error)),
+        false if error.kind() == io::ErrorKind::NotFound => damage("its content file is not there"),
+        false => Trouble::Damaged(format!("its content cannot be read: {error}")),
+    }
 }
 
 fn unseal(key: &[u8], sealed: &[u8], what: &str) -> Result<Bytes, Trouble> {

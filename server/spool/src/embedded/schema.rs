@@ -4,10 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Transaction};
 
 /// The format of the spool that this program writes, and the newest that it reads.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
+/// The format before it, which is migrated.
+pub(super) const PREVIOUS: u32 = 1;
 /// The first program version that reads [`FORMAT`].
 pub(super) const NEEDS: &str = "0.1.0";
 
@@ -15,16 +17,26 @@ pub(super) const NEEDS: &str = "0.1.0";
 const CHECKED_SIZE: u64 = 64 * 1024 * 1024;
 
 /// `message.record`, `message.stage` and `recipient.state` carry a CRC-32 over the message's id
-/// (and the recipient's) and themselves in their last four octets; `body.sum` is one over the
-/// content. `recipient` has only those whose state differs from the record's. `due` is in
-/// milliseconds since 1970; NULL: not by itself.
+/// (and the recipient's) and themselves in their last four octets; they are the truth about a
+/// message. The other columns of `message`, and `delivery`, repeat some of it for those who search
+/// and list. `recipient` has only those whose state differs from the record's. Times are in
+/// milliseconds since 1970; `due` NULL: not by itself.
+///
+/// A body is `content`, or the `size` octets of `file` from `start` on. `sum` is the CRC-32 of all
+/// of it, `blocks` those of its blocks of 64 KiB (little-endian, four octets each). The facts
+/// (`longest_line`, `last_eight_bit`, `flags`) are NULL where they were never found.
 const TABLES: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE body (
     seq INTEGER PRIMARY KEY,
     size INTEGER NOT NULL,
     sum INTEGER NOT NULL,
+    longest_line INTEGER,
+    last_eight_bit INTEGER,
+    flags INTEGER,
     file TEXT,
+    start INTEGER NOT NULL,
+    blocks BLOB,
     content BLOB
 );
 CREATE INDEX body_file ON body (file) WHERE file IS NOT NULL;
@@ -33,16 +45,36 @@ CREATE TABLE message (
     kind INTEGER NOT NULL,
     due INTEGER,
     body INTEGER NOT NULL,
+    server TEXT NOT NULL,
+    sender TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    received INTEGER NOT NULL,
+    recipients INTEGER NOT NULL,
+    weight INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    reason TEXT,
     stage BLOB NOT NULL,
     record BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX message_due ON message (due) WHERE due IS NOT NULL;
+CREATE INDEX message_sender ON message (sender);
 CREATE TABLE recipient (
     message BLOB NOT NULL,
     id BLOB NOT NULL,
     state BLOB NOT NULL,
     PRIMARY KEY (message, id)
 ) WITHOUT ROWID;
+CREATE TABLE delivery (
+    message BLOB NOT NULL,
+    destination TEXT NOT NULL,
+    due INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    recipients INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (message, destination)
+) WITHOUT ROWID;
+CREATE INDEX delivery_destination ON delivery (destination, due);
 CREATE TABLE damaged (
     message BLOB PRIMARY KEY,
     why TEXT NOT NULL,
@@ -50,7 +82,8 @@ CREATE TABLE damaged (
 ) WITHOUT ROWID;
 ";
 
-/// A connection that writes: full sync, no checkpoints by itself.
+/// A connection that writes. It syncs what a checkpoint needs; the log after a commit is synced by
+/// the writer itself, through the [`Disk`](crate::Disk). It makes no checkpoints by itself.
 pub(super) fn connect_writer(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
@@ -59,10 +92,13 @@ pub(super) fn connect_writer(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(Duration::from_secs(10))?;
     // Closing must not write into a database that turns out to be damaged; see `trust`.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // Of a database that is there it would write the first page.
+    if std::fs::metadata(path).is_ok_and(|there| there.len() == 0) {
+        connection.execute_batch("PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;")?;
+    }
     connection.execute_batch(
-        "PRAGMA page_size = 4096;
-         PRAGMA journal_mode = WAL;
-         PRAGMA synchronous = FULL;
+        "PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = NORMAL;
          PRAGMA wal_autocheckpoint = 0;
          PRAGMA journal_size_limit = 67108864;
          PRAGMA cache_size = -8192;
@@ -78,6 +114,14 @@ pub(super) fn trust(connection: &Connection) -> rusqlite::Result<()> {
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
         .map(drop)
+}
+
+/// The disk has failed: closing writes nothing any more.
+pub(super) fn distrust(connection: &Connection) {
+    let off = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    if let Err(error) = off {
+        tracing::error!(%error, "the spool's database cannot be left alone");
+    }
 }
 
 /// A connection that only reads.
@@ -130,11 +174,30 @@ fn damaged(what: String) -> rusqlite::Error {
 /// Makes the tables in an empty database.
 pub(super) fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
+    fill(&transaction)?;
+    transaction.commit()
+}
+
+/// As [`create`], in a transaction that is open.
+pub(super) fn fill(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(TABLES)?;
     transaction.execute(
         "INSERT INTO meta (key, value) VALUES ('format', ?1), ('needs', ?2)",
         (FORMAT.to_string(), NEEDS),
     )?;
-    transaction.pragma_update(None, "user_version", FORMAT)?;
-    transaction.commit()
+    transaction.pragma_update(None, "user_version", FORMAT)
+}
+
+/// Brings everything that is in the log into the database, synced, and empties the log. After a
+/// start nothing in the log may be trusted before: a sync of it that failed in an earlier process
+/// is not reported to this one, and its octets may be in memory alone.
+pub(super) fn settle(connection: &Connection) -> rusqlite::Result<()> {
+    let busy: i64 =
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy == 0 {
+        return Ok(());
+    }
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+    let what = "the log could not be emptied".to_owned();
+    Err(rusqlite::Error::SqliteFailure(code, Some(what)))
 }

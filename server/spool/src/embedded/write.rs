@@ -1,12 +1,17 @@
 //! Changes as statements. Whoever calls has a transaction open.
 
 use postern_message::MessageId;
+use postern_message::encoding::to_millis;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::Counts;
-use super::prepare::{Content, Damaged, Insert, Prepared, Update};
-use crate::SpoolError;
+use super::prepare::{Content, Damaged, Insert, Prepared, Update, short};
 use crate::stage::Kind;
+use crate::store::DestinationChange;
+use crate::{ContentFacts, SpoolError};
+
+/// Recipients wait for a destination. The number is part of the format.
+const WAITING: i64 = 1;
 
 /// What follows from changes once they are committed.
 #[derive(Default)]
@@ -15,12 +20,17 @@ pub(super) struct Effects {
     pub(super) files: Vec<String>,
     /// Messages that came to or left a stage.
     counts: Vec<(Kind, i64)>,
+    /// Messages with their due times now; and those that are gone.
+    pub(super) due: Vec<(MessageId, Option<i64>)>,
+    pub(super) gone: Vec<MessageId>,
 }
 
 impl Effects {
     pub(super) fn merge(&mut self, other: Self) {
         self.files.extend(other.files);
         self.counts.extend(other.counts);
+        self.due.extend(other.due);
+        self.gone.extend(other.gone);
     }
 
     pub(super) fn count(&mut self, counts: &Counts) {
@@ -53,23 +63,38 @@ fn insert(connection: &Connection, new: &Insert, effects: &mut Effects) -> Resul
         Content::Inline(bytes) => (None, Some(bytes.as_ref())),
         Content::File(guard) => (Some(guard.name()), None),
     };
-    let size = i64::try_from(new.size).unwrap_or(i64::MAX);
-    connection
-        .prepare_cached("INSERT INTO body (size, sum, file, content) VALUES (?1, ?2, ?3, ?4)")?
-        .execute((size, new.sum, file, content))?;
+    let body = Body {
+        size: number(new.size),
+        sum: new.sum,
+        facts: Some(new.facts),
+        file,
+        blocks: file.is_some().then(|| encode_blocks(&new.blocks)),
+        content,
+    };
+    let body = insert_body(connection, &body)?;
+    let columns = &new.record.columns;
     let done = connection
         .prepare_cached(
-            "INSERT INTO message (id, kind, due, body, stage, record)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO message (id, kind, due, body, server, sender, size, received, recipients,
+                 weight, attempts, reason, stage, record)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
-        .execute((
+        .execute(rusqlite::params![
             new.id.as_bytes(),
             new.stage.kind as i64,
             new.due,
-            connection.last_insert_rowid(),
-            &new.stage.record,
-            &new.record,
-        ));
+            body,
+            columns.server,
+            columns.sender,
+            number(new.size),
+            columns.received,
+            columns.recipients,
+            columns.weight,
+            columns.attempts,
+            new.stage.reason,
+            new.stage.record,
+            new.record.sealed,
+        ]);
     match done {
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
             return Err(SpoolError::Duplicate(new.id));
@@ -77,7 +102,48 @@ fn insert(connection: &Connection, new: &Insert, effects: &mut Effects) -> Resul
         other => other?,
     };
     effects.counts.push((new.stage.kind, 1));
+    effects.due.push((new.id, new.due));
     Ok(())
+}
+
+/// A body's row.
+pub(super) struct Body<'a> {
+    pub(super) size: i64,
+    pub(super) sum: u32,
+    pub(super) facts: Option<ContentFacts>,
+    pub(super) file: Option<&'a str>,
+    pub(super) blocks: Option<Vec<u8>>,
+    pub(super) content: Option<&'a [u8]>,
+}
+
+/// Makes a body's row; its number.
+pub(super) fn insert_body(connection: &Connection, body: &Body<'_>) -> Result<i64, SpoolError> {
+    let facts = body.facts.as_ref();
+    connection
+        .prepare_cached(
+            "INSERT INTO body (size, sum, longest_line, last_eight_bit, flags, file, start, blocks,
+                 content)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8)",
+        )?
+        .execute(rusqlite::params![
+            body.size,
+            body.sum,
+            facts.map(|facts| number(facts.longest_line)),
+            facts.and_then(|facts| facts.last_eight_bit).map(number),
+            facts.map(ContentFacts::flags),
+            body.file,
+            body.blocks,
+            body.content,
+        ])?;
+    Ok(connection.last_insert_rowid())
+}
+
+fn encode_blocks(blocks: &[u32]) -> Vec<u8> {
+    blocks.iter().flat_map(|sum| sum.to_le_bytes()).collect()
+}
+
+fn number(octets: u64) -> i64 {
+    i64::try_from(octets).unwrap_or(i64::MAX)
 }
 
 fn update(
@@ -87,24 +153,39 @@ fn update(
 ) -> Result<(), SpoolError> {
     let id = change.id.as_bytes();
     let before = kind(connection, change.id)?.ok_or(SpoolError::Unknown(change.id))?;
-    if let Some(stage) = &change.stage {
+    // What was set aside stays so, whatever those find out who had it in hand.
+    let aside = before == Kind::Damaged;
+    if let Some(stage) = change.stage.as_ref().filter(|_| !aside) {
         connection
-            .prepare_cached("UPDATE message SET kind = ?2, stage = ?3 WHERE id = ?1")?
-            .execute((id, stage.kind as i64, &stage.record))?;
+            .prepare_cached("UPDATE message SET kind = ?2, stage = ?3, reason = ?4 WHERE id = ?1")?
+            .execute((id, stage.kind as i64, &stage.record, &stage.reason))?;
         if stage.kind != before {
             effects.counts.push((before, -1));
             effects.counts.push((stage.kind, 1));
         }
     }
-    if let Some(due) = change.due {
+    if let Some(due) = change.due.filter(|_| !aside) {
         connection
             .prepare_cached("UPDATE message SET due = ?2 WHERE id = ?1")?
             .execute((id, due))?;
+        effects.due.push((change.id, due));
     }
     if let Some(record) = &change.record {
+        let columns = &record.columns;
         connection
-            .prepare_cached("UPDATE message SET record = ?2 WHERE id = ?1")?
-            .execute((id, record))?;
+            .prepare_cached(
+                "UPDATE message SET record = ?2, server = ?3, sender = ?4, recipients = ?5,
+                     weight = ?6, attempts = ?7 WHERE id = ?1",
+            )?
+            .execute(rusqlite::params![
+                id,
+                record.sealed,
+                columns.server,
+                columns.sender,
+                columns.recipients,
+                columns.weight,
+                columns.attempts,
+            ])?;
         forget_progress(connection, change.id)?;
     }
     for progress in &change.recipients {
@@ -115,6 +196,45 @@ fn update(
             )?
             .execute((id, progress.id.as_bytes(), &progress.state))?;
     }
+    if change.attempts > 0 {
+        connection
+            .prepare_cached(
+                "UPDATE message SET attempts = max(attempts, ?2), reason = coalesce(?3, reason)
+                 WHERE id = ?1",
+            )?
+            .execute((id, change.attempts, &change.reason))?;
+    }
+    for destination in &change.destinations {
+        wait_for(connection, change.id, destination)?;
+    }
+    Ok(())
+}
+
+fn wait_for(
+    connection: &Connection,
+    id: MessageId,
+    change: &DestinationChange,
+) -> Result<(), SpoolError> {
+    match change {
+        DestinationChange::Waits(waiting) => connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO delivery
+                     (message, destination, due, state, recipients, attempts, reason)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute((
+                id.as_bytes(),
+                &waiting.destination,
+                to_millis(waiting.due),
+                WAITING,
+                waiting.recipients,
+                waiting.attempts,
+                short(&waiting.reason),
+            ))?,
+        DestinationChange::Done(destination) => connection
+            .prepare_cached("DELETE FROM delivery WHERE message = ?1 AND destination = ?2")?
+            .execute((id.as_bytes(), destination))?,
+    };
     Ok(())
 }
 
@@ -134,6 +254,7 @@ fn remove(connection: &Connection, id: MessageId, effects: &mut Effects) -> Resu
                 .execute([id.as_bytes()])?;
         }
     }
+    effects.gone.push(id);
     forget_progress(connection, id)?;
     let file: Option<Option<String>> = connection
         .prepare_cached("DELETE FROM body WHERE seq = ?1 RETURNING file")?
@@ -161,9 +282,10 @@ fn damage(
         return Ok(());
     };
     let id = damaged.id.as_bytes();
+    effects.due.push((damaged.id, None));
     connection
-        .prepare_cached("UPDATE message SET kind = ?2, due = NULL WHERE id = ?1")?
-        .execute((id, Kind::Damaged as i64))?;
+        .prepare_cached("UPDATE message SET kind = ?2, due = NULL, reason = ?3 WHERE id = ?1")?
+        .execute((id, Kind::Damaged as i64, short(&damaged.why)))?;
     connection
         .prepare_cached("INSERT OR REPLACE INTO damaged (message, why, found) VALUES (?1, ?2, ?3)")?
         .execute((id, &damaged.why, damaged.found))?;
@@ -177,6 +299,9 @@ fn damage(
 fn forget_progress(connection: &Connection, id: MessageId) -> Result<(), SpoolError> {
     connection
         .prepare_cached("DELETE FROM recipient WHERE message = ?1")?
+        .execute([id.as_bytes()])?;
+    connection
+        .prepare_cached("DELETE FROM delivery WHERE message = ?1")?
         .execute([id.as_bytes()])?;
     Ok(())
 }

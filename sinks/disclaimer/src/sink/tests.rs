@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
-use postern_sdk::EventKind;
 use postern_sdk::testing::{Session, Transcript};
+use postern_sdk::{EventKind, v1};
 use serde_json::json;
 
 use super::Disclaimer;
@@ -27,8 +27,9 @@ async fn both_alternatives_get_the_text() {
     assert!(transcript.accepted());
     let text = transcript.mail().text();
     assert!(text.contains("Grüße\r\n\r\nNur für Sie.\r\n"), "{text}");
-    let html = text.rsplit("base64\r\n\r\n").next().unwrap();
-    assert!(!html.starts_with("PHA+SGFsbG88L3A+\r\n"), "{text}");
+    // What stands before the addition keeps its letters.
+    let added = "PHA+SGFsbG88L3A+\r\nDQo8cD5OdXIgZsO8ciBTaWUuPC9wPg0K\r\n--x--";
+    assert!(text.contains(added), "{text}");
 }
 
 #[tokio::test]
@@ -48,20 +49,24 @@ async fn a_signed_message_is_left_alone_and_says_why() {
     let message = "Content-Type: multipart/signed; boundary=x\r\n\r\n--x\r\n\r\nx\r\n--x--\r\n";
     let transcript = submitted(message).await;
     let verdict = transcript.verdict(EventKind::TransportSubmit).as_proto();
-    assert_eq!(verdict.reason_code, "left-alone");
-    assert_eq!(verdict.explanation, "left alone: signed");
+    assert_eq!(verdict.reason_code, "left-alone.signed");
+    assert_eq!(verdict.explanation, "left alone: its text is signed");
+    let said = verdict.properties.first().unwrap();
+    let text = v1::value::Kind::Text("left-alone.signed".to_owned());
+    assert_eq!(said.key, "result");
+    assert_eq!(said.value.as_ref().unwrap().kind, Some(text));
     assert_eq!(transcript.mail().raw(), message.as_bytes());
 }
 
 #[tokio::test]
 async fn properties_that_do_not_fit_are_a_fault_that_names_them() {
     let transcript = Session::connect(Disclaimer, "192.0.2.1")
-        .properties(&json!({ "texts": "x" }))
+        .properties(&json!({ "text": "x", "texte": "x" }))
         .ehlo("client.example.org")
         .mail("a@example.org")
         .rcpt("b@example.test")
         .message("Subject: x\r\n\r\nHello\r\n")
         .await;
     let fault = transcript.fault(EventKind::TransportSubmit);
-    assert!(fault.detail().contains("texts"), "{fault:?}");
+    assert!(fault.detail().contains("texte"), "{fault:?}");
 }

@@ -1,7 +1,8 @@
 //! A peer that speaks SMTP or LMTP, as it is told to.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
@@ -9,6 +10,9 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::delivery::{BoxFuture, ConnectError, Connected, Connector, Hop, Link};
+
+/// A reply that never comes.
+pub(crate) const SILENCE: &str = "...";
 
 /// What a peer took.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +41,11 @@ pub(super) struct Inner {
     taken: Vec<Taken>,
     connections: usize,
     down: bool,
+    /// Hosts that accept a connection and say nothing.
+    silent: HashSet<String>,
+    /// How long it takes over a message, and over each command.
+    takes: Duration,
+    takes_over_commands: Duration,
     /// Replies to give in place of the usual one, by verb or by verb and argument, in order.
     replies: HashMap<String, VecDeque<String>>,
 }
@@ -61,6 +70,26 @@ impl Peer {
 
     pub(crate) fn goes_down(&self, down: bool) {
         self.inner.lock().down = down;
+    }
+
+    /// Accepts connections to this host and says nothing.
+    pub(crate) fn is_silent(&self, host: &str) {
+        self.inner.lock().silent.insert(host.to_owned());
+    }
+
+    /// Is as others again, on new connections.
+    pub(crate) fn answers(&self, host: &str) {
+        self.inner.lock().silent.remove(host);
+    }
+
+    /// Takes so long over each message.
+    pub(crate) fn takes(&self, time: Duration) {
+        self.inner.lock().takes = time;
+    }
+
+    /// Takes so long over each command.
+    pub(crate) fn takes_over_commands(&self, time: Duration) {
+        self.inner.lock().takes_over_commands = time;
     }
 
     pub(crate) fn taken(&self) -> Vec<Taken> {
@@ -172,6 +201,8 @@ impl Peer {
                 }
                 continue;
             }
+            let takes = self.inner.lock().takes_over_commands;
+            tokio::time::sleep(takes).await;
             let reply = self.reply(&line, &usual);
             if !answer(stream, &reply).await || verb == "QUIT" {
                 return None;
@@ -233,6 +264,8 @@ impl Peer {
         connection: usize,
         encrypted: bool,
     ) -> bool {
+        let takes = self.inner.lock().takes;
+        tokio::time::sleep(takes).await;
         let all = std::mem::take(recipients);
         let mut good = Vec::new();
         if all.is_empty() {
@@ -276,6 +309,9 @@ async fn answer(stream: &mut BufStream<Box<dyn Link>>, reply: &str) -> bool {
     if reply.is_empty() {
         return false;
     }
+    if reply == SILENCE {
+        std::future::pending::<()>().await;
+    }
     stream
         .write_all(format!("{reply}\r\n").as_bytes())
         .await
@@ -313,7 +349,14 @@ impl Connector for Peer {
                 return Err(ConnectError::Refused { address, source });
             }
             let (near, far) = tokio::io::duplex(4096);
-            tokio::spawn(self.clone().serve(Box::new(far)));
+            let silent = self.inner.lock().silent.contains(hop.address.host());
+            match silent {
+                true => drop(tokio::spawn(async move {
+                    let _held = far;
+                    std::future::pending::<()>().await;
+                })),
+                false => drop(tokio::spawn(self.clone().serve(Box::new(far)))),
+            }
             Ok(Connected {
                 link: Box::new(near),
                 address,

@@ -11,7 +11,7 @@ use postern_dispatch::session::{CommandLine, HeloFacts, MailFacts, RcptFacts};
 use postern_dispatch::verdict::Ruling;
 use postern_message::{MessageId, RecipientId};
 use postern_smtp::server::{Answer, Ask, Prospect, Question, QuestionId};
-use postern_spool::Incoming;
+use postern_spool::{Purpose, Receiving};
 
 use super::facts;
 use super::message::{Answered, Judged, storage_reply};
@@ -34,7 +34,7 @@ pub(super) enum Done {
         /// The question about DATA or the first BDAT.
         id: QuestionId,
         /// Takes the content.
-        incoming: Box<Incoming>,
+        incoming: Box<Receiving>,
     },
     /// The verdicts about a message.
     Judged(QuestionId, Box<Judged>),
@@ -265,7 +265,7 @@ impl Chains {
             Own::Mail => shared
                 .tools
                 .spool
-                .begin()
+                .receive(Purpose::Mail)
                 .err()
                 .map(|error| storage_reply(shared, &message, &error)),
             // As sinks have left it. One that they took out is accepted, and gets nothing.
@@ -276,7 +276,7 @@ impl Chains {
                     .judge(&recipient.address, shared.may_relay)
                     .err()
             }),
-            Own::Content => match shared.tools.spool.begin() {
+            Own::Content => match shared.tools.spool.receive(Purpose::Mail) {
                 Ok(incoming) => {
                     return Done::Content {
                         id: self.id,

@@ -186,7 +186,7 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready) -> Answered {
         stage: next.stage.clone(),
         due: next.due,
     };
-    match shared.tools.spool.commit(new).await {
+    match shared.tools.spool.insert(new).await {
         Ok(proof) => {
             note_accepted(&shared, &message, size, next.counted);
             shared.tools.onward.accept(StoredMessage {

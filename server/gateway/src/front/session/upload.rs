@@ -10,7 +10,7 @@ use postern_dispatch::exchange::{IncomingMessage, MessageExchange};
 use postern_dispatch::verdict::Ruling;
 use postern_message::{HeaderError, HeaderSection, MessageId};
 use postern_smtp::reply::Reply;
-use postern_spool::{Incoming, StoredBody};
+use postern_spool::{Receiving, StoredBody};
 
 use super::message::storage_reply;
 use super::shared::Shared;
@@ -39,7 +39,7 @@ pub(super) struct Arrived {
 }
 
 impl Upload {
-    pub(super) fn new(shared: &Shared, message: MessageId, incoming: Incoming) -> Self {
+    pub(super) fn new(shared: &Shared, message: MessageId, incoming: Receiving) -> Self {
         let intake = Intake::new(incoming, shared.server.limits.header, is_wanted(shared));
         Self {
             message,

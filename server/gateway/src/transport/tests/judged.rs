@@ -141,7 +141,7 @@ async fn a_quarantined_message_stays() {
     play.until("the quarantine", |counts| counts.quarantined == 1)
         .await;
     tokio::time::sleep(std::time::Duration::from_secs(86_400)).await;
-    let stored = postern_spool::StoreDriver::load(play.store.as_ref(), message.id)
+    let stored = postern_spool::Store::load(play.store.as_ref(), message.id)
         .await
         .unwrap()
         .unwrap();

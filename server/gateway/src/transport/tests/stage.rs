@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -14,8 +15,8 @@ use postern_dispatch::exchange::MessageRuling;
 use postern_dispatch::transport::DeliveryResult;
 use postern_message::{Draft, Message, MessageId};
 use postern_spool::{
-    Batch, Due, Durable, Embedded, Incoming, NewMessage, Options, SpoolError, Stage, StageCounts,
-    StoreDriver, StoredMessage,
+    Batch, Claimed, Due, Durable, Embedded, Entry, Filter, Health, Lease, NewMessage, Options,
+    Page, Purpose, Receiving, SpoolError, Stage, StageCounts, Store, StoredMessage,
 };
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -60,6 +61,10 @@ pub(super) struct Steady {
     store: Arc<Embedded>,
     /// What every commit fails with.
     pub(super) fails: Mutex<Option<fn() -> SpoolError>>,
+    /// Messages that cannot be read.
+    pub(super) unreadable: Mutex<HashSet<MessageId>>,
+    /// Commits so far.
+    pub(super) commits: AtomicUsize,
 }
 
 impl Steady {
@@ -76,47 +81,83 @@ impl Steady {
 }
 
 #[async_trait::async_trait]
-impl StoreDriver for Steady {
-    fn begin(&self) -> Result<Incoming, SpoolError> {
-        self.store.begin()
+impl Store for Steady {
+    fn receive(&self, purpose: Purpose) -> Result<Receiving, SpoolError> {
+        self.store.receive(purpose)
     }
 
-    async fn commit_many(&self, batch: Batch) -> Result<Durable, SpoolError> {
+    async fn commit(&self, batch: Batch, leases: &[Lease]) -> Result<Durable, SpoolError> {
         if let Some(failure) = *self.fails.lock() {
             return Err(failure());
         }
-        self.on_a_thread(|store| async move { store.commit_many(batch).await })
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        let leases = leases.to_vec();
+        self.on_a_thread(move |store| async move { store.commit(batch, &leases).await })
             .await
     }
 
-    async fn due(
+    async fn claim(
         &self,
         now: SystemTime,
         limit: usize,
-        exclude: &HashSet<MessageId>,
-    ) -> Result<Vec<MessageId>, SpoolError> {
-        let exclude = exclude.clone();
-        self.on_a_thread(move |store| async move { store.due(now, limit, &exclude).await })
+        holder: &str,
+    ) -> Result<Vec<Claimed>, SpoolError> {
+        let holder = holder.to_owned();
+        self.on_a_thread(move |store| async move { store.claim(now, limit, &holder).await })
             .await
     }
 
-    async fn next_due(
-        &self,
-        exclude: &HashSet<MessageId>,
-    ) -> Result<Option<SystemTime>, SpoolError> {
-        let exclude = exclude.clone();
-        self.on_a_thread(move |store| async move { store.next_due(&exclude).await })
+    fn adopt(&self, id: MessageId, due: SystemTime) -> Option<Lease> {
+        self.store.adopt(id, due)
+    }
+
+    async fn renew(&self, leases: &[Lease]) -> Result<Vec<Lease>, SpoolError> {
+        self.store.renew(leases).await
+    }
+
+    fn release(&self, lease: Lease, not_before: Option<SystemTime>) {
+        self.store.release(lease, not_before);
+    }
+
+    async fn next_due(&self) -> Result<Option<SystemTime>, SpoolError> {
+        self.on_a_thread(move |store| async move { store.next_due().await })
             .await
     }
 
     async fn load(&self, id: MessageId) -> Result<Option<StoredMessage>, SpoolError> {
+        if self.unreadable.lock().contains(&id) {
+            let source = std::io::Error::from_raw_os_error(24);
+            return Err(SpoolError::Io {
+                what: "reading",
+                source,
+            });
+        }
         self.on_a_thread(move |store| async move { store.load(id).await })
+            .await
+    }
+
+    async fn put_aside(&self, id: MessageId, why: String) -> Result<Durable, SpoolError> {
+        self.on_a_thread(move |store| async move { store.put_aside(id, why).await })
+            .await
+    }
+
+    async fn list(&self, filter: &Filter, page: Page) -> Result<Vec<Entry>, SpoolError> {
+        let filter = filter.clone();
+        self.on_a_thread(move |store| async move { store.list(&filter, page).await })
             .await
     }
 
     async fn counts(&self) -> Result<StageCounts, SpoolError> {
         self.on_a_thread(|store| async move { store.counts().await })
             .await
+    }
+
+    fn health(&self) -> &Health {
+        self.store.health()
+    }
+
+    fn close(&self) {
+        self.store.close();
     }
 }
 
@@ -297,12 +338,14 @@ impl Play {
         let store = Arc::new(Steady {
             store: Arc::new(store),
             fails: Mutex::new(None),
+            unreadable: Mutex::default(),
+            commits: AtomicUsize::new(0),
         });
         let judge = Arc::new(judge);
         let shutdown = Shutdown::new();
         let transport = Transport::new(
             settings(),
-            Arc::clone(&store) as Arc<dyn StoreDriver>,
+            Arc::clone(&store) as Arc<dyn Store>,
             Arc::new(peer.clone()),
             opportunistic().unwrap(),
             Arc::clone(&clock) as Arc<dyn Clock>,
@@ -344,6 +387,28 @@ impl Play {
         Self::start(folder, store, clock, peer, Script::default())
     }
 
+    /// Changes an octet in the middle of each content that is in a file.
+    pub(super) fn damage_contents(&self) {
+        let shards = std::fs::read_dir(self.folder.path().join("content")).unwrap();
+        for shard in shards {
+            for file in std::fs::read_dir(shard.unwrap().path()).unwrap() {
+                let file = file.unwrap().path();
+                let mut octets = std::fs::read(&file).unwrap();
+                let middle = octets.len() / 2;
+                octets[middle] ^= 1;
+                std::fs::write(file, octets).unwrap();
+            }
+        }
+    }
+
+    /// Stops the core, as a signal does; how long that took.
+    pub(super) async fn stop(mut self, drain: Duration) -> Duration {
+        let start = Instant::now();
+        self.shutdown.drain(drain);
+        while self.tasks.join_next().await.is_some() {}
+        start.elapsed()
+    }
+
     /// Commits a message and hands it over, as the front end does.
     pub(super) async fn accept(&self, recipients: &[&str]) -> Arc<Message> {
         self.accept_at(Stage::Submit { from_binding: None }, recipients, |_| {})
@@ -368,11 +433,23 @@ impl Play {
         recipients: &[&str],
         change: impl FnOnce(&mut Message),
     ) -> Arc<Message> {
-        let content = Bytes::from_static(MAIL);
+        self.accept_content(Bytes::from_static(MAIL), wait, stage, recipients, change)
+            .await
+    }
+
+    /// As [`Play::accept_due`], with a content of the test's own.
+    pub(super) async fn accept_content(
+        &self,
+        content: Bytes,
+        wait: Duration,
+        stage: Stage,
+        recipients: &[&str],
+        change: impl FnOnce(&mut Message),
+    ) -> Arc<Message> {
         let mut message = message(&content, recipients, self.clock.now());
         change(&mut message);
         let message = Arc::new(message);
-        let mut incoming = self.store.begin().unwrap();
+        let mut incoming = self.store.receive(Purpose::Mail).unwrap();
         incoming.write(content).await.unwrap();
         let body = incoming.finish().await.unwrap();
         let due = Due::At(self.clock.now() + wait);
@@ -382,7 +459,7 @@ impl Play {
             stage: stage.clone(),
             due,
         };
-        self.store.commit(new).await.unwrap();
+        self.store.insert(new).await.unwrap();
         self.handle.accept(StoredMessage {
             message: Arc::clone(&message),
             stage,

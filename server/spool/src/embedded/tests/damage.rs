@@ -28,7 +28,7 @@ async fn damaged(size: usize, damage: impl FnOnce(&Path, MessageId)) -> String {
     let list = spool.damaged().await.unwrap();
     assert_eq!(list.len(), 1);
     assert_eq!(list[0].id, ids[1]);
-    let due = spool.due(time(99), 9, &nobody()).await.unwrap();
+    let due = due(&spool, time(99), 9).await;
     assert_eq!(due, [ids[0], ids[2]]);
     assert!(spool.load(ids[0]).await.unwrap().is_some());
     let counts = spool.counts().await.unwrap();
@@ -116,14 +116,46 @@ async fn a_torn_file_is_found() {
 }
 
 #[tokio::test]
-async fn a_changed_file_is_found() {
+async fn a_changed_head_of_a_file_is_found() {
     let what = damaged(200_000, |folder, _| {
         let file = files(folder).pop().unwrap();
         let mut bytes = fs::read(&file).unwrap();
-        bytes[123_456] ^= 1;
+        bytes[12_345] ^= 1;
         fs::write(&file, bytes).unwrap();
     });
     assert!(what.await.contains("checksum"));
+}
+
+/// A large content is not read as a whole before it is of any use: what is changed in it is found
+/// when that part of it is read, and before a reader has any of it.
+#[tokio::test]
+async fn a_changed_file_is_found_where_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    let body = content(400_000, 1);
+    let id = commit(&spool, &body).await;
+    let spool = reopen(spool, folder.path());
+    let file = files(folder.path()).pop().unwrap();
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[123_456] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let loaded = spool.load(id).await.unwrap().unwrap();
+    let mut got = Vec::new();
+    let error = loop {
+        match loaded.content.read_at(got.len() as u64, 50_000).await {
+            Ok(piece) => got.extend_from_slice(&piece),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+    assert_eq!(got.len(), 65_536, "whole blocks before the one that is bad");
+    assert_eq!(got, body[..65_536]);
+    // From the next block on it is whole.
+    let piece = loaded.content.read_at(131_072 + 5, 50_000).await.unwrap();
+    assert_eq!(piece, body[131_077..181_077]);
+    spool.put_aside(id, error.to_string()).await.unwrap();
+    assert_eq!(spool.counts().await.unwrap().damaged, 1);
+    assert_eq!(due(&spool, time(99), 9).await, []);
 }
 
 #[tokio::test]
@@ -156,7 +188,7 @@ async fn a_broken_page_sets_aside_the_message_that_needs_it() {
         "{:?}",
         result.err()
     );
-    let due = spool.due(time(99), 9, &nobody()).await.unwrap();
+    let due = due(&spool, time(99), 9).await;
     assert_eq!(due, [whole]);
     assert!(spool.load(whole).await.unwrap().is_some());
 }

@@ -241,17 +241,21 @@ async fn below_min_free_nothing_is_accepted_but_results_are() {
         ..options(folder.path())
     };
     let spool = Embedded::open(&tight, time(0)).unwrap();
-    assert!(spool.begin().is_err_and(|error| error.is_no_space()));
     assert!(
         spool
-            .commit(late)
+            .receive(Purpose::Mail)
+            .is_err_and(|error| error.is_no_space())
+    );
+    assert!(
+        spool
+            .insert(late)
             .await
             .is_err_and(|error| error.is_no_space())
     );
     let mut update = MessageUpdate::new(id);
     update.due = Some(Due::At(time(60)));
     spool.update(update).await.unwrap();
-    assert_eq!(spool.next_due(&nobody()).await.unwrap(), Some(time(60)));
+    assert_eq!(spool.next_due().await.unwrap(), Some(time(60)));
     spool.remove(id).await.unwrap();
 }
 
@@ -260,7 +264,9 @@ async fn a_full_disk_is_an_error_and_leaves_no_half() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(folder.path()));
     // SQLite says the same as it does on a full disk when it may not make more pages.
-    let spool = super::super::open::open_with(&options(folder.path()), time(0), |connection| {
+    let disk = Arc::new(SystemDisk);
+    let options = options(folder.path());
+    let spool = super::super::open::open_with(&options, time(0), disk, |connection| {
         connection.pragma_update(None, "max_page_count", 60)
     })
     .unwrap();
@@ -269,7 +275,7 @@ async fn a_full_disk_is_an_error_and_leaves_no_half() {
         let next = content(20_000, kept.len() as u64);
         let new = new(&spool, &next).await;
         let id = new.message.id;
-        match spool.commit(new).await {
+        match spool.insert(new).await {
             Ok(_) => kept.push((id, next)),
             Err(error) => {
                 assert!(error.is_no_space(), "{error}");

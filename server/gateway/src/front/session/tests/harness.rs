@@ -14,7 +14,7 @@ use postern_dispatch::observer::Deaf;
 use postern_dispatch::plan::Plan;
 use postern_dispatch::settings::Tuning;
 use postern_message::Segment;
-use postern_spool::{Embedded, StoreDriver, StoredMessage};
+use postern_spool::{Embedded, Store, StoredMessage};
 use rustls::pki_types::ServerName;
 use tokio::io::{
     AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf,
@@ -39,7 +39,7 @@ pub(super) struct Setting {
     server: Arc<VirtualServer>,
     tools: Arc<Tools>,
     onward: Arc<Kept>,
-    pub(super) spool: Arc<dyn StoreDriver>,
+    pub(super) spool: Arc<dyn Store>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) shutdown: Shutdown,
 }
@@ -89,8 +89,7 @@ impl Setting {
             path: folder.path().join("state"),
             min_free,
         };
-        let spool: Arc<dyn StoreDriver> =
-            Arc::new(Embedded::open(&options, SystemTime::now()).unwrap());
+        let spool: Arc<dyn Store> = Arc::new(Embedded::open(&options, SystemTime::now()).unwrap());
         let plan = Arc::new(ArcSwap::from_pointee(Plan::empty()));
         let onward = Arc::new(Kept::default());
         let metrics = Metrics::new();

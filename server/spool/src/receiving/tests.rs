@@ -5,7 +5,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::sample::{content, files, open, read};
-use crate::{SpoolError, StoreDriver};
+use crate::{Purpose, SpoolError, Store};
 
 #[tokio::test]
 async fn digests_are_of_the_whole_and_of_the_body() {
@@ -14,7 +14,7 @@ async fn digests_are_of_the_whole_and_of_the_body() {
     for size in [40, 5_000, 400_000] {
         let content = content(size, 7);
         let body_at = content.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
-        let mut incoming = spool.begin().unwrap();
+        let mut incoming = spool.receive(Purpose::Mail).unwrap();
         incoming.want_digests();
         incoming.body_starts_at(body_at as u64);
         for piece in content.chunks(999) {
@@ -34,7 +34,7 @@ async fn what_arrives_can_be_read_at_once_and_by_a_laggard() {
     let folder = tempfile::tempdir().unwrap();
     let spool = open(folder.path());
     let content = content(2_000_000, 3);
-    let mut incoming = spool.begin().unwrap();
+    let mut incoming = spool.receive(Purpose::Mail).unwrap();
     let (quick, slow) = (incoming.reader(), incoming.reader());
     let follow = tokio::spawn(async move {
         let mut got = Vec::new();
@@ -62,7 +62,7 @@ async fn octets_that_come_one_by_one_are_gathered_though_somebody_reads() {
     let folder = tempfile::tempdir().unwrap();
     let spool = open(folder.path());
     let content = content(20_000, 3);
-    let mut incoming = spool.begin().unwrap();
+    let mut incoming = spool.receive(Purpose::Mail).unwrap();
     let reader = incoming.reader();
     let mut got = Vec::new();
     for piece in content.chunks(1) {
@@ -108,7 +108,7 @@ async fn gone(folder: &std::path::Path) {
 async fn what_is_given_up_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let spool = open(folder.path());
-    let mut incoming = spool.begin().unwrap();
+    let mut incoming = spool.receive(Purpose::Mail).unwrap();
     let reader = incoming.reader();
     let content = content(600_000, 3);
     incoming.write(content.clone()).await.unwrap();
@@ -143,7 +143,7 @@ async fn small_contents_make_no_file() {
 async fn a_file_that_cannot_be_written_loses_the_content_with_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let spool = open(folder.path());
-    let mut incoming = spool.begin().unwrap();
+    let mut incoming = spool.receive(Purpose::Mail).unwrap();
     std::fs::remove_dir_all(folder.path().join("content")).unwrap();
     std::fs::write(folder.path().join("content"), b"in the way").unwrap();
     incoming.write(Bytes::from(vec![0; 300_000])).await.unwrap();

@@ -1,7 +1,7 @@
 //! A content that is being received.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::any::Any;
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,47 +9,50 @@ use tokio::task::JoinHandle;
 
 use crate::arrival::Arrival;
 use crate::body::Place;
-use crate::files::{FileGuard, Folder};
 use crate::sums::Sums;
-use crate::{ReadAt, SpoolError, StoredBody};
+use crate::{Blob, Purpose, ReadAt, Spill, Spills, SpoolError, StoredBody};
 
 /// Contents up to this size are kept in the database.
 pub(crate) const INLINE: u64 = 32 * 1024;
 /// Octets that may wait in memory before they are written to the file.
 const BUFFER: u64 = 256 * 1024;
 
-/// A content that is being received. Up to 32 KiB stay in memory; more goes to a file under its
-/// final name while it arrives. Dropped before [`Incoming::finish`], it leaves nothing behind.
+/// A content that is being received. Up to 32 KiB stay in memory; more goes to where the store puts
+/// it while it arrives. Dropped before [`Receiving::finish`], it leaves nothing behind.
 ///
 /// It uses the blocking pool of the runtime that it is written on.
-pub struct Incoming {
+pub struct Receiving {
     content: Arc<Arrival>,
-    folder: Arc<Folder>,
+    spills: Arc<dyn Spills>,
+    purpose: Purpose,
     /// Octets in memory that no write has taken yet.
     waiting: u64,
     size: u64,
     /// `None` while a write has it.
-    spill: Option<Spill>,
-    writing: Option<JoinHandle<io::Result<Spill>>>,
+    writer: Option<Writing>,
+    writing: Option<JoinHandle<io::Result<Writing>>>,
     complete: bool,
 }
 
 /// What writing needs; it goes to the blocking pool and comes back.
-struct Spill {
+struct Writing {
     sums: Sums,
-    file: Option<(Arc<FileGuard>, Arc<File>)>,
+    spill: Option<(Box<dyn Spill>, Arc<dyn Blob>)>,
 }
 
-impl Incoming {
-    pub(crate) fn new(folder: Arc<Folder>) -> Self {
+impl Receiving {
+    /// A content of which nothing has come yet. For drivers: others ask a store for one.
+    #[must_use]
+    pub fn new(spills: Arc<dyn Spills>, purpose: Purpose) -> Self {
         Self {
             content: Arc::new(Arrival::new()),
-            folder,
+            spills,
+            purpose,
             waiting: 0,
             size: 0,
-            spill: Some(Spill {
+            writer: Some(Writing {
                 sums: Sums::new(),
-                file: None,
+                spill: None,
             }),
             writing: None,
             complete: false,
@@ -58,16 +61,16 @@ impl Incoming {
 
     /// Asks for SHA-256 digests. Call it before the first octet is written; later it is ignored.
     pub fn want_digests(&mut self) {
-        if let Some(spill) = &mut self.spill {
-            spill.sums.want_digests();
+        if let Some(writer) = &mut self.writer {
+            writer.sums.want_digests();
         }
     }
 
     /// Tells where the body starts, for the digest of the body alone. Call it before more than
     /// 256 KiB are written; told later it is ignored.
     pub fn body_starts_at(&mut self, offset: u64) {
-        if let Some(spill) = &mut self.spill {
-            spill.sums.body_starts_at(offset);
+        if let Some(writer) = &mut self.writer {
+            writer.sums.body_starts_at(offset);
         }
     }
 
@@ -80,7 +83,7 @@ impl Incoming {
     /// Takes the next octets. Waits when the disk is behind by more than the buffer of 256 KiB.
     ///
     /// # Errors
-    /// When the file cannot be written. The content is lost then; the client is to hear 452 or 451.
+    /// When the octets cannot be written. The content is lost then; the client is to hear 452 or 451.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), SpoolError> {
         // In pieces, so that one large slice does not fill the memory either.
         let mut rest = bytes;
@@ -91,8 +94,8 @@ impl Incoming {
             self.size += piece.len() as u64;
             self.waiting += piece.len() as u64;
             if self.waiting >= BUFFER {
-                let spill = self.written().await?;
-                self.start_write(spill);
+                let writing = self.written().await?;
+                self.start_write(writing);
             }
         }
         Ok(())
@@ -105,70 +108,69 @@ impl Incoming {
         Arc::clone(&self.content) as Arc<dyn ReadAt>
     }
 
-    /// The content is complete. A file is on stable storage when this returns.
+    /// The content is complete. What of it is not in memory is on stable storage when this returns.
     ///
     /// # Errors
-    /// When the file could not be written or synced.
+    /// When it could not be written or synced.
     pub async fn finish(mut self) -> Result<StoredBody, SpoolError> {
-        let mut spill = self.written().await?;
-        let place = if spill.file.is_none() && self.size <= INLINE {
+        let mut writing = self.written().await?;
+        let place = if writing.spill.is_none() && self.size <= INLINE {
             let content = self.content.join();
-            spill.sums.update(&content);
-            Place::Inline(content)
+            writing.sums.update(&content);
+            Place::Memory(content)
         } else {
-            spill = self.sync(spill).await?;
-            match spill.file {
-                Some((guard, _)) => Place::File(guard),
-                None => return Err(SpoolError::Closed),
-            }
+            let (synced, place) = self.sync(writing).await?;
+            writing = synced;
+            Place::Spilled(place)
         };
-        self.content.complete();
+        let found = writing.sums.finish();
+        self.content.complete(found.facts);
         self.complete = true;
-        let (sum, digests) = spill.sums.finish();
         Ok(StoredBody {
             content: Arc::clone(&self.content),
             place,
             size: self.size,
-            sum,
-            digests,
+            sum: found.sum,
+            blocks: found.blocks,
+            facts: found.facts,
+            digests: found.digests,
+            purpose: self.purpose,
         })
     }
 
     /// Waits for the write that is going on.
-    async fn written(&mut self) -> Result<Spill, SpoolError> {
+    async fn written(&mut self) -> Result<Writing, SpoolError> {
         if let Some(writing) = &mut self.writing {
             let result = writing.await;
             self.writing = None;
-            let spill = result
+            return result
                 .map_err(io::Error::other)
                 .flatten()
-                .map_err(|error| SpoolError::io("writing content", error))?;
-            return Ok(spill);
+                .map_err(|error| SpoolError::io("writing content", error));
         }
         // A write that failed before has taken it: the content is lost.
-        self.spill.take().ok_or(SpoolError::Closed)
+        self.writer.take().ok_or(SpoolError::Closed)
     }
 
-    fn start_write(&mut self, mut spill: Spill) {
-        let folder = Arc::clone(&self.folder);
+    fn start_write(&mut self, mut writing: Writing) {
+        let spills = Arc::clone(&self.spills);
         let content = Arc::clone(&self.content);
         self.waiting = 0;
         self.writing = Some(tokio::task::spawn_blocking(move || {
-            spill.write(&folder, &content)?;
-            Ok(spill)
+            writing.write(&*spills, &content)?;
+            Ok(writing)
         }));
     }
 
-    async fn sync(&mut self, mut spill: Spill) -> Result<Spill, SpoolError> {
-        let folder = Arc::clone(&self.folder);
+    async fn sync(
+        &mut self,
+        mut writing: Writing,
+    ) -> Result<(Writing, Arc<dyn Any + Send + Sync>), SpoolError> {
+        let spills = Arc::clone(&self.spills);
         let content = Arc::clone(&self.content);
         let job = tokio::task::spawn_blocking(move || {
-            spill.write(&folder, &content)?;
-            if let Some((guard, file)) = &spill.file {
-                file.sync_data()?;
-                guard.sync_folder()?;
-            }
-            Ok(spill)
+            let place = writing.write(&*spills, &content)?.finish()?;
+            Ok((writing, place))
         });
         job.await
             .map_err(io::Error::other)
@@ -177,29 +179,29 @@ impl Incoming {
     }
 }
 
-impl Spill {
-    /// Writes what is in memory to the end of the file.
-    fn write(&mut self, folder: &Arc<Folder>, content: &Arrival) -> io::Result<()> {
-        let (_, file) = match &mut self.file {
-            Some(file) => file,
+impl Writing {
+    /// Writes what is in memory to the end of what was spilled.
+    fn write(&mut self, spills: &dyn Spills, content: &Arrival) -> io::Result<&mut Box<dyn Spill>> {
+        let (spill, blob) = match &mut self.spill {
+            Some(spill) => spill,
             none => {
-                let guard = folder.reserve();
-                let file = Arc::new(guard.create()?);
-                none.insert((guard, file))
+                let spill = spills.spill()?;
+                let blob = spill.blob();
+                none.insert((spill, blob))
             }
         };
         let mut octets = 0;
         for chunk in content.window() {
             self.sums.update(&chunk);
-            (&**file).write_all(&chunk)?;
+            spill.write(&chunk)?;
             octets += chunk.len() as u64;
         }
-        content.filed(file, octets);
-        Ok(())
+        content.filed(blob, octets);
+        Ok(spill)
     }
 }
 
-impl Drop for Incoming {
+impl Drop for Receiving {
     fn drop(&mut self) {
         if !self.complete {
             self.content.abort();

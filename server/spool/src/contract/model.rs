@@ -1,11 +1,20 @@
-//! The store against a map in memory: random operations, with restarts between them.
+//! A store against a map in memory: random operations, claims among them, with restarts between them.
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::*;
+use std::sync::Arc;
+
+use postern_message::{Message, MessageId, RecipientState};
+
+use super::{Rig, status};
+use crate::sample::{content, due, new, read, time};
+use crate::{
+    Batch, Due, Lease, MessageUpdate, NewMessage, RecipientChange, SpoolError, Stage, StageCounts,
+    Store,
+};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -36,6 +45,17 @@ enum Step {
         which: Index,
     },
     UpdateGone,
+    Claim {
+        now: u64,
+        limit: usize,
+    },
+    Adopt {
+        which: Index,
+    },
+    Release {
+        which: Index,
+        not_before: Option<u64>,
+    },
     Reopen,
 }
 
@@ -56,6 +76,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => which().prop_map(|which| Step::FailAndNotify { which }),
         2 => which().prop_map(|which| Step::Remove { which }),
         1 => Just(Step::UpdateGone),
+        4 => (0_u64..100, 1_usize..4).prop_map(|(now, limit)| Step::Claim { now, limit }),
+        1 => which().prop_map(|which| Step::Adopt { which }),
+        4 => (which(), due()).prop_map(|(which, not_before)| Step::Release { which, not_before }),
         1 => Just(Step::Reopen),
     ]
 }
@@ -65,6 +88,25 @@ struct Entry {
     stage: Stage,
     due: Due,
     content: bytes::Bytes,
+    /// The claim on it.
+    lease: Option<Lease>,
+    /// Not to be claimed before, since it was released so.
+    not_before: Option<u64>,
+    /// It was claimed and given back: it is not new any more.
+    worked_on: bool,
+}
+
+impl Entry {
+    /// From when on it can be claimed.
+    fn claimable(&self) -> Option<std::time::SystemTime> {
+        match (self.due, self.lease) {
+            (Due::At(due), None) => Some(
+                self.not_before
+                    .map_or(due, |seconds| due.max(time(seconds))),
+            ),
+            _ => None,
+        }
+    }
 }
 
 fn stage(number: u8) -> Stage {
@@ -91,16 +133,16 @@ fn when(due: Option<u64>) -> Due {
 }
 
 /// The store and what should be in it.
-struct Pair {
-    folder: tempfile::TempDir,
-    spool: Option<Embedded>,
+struct Pair<'a> {
+    rig: &'a dyn Rig,
+    spool: Option<Box<dyn Store>>,
     model: BTreeMap<MessageId, Entry>,
     seed: u64,
 }
 
-impl Pair {
-    fn spool(&self) -> &Embedded {
-        self.spool.as_ref().unwrap()
+impl Pair<'_> {
+    fn spool(&self) -> &dyn Store {
+        self.spool.as_deref().unwrap()
     }
 
     fn pick(&self, which: &Index) -> Option<MessageId> {
@@ -118,6 +160,9 @@ impl Pair {
             stage: new.stage.clone(),
             due: new.due,
             content,
+            lease: None,
+            not_before: None,
+            worked_on: false,
         };
         self.model.insert(entry.message.id, entry);
         new
@@ -133,13 +178,20 @@ impl Pair {
         match step {
             Step::Commit { size, due } => {
                 let new = self.fresh(size, due).await;
-                self.spool().commit(new).await.unwrap();
+                self.spool().insert(new).await.unwrap();
             }
             Step::Reopen => {
                 drop(self.spool.take());
-                self.spool = Some(open(self.folder.path()));
-                assert_eq!(self.spool().swept(), 0);
+                self.spool = Some(self.rig.open());
+                for entry in self.model.values_mut() {
+                    entry.lease = None;
+                    entry.not_before = None;
+                    entry.worked_on = false;
+                }
             }
+            Step::Claim { now, limit } => self.claim(now, limit).await,
+            Step::Adopt { which } => self.adopt(&which),
+            Step::Release { which, not_before } => self.release(&which, not_before),
             Step::UpdateGone => {
                 let update = MessageUpdate::new(MessageId::new());
                 let result = self.spool().update(update).await;
@@ -161,11 +213,60 @@ impl Pair {
                         remove: vec![id],
                         ..Batch::default()
                     };
-                    self.spool().commit_many(batch).await.unwrap();
+                    self.spool().commit(batch, &[]).await.unwrap();
                 }
             }
             other => self.change(other).await,
         }
+    }
+
+    /// The longest due first; each to one holder at a time.
+    async fn claim(&mut self, now: u64, limit: usize) {
+        let mut expected: Vec<_> = self
+            .model
+            .iter()
+            .filter_map(|(id, entry)| Some((entry.claimable()?, *id)))
+            .filter(|(from, _)| *from <= time(now))
+            .collect();
+        expected.sort_unstable();
+        let claimed = self.spool().claim(time(now), limit, "model").await.unwrap();
+        assert_eq!(claimed.len(), expected.len().min(limit));
+        for claimed in claimed {
+            let entry = self.model.get_mut(&claimed.lease.message).unwrap();
+            assert!(entry.claimable().is_some_and(|from| from <= time(now)));
+            entry.lease = Some(claimed.lease);
+            entry.not_before = None;
+            entry.worked_on = true;
+        }
+    }
+
+    fn adopt(&mut self, which: &Index) {
+        let Some(id) = self.pick(which) else { return };
+        let entry = &self.model[&id];
+        let Due::At(due) = entry.due else { return };
+        let lease = self.spool().adopt(id, due);
+        // One that was worked on is not new, and may be refused.
+        let free = entry.lease.is_none();
+        assert!(lease.is_none() || free, "it is claimed already");
+        assert!(lease.is_some() || !free || entry.worked_on, "it is new");
+        if let Some(lease) = lease {
+            let entry = self.model.get_mut(&id).unwrap();
+            entry.lease = Some(lease);
+            entry.not_before = None;
+        }
+    }
+
+    fn release(&mut self, which: &Index, not_before: Option<u64>) {
+        let Some(id) = self.pick(which) else { return };
+        let Some(lease) = self.model[&id].lease else {
+            return;
+        };
+        self.spool().release(lease, not_before.map(time));
+        // Once more changes nothing.
+        self.spool().release(lease, None);
+        let entry = self.model.get_mut(&id).unwrap();
+        entry.lease = None;
+        entry.not_before = not_before;
     }
 
     async fn change(&mut self, step: Step) {
@@ -186,6 +287,7 @@ impl Pair {
             }
             Step::Due { due, .. } => {
                 entry.due = when(due);
+                entry.not_before = None;
                 update.due = Some(entry.due);
             }
             Step::Progress {
@@ -214,15 +316,20 @@ impl Pair {
 
     async fn check(&self) {
         let spool = self.spool();
-        let mut due: Vec<_> = self.model.values().collect();
-        due.retain(|entry| matches!(entry.due, Due::At(at) if at <= time(50)));
-        due.sort_by_key(|entry| match entry.due {
-            Due::At(at) => (at, entry.message.id),
-            Due::Never => unreachable!("left out above"),
-        });
-        let due: Vec<_> = due.iter().map(|entry| entry.message.id).collect();
-        let found = spool.due(time(50), 1000, &nobody()).await.unwrap();
-        assert_eq!(found, due);
+        let mut expected: Vec<_> = self
+            .model
+            .iter()
+            .filter_map(|(id, entry)| Some((entry.claimable()?, *id)))
+            .collect();
+        expected.sort_unstable();
+        let next = expected.first().map(|(from, _)| *from);
+        assert_eq!(spool.next_due().await.unwrap(), next);
+        expected.retain(|(from, _)| *from <= time(50));
+        let mut found = due(spool, time(50), 1000).await;
+        found.sort_unstable();
+        let mut expected: Vec<_> = expected.into_iter().map(|(_, id)| id).collect();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
         let mut counts = StageCounts::default();
         for (id, entry) in &self.model {
             let loaded = spool.load(*id).await.unwrap().unwrap();
@@ -240,17 +347,21 @@ impl Pair {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
-
-    #[test]
-    fn the_store_is_what_a_map_would_be(steps in proptest::collection::vec(step(), 1..40)) {
+/// Runs random operations on a store and on a map.
+pub(crate) fn the_store_is_what_a_map_would_be(rig: &dyn Fn() -> Box<dyn Rig>) {
+    let config = ProptestConfig {
+        cases: 24,
+        max_shrink_iters: 200,
+        ..ProptestConfig::default()
+    };
+    let steps = proptest::collection::vec(step(), 1..40);
+    proptest!(config, |(steps in steps)| {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let folder = tempfile::tempdir().unwrap();
+            let rig = rig();
             let mut pair = Pair {
-                spool: Some(open(folder.path())),
-                folder,
+                spool: Some(rig.open()),
+                rig: &*rig,
                 model: BTreeMap::new(),
                 seed: 0,
             };
@@ -261,5 +372,5 @@ proptest! {
             pair.run(Step::Reopen).await;
             pair.check().await;
         });
-    }
+    });
 }
