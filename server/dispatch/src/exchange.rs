@@ -45,11 +45,14 @@ pub struct MessageRuling {
     pub orders: Orders,
     /// Bindings that failed on it and were passed over.
     pub skipped: Vec<String>,
+    /// Where the message is to be judged again: the bindings that have had their say at that event.
+    pub passed: Vec<String>,
 }
 
 impl MessageRuling {
     /// What a scope's message has become.
     pub(crate) fn of(scope: &Scope, ruling: Ruling) -> Self {
+        let passed = Self::passed(scope, &ruling);
         let state = scope.state();
         match state.context.working() {
             Some(working) => Self {
@@ -57,6 +60,7 @@ impl MessageRuling {
                 draft: working.piece().draft.clone(),
                 orders: working.piece().orders.clone(),
                 skipped: working.skipped.clone(),
+                passed,
             },
             None => Self::empty(ruling),
         }
@@ -74,7 +78,22 @@ impl MessageRuling {
             },
             orders: Orders::default(),
             skipped: Vec::new(),
+            passed: Vec::new(),
         }
+    }
+
+    fn passed(scope: &Scope, ruling: &Ruling) -> Vec<String> {
+        let (true, Some(by), Some(stage)) = (
+            ruling.decision.puts_off(),
+            &ruling.by,
+            scope.stage(ruling.event),
+        ) else {
+            return Vec::new();
+        };
+        let before = stage.members.iter().take(by.member);
+        before
+            .map(|member| member.binding.name.to_string())
+            .collect()
     }
 }
 

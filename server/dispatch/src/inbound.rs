@@ -14,7 +14,7 @@ use postern_events::inbound::{
 };
 use postern_events::question::{Event, Question};
 use postern_events::ruling::{Ruling, Standing};
-use postern_message::{Envelope, Properties, Recipient, RecipientId};
+use postern_message::{Envelope, MessageId, Properties, Recipient, RecipientId};
 use postern_proto::v1 as pb;
 
 use crate::dispatcher::Shared;
@@ -187,6 +187,19 @@ impl InboundScope {
             let running = own.transaction()?;
             Some(running.working().draft().envelope.clone())
         })
+    }
+
+    /// The bindings that failed in the running transaction and were passed over.
+    #[must_use]
+    pub fn skipped(&self) -> Vec<String> {
+        self.read(|own| Some(own.transaction()?.working().skipped.clone()))
+            .unwrap_or_default()
+    }
+
+    /// The id of the running transaction, begun or proposed by MAIL.
+    #[must_use]
+    pub fn transaction(&self) -> Option<MessageId> {
+        self.read(|own| Some(own.transaction()?.id()))
     }
 
     /// The accepted recipients of the running transaction, with the edits of sinks.

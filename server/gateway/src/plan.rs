@@ -3,24 +3,22 @@
 use std::collections::HashMap;
 
 use postern_config::settings::binding::{Binding, BodyDepth, ByFault, Policy};
+use postern_config::settings::server::Server;
 use postern_config::settings::sink::Sink;
 use postern_config::{Config, ConfigError, Effective};
 use postern_events::event::EventGroup;
 use postern_events::fault::{FailurePolicy, FaultKind, Policy as Done};
 use postern_events::plan::{
-    BindingSpec, BodyDepth as Depth, Pin, Place, Plan, PlanError, PlanSpec, SinkSpec, SinkTls,
-    Timeouts,
+    BindingSpec, BodyDepth as Depth, Pin, Place, Plan, PlanError, PlanSpec, ServerSpec, SinkSpec,
+    SinkTls, Timeouts,
 };
+use postern_message::EditLimits;
 
 /// What the configuration says about sinks and bindings, as the dispatcher takes it.
 #[must_use]
 pub fn spec(config: &Config) -> PlanSpec {
     PlanSpec {
-        servers: config
-            .servers
-            .iter()
-            .map(|server| server.name.clone())
-            .collect(),
+        servers: config.servers.iter().map(server).collect(),
         sinks: config.sinks.iter().map(sink).collect(),
         bindings: config.bindings.iter().map(binding).collect(),
     }
@@ -49,6 +47,27 @@ fn located(effective: &Effective, error: &PlanError) -> ConfigError {
     let advice = format!("see \"postern config explain {section}.{}\"", error.key);
     let (what, advice) = text.split_once("; ").unwrap_or((&text, &advice));
     effective.error_at(&[section, name, error.key], what, advice)
+}
+
+/// A virtual server with the limits that its messages keep after all edits.
+fn server(server: &Server) -> ServerSpec {
+    ServerSpec {
+        name: server.name.clone(),
+        limits: edit_limits(server),
+    }
+}
+
+/// The limits of a virtual server, as edits have to keep them.
+#[must_use]
+pub fn edit_limits(server: &Server) -> EditLimits {
+    let limits = &server.limits;
+    EditLimits {
+        message: server.max_message_size,
+        header_octets: limits.header_size,
+        header_count: usize::try_from(limits.header_count).unwrap_or(usize::MAX),
+        recipients: usize::try_from(limits.recipients).unwrap_or(usize::MAX),
+        ..EditLimits::default()
+    }
 }
 
 fn sink(sink: &Sink) -> SinkSpec {
@@ -89,6 +108,7 @@ fn binding(binding: &Binding) -> BindingSpec {
             headers: binding.timeout.headers,
             message: binding.timeout.message,
             transport: binding.timeout.transport,
+            ..Timeouts::default()
         },
         on_failure: failure_policy(binding),
         body: binding.body.map(depth),
@@ -114,7 +134,7 @@ fn failure_policy(binding: &Binding) -> FailurePolicy {
     policy
 }
 
-fn by_kind(by_fault: ByFault) -> [(FaultKind, Policy); 6] {
+fn by_kind(by_fault: ByFault) -> [(FaultKind, Policy); 7] {
     [
         (FaultKind::Unreachable, by_fault.unreachable),
         (FaultKind::Timeout, by_fault.timeout),
@@ -122,6 +142,7 @@ fn by_kind(by_fault: ByFault) -> [(FaultKind, Policy); 6] {
         (FaultKind::Protocol, by_fault.protocol),
         (FaultKind::Fault, by_fault.fault),
         (FaultKind::Budget, by_fault.budget),
+        (FaultKind::Size, by_fault.size),
     ]
 }
 

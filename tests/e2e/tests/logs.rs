@@ -4,7 +4,6 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use postern_e2e::client::Client;

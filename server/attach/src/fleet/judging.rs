@@ -20,7 +20,8 @@ use super::tried::Tried;
 pub enum Outcome {
     /// A verdict came, good or bad.
     Answered,
-    /// The sink said or showed that it failed. Never counts against the replica.
+    /// It failed for a reason of the application's, or on a stream that went silent. Speaks neither for nor against the
+    /// replica.
     Faulted,
     /// Its deadline passed.
     TimedOut {
@@ -51,12 +52,12 @@ impl Fleet {
         one.open = one.open.saturating_sub(1);
         match outcome {
             Outcome::Answered => one.good(now),
-            Outcome::Faulted | Outcome::TimedOut { silent: false } => one.sign(now),
+            Outcome::TimedOut { silent: false } => one.sign(now),
             Outcome::TimedOut { silent: true } => {
                 let fault = Fault::new(FaultKind::Timeout, "it does not answer");
                 self.bad(now, replica, &fault);
             }
-            Outcome::Lost | Outcome::Cancelled => {}
+            Outcome::Faulted | Outcome::Lost | Outcome::Cancelled => {}
         }
     }
 

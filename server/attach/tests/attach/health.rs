@@ -328,12 +328,20 @@ fn v12_after_one_silence_others_are_asked_and_a_probe_decides() {
     let mut harbour = Harbour::up(1, FleetSettings::default());
     let only = harbour.replica(0);
     harbour.outcome(only, SILENT);
+    for neutral in [Outcome::Faulted, Outcome::Lost, Outcome::Cancelled] {
+        harbour.outcome(only, neutral);
+    }
+    assert_eq!(
+        harbour.fleet.poll_timeout(),
+        Some(harbour.now),
+        "what failed with it clears nothing"
+    );
     assert_eq!(
         harbour.pick().map(|pick| pick.replica),
         Ok(only),
         "there is no other"
     );
-    harbour.fleet.alive(harbour.now, only);
+    harbour.outcome(only, Outcome::TimedOut { silent: false });
     let at = harbour.fleet.poll_timeout().expect("a probe");
     assert_eq!(
         at - harbour.now,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use postern_message::RecipientId;
 use postern_proto::v1 as pb;
 use postern_proto::v1::event::Kind;
-use postern_smtp::reply::Reply;
+use postern_smtp::reply::{Reply, ReplyError, ReplyText};
 
 use crate::answer::ResponseAnswer;
 use crate::attributes::{Attribute, AttributeValue};
@@ -35,6 +35,20 @@ impl Response {
         let verb = &self.command.verb;
         (verb.eq_ignore_ascii_case(b"EHLO") || verb.eq_ignore_ascii_case(b"LHLO"))
             && self.reply.code().is_positive()
+    }
+
+    /// The reply as the answer wants it sent. Of a list of extensions the code stays.
+    ///
+    /// # Errors
+    /// A line that cannot be sent.
+    pub fn replied(&self, said: &ResponseAnswer) -> Result<Reply, ReplyError> {
+        let changed = said.reply.as_ref().filter(|_| !self.lists_extensions());
+        let base = changed.unwrap_or(&self.reply);
+        let lines = self.lines(Some(said)).into_iter();
+        let lines = lines
+            .map(|line| ReplyText::new(String::from_utf8_lossy(&line).into_owned()))
+            .collect::<Result<_, _>>()?;
+        Reply::new(base.code(), base.enhanced(), lines)
     }
 
     /// The reply's lines with what earlier bindings made of it: of a list of extensions only the first line is

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use jiff::tz::TimeZone;
-use postern_message::MessageId;
 use postern_events::context::Tls;
+use postern_message::MessageId;
 use postern_smtp::address::ForwardPath;
 
 /// Longest greeting name that is written down.

@@ -154,7 +154,11 @@ impl Part {
 
     /// Runs until the end. If one part of it ends before that, the whole gateway is brought to its end.
     async fn run(self) {
-        let dispatcher = Dispatcher::new(Arc::clone(&self.plan), self.observer, DispatchSettings::default());
+        let dispatcher = Dispatcher::new(
+            Arc::clone(&self.plan),
+            self.observer,
+            DispatchSettings::default(),
+        );
         dispatcher.warm_up();
         let judge = CountedJudge {
             sinks: Sinks::new(dispatcher.clone(), self.plan),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use postern_config::Effective;
 use postern_events::event::EventKind;
 use postern_events::grant::{Grants, Reads};
-use postern_events::plan::{BodyDepth, Pin, PinnedEvent};
+use postern_events::plan::{Ask, BodyDepth, Pin, PinnedEvent};
 use postern_proto::v1 as pb;
 
 use super::reach::Reached;
@@ -15,11 +15,12 @@ pub(super) fn pin(response: &pb::DescribeResponse) -> (Pin, Vec<String>) {
     let mut left_out = Vec::new();
     let mut events = Vec::new();
     for interest in &response.events {
-        match known_event(interest.event) {
+        match EventKind::from_number(interest.event) {
             Some(event) if event.is_published() => {
                 events.push(PinnedEvent {
                     event: event.name().to_owned(),
-                    body: depth(interest.body.as_ref()),
+                    body: BodyDepth::described(interest.body.as_ref()),
+                    ask: Ask::described(interest.ask()),
                 });
             }
             Some(event) => left_out.push(format!(
@@ -118,29 +119,6 @@ fn covers(granted: &[String], word: &str) -> bool {
         })
 }
 
-fn known_event(number: i32) -> Option<EventKind> {
-    let wire = pb::EventKind::try_from(number).ok()?;
-    let name = wire
-        .as_str_name()
-        .strip_prefix("EVENT_KIND_")?
-        .to_ascii_lowercase();
-    EventKind::ALL
-        .iter()
-        .copied()
-        .find(|event| event.name().replace('.', "_") == name)
-}
-
-fn depth(depth: Option<&pb::BodyDepth>) -> BodyDepth {
-    use pb::body_depth::Kind;
-    match depth.and_then(|depth| depth.kind.as_ref()) {
-        None | Some(Kind::Nothing(_)) => BodyDepth::None,
-        Some(Kind::Headers(_)) => BodyDepth::Headers,
-        Some(Kind::Prefix(prefix)) => BodyDepth::Prefix(prefix.size_bytes),
-        Some(Kind::Full(_)) => BodyDepth::Full,
-        Some(Kind::OnDemand(_)) => BodyDepth::OnDemand,
-    }
-}
-
 /// Text of a sink, fit for a terminal and a file.
 pub(super) fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
@@ -149,16 +127,6 @@ pub(super) fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_event_of_the_wire_is_known() {
-        for number in 1..=EventKind::COUNT {
-            let number = i32::try_from(number).unwrap_or_default();
-            assert!(known_event(number).is_some(), "{number}");
-        }
-        assert_eq!(known_event(0), None);
-        assert_eq!(known_event(9999), None);
-    }
 
     #[test]
     fn what_this_version_cannot_give_is_left_out_and_said() {

@@ -7,7 +7,6 @@ use std::time::SystemTime;
 use postern_config::settings::server::Protocol;
 use postern_events::context::{Client, Protocol as Spoken, SessionContext, Tls};
 use postern_events::inbound::Disconnect;
-use postern_message::SessionId;
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::Session;
@@ -99,7 +98,8 @@ pub(super) async fn serve(
     let connection = Client {
         address: client,
         port: peer.map_or(0, |peer| peer.port()),
-        local_address: local.map_or_else(String::new, |local| local.ip().to_canonical().to_string()),
+        local_address: local
+            .map_or_else(String::new, |local| local.ip().to_canonical().to_string()),
         local_port: local.map_or(0, |local| local.port()),
         implicit_tls: secure,
         ..Client::default()

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use postern_events::budget::Budget;
-use postern_events::event::EventKind;
 use postern_events::context::Tls;
+use postern_events::event::EventKind;
 use postern_events::inbound::{self, DisconnectReason, ResetReason};
 use postern_smtp::server::{CloseReason, ReplyTo};
 use tokio::time::timeout;

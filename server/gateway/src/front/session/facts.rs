@@ -82,14 +82,15 @@ pub(super) fn recipient(rcpt: Rcpt) -> Recipient {
 pub(super) fn conduct(counters: &Counters, idle: Duration, refused_recipients: u32) -> Conduct {
     Conduct {
         commands: u32::try_from(counters.commands).unwrap_or(u32::MAX),
-        errors: counters.errors,
-        syntax_errors: counters.errors.saturating_sub(refused_recipients),
+        errors: counters.refusals,
+        syntax_errors: counters.syntax_errors,
         talked_early: counters.early_talker,
         pipelined_early: counters.pipelining_violations > 0,
         idle,
         messages: counters.messages,
         refused_recipients,
         junk_commands: counters.junk,
+        ..Conduct::default()
     }
 }
 

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use postern_events::budget::Budget;
 use postern_dispatch::content::BoxFuture;
-use postern_events::event::EventKind;
 use postern_dispatch::exchange::{IncomingMessage, MessageExchange};
+use postern_events::budget::Budget;
+use postern_events::event::EventKind;
 use postern_events::ruling::Ruling;
 use postern_message::{HeaderError, HeaderSection, MessageId};
 use postern_smtp::reply::Reply;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use postern_events::event::EventKind;
 use postern_dispatch::exchange::MessageRuling;
+use postern_events::event::EventKind;
 use postern_events::ruling::{By, Cause, Decision, Ruling};
 use postern_message::Message;
 use postern_smtp::address::ForwardPath;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use postern_events::event::EventKind;
 use postern_dispatch::exchange::MessageRuling;
 use postern_dispatch::transport::DeliveryStatus;
+use postern_events::event::EventKind;
 use postern_events::ruling::Ruling;
 
 use super::stage::{MAIL, Play, Script, draft};

@@ -8,11 +8,11 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use postern_config::settings::service::LogAddresses;
-use postern_events::budget::Budget;
 use postern_dispatch::content::Content;
-use postern_events::event::EventKind;
 use postern_dispatch::exchange::MessageRuling;
 use postern_dispatch::transport::DeliveryResult;
+use postern_events::budget::Budget;
+use postern_events::event::EventKind;
 use postern_message::{Draft, Message, MessageId};
 use postern_spool::{
     Batch, Claimed, Due, Durable, Embedded, Entry, Filter, Health, Lease, NewMessage, Options,
