@@ -37,6 +37,8 @@ pub(crate) enum Action {
     FinishMessage,
     /// This reply, `CODE TEXT`, in place of the service's own handling.
     Respond(u32, String),
+    /// Another reply than the one about to be sent, `CODE TEXT`.
+    Reply(u32, String),
     /// No objection, after so many milliseconds.
     Delay(u64),
     /// Never an answer.
@@ -132,6 +134,11 @@ fn parse_action(action: &str) -> Result<Action, String> {
             let (code, text) = argument.split_once(' ').ok_or("CODE TEXT is due")?;
             let code = code.parse().map_err(|e| format!("{code}: {e}"))?;
             Action::Respond(code, text.to_owned())
+        }
+        "reply" => {
+            let (code, text) = argument.split_once(' ').ok_or("CODE TEXT is due")?;
+            let code = code.parse().map_err(|e| format!("{code}: {e}"))?;
+            Action::Reply(code, text.to_owned())
         }
         "delay" => Action::Delay(number()?.into()),
         "hang" => Action::Hang,

@@ -40,6 +40,15 @@ pub(crate) fn verdict(action: &Action, event: &v1::Event, known: &Known) -> v1::
             kind: Some(v1::answer::Kind::Rcpt(answer)),
         }));
     }
+    if let Action::Reply(code, text) = action {
+        let answer = v1::ResponseAnswer {
+            reply: reply(*code, "", text),
+            ..Default::default()
+        };
+        verdict.answer = Some(Box::new(v1::Answer {
+            kind: Some(v1::answer::Kind::Response(answer)),
+        }));
+    }
     verdict
 }
 
