@@ -253,11 +253,11 @@ mod tests {
         assert_eq!(modes(&all), [Ask::AtRcpt, Ask::AtRcpt, Ask::AtOnce]);
         assert!(all.side_effects && !all.repeatable);
         let some = built(
-            "ask = { inbound.mail = \"at-rcpt\" }\n[binding.attributes]\nfrom = \"mail.from\"\n",
+            "ask = { inbound.mail = \"at-rcpt\" }\n[binding.attributes]\nhelo = \"session.helo\"\n",
         );
         assert_eq!(modes(&some), [Ask::AtOnce, Ask::AtRcpt, Ask::AtOnce]);
         let shown = some.attributes.iter().map(|own| own.name());
-        assert_eq!(shown.collect::<Vec<_>>(), ["from"]);
+        assert_eq!(shown.collect::<Vec<_>>(), ["helo"]);
     }
 
     #[test]
