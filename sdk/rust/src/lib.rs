@@ -34,6 +34,12 @@
 //!
 //! Without any of them the crate has the protocol as machines and types: [`link`], [`Picture`], [`check`].
 
+// Without a shell there is nobody who calls handlers.
+#![cfg_attr(
+    not(any(feature = "serve", feature = "testing")),
+    allow(dead_code, unused_imports)
+)]
+
 mod address;
 mod call;
 pub mod check;

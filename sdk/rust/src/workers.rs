@@ -53,6 +53,7 @@ impl Pace {
 /// Threads for handlers, started when they are first needed.
 pub(crate) enum Workers {
     /// There are none: everything runs where the stream is driven.
+    #[cfg(feature = "testing")]
     InPlace,
     /// There may be some.
     Threads(OnceLock<Option<Pool>>),
@@ -67,8 +68,10 @@ impl Workers {
 
     /// Where a handler is to run that may hold others up. None: in place.
     pub(crate) fn handle(&self) -> Option<&Handle> {
-        let Self::Threads(pool) = self else {
-            return None;
+        let pool = match self {
+            #[cfg(feature = "testing")]
+            Self::InPlace => return None,
+            Self::Threads(pool) => pool,
         };
         let pool = pool.get_or_init(|| {
             let made = Builder::new_multi_thread()

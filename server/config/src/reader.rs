@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use crate::error::ConfigError;
 use crate::nearest::nearest;
 use crate::origin::{KeyPath, Origin};
@@ -21,8 +23,8 @@ pub(crate) struct Field<'a> {
 pub struct Setting {
     /// The full key, elements by name.
     pub key: String,
-    /// The value as it was written, secrets as `(set)`.
-    pub value: serde_json::Value,
+    /// The value as it was written; properties of sinks, and user and password of a URL, as `(set)`.
+    pub value: Value,
     /// Where it comes from.
     pub origin: Origin,
 }
@@ -153,8 +155,8 @@ impl Reader {
             return;
         }
         let value = match shape {
-            Shape::Free => hide_secrets(field.node.to_json()),
-            _ => field.node.to_json(),
+            Shape::Free => hide_all(field.node.to_json()),
+            _ => hide_user_info(field.node.to_json()),
         };
         self.settings.push(Setting {
             key: field.key.to_string(),
@@ -164,33 +166,33 @@ impl Reader {
     }
 }
 
-/// Properties belong to a sink and only it knows which are secret: what is called like a secret is shown as one.
-fn hide_secrets(value: serde_json::Value) -> serde_json::Value {
-    let serde_json::Value::Object(map) = value else {
-        return value;
-    };
-    let secret = |key: &str| {
-        let key = key.to_ascii_lowercase();
-        [
-            "secret",
-            "password",
-            "passwd",
-            "token",
-            "credential",
-            "api_key",
-            "private_key",
-        ]
-        .iter()
-        .any(|s| key.contains(s))
-    };
-    map.into_iter()
-        .map(|(key, value)| {
-            if secret(&key) {
-                (key, "(set)".into())
-            } else {
-                let value = hide_secrets(value);
-                (key, value)
-            }
-        })
-        .collect()
+/// Properties belong to a sink, and only its description says which of them anybody may read: without it none is shown.
+fn hide_all(value: Value) -> Value {
+    match value {
+        Value::Object(map) => map
+            .into_iter()
+            .map(|(key, value)| (key, hide_all(value)))
+            .collect(),
+        _ => "(set)".into(),
+    }
+}
+
+/// URLs without what stands before their host: a name and a password have no place there, but do get written.
+fn hide_user_info(value: Value) -> Value {
+    match value {
+        Value::String(text) => without_user_info(&text).into(),
+        Value::Array(values) => values.into_iter().map(hide_user_info).collect(),
+        other => other,
+    }
+}
+
+/// A URL as it may be shown: user and password as `(set)`. Other texts stay as they are.
+pub(crate) fn without_user_info(text: &str) -> String {
+    let hidden = text.split_once("://").and_then(|(scheme, rest)| {
+        let end = rest.find('/').unwrap_or(rest.len());
+        let (authority, path) = rest.split_at_checked(end)?;
+        let (_, host) = authority.rsplit_once('@')?;
+        Some(format!("{scheme}://(set)@{host}{path}"))
+    });
+    hidden.unwrap_or_else(|| text.to_owned())
 }

@@ -9,7 +9,7 @@ use crate::nearest::nearest;
 use crate::origin::Origin;
 use crate::section::Section;
 use crate::settings::Config;
-use crate::tree::{Node, Value};
+use crate::tree::{ELEMENTS, Node, Value};
 
 /// The version that brought the keys there are.
 pub(crate) const SINCE: &str = "0.1";
@@ -242,7 +242,11 @@ pub(crate) fn join(section: &str, key: &str) -> String {
 /// What to do about a key that `section` does not have.
 pub(crate) fn advice_for_unknown(name: &str, section: &SectionDoc) -> String {
     if let Some(near) = nearest(name, section.keys.iter().map(|key| key.name)) {
-        return format!("did you mean \"{near}\"?");
+        return if section.path.is_empty() && ELEMENTS.contains(&near) {
+            format!("did you mean [[{near}]]?")
+        } else {
+            format!("did you mean \"{near}\"?")
+        };
     }
     let elsewhere = keys();
     if let Some(known) = elsewhere.iter().find(|known| known.key.name == name) {

@@ -236,7 +236,19 @@ impl Plan {
     /// # Errors
     /// Everything that is wrong, not only the first.
     pub fn build(spec: PlanSpec, pins: &HashMap<String, Pin>) -> Result<Self, Vec<PlanError>> {
-        build::build(spec, pins)
+        build::build(spec, pins, Grants::parse)
+    }
+
+    /// As [`Plan::build`], with the grants of all versions.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    #[cfg(test)]
+    pub(crate) fn build_all(
+        spec: PlanSpec,
+        pins: &HashMap<String, Pin>,
+    ) -> Result<Self, Vec<PlanError>> {
+        build::build(spec, pins, Grants::parse_all)
     }
 
     /// A plan without bindings.

@@ -9,6 +9,7 @@ mod answer;
 mod decision;
 mod edit;
 mod header;
+mod later;
 mod lines;
 mod order;
 mod recipient;
@@ -124,6 +125,16 @@ impl Uploads for NoUploads {
 /// # Errors
 /// A [`Fault`] of kind `protocol` that says what is wrong, for the operator and the sink's author.
 pub fn validate(
+    verdict: pb::Verdict,
+    asked: &Asked<'_>,
+    uploads: &mut dyn Uploads,
+) -> Result<Verdict, Fault> {
+    later::refuse(&verdict)?;
+    validate_all(verdict, asked, uploads)
+}
+
+/// Checks a verdict by all that the protocol has.
+fn validate_all(
     verdict: pb::Verdict,
     asked: &Asked<'_>,
     uploads: &mut dyn Uploads,

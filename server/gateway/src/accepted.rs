@@ -71,7 +71,47 @@ pub fn load<'a>(
 /// [`AcceptedError::Write`]
 pub fn store(state: &Path, binding: &str, pin: &Pin) -> Result<(), AcceptedError> {
     let path = path(state, binding);
-    write(&path, pin).map_err(|source| AcceptedError::Write { path, source })
+    serde_json::to_vec_pretty(pin)
+        .map_err(io::Error::from)
+        .and_then(|mut text| {
+            text.push(b'\n');
+            write(&path, &text)
+        })
+        .map_err(|source| AcceptedError::Write { path, source })
+}
+
+/// Writes the schema of the properties that a binding's sink takes, as it was accepted. Empty: none is kept.
+///
+/// # Errors
+/// [`AcceptedError::Write`]
+pub fn store_schema(state: &Path, binding: &str, schema: &[u8]) -> Result<(), AcceptedError> {
+    let path = schema_path(state, binding);
+    let written = if schema.is_empty() {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    } else {
+        write(&path, schema)
+    };
+    written.map_err(|source| AcceptedError::Write { path, source })
+}
+
+/// The schema of the properties that a binding's sink takes; `None` where none was accepted, or it cannot be read.
+#[must_use]
+pub fn schema(state: &Path, binding: &str) -> Option<serde_json::Value> {
+    let path = schema_path(state, binding);
+    let small = fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= MAX_FILE);
+    small
+        .then(|| fs::read(&path).ok())
+        .flatten()
+        .and_then(|octets| serde_json::from_slice(&octets).ok())
+}
+
+fn schema_path(state: &Path, binding: &str) -> PathBuf {
+    state
+        .join("accepted")
+        .join(format!("{binding}.properties-schema"))
 }
 
 /// Names of bindings are checked by the configuration: none of them leads out of the folder.
@@ -102,16 +142,16 @@ fn read(path: &Path) -> Result<Option<Pin>, AcceptedError> {
         .map_err(|error| damaged(error.to_string()))
 }
 
-fn write(path: &Path, pin: &Pin) -> io::Result<()> {
+fn write(path: &Path, text: &[u8]) -> io::Result<()> {
     let Some(folder) = path.parent() else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     fs::create_dir_all(folder)?;
-    let mut text = serde_json::to_vec_pretty(pin)?;
-    text.push(b'\n');
-    let fresh = path.with_extension("json.new");
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    let fresh = PathBuf::from(fresh);
     let mut file = File::create(&fresh)?;
-    file.write_all(&text)?;
+    file.write_all(text)?;
     file.sync_all()?;
     fs::rename(&fresh, path)?;
     File::open(folder)?.sync_all()
@@ -140,6 +180,20 @@ mod tests {
             fs::read_dir(state.path().join("accepted")).unwrap().count(),
             1
         );
+    }
+
+    #[test]
+    fn an_accepted_schema_is_read_again_until_it_is_gone() {
+        let state = tempfile::tempdir().unwrap();
+        assert_eq!(schema(state.path(), "footer"), None);
+        store_schema(state.path(), "footer", b"{\"type\":\"object\"}").unwrap();
+        assert_eq!(
+            schema(state.path(), "footer"),
+            Some(serde_json::json!({ "type": "object" }))
+        );
+        store_schema(state.path(), "footer", b"").unwrap();
+        store_schema(state.path(), "footer", b"").unwrap();
+        assert_eq!(schema(state.path(), "footer"), None);
     }
 
     #[test]

@@ -238,7 +238,12 @@ fn open_spool(config: &Config, disk: Arc<dyn Disk>) -> Result<Arc<dyn Store>, Se
         path: config.spool.path.clone(),
         min_free: config.spool.min_free,
     };
-    let spool = Embedded::open_on(&options, SystemTime::now(), disk)?;
+    let spool = Embedded::open_on(&options, SystemTime::now(), disk).map_err(|source| {
+        ServeError::OpenSpool {
+            path: options.path.clone(),
+            source,
+        }
+    })?;
     if let Some(aside) = spool.set_aside() {
         tracing::error!(
             database = %aside.database.display(), content = %aside.content.display(), why = aside.why,

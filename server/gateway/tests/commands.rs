@@ -422,3 +422,50 @@ fn properties_that_a_sink_does_not_take_are_refused() {
         outcome.err
     );
 }
+
+#[test]
+fn properties_are_shown_once_the_sink_has_said_which_are_public() {
+    let address = serve(description(&[EventKind::InboundRcpt], &[]));
+    let setup = with_sink(
+        &address.to_string(),
+        "properties = { text = \"for all to read\" }\n",
+    );
+    let shown = || setup.run(&["config", "show"]).out;
+    assert!(shown().contains("binding.footer.properties = { text = \"(set)\" }"));
+    let outcome = setup.run(&["check", "--accept"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    assert!(shown().contains("binding.footer.properties = { text = \"for all to read\" }"));
+}
+
+#[test]
+fn a_spool_that_cannot_be_is_named_with_its_key_and_a_hop_that_is_away_is_told() {
+    let setup = Setup::new(
+        "[spool]\npath = \"file/state\"\n\
+         [[server]]\nname = \"a\"\nhostname = \"mx.test\"\nlisten = \"127.0.0.1:0\"\n\
+         [[domain]]\nname = \"d.test\"\nrecipients = \"any\"\ndeliver = \"smtp://127.0.0.1:1\"\n",
+    );
+    std::fs::write(setup.folder.path().join("file"), "").unwrap();
+    let outcome = setup.run(&["check"]);
+    assert_eq!(outcome.code, 78);
+    assert!(
+        outcome
+            .err
+            .contains("postern.toml:2:8: spool.path: file/state: file is not a folder;"),
+        "{}",
+        outcome.err
+    );
+    assert!(
+        outcome
+            .err
+            .contains("note: domain.\"d.test\".deliver: smtp://127.0.0.1:1 cannot be reached"),
+        "{}",
+        outcome.err
+    );
+    let outcome = setup.run(&["serve"]);
+    assert_ne!(outcome.code, 0);
+    assert!(
+        outcome.err.contains("spool.path: file/state: "),
+        "{}",
+        outcome.err
+    );
+}

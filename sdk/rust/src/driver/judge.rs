@@ -119,6 +119,12 @@ impl After {
         event_ids: Vec<u64>,
         awaited: bool,
     ) -> Vec<(u64, Result<v1::Verdict, Fault>)> {
+        // What became of a verdict has no event of its own.
+        if let (true, Answer::Verdict(Err(fault)) | Answer::Heard(Err(fault))) =
+            (event_ids.is_empty(), &answer)
+        {
+            self.log(0, fault);
+        }
         let verdicts: Vec<Result<Verdict, Fault>> = match answer {
             Answer::Verdict(verdict) => event_ids.iter().map(|_| verdict.clone()).collect(),
             Answer::Verdicts(Ok(verdicts)) if verdicts.len() == event_ids.len() => {
@@ -136,19 +142,11 @@ impl After {
                     .collect()
             }
             Answer::Verdicts(Err(fault)) => event_ids.iter().map(|_| Err(fault.clone())).collect(),
-            // Nobody waits where an event is told; a layer that hides this has no verdict.
-            Answer::Heard(heard) => {
-                if let Err(fault) = heard {
-                    self.log(0, &fault);
-                }
-                match awaited {
-                    true => event_ids
-                        .iter()
-                        .map(|_| Err(Fault::error("no verdict")))
-                        .collect(),
-                    false => return Vec::new(),
-                }
-            }
+            // Where an event that tells has a deadline, it wants to be acknowledged.
+            Answer::Heard(heard) => event_ids
+                .iter()
+                .map(|_| heard.clone().map(|()| Verdict::proceed()))
+                .collect(),
         };
         let mut answers = Vec::with_capacity(verdicts.len());
         for (event_id, verdict) in event_ids.into_iter().zip(verdicts) {

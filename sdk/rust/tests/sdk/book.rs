@@ -7,6 +7,7 @@ use postern_sdk::testing::Session;
 mod add_header;
 
 const BOOK: &str = include_str!("../../../../docs/sinks.md");
+const README: &str = include_str!("../../../../README.md");
 
 #[test]
 fn the_smallest_sink_fits_in_15_lines_with_main() {
@@ -31,6 +32,12 @@ fn it_adds_its_header_behind_all_others() {
         transcript.mail().text(),
         "Subject: hello\r\nX-Seen-By: a sink in 15 lines\r\n\r\nHello.\r\n"
     );
+}
+
+#[test]
+fn the_readme_shows_the_smallest_sink_as_it_is() {
+    let example = include_str!("../../examples/add_header.rs");
+    assert!(README.contains(example.trim_end()));
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use postern_sdk::v1::event_sink_client::EventSinkClient;
 use postern_sdk::v1::{self, attach_request, attach_response, event};
-use postern_sdk::{Fault, Mail, Options, ServeError, Sink, Verdict, inbound, serve, sink};
+use postern_sdk::{
+    DeliveryResult, Fault, Mail, Options, ServeError, Sink, Verdict, delivery, inbound, serve, sink,
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
@@ -251,6 +253,34 @@ async fn what_the_gateway_breaks_is_a_fault_of_that_instance() {
         stream.next().await,
         Some((0, attach_response::Kind::Heartbeat(heartbeat)))
     );
+    drop(stream);
+    served.stopped().await;
+}
+
+#[tokio::test]
+async fn a_told_event_that_wants_to_be_acknowledged_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let heard = sink!().on(delivery::RESULT, async |_: DeliveryResult| {});
+    let served = serving(heard, folder.path(), &[]).await;
+    let mut stream = served.attach().await;
+    stream.open(1).await;
+    let event = |event_id, deadline| v1::Event {
+        event_id,
+        deadline,
+        kind: Some(event::Kind::DeliveryResult(Box::default())),
+        ..Default::default()
+    };
+    let deadline = Some(prost_types::Duration {
+        seconds: 5,
+        nanos: 0,
+    });
+    for event in [event(1, None), event(2, deadline)] {
+        stream
+            .send(1, attach_request::Kind::Event(Box::new(event)))
+            .await;
+    }
+    let frame = stream.next().await;
+    Stream::is_verdict(frame, 1, 2);
     drop(stream);
     served.stopped().await;
 }

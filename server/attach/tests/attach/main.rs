@@ -13,6 +13,7 @@ mod model;
 mod narrowing;
 mod opening;
 mod parts;
+mod sdk;
 mod silence;
 mod sink;
 mod streams;

@@ -550,12 +550,12 @@ impl Walk {
             }
             4 => self.arrive_at_some(Kind::Heartbeat(pb::Heartbeat { sequence: 1 })),
             5..=7 => self.arrive_at_some(Kind::Done(pb::Done { kind: None })),
-            8..=12 => {
+            8..=16 => {
                 let done = Some(pb::done::Kind::Instance(pb::DoneInstance {}));
                 self.arrive_at_some(Kind::Done(pb::Done { kind: done }));
             }
-            13..=17 => self.arrive_at_some(Kind::Ready(pb::Ready::default())),
-            18..=20 => self.arrive_at_some(Kind::Fault(pb::Fault {
+            17..=21 => self.arrive_at_some(Kind::Ready(pb::Ready::default())),
+            22..=24 => self.arrive_at_some(Kind::Fault(pb::Fault {
                 event_id: 0,
                 kind: pb::FaultKind::Overload.into(),
                 ..pb::Fault::default()

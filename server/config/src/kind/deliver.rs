@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
 use super::{Kind, names, paths};
-use crate::reader::{Field, Reader};
+use crate::reader::{Field, Reader, without_user_info};
 use crate::registry::Shape;
 
 /// Where accepted mail goes.
@@ -85,13 +85,20 @@ impl Kind for Deliver {
         } else if let Some(rest) = text.strip_prefix("lmtp://") {
             (true, rest)
         } else {
-            reader.refuse(field, format!("\"{text}\" is not a way to deliver"), ADVICE);
+            reader.refuse(
+                field,
+                format!("\"{}\" is not a way to deliver", without_user_info(text)),
+                ADVICE,
+            );
             return None;
         };
         let Some((host, port)) = host_and_port(rest, if lmtp { 24 } else { 25 }) else {
             reader.refuse(
                 field,
-                format!("\"{text}\" has no usable host and port"),
+                format!(
+                    "\"{}\" has no usable host and port",
+                    without_user_info(text)
+                ),
                 ADVICE,
             );
             return None;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::deliver::host_and_port;
 use super::{Kind, paths};
-use crate::reader::{Field, Reader};
+use crate::reader::{Field, Reader, without_user_info};
 use crate::registry::Shape;
 
 /// Where one replica of a sink is.
@@ -75,7 +75,11 @@ impl Kind for Endpoint {
             return paths::path(path, field, reader).map(Self::Unix);
         }
         let Some((scheme, rest)) = text.split_once("://") else {
-            reader.refuse(field, format!("\"{text}\" is not an endpoint"), ADVICE);
+            reader.refuse(
+                field,
+                format!("\"{}\" is not an endpoint", without_user_info(text)),
+                ADVICE,
+            );
             return None;
         };
         let tls = match scheme {
@@ -98,7 +102,10 @@ impl Kind for Endpoint {
         let Some((host, port)) = host_and_port(rest, if tls { 443 } else { 80 }) else {
             reader.refuse(
                 field,
-                format!("\"{text}\" has no usable host and port"),
+                format!(
+                    "\"{}\" has no usable host and port",
+                    without_user_info(text)
+                ),
                 ADVICE,
             );
             return None;

@@ -664,7 +664,40 @@ fn settings_show_every_value_with_its_place_and_no_secret() {
     );
     let properties = &shown("binding.outgoing-disclaimer.properties").value;
     assert_eq!(properties["nested"]["api_token"], "(set)");
-    assert_eq!(properties["text"], "This message is confidential.");
+    assert_eq!(
+        properties["text"], "(set)",
+        "only the sink knows what is public"
+    );
+}
+
+#[test]
+fn user_and_password_of_a_url_are_shown_nowhere() {
+    use crate::reader::without_user_info;
+    assert_eq!(
+        without_user_info("http://me:secret@host:1/x@y"),
+        "http://(set)@host:1/x@y"
+    );
+    assert_eq!(without_user_info("http://host:1"), "http://host:1");
+    assert_eq!(without_user_info("a@b.test"), "a@b.test");
+    let text = GOOD.replace("http://127.0.0.1:7001", "http://me:secret@127.0.0.1:7001");
+    assert_ne!(text, GOOD);
+    let errors = errors_of(&text);
+    assert!(!errors.is_empty());
+    assert!(
+        !errors.iter().any(|line| line.contains("secret")),
+        "{errors:#?}"
+    );
+}
+
+#[test]
+fn a_section_in_the_plural_is_told_from_the_one_that_was_meant() {
+    let errors = errors_of(&GOOD.replace("[[binding]]", "[[bindings]]"));
+    assert!(
+        errors
+            .iter()
+            .any(|line| line.contains("did you mean [[binding]]?")),
+        "{errors:#?}"
+    );
 }
 
 #[test]

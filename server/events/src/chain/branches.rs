@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Chain, ChainState, Settlement, Slot, Step};
+use super::{Chain, ChainState, Slot, Step};
 use crate::context::Made;
-use crate::ruling::{Branch, By, Decision, Ruling, Verdict};
+use crate::ruling::{Branch, By, Decision, Ruling, Settlement, Verdict};
 
 /// A branch that is judged later, from where its verdict stood.
 #[derive(Debug)]

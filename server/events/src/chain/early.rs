@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Chain, ChainState, Settlement, Slot};
+use super::{Chain, ChainState, Slot};
 use crate::plan::Member;
-use crate::ruling::{By, Cause};
+use crate::ruling::{By, Cause, Settlement};
 
 impl Chain {
     /// An earlier chain has been decided, with nothing that spares the message: refusals here may be applied.

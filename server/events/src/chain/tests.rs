@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use super::*;
 use crate::context::Made;
 use crate::event::EventKind;
-use crate::fault::{FaultKind, Policy};
+use crate::fault::{Fault, FaultKind, Policy};
 use crate::plan::{
-    Ask, BindingSpec, Pin, PinnedEvent, Plan, PlanSpec, ServerSpec, SinkSpec, Timeouts,
+    Ask, BindingSpec, Member, Pin, PinnedEvent, Plan, PlanSpec, ServerSpec, SinkSpec, Timeouts,
 };
-use crate::ruling::{FinishScope, Ruling};
+use crate::ruling::{Decision, FinishScope, Ruling, Settlement, Verdict};
 use postern_message::Edit;
 use postern_smtp::reply::Reply;
 

@@ -10,7 +10,7 @@ use postern_proto::rules;
 use crate::condition::{Condition, MAX_SHOWN, Shown};
 use crate::event::{EventGroup, EventKind};
 use crate::fault::FaultKind;
-use crate::grant::{Grants, LATER_GRANTS};
+use crate::grant::{Grants, LATER_GRANTS, WordError};
 use crate::rule::Rule;
 use crate::table;
 
@@ -22,7 +22,14 @@ use super::shown;
 use super::spec::{BindingSpec, MAX_PRIORITY, PlanSpec, SinkSpec};
 use super::{Binding, Plan, Sink};
 
-pub(super) fn build(spec: PlanSpec, pins: &HashMap<String, Pin>) -> Result<Plan, Vec<PlanError>> {
+/// How the words of `may` are taken.
+type ParseGrants = fn(&[String]) -> Result<Grants, WordError>;
+
+pub(super) fn build(
+    spec: PlanSpec,
+    pins: &HashMap<String, Pin>,
+    parse: ParseGrants,
+) -> Result<Plan, Vec<PlanError>> {
     let mut findings = Findings::default();
     let sinks = build_sinks(&spec.sinks, &mut findings);
     let servers: Vec<String> = spec.servers.iter().map(|own| own.name.clone()).collect();
@@ -40,6 +47,7 @@ pub(super) fn build(spec: PlanSpec, pins: &HashMap<String, Pin>) -> Result<Plan,
             pins.get(&binding.name),
             &servers,
             &sinks,
+            parse,
             &mut report,
         );
         if let Some(built) = built
@@ -179,6 +187,7 @@ fn build_binding(
     pin: Option<&Pin>,
     servers: &[String],
     sinks: &[Arc<Sink>],
+    parse: ParseGrants,
     report: &mut Report<'_>,
 ) -> Option<Binding> {
     if spec.priority > MAX_PRIORITY {
@@ -223,7 +232,7 @@ fn build_binding(
                 None
             }
         });
-    let grants = grants(spec, pin, report);
+    let grants = grants(spec, pin, parse, report);
     let reads = shown::reads(spec, pin, &events, report);
     if reads.original {
         let grants = [("body", grants.has("body"))];
@@ -322,12 +331,17 @@ fn attributes(spec: &BindingSpec, events: &[EventKind], report: &mut Report<'_>)
     shown
 }
 
-fn grants(spec: &BindingSpec, pin: Option<&Pin>, report: &mut Report<'_>) -> Grants {
+fn grants(
+    spec: &BindingSpec,
+    pin: Option<&Pin>,
+    parse: ParseGrants,
+    report: &mut Report<'_>,
+) -> Grants {
     let words = spec.may.as_ref().or_else(|| pin.map(|pin| &pin.may));
     let Some(words) = words else {
         return Grants::default();
     };
-    Grants::parse(words).unwrap_or_else(|error| {
+    parse(words).unwrap_or_else(|error| {
         let known = rules::GRANTS.iter().copied();
         let known = known.filter(|word| !LATER_GRANTS.contains(word));
         let nearest = nearest(&error.word, known).filter(|_| !error.later);

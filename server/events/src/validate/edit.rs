@@ -209,6 +209,13 @@ impl<'a, 'q> Checker<'a, 'q> {
 
     fn at_event(&self, kind: EditKind) -> Result<(), Fault> {
         let event = self.asked.event();
+        let routes = matches!(kind, EditKind::SetRoutingClass | EditKind::Redirect);
+        if self.asked.facts().routing_only && !routes {
+            return Err(Fault::protocol(format!(
+                "{} is no edit where only routes are asked about",
+                kind.name()
+            )));
+        }
         if event.rule().allows_edit(kind) {
             Ok(())
         } else {

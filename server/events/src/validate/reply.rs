@@ -97,11 +97,13 @@ fn takes_enhanced(asked: &Asked<'_>) -> bool {
             .iter()
             .any(|verb| command.verb.eq_ignore_ascii_case(verb))
     });
-    !greets
-        && !matches!(
-            asked.event(),
-            EventKind::InboundConnect | EventKind::InboundHelo
-        )
+    let inbound = asked.event().scope() == pb::Scope::InboundSession;
+    !inbound
+        || !greets
+            && !matches!(
+                asked.event(),
+                EventKind::InboundConnect | EventKind::InboundHelo
+            )
 }
 
 /// Makes the reply. Without one the gateway's own with the code `own` stands, if the decision has one.

@@ -193,7 +193,7 @@ fn check(verdict: pb::Verdict, case: &Case, binding: &Binding) -> Result<Verdict
         binding,
         version: case.version.as_ref(),
     };
-    validate(verdict, &asked, &mut NoUploads)
+    validate_all(verdict, &asked, &mut NoUploads)
 }
 
 fn decided(kind: D) -> pb::Verdict {
@@ -934,4 +934,54 @@ fn a_hint_that_is_not_used_is_allowed() {
         ..proceed()
     };
     assert!(at(MESSAGE, cached).is_ok());
+}
+
+#[test]
+fn what_this_version_cannot_apply_is_refused_by_name() {
+    let refused = |verdict: pb::Verdict| {
+        let case = case(MESSAGE);
+        let binding = trusted();
+        let asked = Asked {
+            question: &case.question,
+            context: &case.context,
+            binding: &binding,
+            version: case.version.as_ref(),
+        };
+        let fault = validate(verdict, &asked, &mut NoUploads).unwrap_err();
+        assert!(fault.detail.ends_with("not in this version"), "{fault}");
+    };
+    refused(pb::Verdict {
+        recipients: vec![pb::RecipientDecision::default()],
+        ..proceed()
+    });
+    refused(pb::Verdict {
+        forks: vec![pb::Fork::default()],
+        ..proceed()
+    });
+    let dialogue = pb::answer::Kind::Dialogue(pb::DialogueAnswer::default());
+    refused(pb::Verdict {
+        answer: Some(Box::new(pb::Answer {
+            kind: Some(dialogue),
+        })),
+        ..proceed()
+    });
+}
+
+#[test]
+fn asked_for_the_routes_alone_only_routes_are_taken() {
+    let case = Case {
+        question: Question::new(transport::PostCategorize {
+            routing_only: true,
+            ..transport::PostCategorize::default()
+        }),
+        context: testing::message().into(),
+        version: Some(testing::version(true)),
+    };
+    let class = edited(E::SetRoutingClass(pb::SetRoutingClass {
+        routing_class: "bulk".to_owned(),
+    }));
+    assert!(check(class, &case, &trusted()).is_ok());
+    let sender = edited(E::SetSender(pb::SetSender::default()));
+    let fault = check(sender, &case, &trusted()).unwrap_err();
+    assert!(fault.detail.contains("routes"), "{fault}");
 }

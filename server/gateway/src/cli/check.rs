@@ -1,9 +1,11 @@
 //! `postern check`: whether the whole can work, before it has to.
 
 mod accept;
+mod hops;
 mod listing;
 mod properties;
 mod reach;
+mod spool;
 
 use std::collections::HashMap;
 
@@ -42,6 +44,14 @@ pub(crate) fn run(args: &CheckArgs) -> Exit {
     let mut findings = Findings::default();
     for error in preflight::files(&effective) {
         findings.wrong(&error);
+    }
+    if let Some(error) = spool::check(&effective) {
+        findings.wrong(&error);
+    }
+    if !args.offline {
+        for line in hops::away(&effective) {
+            findings.note(&line);
+        }
     }
     let reached = if args.offline {
         HashMap::new()
@@ -127,7 +137,7 @@ fn reach_all(effective: &Effective, findings: &mut Findings) -> HashMap<String, 
         let error = effective.error_at(
             &["sink", &sink, "endpoint"],
             format!("{endpoint} cannot be reached: {why}"),
-            advice,
+            reach::advice(&endpoint, &why).unwrap_or(advice),
         );
         findings.unreachable(&error);
     }
@@ -161,10 +171,13 @@ fn pins(
         for line in left_out {
             findings.note(&format!("note: binding.{}: {line}", binding.name));
         }
-        if pins.get(&binding.name) == Some(&pin) {
+        let schema = &sink.response.properties_schema;
+        let stored = accepted::store_schema(&config.spool.path, &binding.name, schema);
+        if stored.is_ok() && pins.get(&binding.name) == Some(&pin) {
             continue;
         }
-        if let Err(error) = accepted::store(&config.spool.path, &binding.name, &pin) {
+        let stored = stored.and_then(|()| accepted::store(&config.spool.path, &binding.name, &pin));
+        if let Err(error) = stored {
             output::complain(&error);
             findings.raise(Exit::CantCreate);
             return None;

@@ -1,5 +1,7 @@
 //! `postern config show | schema | explain`.
 
+mod shown;
+
 use clap::{Args, Subcommand};
 use postern_config::{Origin, Setting, explain, schema};
 use serde_json::{Value, json};
@@ -36,10 +38,14 @@ enum Command {
 pub(crate) fn run(args: &ConfigArgs) -> Exit {
     match &args.command {
         Command::Show { json } => match args.file.load() {
-            Ok(effective) if *json => {
-                output::print(&format!("{:#}\n", as_json(effective.settings())))
+            Ok(effective) => {
+                let settings = shown::settings(&effective);
+                output::print(&if *json {
+                    format!("{:#}\n", as_json(&settings))
+                } else {
+                    as_text(&settings)
+                })
             }
-            Ok(effective) => output::print(&as_text(effective.settings())),
             Err(exit) => exit,
         },
         Command::Schema => output::print(&format!("{:#}\n", schema())),

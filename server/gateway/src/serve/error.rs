@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use postern_spool::SpoolError;
 
@@ -22,6 +23,14 @@ pub enum ServeError {
     /// An address that cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The spool cannot be opened.
+    #[error("spool.path: {}: {source}{}", path.display(), advice(source))]
+    OpenSpool {
+        /// Its folder.
+        path: PathBuf,
+        /// Why.
+        source: SpoolError,
+    },
     /// The spool.
     #[error(transparent)]
     Spool(#[from] SpoolError),
@@ -48,10 +57,22 @@ impl ServeError {
                 Exit::NoPerm
             }
             Self::Listen(_) => Exit::Unavailable,
-            Self::Spool(error) => spool_exit(error),
+            Self::Spool(error) | Self::OpenSpool { source: error, .. } => spool_exit(error),
             Self::System(_) => Exit::TempFail,
             Self::Tls(_) | Self::Failed(_) => Exit::Software,
         }
+    }
+}
+
+fn advice(error: &SpoolError) -> &'static str {
+    match error {
+        SpoolError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            "; give it to the user that runs the gateway"
+        }
+        SpoolError::Io { source, .. } if source.kind() == io::ErrorKind::NotADirectory => {
+            "; name a folder on a local disk"
+        }
+        _ => "",
     }
 }
 

@@ -2,10 +2,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use postern_message::{HeaderId, Lifetime, PropertyError, Value};
+use postern_message::{
+    Edit, EditError, EditLimits, HeaderId, Lifetime, PropertyError, PropertyScope, Value,
+};
 
 use super::*;
 use crate::context::{Context, InboundContext, SessionContext};
+use crate::order::Order;
 use crate::route::NextHop;
 use crate::testing;
 

@@ -155,7 +155,7 @@ impl Case {
                 .collect(),
             bindings,
         };
-        let plan = Plan::build(spec, &HashMap::new()).unwrap();
+        let plan = Plan::build_all(spec, &HashMap::new()).unwrap();
         let recipients = (0..1 + random.below(4))
             .map(|n| Recipient::new(testing::path(&format!("r{n}@y.test"))));
         let recipients = recipients.collect();

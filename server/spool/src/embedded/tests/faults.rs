@@ -354,8 +354,16 @@ async fn one_unreadable_file_concerns_one_message() {
 /// Fills a disk with mail until no more is taken; the ids.
 async fn fill(spool: &Embedded, size: usize) -> Vec<MessageId> {
     let mut ids = Vec::new();
-    while spool.receive(Purpose::Mail).is_ok() {
-        let new = new(spool, &content(size, ids.len() as u64)).await;
+    // Asked once for each message: the answer may change from one moment to the next.
+    while let Ok(mut incoming) = spool.receive(Purpose::Mail) {
+        let content = content(size, ids.len() as u64);
+        incoming.write(content.clone()).await.unwrap();
+        let new = NewMessage {
+            message: Arc::new(message(&content, 2)),
+            body: incoming.finish().await.unwrap(),
+            stage: Stage::Deliver,
+            due: Due::At(time(0)),
+        };
         let id = new.message.id;
         if spool.insert(new).await.is_err() {
             break;
