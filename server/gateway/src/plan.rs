@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use postern_config::settings::binding::{Binding, BodyDepth, ByFault, Policy};
+use postern_config::settings::binding::{AskMode, AskModes, Binding, BodyDepth, ByFault, Policy};
 use postern_config::settings::server::Server;
 use postern_config::settings::sink::Sink;
 use postern_config::{Config, ConfigError, Effective};
 use postern_events::event::EventGroup;
 use postern_events::fault::{FailurePolicy, FaultKind, Policy as Done};
 use postern_events::plan::{
-    BindingSpec, BodyDepth as Depth, Pin, Place, Plan, PlanError, PlanSpec, ServerSpec, SinkSpec,
-    SinkTls, Timeouts,
+    Ask, BindingSpec, BodyDepth as Depth, Pin, Place, Plan, PlanError, PlanSpec, ServerSpec,
+    SinkSpec, SinkTls, Timeouts,
 };
 use postern_message::EditLimits;
 
@@ -114,9 +114,27 @@ fn binding(binding: &Binding) -> BindingSpec {
         body: binding.body.map(depth),
         reads: binding.reads.clone(),
         may: binding.may.clone(),
+        ask: binding.ask.as_ref().map_or_else(Vec::new, asked),
+        side_effects: binding.side_effects,
+        attributes: binding.attributes.clone(),
         properties_json,
         enabled: binding.enabled,
         ..BindingSpec::new(&binding.name, &binding.sink)
+    }
+}
+
+/// When it is asked, by event; under no event: at all that can be asked then.
+fn asked(modes: &AskModes) -> Vec<(Option<String>, Ask)> {
+    let mode = |mode: AskMode| match mode {
+        AskMode::AtOnce => Ask::AtOnce,
+        AskMode::AtRcpt => Ask::AtRcpt,
+    };
+    match modes {
+        AskModes::Every(every) => vec![(None, mode(*every))],
+        AskModes::ByEvent(events) => events
+            .iter()
+            .map(|(event, own)| (Some(event.clone()), mode(*own)))
+            .collect(),
     }
 }
 
@@ -216,6 +234,33 @@ mod tests {
     }
 
     #[test]
+    fn a_binding_says_when_it_is_asked_and_what_it_is_shown_beside() {
+        let built = |text: &str| {
+            let (_folder, effective) = effective(&format!(
+                "{HEAD}events = [\"inbound.helo\", \"inbound.mail\", \"inbound.rcpt\"]\nmay = []\n{text}"
+            ));
+            let plan = build(&effective, &HashMap::new()).unwrap();
+            std::sync::Arc::clone(plan.bindings().first().unwrap())
+        };
+        let modes = |binding: &postern_events::plan::Binding| {
+            let modes = binding.events.iter().map(|bound| bound.ask);
+            modes.collect::<Vec<_>>()
+        };
+        let plain = built("");
+        assert_eq!(modes(&plain), [Ask::AtOnce; 3]);
+        assert!(!plain.side_effects && plain.attributes.is_empty());
+        let all = built("ask = \"at-rcpt\"\nside_effects = true\n");
+        assert_eq!(modes(&all), [Ask::AtRcpt, Ask::AtRcpt, Ask::AtOnce]);
+        assert!(all.side_effects && !all.repeatable);
+        let some = built(
+            "ask = { inbound.mail = \"at-rcpt\" }\n[binding.attributes]\nhelo = \"session.helo\"\n",
+        );
+        assert_eq!(modes(&some), [Ask::AtOnce, Ask::AtRcpt, Ask::AtOnce]);
+        let shown = some.attributes.iter().map(|own| own.name());
+        assert_eq!(shown.collect::<Vec<_>>(), ["helo"]);
+    }
+
+    #[test]
     fn what_the_plan_refuses_is_said_at_its_line() {
         let refused = |text: &str| {
             let (folder, effective) = effective(&format!("{HEAD}{text}"));
@@ -248,6 +293,20 @@ mod tests {
                 .any(|line| line.starts_with("/p.toml:10:8: binding.b.rule: ")),
             "{lines:?}"
         );
+        let lines = refused(
+            "events = [\"inbound.rcpt\"]\nmay = []\nask = { \"inbound.mial\" = \"at-rcpt\", \"inbound.rcpt\" = \"at-rcpt\" }\n\
+             [binding.attributes]\nx = \"no.such\"\n",
+        );
+        for start in [
+            "/p.toml:9:7: binding.b.ask: no event of this binding is called \"inbound.mial\"",
+            "/p.toml:9:7: binding.b.ask: inbound.rcpt cannot be asked at-rcpt",
+            "/p.toml:10:1: binding.b.attributes: ",
+        ] {
+            assert!(
+                lines.iter().any(|line| line.starts_with(start)),
+                "{start} is not in {lines:?}"
+            );
+        }
         let lines = refused("events = [\"inbound.rctp\"]\nmay = [\"bdy\"]\n");
         assert!(
             lines[0].starts_with("/p.toml:7:10: binding.b.events: ")

@@ -61,6 +61,14 @@ pub(super) fn events(spec: &BindingSpec, pin: Option<&Pin>, report: &mut Report<
             }
         }
     }
+    for (name, _) in &spec.ask {
+        let bound = || events.iter().map(|own| own.event.name());
+        if let Some(name) = name
+            && !bound().any(|own| own == name)
+        {
+            report.error("ask", unknown("event of this binding", name, bound()));
+        }
+    }
     events.sort_by_key(|own| own.event);
     events
 }

@@ -68,13 +68,18 @@ pub(crate) fn run(args: &CheckArgs) -> Exit {
                 for warning in plan.warnings() {
                     findings.note(&format!("note: {warning}"));
                 }
-                for line in accept::asks_for_more(&effective, &pins, &reached) {
+                for line in accept::asks_for_more(&plan, &pins, &reached) {
                     findings.note(&line);
                 }
                 let shown = output::print(&listing::listing(&effective, &plan, &pins, &reached));
                 findings.raise(shown);
             }
-            Err(errors) => errors.iter().for_each(|error| findings.wrong(error)),
+            Err(errors) => {
+                errors.iter().for_each(|error| findings.wrong(error));
+                for line in accept::not_accepted(&effective, &pins, &reached) {
+                    findings.note(&line);
+                }
+            }
         }
     }
     findings.exit

@@ -43,6 +43,11 @@ pub(super) fn listing(
             binding.name,
             of_binding(binding, pins.get(&*binding.name))
         ));
+        if let Some(reached) = reached.get(&*binding.sink.name) {
+            for wish in binding.shortfalls(&reached.response) {
+                page.push_str(&line("not given", &shown(&wish.to_string())));
+            }
+        }
     }
     for binding in effective
         .config
