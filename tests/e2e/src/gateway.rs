@@ -26,12 +26,13 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         let folder = tempfile::tempdir().unwrap_or_else(|e| panic!("no temporary folder: {e}"));
+        let (smtp, metrics) = free_pair();
         Self {
             folder,
             server: String::new(),
             rest: String::new(),
-            smtp: free_address(),
-            metrics: free_address(),
+            smtp,
+            metrics,
         }
     }
 }
@@ -281,6 +282,19 @@ impl Drop for Gateway {
             eprintln!("--- the gateway's log ---\n{}", self.log());
         }
     }
+}
+
+/// Two addresses of the loopback network whose ports nobody has just now: not the same one twice.
+fn free_pair() -> (SocketAddr, SocketAddr) {
+    let bind = || {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap_or_else(|e| panic!("no free port: {e}"))
+    };
+    let address = |listener: &TcpListener| {
+        let address = listener.local_addr();
+        address.unwrap_or_else(|e| panic!("no address: {e}"))
+    };
+    let (one, other) = (bind(), bind());
+    (address(&one), address(&other))
 }
 
 /// An address of the loopback network whose port nobody has just now.

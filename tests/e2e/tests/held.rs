@@ -82,6 +82,7 @@ fn the_session_outlives_the_process() {
         let sink = Sink::at(&away, &[&format!("{name}=proceed")]);
         gateway.start();
         next_hop.wait_for(1, LIMIT);
+        sink.wait_asked(name, 1, LIMIT);
         assert_eq!(sink.asked(name), 1, "{event}");
     }
 }

@@ -99,6 +99,7 @@ fn a_refusal_of_an_earlier_binding_wins_whoever_answers_first() {
     let mut client = Client::ready(gateway.smtp());
     client.expect("MAIL FROM:<a@example.org>", 250);
     client.expect("RCPT TO:<b@example.test>", 550);
+    slow.wait_asked("rcpt", 1, LIMIT);
     assert_eq!(
         slow.asked("rcpt"),
         1,
@@ -154,5 +155,7 @@ fn a_rule_that_does_not_match_costs_no_question() {
     client.expect("MAIL FROM:<a@example.org>", 250);
     client.expect("RCPT TO:<b@example.test>", 250);
     client.expect("RCPT TO:<REFUSED-one@example.test>", 550);
+    // What a sink prints is read behind its answer.
+    sink.wait_asked("rcpt", 1, LIMIT);
     assert_eq!(sink.asked("rcpt"), 1);
 }

@@ -41,8 +41,8 @@ pub(crate) async fn a_version_is_read_as_it_is_to_be_delivered(rig: &dyn Rig) {
         let content = content(size, 2);
         let mut new = new(&*spool, &content).await;
         let trace = bytes::Bytes::from_static(b"Received: now\r\n");
-        let fields = new.message.version.headers().len();
-        let version: Version = new.message.version.put_trace(trace, fields).unwrap();
+        let received = new.message.version.headers().len();
+        let version: Version = new.message.version.put_trace(trace, received).unwrap();
         new.message = Arc::new(Message {
             version,
             ..(*new.message).clone()
