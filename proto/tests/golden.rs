@@ -60,8 +60,20 @@ fn an_instance_is_opened() {
             name: "stamp".into(),
             sink: "stamp".into(),
             events: vec![
-                v1::EventKind::InboundMail.into(),
-                v1::EventKind::InboundMessage.into(),
+                v1::EventInterest {
+                    event: v1::EventKind::InboundMail.into(),
+                    ask: v1::AskMode::AtRcpt.into(),
+                    ..Default::default()
+                },
+                v1::EventInterest {
+                    event: v1::EventKind::InboundMessage.into(),
+                    body: Some(v1::BodyDepth {
+                        kind: Some(v1::body_depth::Kind::Prefix(v1::BodyPrefix {
+                            size_bytes: 65536,
+                        })),
+                    }),
+                    ..Default::default()
+                },
             ],
             rule: "MAIL FROM=*@example.test".into(),
             condition: "message.size < 1024".into(),
@@ -69,21 +81,22 @@ fn an_instance_is_opened() {
             mode: v1::BindingMode::Enforce.into(),
             reads: vec!["headers:Subject".into()],
             grants: vec!["headers:X-*".into()],
-            body: Some(v1::BodyDepth {
-                kind: Some(v1::body_depth::Kind::Prefix(v1::BodyPrefix {
-                    size_bytes: 65536,
-                })),
-            }),
             properties_json: Bytes::from_static(br#"{"prefix":"X-Postern"}"#),
+            on_failure: vec![v1::FailureRule {
+                events: "message".into(),
+                fault: "timeout".into(),
+                policy: "hold".into(),
+            }],
+            sample: 0.5,
+            ..Default::default()
         })),
-        limits: Some(v1::Limits {
+        limits: Some(Box::new(v1::Limits {
             frame_bytes: 1 << 20,
-            upload_credit_bytes: 1 << 18,
+            verdict_bytes: 16 << 20,
             message_bytes: 25 << 20,
-            header_bytes: 1 << 18,
-            header_count: 1000,
-            recipient_count: 1000,
-        }),
+            chunk_bytes: 1 << 18,
+            ..Default::default()
+        })),
         snapshot: Some(Box::new(v1::Snapshot {
             session: Some(v1::Session {
                 session_id: id(1),
@@ -93,17 +106,26 @@ fn an_instance_is_opened() {
                     port: 40000,
                     ..Default::default()
                 }),
-                may_relay: Some(false),
+                may_relay: true,
                 ..Default::default()
             }),
+            recipients: vec![v1::Recipient {
+                recipient_id: id(4),
+                address: Bytes::from_static(b"a@example.test"),
+                state: v1::RecipientState::Accepted.into(),
+                ..Default::default()
+            }],
             ..Default::default()
         })),
+        features: vec!["parts".into(), "settled".into()],
+        gateway_id: id(5),
+        spool_id: id(6),
         trace_parent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
         ..Default::default()
     };
     golden(
         "1-open.binpb",
-        &request(7, attach_request::Kind::Open(open)),
+        &request(7, attach_request::Kind::OpenInstance(Box::new(open))),
     );
 }
 
@@ -122,22 +144,41 @@ fn a_recipient_is_asked_about() {
             notify: vec![v1::Notify::Never.into()],
             ..Default::default()
         }),
+        recipient_kind: v1::RecipientKind::Hosted.into(),
+        group_position: 1,
+        group_size: 2,
         ..Default::default()
     };
     let event = v1::Event {
         event_id: 4,
         deadline: seconds(5),
+        ask_reason: v1::AskReason::Happened.into(),
+        message_ended: true,
+        transaction: Some(Box::new(v1::Transaction {
+            transaction_id: id(7),
+            ..Default::default()
+        })),
+        recipients: Some(v1::RecipientsUpdate {
+            replaces_all: true,
+            ..Default::default()
+        }),
+        attributes: vec![v1::NamedValue {
+            name: "country".into(),
+            value: Some(v1::Value {
+                kind: Some(v1::value::Kind::Text("NL".into())),
+            }),
+        }],
         conduct: Some(v1::Conduct {
             command_count: 3,
             talked_early: true,
             ..Default::default()
         }),
-        kind: Some(v1::event::Kind::InboundRcpt(rcpt)),
+        kind: Some(v1::event::Kind::InboundRcpt(Box::new(rcpt))),
         ..Default::default()
     };
     golden(
         "1-event-rcpt.binpb",
-        &request(7, attach_request::Kind::Event(event)),
+        &request(7, attach_request::Kind::Event(Box::new(event))),
     );
 }
 
@@ -146,14 +187,14 @@ fn content_ends() {
     let content = v1::Content {
         event_id: 5,
         offset: 9,
-        data: Bytes::from_static(b"not text: \xff\0\r\n"),
-        ended: Some(v1::ContentEnd {
+        octets: Bytes::from_static(b"not text: \xff\0\r\n"),
+        ended: Some(Box::new(v1::ContentEnd {
             state: v1::ContentState::Complete.into(),
             body_size_bytes: 23,
             size_bytes: 100,
             sha256: Bytes::from_static(&[0xab; 32]),
             body_sha256: Bytes::from_static(&[0xcd; 32]),
-        }),
+        })),
         read_id: 0,
     };
     golden(
@@ -175,7 +216,7 @@ fn a_verdict_edits_and_forks() {
         offset: 10,
         remove_bytes: 2,
         insert: Some(v1::Data {
-            kind: Some(v1::data::Kind::Inline(Bytes::from_static(b"footer\r\n"))),
+            kind: Some(v1::data::Kind::Literal(Bytes::from_static(b"footer\r\n"))),
         }),
     };
     let verdict = v1::Verdict {
@@ -209,6 +250,7 @@ fn a_verdict_edits_and_forks() {
                         code: 550,
                         enhanced_code: Bytes::from_static(b"5.7.1"),
                         lines: vec![Bytes::from_static(b"Not for you")],
+                        without_enhanced_code: true,
                     }),
                 })),
             }),
@@ -226,7 +268,7 @@ fn a_verdict_edits_and_forks() {
     };
     let response = v1::AttachResponse {
         instance_id: 7,
-        kind: Some(attach_response::Kind::Verdict(verdict)),
+        kind: Some(attach_response::Kind::Verdict(Box::new(verdict))),
     };
     golden("1-verdict.binpb", &response);
 }
@@ -243,13 +285,66 @@ fn a_sink_describes_itself() {
             body: Some(v1::BodyDepth {
                 kind: Some(v1::body_depth::Kind::Full(v1::FullBody {})),
             }),
+            ask: v1::AskMode::AtOnce.into(),
         }],
+        features: vec!["parts".into()],
         grants: vec!["headers:X-*".into()],
         properties_schema: Bytes::from_static(b"{}"),
         instances_per_stream: 1000,
         ..Default::default()
     };
     golden("1-describe.binpb", &description);
+}
+
+#[test]
+fn a_message_is_told_of() {
+    let result = v1::DeliveryResult {
+        summary: Some(v1::MessageSummary {
+            message_id: id(8),
+            server: "inbound".into(),
+            origin: v1::Origin::Smtp.into(),
+            recipient_count: 1,
+            ..Default::default()
+        }),
+        recipients: vec![v1::RecipientResult {
+            recipient_id: id(2),
+            status: v1::DeliveryStatus::Failed.into(),
+            failure_origin: v1::FailureOrigin::Remote.into(),
+            attempt_count: 3,
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let event = v1::Event {
+        event_id: 1,
+        kind: Some(v1::event::Kind::DeliveryResult(Box::new(result))),
+        ..Default::default()
+    };
+    golden(
+        "1-event-result.binpb",
+        &request(9, attach_request::Kind::Event(Box::new(event))),
+    );
+}
+
+#[test]
+fn an_action_is_asked_for() {
+    let action = v1::SinkAction {
+        action_id: 1,
+        idempotency_key: "release-1".into(),
+        reason: "detonated without harm".into(),
+        kind: Some(v1::sink_action::Kind::ChangeQueued(v1::ChangeQueued {
+            message_ids: vec![id(8)],
+            change: Some(v1::change_queued::Change::ReleaseQueued(
+                v1::ReleaseQueued {},
+            )),
+            ..Default::default()
+        })),
+    };
+    let response = v1::AttachResponse {
+        instance_id: 9,
+        kind: Some(attach_response::Kind::Action(Box::new(action))),
+    };
+    golden("1-action.binpb", &response);
 }
 
 #[test]

@@ -10,7 +10,7 @@ const DETAIL_MAX: usize = 4096;
 
 /// A failure of the sink. The binding's failure policy decides what it means for the client.
 ///
-/// Any error becomes one by `?`, as [`FaultKind::Internal`]; therefore it is no [`Error`] itself.
+/// Any error becomes one by `?`, as [`FaultKind::SinkError`]; therefore it is no [`Error`] itself.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Fault {
     kind: FaultKind,
@@ -19,8 +19,8 @@ pub struct Fault {
 
 impl Fault {
     /// An error in the sink. `detail` is for the operator; no client reads it.
-    pub fn internal(detail: impl Into<String>) -> Self {
-        Self::new(FaultKind::Internal, detail)
+    pub fn error(detail: impl Into<String>) -> Self {
+        Self::new(FaultKind::SinkError, detail)
     }
 
     /// The sink has too much to do; another replica may do better.
@@ -82,7 +82,7 @@ impl<E: Error> From<E> for Fault {
             detail.push_str(&error.to_string());
             cause = error.source();
         }
-        Self::internal(detail)
+        Self::error(detail)
     }
 }
 
@@ -98,12 +98,12 @@ mod tests {
 
         let fault = Fault::from(Outer(std::io::Error::other("no route")));
         assert_eq!(fault.detail(), "cannot ask the list: no route");
-        assert_eq!(fault.kind(), FaultKind::Internal);
+        assert_eq!(fault.kind(), FaultKind::SinkError);
     }
 
     #[test]
     fn a_long_detail_is_cut_between_characters() {
-        let fault = Fault::internal("é".repeat(4000));
+        let fault = Fault::error("é".repeat(4000));
         assert_eq!(fault.detail().len(), DETAIL_MAX);
     }
 }

@@ -3,31 +3,47 @@
 mod body;
 mod diff;
 mod headers;
+#[cfg(feature = "mime")]
+mod mime;
+mod slot;
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 pub use body::ContentError;
-pub(crate) use body::{Feed, Pipe};
-pub use headers::{HeaderList, HeaderView};
+pub(crate) use body::{Feed, INITIAL_CREDIT, Pipe};
+pub use headers::{HeaderList, HeaderValue, HeaderView};
+#[cfg(feature = "mime")]
+pub use mime::TextPart;
+pub(crate) use slot::Slot;
 
-use crate::event::text;
-use crate::instance::Known;
+use crate::address::{Address, Id, ReversePath};
+use crate::check::{Grants, Refusal};
+use crate::people::Recipient;
+use crate::picture::Picture;
 use crate::v1::{self, edit};
+use crate::{Fault, data};
 
-/// A message, or what of it the binding is shown. Edits made here go with a verdict that keeps the message.
+/// A message, or what of it the binding is shown.
+///
+/// Edits that are made here go with the verdict if it keeps the message, and are dropped with one that does not. An edit
+/// that the binding's `may` does not grant is an error at once.
 pub struct Message {
-    /// The header fields. Empty where the binding's body depth is `none`; fields can be added all the same.
+    /// The header fields. Empty where the event brings none; edits by name can be made all the same.
     pub headers: HeaderList,
-    known: Known,
+    grants: Arc<Grants>,
+    picture: Picture,
     pipe: Pipe,
     body: BodyEdit,
     edits: Vec<edit::Kind>,
+    slot: Arc<Slot>,
 }
 
 /// What is to become of the body.
+#[derive(Default)]
 enum BodyEdit {
+    #[default]
     Untouched,
     Replaced(Bytes),
     /// Offsets in the body as it was shown.
@@ -41,68 +57,73 @@ struct Splice {
 }
 
 impl Message {
-    pub(crate) fn new(headers: v1::Headers, known: Known, pipe: Pipe) -> Self {
+    pub(crate) fn new(picture: Picture, grants: Arc<Grants>, pipe: Pipe, slot: Arc<Slot>) -> Self {
+        slot.hand_out();
         Self {
-            headers: HeaderList::new(headers),
-            known,
+            headers: HeaderList::new(picture.headers(), Arc::clone(&grants)),
+            grants,
+            picture,
             pipe,
             body: BodyEdit::Untouched,
             edits: Vec::new(),
+            slot,
         }
     }
 
-    /// Its id: 16 octets, UUIDv7.
-    pub fn id(&self) -> Bytes {
-        match (&self.known.message, &self.known.transaction) {
-            (Some(message), _) => message.message_id.clone(),
-            (None, Some(transaction)) => transaction.transaction_id.clone(),
-            (None, None) => Bytes::new(),
-        }
+    /// Its id.
+    pub fn id(&self) -> Id {
+        Id::from(self.picture.message_id())
     }
 
     /// The envelope.
     pub fn envelope(&self) -> Option<&v1::Envelope> {
-        match (&self.known.message, &self.known.transaction) {
-            (Some(message), _) => message.envelope.as_ref(),
-            (None, Some(transaction)) => transaction.envelope.as_ref(),
-            (None, None) => None,
-        }
+        self.picture.envelope()
     }
 
-    /// The sender without angle brackets; empty for the null reverse-path.
-    pub fn sender(&self) -> Cow<'_, str> {
-        self.envelope()
-            .map_or(Cow::Borrowed(""), |envelope| text(&envelope.reverse_path))
+    /// The message as transport has it: how it came, when it expires, its class. None: it is not in transport yet.
+    pub fn in_transport(&self) -> Option<&v1::Message> {
+        self.picture.message()
+    }
+
+    /// The sender, as the bindings before this one left it.
+    pub fn sender(&self) -> ReversePath {
+        let envelope = self.envelope();
+        envelope.map_or(ReversePath::Null, |envelope| {
+            ReversePath::of_wire(&envelope.reverse_path)
+        })
     }
 
     /// The recipients.
-    pub fn recipients(&self) -> &[v1::Recipient] {
-        match (&self.known.message, &self.known.transaction) {
-            (Some(message), _) => &message.recipients,
-            (None, Some(transaction)) => &transaction.recipients,
-            (None, None) => &[],
-        }
+    pub fn recipients(&self) -> impl Iterator<Item = Recipient> {
+        self.picture
+            .recipients()
+            .iter()
+            .cloned()
+            .map(Recipient::from)
     }
 
     /// The next octets of the body as they arrive; none at its end. Memory holds only what was not taken yet.
+    ///
+    /// # Errors
+    /// [`ContentError::NotShown`] unless the event is registered with `prefix` or `full`.
     pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, ContentError> {
         self.pipe.next_chunk().await
     }
 
     /// The whole body, at most `limit` octets of it in memory. It can be asked for again, but not after
     /// [`next_chunk`](Self::next_chunk).
+    ///
+    /// # Errors
+    /// [`ContentError`].
     pub async fn body(&mut self, limit: u64) -> Result<Bytes, ContentError> {
         self.pipe.collect(limit).await
     }
 
-    /// The whole body as text, if it is UTF-8. It is the body as it travels: MIME parts are not decoded.
-    pub async fn text(&mut self, limit: u64) -> Result<String, ContentError> {
-        let body = self.body(limit).await?;
-        String::from_utf8(body.into()).map_err(|_| ContentError::NotText)
-    }
-
-    /// Header section and body as they were shown, at most `limit` octets of body. Where the binding's `reads`
-    /// leave fields out, they are missing here.
+    /// Header section and body as they were shown, at most `limit` octets of body. Where the binding's `reads` leave
+    /// fields out, they are missing here.
+    ///
+    /// # Errors
+    /// [`ContentError`].
     pub async fn raw(&mut self, limit: u64) -> Result<Bytes, ContentError> {
         let body = self.body(limit).await?;
         let mut raw = BytesMut::with_capacity(body.len() + 4096);
@@ -111,26 +132,41 @@ impl Message {
         Ok(raw.freeze())
     }
 
-    /// A range of the body, read from the gateway. Only where the binding's body depth is `on-demand` or more.
-    /// Fewer octets than asked for come at the end of the body. At most 1 MiB at a time.
+    /// A range of the body, read from the gateway. Fewer octets than asked for come at the end of the body. At most 1 MiB
+    /// at a time.
+    ///
+    /// # Errors
+    /// [`ContentError::NotShown`] unless the event is registered with `on_demand` or `full`.
     pub async fn read(&mut self, offset: u64, length: u64) -> Result<Bytes, ContentError> {
         self.pipe.read(offset, length).await
     }
 
-    /// Waits for the end of the content: its sizes and digests. What of the body has not been sent by then is
-    /// not sent any more, so read the body before, if it is wanted.
+    /// Waits for the end of the content: its sizes, and digests where the binding reads them. What of the body has not
+    /// been sent by then is not sent any more, so read the body before, if it is wanted.
+    ///
+    /// # Errors
+    /// [`ContentError::NotShown`] if the event brings no content at all.
     pub async fn ended(&mut self) -> Result<v1::ContentEnd, ContentError> {
         self.pipe.ended().await
     }
 
-    /// Puts another body in place of the old one. If the old one was read by [`body`](Self::body), only what
-    /// differs is sent.
-    pub fn set_body(&mut self, body: impl Into<Bytes>) {
+    /// Puts another body in place of the old one. If the old one was read by [`body`](Self::body), only what differs is
+    /// sent.
+    ///
+    /// # Errors
+    /// The grant `body` is missing.
+    pub fn set_body(&mut self, body: impl Into<Bytes>) -> Result<(), Refusal> {
+        self.grants.expect("body")?;
         self.body = BodyEdit::Replaced(body.into());
+        Ok(())
     }
 
     /// Puts octets behind the body. Waits for its end.
-    pub async fn append_to_body(&mut self, insert: impl Into<Bytes>) -> Result<(), ContentError> {
+    ///
+    /// # Errors
+    /// The grant `body` is missing, or the event brings no content.
+    pub async fn append_to_body(&mut self, insert: impl Into<Bytes>) -> Result<(), Fault> {
+        self.grants.expect("body")?;
         let insert = insert.into();
         if let BodyEdit::Replaced(body) = &mut self.body {
             let mut longer = BytesMut::from(body.as_ref());
@@ -139,14 +175,22 @@ impl Message {
             return Ok(());
         }
         let offset = self.ended().await?.body_size_bytes;
-        self.splice_body(offset, 0, insert);
+        self.splice_body(offset, 0, insert)?;
         Ok(())
     }
 
-    /// Removes `remove` octets at `offset` of the body as it was shown, and puts `insert` there. Splices that
-    /// overlap are refused by the gateway. It does nothing after [`set_body`](Self::set_body), which has the
-    /// whole say.
-    pub fn splice_body(&mut self, offset: u64, remove: u64, insert: impl Into<Bytes>) {
+    /// Removes `remove` octets at `offset` of the body as it was shown, and puts `insert` there. It does nothing after
+    /// [`set_body`](Self::set_body), which has the whole say.
+    ///
+    /// # Errors
+    /// The grant `body` is missing.
+    pub fn splice_body(
+        &mut self,
+        offset: u64,
+        remove: u64,
+        insert: impl Into<Bytes>,
+    ) -> Result<(), Refusal> {
+        self.grants.expect("body")?;
         let splice = Splice {
             offset,
             remove,
@@ -157,59 +201,99 @@ impl Message {
             BodyEdit::Spliced(splices) => splices.push(splice),
             BodyEdit::Replaced(_) => {}
         }
+        Ok(())
     }
 
-    /// Another sender; empty for the null reverse-path. Needs the grant `sender`.
-    pub fn set_sender(&mut self, address: &str) {
-        self.edits.push(edit::Kind::SetSender(v1::SetSender {
-            reverse_path: octets(address),
-        }));
+    /// Sets another sender; none is the null reverse-path.
+    ///
+    /// # Errors
+    /// The grant `sender` is missing.
+    pub fn set_sender(&mut self, sender: Option<&Address>) -> Result<(), Refusal> {
+        let reverse_path = sender.map(octets).unwrap_or_default();
+        self.edit(edit::Kind::SetSender(v1::SetSender { reverse_path }))
     }
 
-    /// One recipient more. Needs the grant `recipients`, as the two that follow.
-    pub fn add_recipient(&mut self, address: &str) {
+    /// Adds a recipient. One that is there already stays as it is.
+    ///
+    /// # Errors
+    /// The grant `recipients` is missing.
+    pub fn add_recipient(&mut self, address: &Address) -> Result<(), Refusal> {
         let added = v1::AddRecipient {
             address: octets(address),
             ..Default::default()
         };
-        self.edits.push(edit::Kind::AddRecipient(added));
+        self.edit(edit::Kind::AddRecipient(Box::new(added)))
     }
 
-    /// One recipient less; no notification is made of it.
-    pub fn remove_recipient(&mut self, recipient_id: Bytes) {
-        self.edits
-            .push(edit::Kind::RemoveRecipient(v1::RemoveRecipient {
-                recipient_id,
-            }));
-    }
-
-    /// Another address for a recipient.
-    pub fn rewrite_recipient(&mut self, recipient_id: Bytes, address: &str) {
-        let rewritten = v1::RewriteRecipient {
+    /// Removes a recipient; no notification is made of it.
+    ///
+    /// # Errors
+    /// The grant `recipients` is missing.
+    pub fn remove_recipient(&mut self, recipient: &Id) -> Result<(), Refusal> {
+        let recipient_id = recipient.as_bytes().clone();
+        self.edit(edit::Kind::RemoveRecipient(v1::RemoveRecipient {
             recipient_id,
+        }))
+    }
+
+    /// Removes all recipients except these.
+    ///
+    /// # Errors
+    /// The grant `recipients` is missing.
+    pub fn retain_recipients(
+        &mut self,
+        recipients: impl IntoIterator<Item = Id>,
+    ) -> Result<(), Refusal> {
+        let recipient_ids = recipients.into_iter().map(Bytes::from).collect();
+        self.edit(edit::Kind::RetainRecipients(v1::RetainRecipients {
+            recipient_ids,
+        }))
+    }
+
+    /// Gives a recipient another address. It keeps its id and its given address.
+    ///
+    /// # Errors
+    /// The grant `recipients` is missing.
+    pub fn rewrite_recipient(&mut self, recipient: &Id, address: &Address) -> Result<(), Refusal> {
+        let rewritten = v1::RewriteRecipient {
+            recipient_id: recipient.as_bytes().clone(),
             address: octets(address),
         };
-        self.edits.push(edit::Kind::RewriteRecipient(rewritten));
+        self.edit(edit::Kind::RewriteRecipient(rewritten))
     }
 
-    /// Another next hop for all recipients, as in the configuration's `deliver`. Needs the grant `redirect`.
-    pub fn redirect(&mut self, deliver: &str) {
-        let redirect = v1::Redirect {
-            recipient_ids: Vec::new(),
+    /// Sends all recipients another way, as in the configuration's `deliver`.
+    ///
+    /// # Errors
+    /// The grant `redirect` is missing.
+    pub fn redirect(&mut self, deliver: &str) -> Result<(), Refusal> {
+        let hop = v1::NextHop {
             deliver: deliver.to_owned(),
+            ..Default::default()
         };
-        self.edits.push(edit::Kind::Redirect(redirect));
+        self.edit(edit::Kind::Redirect(v1::Redirect {
+            recipient_ids: Vec::new(),
+            next_hops: vec![hop],
+        }))
     }
 
-    /// A new message, committed together with the verdict. Needs the grant `inject`.
-    pub fn inject(&mut self, inject: v1::Inject) {
-        self.edits.push(edit::Kind::Inject(inject));
+    /// Makes any other edit of the protocol.
+    ///
+    /// # Errors
+    /// The grant that it needs is missing.
+    pub fn edit(&mut self, edit: edit::Kind) -> Result<(), Refusal> {
+        let grant = postern_proto::rules::EditKind::from(&edit).rule().grant;
+        if grant != "headers:NAME" {
+            self.grants.expect(grant)?;
+        }
+        self.edits.push(edit);
+        Ok(())
     }
 
     /// All that was changed, as the protocol's edits.
-    pub(crate) fn into_edits(self) -> Vec<edit::Kind> {
-        let mut edits = self.headers.into_edits();
-        match self.body {
+    fn take_edits(&mut self) -> Vec<edit::Kind> {
+        let mut edits = self.headers.take_edits();
+        match std::mem::take(&mut self.body) {
             BodyEdit::Untouched => {}
             BodyEdit::Replaced(body) => edits.extend(replacement(self.pipe.collected(), body)),
             BodyEdit::Spliced(mut splices) => {
@@ -218,14 +302,21 @@ impl Message {
                 edits.extend(splices.into_iter().map(Splice::into_edit));
             }
         }
-        edits.extend(self.edits);
+        edits.append(&mut self.edits);
         edits
+    }
+}
+
+impl Drop for Message {
+    fn drop(&mut self) {
+        let edits = self.take_edits();
+        self.slot.take_back(edits, self.pipe.size_bytes());
     }
 }
 
 impl Splice {
     fn into_edit(self) -> edit::Kind {
-        let insert = (!self.insert.is_empty()).then(|| inline(self.insert));
+        let insert = (!self.insert.is_empty()).then(|| data(self.insert));
         edit::Kind::SpliceBody(v1::SpliceBody {
             offset: self.offset,
             remove_bytes: self.remove,
@@ -236,37 +327,22 @@ impl Splice {
 
 /// The edits that make `new` of the body that was shown.
 fn replacement(shown: Option<&Bytes>, new: Bytes) -> Vec<edit::Kind> {
-    match shown {
-        Some(old) => diff::differences(old, &new)
-            .into_iter()
-            .map(
-                |diff::Difference {
-                     offset,
-                     removed,
-                     inserted,
-                 }| {
-                    Splice {
-                        offset: offset as u64,
-                        remove: removed as u64,
-                        insert: inserted,
-                    }
-                    .into_edit()
-                },
-            )
-            .collect(),
-        None => {
-            let body = Some(inline(new));
-            vec![edit::Kind::ReplaceBody(v1::ReplaceBody { body })]
+    let Some(old) = shown else {
+        let body = Some(data(new));
+        return vec![edit::Kind::ReplaceBody(v1::ReplaceBody { body })];
+    };
+    let differences = diff::differences(old, &new).into_iter();
+    let splice = |difference: diff::Difference| {
+        Splice {
+            offset: difference.offset as u64,
+            remove: difference.removed as u64,
+            insert: difference.inserted,
         }
-    }
+        .into_edit()
+    };
+    differences.map(splice).collect()
 }
 
-fn inline(octets: Bytes) -> v1::Data {
-    v1::Data {
-        kind: Some(v1::data::Kind::Inline(octets)),
-    }
-}
-
-fn octets(text: &str) -> Bytes {
-    Bytes::copy_from_slice(text.as_bytes())
+fn octets(address: &Address) -> Bytes {
+    Bytes::from(address.to_string())
 }

@@ -2,34 +2,37 @@
 
 mod listen;
 mod logs;
+mod options;
+mod paths;
+#[cfg(feature = "tls")]
+mod tls;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{CommandFactory, FromArgMatches, Parser};
-use serde::de::DeserializeOwned;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tonic::transport::server::Router;
-use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tracing::{error, info};
 
 pub use self::listen::Address;
 use self::listen::Incoming;
 pub use self::logs::Format as LogFormat;
+pub use self::options::{Options, OptionsError};
+use self::paths::Paths;
 use crate::v1::event_sink_server::EventSinkServer;
-use crate::{Sink, SinkService};
+use crate::{Sink, SinkService, StartError};
 
-/// Exit code for a wrong flag or file (sysexits `EX_CONFIG`).
-const EX_CONFIG: u8 = 78;
+/// Exit code for wrong flags (sysexits `EX_USAGE`).
+const EX_USAGE: u8 = 64;
 /// Exit code for an address that cannot be had (sysexits `EX_UNAVAILABLE`).
 const EX_UNAVAILABLE: u8 = 69;
 /// Exit code for what should not happen (sysexits `EX_SOFTWARE`).
 const EX_SOFTWARE: u8 = 70;
+/// Exit code for a wrong file (sysexits `EX_CONFIG`).
+const EX_CONFIG: u8 = 78;
 
 /// Largest HTTP/2 frame that gateways may send, in octets: content in few frames costs both sides less.
 const FRAME_SIZE: u32 = 256 * 1024;
@@ -37,73 +40,13 @@ const FRAME_SIZE: u32 = 256 * 1024;
 /// How long the last frames may take to get out when all streams have ended.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
-/// How a sink is served. Each flag is an environment variable too: `--listen` is `POSTERN_SINK_LISTEN`.
-#[derive(Clone, Debug, Parser)]
-#[command(disable_help_subcommand = true)]
-pub struct Options {
-    /// Where to listen: HOST:PORT, or unix:/path. Port 0 takes a free one and says so in the log.
-    #[arg(
-        long,
-        env = "POSTERN_SINK_LISTEN",
-        default_value = "127.0.0.1:7001",
-        value_name = "ADDRESS"
-    )]
-    pub listen: Address,
-
-    /// Certificate chain, PEM. With --tls-key it makes the sink speak TLS only.
-    #[arg(
-        long,
-        env = "POSTERN_SINK_TLS_CERT",
-        value_name = "FILE",
-        requires = "tls_key"
-    )]
-    pub tls_cert: Option<PathBuf>,
-
-    /// Private key of the certificate, PEM.
-    #[arg(
-        long,
-        env = "POSTERN_SINK_TLS_KEY",
-        value_name = "FILE",
-        requires = "tls_cert"
-    )]
-    pub tls_key: Option<PathBuf>,
-
-    /// Authorities, PEM: only gateways with a certificate from them are let in.
-    #[arg(
-        long,
-        env = "POSTERN_SINK_TLS_CLIENT_CA",
-        value_name = "FILE",
-        requires = "tls_cert"
-    )]
-    pub tls_client_ca: Option<PathBuf>,
-
-    /// What to log: a level, or targets with levels as in "info,my_sink=debug".
-    #[arg(
-        long,
-        env = "POSTERN_SINK_LOG",
-        default_value = "info",
-        value_name = "FILTER"
-    )]
-    pub log: String,
-
-    /// How to log.
-    #[arg(
-        long,
-        env = "POSTERN_SINK_LOG_FORMAT",
-        default_value = "text",
-        value_name = "FORMAT"
-    )]
-    pub log_format: logs::Format,
-
-    /// How long running work may go on after SIGTERM or SIGINT: 500ms, 10s, 2m.
-    #[arg(long, env = "POSTERN_SINK_DRAIN", default_value = "10s", value_name = "TIME", value_parser = parse_time)]
-    pub drain: Duration,
-}
-
 /// Why a sink is not served.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
+    /// The sink is not in order.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {cause}")]
     Listen {
@@ -120,12 +63,12 @@ pub enum ServeError {
         /// Why.
         cause: std::io::Error,
     },
-    /// The files of TLS are not what they should be.
-    #[error("the TLS files do not fit: {0}")]
-    Tls(tonic::transport::Error),
+    /// The files of TLS are not what they should be, or this sink is built without TLS.
+    #[error("TLS: {0}")]
+    Tls(String),
     /// The descriptors of the protocol cannot be read.
     #[error("reflection: {0}")]
-    Reflection(#[from] tonic_reflection::server::Error),
+    Reflection(String),
     /// The server broke off.
     #[error("the server broke off: {0}")]
     Server(tonic::transport::Error),
@@ -134,97 +77,107 @@ pub enum ServeError {
     System(#[from] std::io::Error),
 }
 
-/// Serves a sink as this program: reads flags and environment, logs to standard error, and ends on SIGTERM or
-/// SIGINT when what runs is done. For `main`.
-pub fn run<S, P, T>(sink: S) -> ExitCode
-where
-    S: Sink<P, T>,
-    P: DeserializeOwned + Send + Sync + 'static,
-    T: Default + Send + 'static,
-{
-    let options = match options(&sink, std::env::args_os()) {
-        Ok(options) => options,
-        Err(error) => {
-            let code = if error.use_stderr() {
-                ExitCode::from(64)
-            } else {
-                ExitCode::SUCCESS
-            };
-            // A closed standard error leaves nobody to tell.
-            drop(error.print());
-            return code;
+impl ServeError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Listen { .. } => EX_UNAVAILABLE,
+            Self::File { .. } | Self::Tls(_) => EX_CONFIG,
+            Self::Start(_) | Self::Reflection(_) | Self::Server(_) | Self::System(_) => EX_SOFTWARE,
         }
-    };
-    if let Err(problem) = logs::start(&options.log, options.log_format) {
-        eprintln!("--log: {problem}");
-        return ExitCode::from(EX_CONFIG);
     }
-    let outcome = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(ServeError::System)
-        .and_then(|runtime| {
-            runtime.block_on(async { serve(sink, options, asked_to_stop()?).await })
-        });
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            error!("{problem}");
-            ExitCode::from(match problem {
-                ServeError::Listen { .. } => EX_UNAVAILABLE,
-                ServeError::File { .. } | ServeError::Tls(_) => EX_CONFIG,
-                ServeError::Reflection(_) | ServeError::Server(_) | ServeError::System(_) => {
-                    EX_SOFTWARE
-                }
-            })
+}
+
+impl Sink {
+    /// Serves the sink as this program: reads the environment and, with the feature `cli`, flags; logs to standard error;
+    /// and ends on SIGTERM or SIGINT when what runs is done. For `main`.
+    pub fn run(self) -> ExitCode {
+        let options = match options::of_program(&self) {
+            Ok(Some(options)) => options,
+            Ok(None) => return ExitCode::SUCCESS,
+            Err(problem) => {
+                eprintln!("{problem}");
+                return ExitCode::from(EX_USAGE);
+            }
+        };
+        if let Err(problem) = logs::start(&options.log, options.log_format) {
+            eprintln!("log: {problem}");
+            return ExitCode::from(EX_CONFIG);
+        }
+        // One thread for the network, as it is cheapest; handlers that compute have threads of their own.
+        let outcome = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(ServeError::System)
+            .and_then(|runtime| {
+                runtime.block_on(async { serve(self, options, asked_to_stop()?).await })
+            });
+        match outcome {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(problem) => {
+                error!("{problem}");
+                ExitCode::from(problem.exit_code())
+            }
         }
     }
 }
 
 /// Serves a sink until `stop` resolves, then drains: says so to gateways, lets running work end within
 /// `options.drain`, and returns. Logs are the caller's.
-pub async fn serve<S, P, T>(
-    sink: S,
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn serve(
+    sink: Sink,
     options: Options,
     stop: impl Future<Output = ()>,
-) -> Result<(), ServeError>
-where
-    S: Sink<P, T>,
-    P: DeserializeOwned + Send + Sync + 'static,
-    T: Default + Send + 'static,
-{
-    let description = sink.describe();
-    let name = description.as_proto().name.clone();
+) -> Result<(), ServeError> {
+    let sink = sink.ready()?;
+    let (name, version) = (
+        sink.description.name.clone(),
+        sink.description.version.clone(),
+    );
     let (drain, draining) = watch::channel(None);
     let (health, health_service) = tonic_health::server::health_reporter();
-    health
-        .set_serving::<EventSinkServer<SinkService<S, P, T>>>()
-        .await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(postern_proto::FILE_DESCRIPTOR_SET)
-        .build_v1()?;
+    health.set_serving::<EventSinkServer<SinkService>>().await;
 
     let mut server = Server::builder()
         .tcp_nodelay(true)
         .max_frame_size(FRAME_SIZE);
-    if let Some(tls) = tls_config(&options)? {
-        server = server.tls_config(tls).map_err(ServeError::Tls)?;
+    if let Some(files) = options.tls_files() {
+        server = with_tls(server, files)?;
     }
     let (count, mut streams) = watch::channel(0);
-    let service = SinkService::draining(Arc::new(sink), draining, count);
-    let router = server
-        .add_service(service)
-        .add_service(health_service)
-        .add_service(reflection);
+    let paths = Paths {
+        sink: SinkService::draining(sink, draining, count),
+        health: health_service,
+        #[cfg(feature = "reflection")]
+        reflection: paths::reflection()?,
+    };
 
     let incoming = Incoming::bind(&options.listen).await?;
-    info!(sink = name, version = description.as_proto().version, address = %incoming.address(), "listening");
+    info!(sink = name, version, address = %incoming.address(), "listening");
 
     let (stopped, mut stopping) = watch::channel(false);
-    let serving = serve_incoming(router, incoming, async move {
+    let stopping = async move {
         // An error means that `stopped` is gone, and with it everything.
         drop(stopping.wait_for(|stopped| *stopped).await);
-    });
+    };
+    let serving = async {
+        match incoming {
+            Incoming::Tcp { incoming, .. } => {
+                server
+                    .serve_with_incoming_shutdown(paths, incoming, stopping)
+                    .await
+            }
+            Incoming::Unix { incoming, path } => {
+                let ended = server
+                    .serve_with_incoming_shutdown(paths, incoming, stopping)
+                    .await;
+                drop(path);
+                ended
+            }
+        }
+    };
     tokio::pin!(serving);
     tokio::select! {
         ended = &mut serving => return ended.map_err(ServeError::Server),
@@ -233,7 +186,7 @@ where
 
     info!(sink = name, "draining");
     health
-        .set_not_serving::<EventSinkServer<SinkService<S, P, T>>>()
+        .set_not_serving::<EventSinkServer<SinkService>>()
         .await;
     health
         .set_service_status("", ServingStatus::NotServing)
@@ -256,56 +209,27 @@ where
     Ok(())
 }
 
-async fn serve_incoming(
-    router: Router,
-    incoming: Incoming,
-    stopped: impl Future<Output = ()>,
-) -> Result<(), tonic::transport::Error> {
-    match incoming {
-        Incoming::Tcp { incoming, .. } => {
-            router.serve_with_incoming_shutdown(incoming, stopped).await
-        }
-        Incoming::Unix {
-            incoming,
-            path: _path,
-        } => router.serve_with_incoming_shutdown(incoming, stopped).await,
-    }
+/// The files of TLS: certificate chain, key, authorities for gateways.
+#[derive(Clone, Copy)]
+pub(crate) struct TlsFiles<'a> {
+    #[cfg_attr(not(feature = "tls"), allow(dead_code))]
+    pub(crate) cert: &'a PathBuf,
+    #[cfg_attr(not(feature = "tls"), allow(dead_code))]
+    pub(crate) key: &'a PathBuf,
+    #[cfg_attr(not(feature = "tls"), allow(dead_code))]
+    pub(crate) client_ca: Option<&'a PathBuf>,
 }
 
-fn options<S, P, T>(
-    sink: &S,
-    arguments: impl IntoIterator<Item = OsString>,
-) -> Result<Options, clap::Error>
-where
-    S: Sink<P, T>,
-    P: DeserializeOwned + Send + Sync + 'static,
-    T: Default + Send + 'static,
-{
-    let description = sink.describe();
-    let description = description.as_proto();
-    let command = Options::command()
-        // clap keeps these for the life of the program, and so do we.
-        .name(&*description.name.clone().leak())
-        .version(&*description.version.clone().leak())
-        .about(description.summary.clone());
-    Options::from_arg_matches(&command.try_get_matches_from(arguments)?)
+#[cfg(feature = "tls")]
+fn with_tls(server: Server, files: TlsFiles<'_>) -> Result<Server, ServeError> {
+    tls::with_tls(server, files)
 }
 
-fn tls_config(options: &Options) -> Result<Option<ServerTlsConfig>, ServeError> {
-    let (Some(cert), Some(key)) = (&options.tls_cert, &options.tls_key) else {
-        return Ok(None);
-    };
-    let read = |path: &PathBuf| {
-        std::fs::read(path).map_err(|cause| ServeError::File {
-            path: path.clone(),
-            cause,
-        })
-    };
-    let mut tls = ServerTlsConfig::new().identity(Identity::from_pem(read(cert)?, read(key)?));
-    if let Some(authorities) = &options.tls_client_ca {
-        tls = tls.client_ca_root(Certificate::from_pem(read(authorities)?));
-    }
-    Ok(Some(tls))
+#[cfg(not(feature = "tls"))]
+fn with_tls(_: Server, _: TlsFiles<'_>) -> Result<Server, ServeError> {
+    Err(ServeError::Tls(
+        "this sink is built without the feature `tls`".to_owned(),
+    ))
 }
 
 /// Resolves at SIGTERM or SIGINT.
@@ -318,23 +242,6 @@ fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
     })
-}
-
-fn parse_time(text: &str) -> Result<Duration, String> {
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number
-        .parse()
-        .map_err(|_| "a number and a unit: 500ms, 10s, 2m".to_owned())?;
-    match unit {
-        "ms" => Ok(Duration::from_millis(number)),
-        "s" => Ok(Duration::from_secs(number)),
-        "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
-        "" => Err("a unit is missing: ms, s or m".to_owned()),
-        other => Err(format!("no unit {other}: ms, s or m")),
-    }
 }
 
 #[cfg(test)]

@@ -1,207 +1,407 @@
-//! The trait that a sink implements.
+//! A sink: what it is, and its handlers.
 
-use std::future::{Future, ready};
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use postern_proto::rules;
+use tower_layer::Layer;
+use tower_service::Service;
 
-use crate::{
-    Command, Connect, Data, DeliveryResult, Description, Disconnect, Headers, Helo, Instance, Mail,
-    Message, Outcome, Rcpt, Reset, Response, Result, Tls, Verdict, v1,
-};
+use crate::call::{Answer, Call, Needs, Values};
+use crate::event::{Interest, Told};
+use crate::handler::Handler;
+use crate::layer::{Failure, Judge, Judging, Question, layered};
+use crate::message::INITIAL_CREDIT;
+use crate::v1::{self, AskMode, EventKind, body_depth};
+use crate::workers::Pace;
 
-/// A sink that takes no properties. What it is given all the same is ignored.
-pub type NoProperties = serde::de::IgnoredAny;
+/// How many instances one stream of this SDK carries at a time.
+const INSTANCES_PER_STREAM: u32 = 4096;
 
-/// A sink that keeps nothing between the events of an instance.
-pub type NoState = ();
+/// The protocol version that this SDK speaks.
+const PROTOCOL_VERSION: u32 = 1;
 
-/// A sink: it says what it is, and judges the events that it asked for.
+/// Makes a [`Sink`] with the name of the program, or of the package where there is no program, and the package's version.
+#[macro_export]
+macro_rules! sink {
+    () => {
+        $crate::Sink::named_after(
+            option_env!("CARGO_BIN_NAME").unwrap_or(env!("CARGO_PKG_NAME")),
+            env!("CARGO_PKG_VERSION"),
+        )
+    };
+}
+
+/// A sink: a name, and a handler for each event that it wants.
 ///
-/// Every handler has a default that proceeds, so only those that are wanted are written, as `async fn`. One
-/// value serves all instances; what belongs to one session or message is kept in `State`.
+/// Registering a handler is asking for its event; there is no other list. Two handlers for one event, a grant that does
+/// not exist, or something that a handler takes and the sink does not have, is a [`StartError`] before anything is
+/// served.
 ///
-/// `Properties` are what the operator gives the binding, read from JSON when they are first seen and shared by
-/// all instances of the binding. What does not fit is a fault that names the reason. Costly preparation (a
-/// compiled expression, a loaded key) belongs there, by `#[serde(try_from)]`.
+/// ```
+/// use postern_sdk::{Fault, Rcpt, Sink, Verdict, inbound, sink};
 ///
-/// `State` is kept for an instance from event to event, and begins as the default.
-pub trait Sink<Properties = NoProperties, State = NoState>: Sized + Send + Sync + 'static
-where
-    Properties: DeserializeOwned + Send + Sync + 'static,
-    State: Default + Send + 'static,
-{
-    /// What the sink is and wants.
-    fn describe(&self) -> Description;
+/// async fn only_known(rcpt: Rcpt) -> Result<Verdict, Fault> {
+///     Ok(match rcpt.address().is_within("example.org") {
+///         true => Verdict::proceed(),
+///         false => Verdict::reject("No such domain here"),
+///     })
+/// }
+///
+/// let sink = sink!().on(inbound::RCPT, only_known);
+/// ```
+pub struct Sink {
+    description: v1::DescribeResponse,
+    handlers: HashMap<EventKind, Registered>,
+    settled: Option<Registered>,
+    needs: Needs,
+    carried: Values,
+    carried_types: Vec<TypeId>,
+    problems: Vec<String>,
+    judge: Option<Judge>,
+}
 
-    /// Every event, before its handler. For logs and counts; nothing is answered.
-    fn on_any(&self, instance: &Instance<Properties, State>, event: &v1::Event) {
-        let _ = (instance, event);
+/// Why a sink cannot be served: what is wrong with how it was built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the sink {name} cannot be served: {}", problems.join("; "))]
+pub struct StartError {
+    name: String,
+    problems: Vec<String>,
+}
+
+/// A handler and how it was registered.
+pub(crate) struct Registered {
+    pub(crate) run: Run,
+    pub(crate) depth: Option<body_depth::Kind>,
+    pub(crate) ask: AskMode,
+    pub(crate) grouped: bool,
+    pub(crate) pace: Arc<Pace>,
+}
+
+pub(crate) type Run = Arc<dyn Fn(Call) -> BoxFuture<'static, Answer> + Send + Sync>;
+
+/// A sink that is in order.
+pub(crate) struct Ready {
+    pub(crate) description: v1::DescribeResponse,
+    pub(crate) handlers: HashMap<EventKind, Arc<Registered>>,
+    pub(crate) settled: Option<Arc<Registered>>,
+    pub(crate) needs: Needs,
+    pub(crate) carried: Arc<Values>,
+    pub(crate) judge: Option<Judge>,
+}
+
+impl Sink {
+    /// A sink of this name (`[a-z0-9][a-z0-9.-]{0,62}`) and version. [`sink!`](crate::sink) takes both from the crate.
+    pub fn new(name: &str, version: &str) -> Self {
+        let description = v1::DescribeResponse {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            protocol_version: PROTOCOL_VERSION,
+            instances_per_stream: INSTANCES_PER_STREAM,
+            initial_credit_bytes: INITIAL_CREDIT,
+            ..Default::default()
+        };
+        Self {
+            description,
+            handlers: HashMap::new(),
+            settled: None,
+            needs: Needs::default(),
+            carried: Values::default(),
+            carried_types: Vec::new(),
+            problems: Vec::new(),
+            judge: None,
+        }
     }
 
-    /// `inbound.connect`.
-    fn on_connect(
-        &self,
-        instance: &Instance<Properties, State>,
-        event: &Connect,
-    ) -> impl Future<Output = Result> + Send {
-        let _ = (instance, event);
-        ready(Ok(Verdict::proceed()))
+    /// A sink named after a program or package, whose name may hold what a sink's cannot.
+    #[doc(hidden)]
+    pub fn named_after(program: &str, version: &str) -> Self {
+        Self::new(&program.to_ascii_lowercase().replace('_', "-"), version)
     }
 
-    /// `inbound.helo`.
-    fn on_helo(
-        &self,
-        instance: &Instance<Properties, State>,
-        event: &Helo,
-    ) -> impl Future<Output = Result> + Send {
-        let _ = (instance, event);
-        ready(Ok(Verdict::proceed()))
+    /// Gives it another name.
+    pub fn name(mut self, name: &str) -> Self {
+        self.description.name = name.to_owned();
+        self
     }
 
-    /// `inbound.tls`.
-    fn on_tls(
-        &self,
-        instance: &Instance<Properties, State>,
-        event: &Tls,
-    ) -> impl Future<Output = Result> + Send {
-        let _ = (instance, event);
-        ready(Ok(Verdict::proceed()))
+    /// Says what it does, in one sentence of at most 200 characters.
+    pub fn summary(mut self, summary: &str) -> Self {
+        self.description.summary = summary.to_owned();
+        self
     }
 
-    /// `inbound.mail`.
-    fn on_mail(
-        &self,
-        instance: &Instance<Properties, State>,
-        event: &Mail,
-    ) -> impl Future<Output = Result> + Send {
-        let _ = (instance, event);
-        ready(Ok(Verdict::proceed()))
+    /// Asks for an event and handles it. `event` is a constant of [`inbound`](crate::inbound),
+    /// [`transport`](crate::transport) and so on, with its depth of content and its ask mode.
+    pub fn on<B: 'static, M: 'static, A, H: Handler<B, M, A>>(
+        mut self,
+        event: Interest<B, M>,
+        handler: H,
+    ) -> Self {
+        let grouped = TypeId::of::<M>() == TypeId::of::<crate::event::Grouped>();
+        let registered = Registered {
+            run: Arc::new(move |call| handler.call(call)),
+            depth: event.depth,
+            ask: event.ask,
+            grouped,
+            pace: Arc::default(),
+        };
+        self.note_needs(name_of(event.event), H::needs);
+        self.register(event.event, registered);
+        self
     }
 
-    /// `inbound.rcpt`. Those of a pipelined group are handled at the same time.
-    fn on_rcpt(
-        &self,
-        instance: &Instance<Properties, State>,
-        event: &Rcpt,
-    ) -> impl Future<Output = Result> + Send {
-        let _ = (instance, event);
-        ready(Ok(Verdict::proceed()))
+    /// Hears of these events without being asked, all in one handler. Each is told if it can be; events that cannot be told
+    /// are a [`StartError`].
+    pub fn observe<A, H: Handler<(), Told, A>>(
+        mut self,
+        events: impl IntoIterator<Item = EventKind>,
+        handler: H,
+    ) -> Self {
+        let run: Run = Arc::new(move |call| handler.call(call));
+        let pace = Arc::<Pace>::default();
+        for event in events {
+            let rule = rules::event(event);
+            let ask = match rule {
+                Some(rule) if !rule.asked => AskMode::Unspecified,
+                Some(rule) if rule.ask_modes.contains(&AskMode::Told) => AskMode::Told,
+                _ => {
+                    let problem = format!("{} cannot be told, only asked", name_of(event));
+                    self.problems.push(problem);
+                    continue;
+                }
+            };
+            let registered = Registered {
+                run: Arc::clone(&run),
+                depth: None,
+                ask,
+                grouped: false,
+                pace: Arc::clone(&pace),
+            };
+            self.register(event, registered);
+        }
+        self.note_needs("observe", H::needs);
+        self
     }
 
-    /// `inbound.data`.
-    fn on_data(
-        &self,
-        instance: &Instance<Properties, State>,
-        event: &Data,
-    ) -> impl Future<Output = Result> + Send {
-        let _ = (instance, event);
-        ready(Ok(Verdict::proceed()))
+    /// Hears what became of its verdicts: the handler takes [`Settled`](crate::Settled).
+    pub fn settled<A, H: Handler<v1::Settled, Told, A>>(mut self, handler: H) -> Self {
+        self.note_needs("settled", H::needs);
+        self.needs.feature("settled");
+        let registered = Registered {
+            run: Arc::new(move |call| handler.call(call)),
+            depth: None,
+            ask: AskMode::Unspecified,
+            grouped: false,
+            pace: Arc::default(),
+        };
+        if self.settled.replace(registered).is_some() {
+            self.problems.push("`settled` has two handlers".to_owned());
+        }
+        self
     }
 
-    /// `inbound.headers`: the header section is complete, the body is still arriving.
-    fn on_headers(
-        &self,
-        instance: &Instance<Properties, State>,
-        event: &Headers,
-        message: &mut Message,
-    ) -> impl Future<Output = Result> + Send {
-        let _ = (instance, event, message);
-        ready(Ok(Verdict::proceed()))
+    /// Gives it something to carry, which handlers take as [`Carried`](crate::Carried). One of each type.
+    pub fn with<T: Send + Sync + 'static>(mut self, carried: T) -> Self {
+        self.carried_types.push(TypeId::of::<T>());
+        if !self.carried.put(carried) {
+            let name = std::any::type_name::<T>();
+            self.problems
+                .push(format!("it is given two of {name} to carry"));
+        }
+        self
     }
 
-    /// `inbound.message`: called when the header section is complete; the body is awaited where it is read.
-    /// A refusal before its end stops the client's upload.
-    fn on_message(
-        &self,
-        instance: &Instance<Properties, State>,
-        message: &mut Message,
-    ) -> impl Future<Output = Result> + Send {
-        let _ = (instance, message);
-        ready(Ok(Verdict::proceed()))
+    /// Reads this, as in a binding's `reads`: `"body"`, `"headers:Subject"`. Said nowhere: everything that its events
+    /// show.
+    pub fn reads(mut self, what: &str) -> Self {
+        if !rules::is_read_word(what) {
+            self.problems
+                .push(format!("{what:?} is no word of `reads`"));
+        }
+        self.description.reads.push(what.to_owned());
+        self
     }
 
-    /// `inbound.command`: any verb, before its own event.
-    fn on_command(
-        &self,
-        instance: &Instance<Properties, State>,
-        event: &Command,
-    ) -> impl Future<Output = Result> + Send {
-        let _ = (instance, event);
-        ready(Ok(Verdict::proceed()))
+    /// Its verdicts may do this, as in a binding's `may`: `"body"`, `"headers:X-*"`, `"finish"`. Refusing needs no grant.
+    pub fn may(mut self, what: &str) -> Self {
+        if !rules::is_grant_word(what) {
+            self.problems.push(format!("{what:?} is no word of `may`"));
+        }
+        self.description.grants.push(what.to_owned());
+        self
     }
 
-    /// `inbound.response`: a reply is about to be sent.
-    fn on_response(
-        &self,
-        instance: &Instance<Properties, State>,
-        event: &Response,
-    ) -> impl Future<Output = Result> + Send {
-        let _ = (instance, event);
-        ready(Ok(Verdict::proceed()))
+    /// Asking it changes something outside: it is asked in its turn, and an event is not asked again elsewhere unless it is
+    /// [`repeatable`](Self::repeatable).
+    pub fn side_effects(mut self) -> Self {
+        self.description.side_effects = true;
+        self
     }
 
-    /// `inbound.outcome`: one-way.
-    fn on_outcome(
-        &self,
-        instance: &Instance<Properties, State>,
-        event: &Outcome,
-    ) -> impl Future<Output = ()> + Send {
-        let _ = (instance, event);
-        ready(())
+    /// The same event may be asked again, here or on another replica, in spite of the side effects.
+    pub fn repeatable(mut self) -> Self {
+        self.description.repeatable = true;
+        self
     }
 
-    /// `inbound.reset`: one-way.
-    fn on_reset(
-        &self,
-        instance: &Instance<Properties, State>,
-        event: &Reset,
-    ) -> impl Future<Output = ()> + Send {
-        let _ = (instance, event);
-        ready(())
+    /// Adds a verb to the service, which `inbound.command` answers. Needs the grant `respond`.
+    pub fn verb(mut self, name: &str, help: &str) -> Self {
+        self.description.verbs.push(v1::Verb {
+            name: Bytes::copy_from_slice(name.as_bytes()),
+            help: Bytes::copy_from_slice(help.as_bytes()),
+        });
+        self
     }
 
-    /// `inbound.disconnect`: one-way.
-    fn on_disconnect(
-        &self,
-        instance: &Instance<Properties, State>,
-        event: &Disconnect,
-    ) -> impl Future<Output = ()> + Send {
-        let _ = (instance, event);
-        ready(())
+    /// Adds a keyword with its arguments to the reply to EHLO. Needs the grant `ehlo`.
+    pub fn ehlo_keyword(mut self, keyword: &str) -> Self {
+        let keyword = Bytes::copy_from_slice(keyword.as_bytes());
+        self.description.ehlo_keywords.push(keyword);
+        self
     }
 
-    /// `transport.submit`: the message was accepted and is durable.
-    fn on_submit(
-        &self,
-        instance: &Instance<Properties, State>,
-        message: &mut Message,
-    ) -> impl Future<Output = Result> + Send {
-        let _ = (instance, message);
-        ready(Ok(Verdict::proceed()))
+    /// Puts a tower layer around all its handlers: limits, time-outs, logs, metrics. The one put last is outermost.
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<Judging>,
+        L::Service: Service<Question, Response = Answer> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Question>>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        <L::Service as Service<Question>>::Future: Send + 'static,
+    {
+        self.judge = Some(layered(layer, self.judge.take()));
+        self
     }
 
-    /// `delivery.result`: one-way.
-    fn on_delivery(
-        &self,
-        instance: &Instance<Properties, State>,
-        event: &DeliveryResult,
-    ) -> impl Future<Output = ()> + Send {
-        let _ = (instance, event);
-        ready(())
+    /// What the sink says of itself, as the gateway is told.
+    ///
+    /// # Errors
+    /// [`StartError`] lists what is wrong with how it was built.
+    pub fn describe(&self) -> Result<v1::DescribeResponse, StartError> {
+        let mut problems = self.problems.clone();
+        problems.extend(self.needs.problems.iter().cloned());
+        if !is_name(&self.description.name) {
+            problems.push("its name is not [a-z0-9][a-z0-9.-]{0,62}".to_owned());
+        }
+        if self.handlers.is_empty() {
+            problems.push("it handles no event".to_owned());
+        }
+        for (type_id, name) in &self.needs.carried {
+            if !self.carried_types.contains(type_id) {
+                problems.push(format!(
+                    "a handler takes Carried<{name}>, and the sink is not given one by `with`"
+                ));
+            }
+        }
+        if !problems.is_empty() {
+            return Err(StartError {
+                name: self.description.name.clone(),
+                problems,
+            });
+        }
+        let mut description = self.description.clone();
+        description.features = ["parts", "uploads", "cache"]
+            .into_iter()
+            .chain(self.needs.features.iter().copied())
+            .map(str::to_owned)
+            .collect();
+        description.properties_schema = self.schema();
+        let mut events: Vec<_> = self.handlers.iter().map(interest).collect();
+        events.sort_by_key(|interest| interest.event);
+        description.events = events;
+        Ok(description)
     }
 
-    /// Every event that has no handler of its own here, as the protocol has it.
-    fn on_other(
-        &self,
-        instance: &Instance<Properties, State>,
-        event: &v1::Event,
-    ) -> impl Future<Output = Result> + Send {
-        let _ = (instance, event);
-        ready(Ok(Verdict::proceed()))
+    /// Its name, version and summary, for help.
+    #[cfg(feature = "cli")]
+    pub(crate) fn introduction(&self) -> (&str, &str, &str) {
+        let description = &self.description;
+        (
+            &description.name,
+            &description.version,
+            &description.summary,
+        )
     }
 
-    /// What became of a verdict, if the description says `wants_settled`.
-    fn on_settled(&self, instance: &Instance<Properties, State>, settled: &v1::Settled) {
-        let _ = (instance, settled);
+    pub(crate) fn ready(self) -> Result<Arc<Ready>, StartError> {
+        let description = self.describe()?;
+        let handlers = self.handlers.into_iter();
+        Ok(Arc::new(Ready {
+            description,
+            handlers: handlers
+                .map(|(event, handler)| (event, Arc::new(handler)))
+                .collect(),
+            settled: self.settled.map(Arc::new),
+            needs: self.needs,
+            carried: Arc::new(self.carried),
+            judge: self.judge,
+        }))
+    }
+
+    fn note_needs(&mut self, of: &str, needs: fn(&mut Needs)) {
+        let before = self.needs.problems.len();
+        needs(&mut self.needs);
+        for problem in &mut self.needs.problems[before..] {
+            *problem = format!("the handler of {of} {problem}");
+        }
+    }
+
+    fn register(&mut self, event: EventKind, registered: Registered) {
+        if self.handlers.insert(event, registered).is_some() {
+            self.problems
+                .push(format!("{} has two handlers", name_of(event)));
+        }
+    }
+
+    /// A sink whose handlers take no properties says so; they would go unread.
+    fn schema(&self) -> Bytes {
+        let schema = match &self.needs.properties {
+            Some(properties) => (properties.schema)(),
+            None => serde_json::json!({
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                "type": "object",
+                "properties": {},
+                "additionalProperties": false,
+            }),
+        };
+        Bytes::from(schema.to_string())
     }
 }
+
+fn interest((event, registered): (&EventKind, &Registered)) -> v1::EventInterest {
+    let body = registered
+        .depth
+        .map(|depth| v1::BodyDepth { kind: Some(depth) });
+    v1::EventInterest {
+        event: (*event).into(),
+        body,
+        ask: registered.ask.into(),
+    }
+}
+
+/// The dotted name of an event, as configuration, logs and metrics have it: `inbound.mail`.
+pub fn name_of(event: EventKind) -> &'static str {
+    rules::event(event).map_or("unknown", |rule| rule.name)
+}
+
+/// The dotted name of an event that has happened.
+pub fn event_name(event: &v1::event::Kind) -> &'static str {
+    name_of(rules::event_kind(event))
+}
+
+fn is_name(name: &str) -> bool {
+    crate::check::is_key(name) && !name.contains('_')
+}
+
+/// The failure of a layer or of a handler below it.
+impl From<Failure> for Answer {
+    fn from(failure: Failure) -> Self {
+        Self::Verdict(Err(failure.0))
+    }
+}
+
+#[cfg(test)]
+mod tests;

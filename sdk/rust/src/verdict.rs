@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::v1::{self, decision::Kind};
+use crate::address::{Address, Id};
+use crate::message::HeaderValue;
+use crate::v1::{self, answer, decision::Kind, edit, header_place};
 use crate::{Reply, Value};
 
 /// What a sink decides about an event.
@@ -15,9 +17,12 @@ use crate::{Reply, Value};
 /// use postern_sdk::Verdict;
 /// let verdict = Verdict::reject("Too many recipients").reason("too-many").explain("12 of at most 10");
 /// ```
+///
+/// Before it is sent it is checked against the table, the binding's grants and the gateway's limits; one that breaks a
+/// rule becomes a fault that names it.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a verdict does nothing unless the handler returns it"]
-pub struct Verdict(v1::Verdict);
+pub struct Verdict(Box<v1::Verdict>);
 
 impl Verdict {
     /// No objection: the next binding, and at last the service's own handling.
@@ -27,100 +32,99 @@ impl Verdict {
 
     /// A permanent refusal. Text alone goes with 550.
     pub fn reject(reply: impl Into<Reply>) -> Self {
-        Self::of(Kind::Reject(v1::Reject {
-            reply: Some(reply.into().into_proto(550)),
-        }))
+        let reply = Some(reply.into().into_proto(550));
+        Self::of(Kind::Reject(v1::Reject { reply }))
     }
 
     /// A temporary refusal. Text alone goes with 451.
     pub fn tempfail(reply: impl Into<Reply>) -> Self {
-        Self::of(Kind::Tempfail(v1::Tempfail {
-            reply: Some(reply.into().into_proto(451)),
-        }))
+        let reply = Some(reply.into().into_proto(451));
+        Self::of(Kind::Tempfail(v1::Tempfail { reply }))
     }
 
     /// The reply, then the connection ends. Text alone goes with 421.
     pub fn disconnect(reply: impl Into<Reply>) -> Self {
-        Self::of(Kind::Disconnect(v1::Disconnect {
-            reply: Some(reply.into().into_proto(421)),
-        }))
+        let reply = Some(reply.into().into_proto(421));
+        Self::of(Kind::Disconnect(v1::Disconnect { reply }))
     }
 
-    /// The sink answered the command; the service does not handle it. At `inbound.command`, for NOOP, HELP, VRFY, EXPN
-    /// and verbs that the service does not know, with the grant `respond`; at `inbound.response` in place of a reply of
-    /// the same class. Text alone goes with 250.
+    /// The sink answered a command that changes nothing in the service. Text alone goes with 250. Grant `respond`.
     pub fn respond(reply: impl Into<Reply>) -> Self {
-        Self::of(Kind::Respond(v1::Respond {
-            reply: Some(reply.into().into_proto(250)),
-        }))
+        let reply = Some(reply.into().into_proto(250));
+        Self::of(Kind::Respond(v1::Respond { reply }))
     }
 
-    /// The chain of this event ends here; later bindings are not asked. Needs the grant `finish`.
+    /// The chain of this event ends here; later bindings are not asked. Grant `finish`.
     pub fn finish() -> Self {
-        Self::of(Kind::Finish(v1::Finish {
-            scope: v1::FinishScope::Event.into(),
-        }))
+        let scope = v1::FinishScope::Event.into();
+        Self::of(Kind::Finish(v1::Finish { scope }))
     }
 
     /// As [`finish`](Self::finish), for this message's remaining inbound events too.
     pub fn finish_message() -> Self {
-        Self::of(Kind::Finish(v1::Finish {
-            scope: v1::FinishScope::Message.into(),
-        }))
+        let scope = v1::FinishScope::Message.into();
+        Self::of(Kind::Finish(v1::Finish { scope }))
     }
 
-    /// Accepted and dropped, on record. Needs the grant `discard`.
+    /// Accepted and dropped, on record. Grant `discard`.
     pub fn discard() -> Self {
         Self::of(Kind::Discard(v1::Discard {}))
     }
 
-    /// Accepted and kept until a person acts. Needs the grant `quarantine`.
+    /// Accepted and kept until a person acts. Grant `quarantine`.
     pub fn quarantine(reason: impl Into<String>) -> Self {
-        Self::of(Kind::Quarantine(v1::Quarantine {
-            reason: reason.into(),
-        }))
+        let reason = reason.into();
+        Self::of(Kind::Quarantine(v1::Quarantine { reason }))
     }
 
-    /// Accepted, kept, and judged again from this binding on when it is released. Needs the grant `hold`.
+    /// Accepted, kept, and judged again from this binding on when it is released. Grant `hold`.
     pub fn hold(reason: impl Into<String>) -> Self {
         Self::of(Kind::Hold(v1::Hold {
             reason: reason.into(),
+            at_most: None,
         }))
     }
 
-    /// Accepted, kept, and judged again from this binding on after `wait`. Needs the grant `defer`.
-    pub fn defer(wait: Duration) -> Self {
-        Self::of(Kind::Defer(v1::Defer {
-            wait: Some(duration(wait)),
+    /// As [`hold`](Self::hold); it is judged again after `at_most` without a release.
+    pub fn hold_at_most(reason: impl Into<String>, at_most: Duration) -> Self {
+        Self::of(Kind::Hold(v1::Hold {
+            reason: reason.into(),
+            at_most: Some(duration(at_most)),
         }))
     }
 
-    /// A code for metrics: few different ones, `[a-z0-9][a-z0-9._-]{0,62}`.
+    /// Accepted, kept, and judged again from this binding on after `wait`. Grant `postpone`.
+    pub fn postpone(wait: Duration) -> Self {
+        let wait = Some(duration(wait));
+        Self::of(Kind::Postpone(v1::Postpone { wait }))
+    }
+
+    /// Sets a code for metrics: few different ones, `[a-z0-9][a-z0-9._-]{0,62}`.
     pub fn reason(mut self, code: impl Into<String>) -> Self {
         self.0.reason_code = code.into();
         self
     }
 
-    /// An explanation for the operator's trace. No client reads it.
+    /// Explains the verdict in the operator's trace. No client reads it.
     pub fn explain(mut self, explanation: impl Into<String>) -> Self {
         self.0.explanation = explanation.into();
         self
     }
 
-    /// A warning for the gateway's log.
+    /// Adds a warning for the gateway's log.
     pub fn warn(mut self, warning: impl Into<String>) -> Self {
         self.0.warnings.push(warning.into());
         self
     }
 
-    /// The gateway waits so long before it replies (tarpit).
+    /// Makes the gateway wait so long before it replies (tarpit). At most 30 s.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.0.delay = Some(duration(delay));
         self
     }
 
-    /// The gateway may use the same verdict for so long without asking, for events that agree in the attributes
-    /// `keys` (all of them, if it is empty).
+    /// Lets the gateway use the same verdict for so long without asking, for events that agree in the attributes `keys`
+    /// (all of them, if it is empty). Dropped where the gateway keeps no verdicts.
     pub fn cache_for(mut self, lifetime: Duration, keys: &[&str]) -> Self {
         self.0.cache_for = Some(duration(lifetime));
         self.0.cache_keys = keys.iter().map(|key| (*key).to_owned()).collect();
@@ -138,12 +142,8 @@ impl Verdict {
     }
 
     /// Sets a property of a recipient, in the sink's own namespace.
-    pub fn recipient_property(
-        self,
-        recipient_id: Bytes,
-        key: &str,
-        value: impl Into<Value>,
-    ) -> Self {
+    pub fn recipient_property(self, recipient: &Id, key: &str, value: impl Into<Value>) -> Self {
+        let recipient_id = recipient.as_bytes().clone();
         self.property(
             v1::PropertyScope::Recipient,
             recipient_id,
@@ -152,22 +152,64 @@ impl Verdict {
         )
     }
 
-    /// Another decision for these recipients; the verdict's own stands for the others.
-    pub fn for_recipients(
-        mut self,
-        recipient_ids: impl IntoIterator<Item = Bytes>,
-        verdict: Verdict,
-    ) -> Self {
-        self.0.recipients.push(v1::RecipientDecision {
-            recipient_ids: recipient_ids.into_iter().collect(),
-            decision: verdict.0.decision,
-        });
+    /// Adds a header field behind all others. Grant `headers:NAME`, as for the edits that follow. Nothing of the message
+    /// need be shown.
+    pub fn append_header(self, name: &str, value: impl Into<HeaderValue>) -> Self {
+        self.insert_header(
+            header_place::Kind::Last(v1::LastPlace {}),
+            name,
+            value.into(),
+        )
+    }
+
+    /// Adds a header field before all others.
+    pub fn prepend_header(self, name: &str, value: impl Into<HeaderValue>) -> Self {
+        self.insert_header(
+            header_place::Kind::First(v1::FirstPlace {}),
+            name,
+            value.into(),
+        )
+    }
+
+    /// Makes this the only field of its name: at the place of the first, or behind all others.
+    pub fn set_header(self, name: &str, value: impl Into<HeaderValue>) -> Self {
+        self.edit(edit::Kind::SetHeader(v1::SetHeader {
+            name: Bytes::copy_from_slice(name.as_bytes()),
+            value: value.into().into_bytes(),
+            ..Default::default()
+        }))
+    }
+
+    /// Removes all fields of this name, or with this prefix if a star follows it.
+    pub fn remove_headers(self, name: &str) -> Self {
+        let name = Bytes::copy_from_slice(name.as_bytes());
+        self.edit(edit::Kind::RemoveHeaders(v1::RemoveHeaders { name }))
+    }
+
+    /// Gives the recipient another address. Grant `recipients`.
+    pub fn rewrite_recipient(self, recipient: &Id, address: &Address) -> Self {
+        self.edit(edit::Kind::RewriteRecipient(v1::RewriteRecipient {
+            recipient_id: recipient.as_bytes().clone(),
+            address: address.to_string().into(),
+        }))
+    }
+
+    /// Makes any other edit of the protocol.
+    pub fn edit(mut self, edit: edit::Kind) -> Self {
+        self.0.edits.push(v1::Edit { kind: Some(edit) });
         self
     }
 
-    /// Lets an edit be made that has no method here.
-    pub fn edit(mut self, edit: v1::edit::Kind) -> Self {
-        self.0.edits.push(v1::Edit { kind: Some(edit) });
+    /// Decides otherwise for these recipients; the verdict's own decision stands for the others.
+    pub fn for_recipients(
+        mut self,
+        recipients: impl IntoIterator<Item = Id>,
+        verdict: Verdict,
+    ) -> Self {
+        self.0.recipients.push(v1::RecipientDecision {
+            recipient_ids: recipients.into_iter().map(Bytes::from).collect(),
+            decision: verdict.0.decision,
+        });
         self
     }
 
@@ -177,8 +219,27 @@ impl Verdict {
         self
     }
 
-    /// The typed answer, where the event asks a question.
-    pub fn answer(mut self, answer: v1::answer::Kind) -> Self {
+    /// Says at `inbound.rcpt` that the address is one of the service's own. Grant `admit`.
+    pub fn admit_hosted(self) -> Self {
+        self.admit(v1::RecipientKind::Hosted)
+    }
+
+    /// Says at `inbound.rcpt` that the client may send to this address. Grants `admit` and `relay`.
+    pub fn admit_relayed(self) -> Self {
+        self.admit(v1::RecipientKind::Relayed)
+    }
+
+    /// Replaces the reply that is about to be sent, at `inbound.response`. Its first digit must stay.
+    pub fn replace_reply(self, reply: impl Into<Reply>) -> Self {
+        let reply = Some(reply.into().into_proto(250));
+        self.answer(answer::Kind::Response(v1::ResponseAnswer {
+            reply,
+            ..Default::default()
+        }))
+    }
+
+    /// Gives the typed answer, where the event asks a question.
+    pub fn answer(mut self, answer: answer::Kind) -> Self {
         self.0.answer = Some(Box::new(v1::Answer { kind: Some(answer) }));
         self
     }
@@ -194,11 +255,12 @@ impl Verdict {
     }
 
     pub(crate) fn into_proto(self) -> v1::Verdict {
-        self.0
+        *self.0
     }
 
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn from_proto(verdict: v1::Verdict) -> Self {
-        Self(verdict)
+        Self(Box::new(verdict))
     }
 
     /// Whether the message lives on, so that edits mean something.
@@ -210,26 +272,40 @@ impl Verdict {
                     | Kind::Finish(_)
                     | Kind::Quarantine(_)
                     | Kind::Hold(_)
-                    | Kind::Defer(_)
+                    | Kind::Postpone(_)
             )
         )
     }
 
-    pub(crate) fn add_edits(&mut self, edits: impl IntoIterator<Item = v1::edit::Kind>) {
-        self.0
-            .edits
-            .extend(edits.into_iter().map(|kind| v1::Edit { kind: Some(kind) }));
+    pub(crate) fn add_edits(&mut self, edits: impl IntoIterator<Item = edit::Kind>) {
+        let edits = edits.into_iter().map(|kind| v1::Edit { kind: Some(kind) });
+        self.0.edits.extend(edits);
     }
 
-    pub(crate) fn edits_mut(&mut self) -> &mut Vec<v1::Edit> {
-        &mut self.0.edits
+    pub(crate) fn proto_mut(&mut self) -> &mut v1::Verdict {
+        &mut self.0
     }
 
     fn of(kind: Kind) -> Self {
-        Self(v1::Verdict {
+        Self(Box::new(v1::Verdict {
             decision: Some(v1::Decision { kind: Some(kind) }),
             ..Default::default()
-        })
+        }))
+    }
+
+    fn admit(self, kind: v1::RecipientKind) -> Self {
+        self.answer(answer::Kind::Rcpt(v1::RcptAnswer {
+            recipient_kind: kind.into(),
+            ..Default::default()
+        }))
+    }
+
+    fn insert_header(self, place: header_place::Kind, name: &str, value: HeaderValue) -> Self {
+        self.edit(edit::Kind::InsertHeader(v1::InsertHeader {
+            place: Some(v1::HeaderPlace { kind: Some(place) }),
+            name: Bytes::copy_from_slice(name.as_bytes()),
+            value: value.into_bytes(),
+        }))
     }
 
     fn property(
@@ -244,6 +320,7 @@ impl Verdict {
             recipient_id,
             key: key.to_owned(),
             value: Some(value.into_proto()),
+            lifetime: v1::PropertyLifetime::Unspecified.into(),
         });
         self
     }

@@ -159,8 +159,8 @@ impl Walk<'_> {
         match shape {
             Shape::Table(section) => self.section(&section(), rest, so_far, path),
             Shape::Elements(section) => self.element(&section(), rest, so_far, path),
-            Shape::Free => {
-                // What a sink calls its properties is not known here: they are text, in lower case.
+            Shape::Free | Shape::Map(_) => {
+                // What a table with any keys has in it is not known here: names in lower case, and text.
                 let node = Node {
                     value: Value::Text(self.text.to_owned()),
                     origin: self.origin.clone(),

@@ -129,7 +129,7 @@ pub(crate) fn words_of(shape: &Shape) -> Vec<(&'static str, String)> {
     match shape {
         Shape::Choice(words) => words.words.clone(),
         Shape::Either(shapes) => shapes.iter().flat_map(words_of).collect(),
-        Shape::List(inner) => words_of(inner),
+        Shape::List(inner) | Shape::Map(inner) => words_of(inner),
         _ => Vec::new(),
     }
 }
@@ -137,6 +137,7 @@ pub(crate) fn words_of(shape: &Shape) -> Vec<(&'static str, String)> {
 pub(crate) fn default_text(key: &KeyDoc) -> String {
     match (key.default, &key.shape) {
         (Some("[]"), _) => "none".to_owned(),
+        (Some("{}"), Shape::Map(_) | Shape::Free) => "none".to_owned(),
         (Some("{}"), _) => "that of each key in it".to_owned(),
         (Some(default), _) => default.to_owned(),
         (None, Shape::Table(_) | Shape::Elements(_)) => "that of each key in it".to_owned(),

@@ -1,5 +1,6 @@
 //! The types that a key may have: how each is read, and how it is described.
 
+pub(crate) mod ask;
 pub(crate) mod body;
 pub(crate) mod deliver;
 pub(crate) mod endpoint;
@@ -12,7 +13,7 @@ mod names;
 mod numbers;
 mod paths;
 
-pub(crate) use containers::{Elements, Free, List, Maybe, OneOrMany, Sub};
+pub(crate) use containers::{Elements, Free, List, Map, Maybe, OneOrMany, Sub};
 pub(crate) use names::{DomainName, HostName, Name};
 pub(crate) use numbers::{Count, Flag, Place, Size, Span};
 pub(crate) use paths::{File, Network, Socket};

@@ -63,6 +63,8 @@ pub(crate) enum Shape {
     Table(fn() -> SectionDoc),
     /// Tables with known keys and a name each.
     Elements(fn() -> SectionDoc),
+    /// A table with any keys, each of one shape.
+    Map(Box<Shape>),
     /// A table with any keys.
     Free,
 }
@@ -106,6 +108,7 @@ impl fmt::Display for Shape {
             }
             Self::Table(section) => write!(f, "a table with {}", listed(&section())),
             Self::Elements(_) => f.write_str("tables with a name each"),
+            Self::Map(inner) => write!(f, "a table with any keys, each {inner}"),
             Self::Free => f.write_str("a table with any keys"),
         }
     }
@@ -174,15 +177,18 @@ impl Shape {
                 ))
             }
             Self::Either(shapes) => {
-                let plain = shapes
-                    .iter()
-                    .find(|shape| !matches!(shape, Self::Table(_) | Self::List(_) | Self::Free));
+                let plain = shapes.iter().find(|shape| {
+                    !matches!(
+                        shape,
+                        Self::Table(_) | Self::List(_) | Self::Map(_) | Self::Free
+                    )
+                });
                 match plain.or(shapes.iter().find(|shape| matches!(shape, Self::List(_)))) {
                     Some(shape) => shape.parse_text(text, origin),
                     None => Err("is not a table"),
                 }
             }
-            Self::Table(_) | Self::Elements(_) | Self::Free => Err("is not a table"),
+            Self::Table(_) | Self::Elements(_) | Self::Map(_) | Self::Free => Err("is not a table"),
         }
     }
 }

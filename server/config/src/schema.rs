@@ -80,6 +80,12 @@ fn of_shape(shape: &Shape) -> Value {
         }
         Shape::Table(section) => object(&section()),
         Shape::Elements(section) => json!({ "type": "array", "items": object(&section()) }),
+        Shape::Map(inner) => {
+            // A name with a dot is one key in quotes, or a table in a table.
+            let value = of_shape(inner);
+            let nested = json!({ "type": "object", "additionalProperties": value });
+            json!({ "type": "object", "additionalProperties": { "anyOf": [value, nested] } })
+        }
         Shape::Free => json!({ "type": "object" }),
     }
 }
@@ -137,6 +143,13 @@ mod tests {
                 None if schema["additionalProperties"] == false => {
                     return Err(format!("{at}.{key}: unknown"));
                 }
+                None if schema["additionalProperties"].is_object() => {
+                    validate(
+                        &schema["additionalProperties"],
+                        inner,
+                        &format!("{at}.{key}"),
+                    )?;
+                }
                 None => {}
             }
         }
@@ -164,6 +177,8 @@ mod tests {
             "[spool]\ndriver = \"postgres\"",
             "[[binding]]\nname = \"b\"\nsink = \"s\"\nsample = 1.0",
             "[[binding]]\nname = \"b\"\nsink = \"s\"\non_failure = { outgoing = \"reject\" }",
+            "[[binding]]\nname = \"b\"\nsink = \"s\"\nask = \"told\"",
+            "[[binding]]\nname = \"b\"\nsink = \"s\"\n[binding.attributes]\na = 1",
             "[[domain]]\nname = \"a\"\ndeliver = \"smtp://a\"",
         ] {
             validate(&schema(), &json_of(text), "").unwrap_err();

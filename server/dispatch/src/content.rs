@@ -20,10 +20,10 @@ pub struct ContentEnd {
     pub complete: bool,
     /// Octets received, header section and body.
     pub size_bytes: u64,
-    /// SHA-256 of all octets received.
-    pub sha256: [u8; 32],
-    /// SHA-256 of the octets after the header section and its empty line.
-    pub body_sha256: [u8; 32],
+    /// SHA-256 of all octets received; absent where nobody reads digests.
+    pub sha256: Option<[u8; 32]>,
+    /// SHA-256 of the octets after the header section and its empty line; absent where nobody reads digests.
+    pub body_sha256: Option<[u8; 32]>,
 }
 
 /// Octets of one message, readable while they arrive.

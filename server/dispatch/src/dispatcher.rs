@@ -1,29 +1,38 @@
 //! The dispatcher: what the gateway calls, one for each runtime thread.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use postern_message::Message;
+use postern_attach::{FleetStatus, WireBinding};
+use postern_events::context::{MessageContext, SessionContext};
+use postern_events::plan::{Binding, Sink};
+use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 
 use crate::content::Content;
 use crate::inbound::InboundScope;
+use crate::news::NewsDesk;
 use crate::observer::Observer;
-use crate::plan::{Binding, Plan, Sink};
-use crate::pool::Pool;
-use crate::seat::Seat;
-use crate::session::SessionContext;
-use crate::settings::Tuning;
+use crate::settings::Settings;
+pub use crate::settings::SharedPlan;
+use crate::sink::{Command, SinkHandle, Start};
 use crate::transport::TransportScope;
 
-/// The plan that new sessions and messages begin with; swapped whole when bindings change.
-pub type SharedPlan = Arc<ArcSwap<Plan>>;
+/// Names of sinks that came back and were not heard of yet, at most.
+const BACK: usize = 64;
+
+/// How often sinks that no plan needs are looked for.
+const TIDY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often a draining dispatcher looks whether everything is answered.
+const DRAIN_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Asks the sinks of one runtime thread. Cheap to clone; all clones are one dispatcher.
 ///
-/// It lives inside a current_thread runtime and owns that thread's connections to sinks.
+/// It lives inside a `current_thread` runtime and owns that thread's connections to sinks.
 #[derive(Clone)]
 pub struct Dispatcher {
     shared: Arc<Shared>,
@@ -33,170 +42,162 @@ pub struct Dispatcher {
 pub(crate) struct Shared {
     pub(crate) plan: SharedPlan,
     pub(crate) observer: Arc<dyn Observer>,
-    pub(crate) tuning: Arc<Tuning>,
-    pools: Mutex<Vec<Arc<Pool>>>,
-    /// Places of bindings that are told of deliveries: instances of the service, not of one message.
-    service: Mutex<Vec<Arc<Seat>>>,
+    pub(crate) settings: Arc<Settings>,
+    back: broadcast::Sender<Arc<str>>,
+    sinks: Mutex<Vec<Arc<SinkHandle>>>,
+    /// Those that are told of deliveries: instances of no single message.
+    pub(crate) news: NewsDesk,
+    wires: Mutex<HashMap<u64, Arc<WireBinding>>>,
+    /// The dispatcher is going down, or has: nothing is asked any more.
+    drained: AtomicBool,
     keeper: Mutex<JoinSet<()>>,
 }
 
-/// How often idle instances, streams and pools are looked at.
-const KEEPING: Duration = Duration::from_secs(1);
+/// The state of one sink, as this thread sees it.
+#[derive(Clone, Debug)]
+pub struct SinkState {
+    /// Its name in the configuration.
+    pub sink: Arc<str>,
+    /// Its replicas, and whether any can be used.
+    pub status: FleetStatus,
+    /// Questions that are open.
+    pub open_questions: usize,
+}
 
 impl Dispatcher {
-    /// A dispatcher for the current runtime. Connects to nobody yet.
+    /// Makes a dispatcher for the current runtime. It connects to nobody yet.
     #[must_use]
-    pub fn new(plan: SharedPlan, observer: Arc<dyn Observer>, tuning: Tuning) -> Self {
+    pub fn new(plan: SharedPlan, observer: Arc<dyn Observer>, settings: Settings) -> Self {
+        let (back, _) = broadcast::channel(BACK);
         let shared = Arc::new(Shared {
             plan,
             observer,
-            tuning: Arc::new(tuning),
-            pools: Mutex::new(Vec::new()),
-            service: Mutex::new(Vec::new()),
+            settings: Arc::new(settings),
+            back,
+            sinks: Mutex::new(Vec::new()),
+            news: NewsDesk::default(),
+            wires: Mutex::new(HashMap::new()),
+            drained: AtomicBool::new(false),
             keeper: Mutex::new(JoinSet::new()),
         });
         shared.keeper.lock().spawn(keep(Arc::downgrade(&shared)));
         Self { shared }
     }
 
-    /// Connects to every sink of the plan in the background, so that those which cannot be reached are
-    /// reported (`What::ReplicaDown`) before the first session comes.
+    /// Connects to every sink of the plan in the background, so that those which cannot be reached are reported before
+    /// the first session comes.
     pub fn warm_up(&self) {
-        let now = Instant::now();
         for sink in self.shared.plan.load().sinks() {
-            for replica in self.shared.pool(sink).replicas() {
-                replica.standing(now);
-            }
+            self.shared.sink(sink);
         }
     }
 
-    /// Begins a session on a virtual server: pins the plan. Asks nobody.
+    /// Hears the names of sinks that can be reached again after they could not: what was held for one can go on. A
+    /// receiver that lagged behind takes it that all have come back.
     #[must_use]
-    pub fn begin_session(&self, server: &str, session: SessionContext) -> InboundScope {
-        InboundScope::begin(&self.shared, server, session)
+    pub fn sinks_back(&self) -> broadcast::Receiver<Arc<str>> {
+        self.shared.back.subscribe()
+    }
+
+    /// The state of every sink that is in use.
+    #[must_use]
+    pub fn sinks(&self) -> Vec<SinkState> {
+        let state = |handle: &Arc<SinkHandle>| SinkState {
+            sink: Arc::clone(handle.name()),
+            status: handle.status(),
+            open_questions: handle.open_questions(),
+        };
+        self.shared.sinks.lock().iter().map(state).collect()
+    }
+
+    /// Begins a session: pins the plan. Asks nobody.
+    #[must_use]
+    pub fn begin_session(&self, session: SessionContext) -> InboundScope {
+        InboundScope::begin(&self.shared, session)
     }
 
     /// Begins with a message that is in the spool: pins the plan. The server is the message's.
     #[must_use]
     pub fn begin_message(
         &self,
-        message: impl Into<Arc<Message>>,
+        message: MessageContext,
         content: Arc<dyn Content>,
     ) -> TransportScope {
-        TransportScope::begin(&self.shared, message.into(), content)
+        TransportScope::begin(&self.shared, message, content)
     }
 
-    /// Tells sinks that no new instances will come, waits for open questions until `deadline`, then ends all
-    /// streams. What is asked after that fails.
+    /// Tells sinks that no new instances will come, waits for open questions until `deadline`, then ends all streams.
+    /// What is asked after that fails.
     pub async fn drain(&self, deadline: Instant) {
-        let pools = self.shared.pools.lock().clone();
-        let replicas: Vec<_> = pools
-            .iter()
-            .flat_map(|pool| pool.replicas().iter().cloned())
-            .collect();
-        for replica in &replicas {
-            replica.say_goodbye(deadline.saturating_duration_since(Instant::now()));
+        self.shared.drained.store(true, Ordering::Relaxed);
+        let sinks = self.shared.sinks.lock().clone();
+        let within = deadline.saturating_duration_since(Instant::now());
+        for sink in &sinks {
+            // One that cannot take the command ends with its task, below.
+            let _stuck = sink.send(Command::Drain { within }).is_err();
         }
-        let quiet = || {
-            replicas.iter().all(|replica| replica.load() <= 0)
-                && !pools.iter().any(|pool| pool.is_behind())
-        };
-        while !quiet() && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        while sinks.iter().any(|sink| sink.open_questions() > 0) && Instant::now() < deadline {
+            tokio::time::sleep(DRAIN_INTERVAL).await;
         }
-        for pool in pools {
-            pool.shut_down();
+        for sink in &sinks {
+            let within = Duration::ZERO;
+            let _ended = sink.send(Command::Drain { within }).is_err();
         }
     }
 }
 
 impl Shared {
-    /// The replicas of a sink. A sink that stayed as it was keeps its connections when the plan changes.
-    pub(crate) fn pool(&self, sink: &Arc<Sink>) -> Arc<Pool> {
-        let mut pools = self.pools.lock();
-        if let Some(pool) = pools.iter().find(|pool| pool.serves(sink)) {
-            return Arc::clone(pool);
+    /// The way to a sink. One that stayed as it was keeps its connections when the plan changes.
+    pub(crate) fn sink(&self, sink: &Arc<Sink>) -> Arc<SinkHandle> {
+        let mut sinks = self.sinks.lock();
+        if let Some(handle) = sinks.iter().find(|handle| handle.serves(sink)) {
+            return Arc::clone(handle);
         }
-        let bindings = self
-            .plan
-            .load()
-            .bindings()
-            .iter()
-            .filter(|one| one.sink.name == sink.name)
-            .cloned()
-            .collect();
-        let pool = Arc::new(Pool::new(sink, bindings, &self.observer, &self.tuning));
-        pools.push(Arc::clone(&pool));
-        pool
+        let handle = Arc::new(SinkHandle::start(Start {
+            sink: Arc::clone(sink),
+            plan: Arc::clone(&self.plan),
+            observer: Arc::clone(&self.observer),
+            settings: Arc::clone(&self.settings),
+            back: self.back.clone(),
+        }));
+        if self.drained.load(Ordering::Relaxed) {
+            let within = Duration::ZERO;
+            let _ended = handle.send(Command::Drain { within }).is_err();
+        }
+        sinks.push(Arc::clone(&handle));
+        handle
     }
 
-    /// The place of a binding at the service itself.
-    pub(crate) fn service_seat(&self, binding: &Arc<Binding>) -> Arc<Seat> {
-        let mut seats = self.service.lock();
-        if let Some(seat) = seats
-            .iter()
-            .find(|seat| Arc::ptr_eq(seat.binding(), binding))
-        {
-            return Arc::clone(seat);
-        }
-        let seat = Arc::new(Seat::new(
-            postern_proto::v1::Scope::Service,
-            Arc::clone(binding),
-            self.pool(&binding.sink),
-        ));
-        seats.push(Arc::clone(&seat));
-        seat
+    /// A binding as sinks are told of it, encoded once for all scopes.
+    pub(crate) fn wire(&self, binding: &Binding) -> Arc<WireBinding> {
+        let mut wires = self.wires.lock();
+        let made = wires
+            .entry(binding.revision)
+            .or_insert_with(|| Arc::new(WireBinding::new(binding.revision, &binding.wire())));
+        Arc::clone(made)
     }
 
-    fn tidy(&self, now: Instant) {
-        let plan = self.plan.load();
-        let (needed, left): (Vec<_>, Vec<_>) = std::mem::take(&mut *self.service.lock())
-            .into_iter()
-            .partition(|seat| {
-                plan.bindings()
-                    .iter()
-                    .any(|binding| Arc::ptr_eq(binding, seat.binding()))
-            });
-        self.service.lock().extend(needed);
-        for seat in left {
-            seat.close(postern_proto::v1::CloseReason::Finished);
-        }
-        let (kept, gone): (Vec<_>, Vec<_>) = {
-            let mut pools = self.pools.lock();
-            let (kept, gone) =
-                std::mem::take(&mut *pools)
-                    .into_iter()
-                    .partition(|pool: &Arc<Pool>| {
-                        pool.is_used() || plan.sinks().iter().any(|sink| pool.serves(sink))
-                    });
-            *pools = kept;
-            (pools.clone(), gone)
-        };
-        for pool in gone {
-            pool.shut_down();
-        }
-        let idle_since = now.checked_sub(self.tuning.park_after).unwrap_or(now);
-        for replica in kept.iter().flat_map(|pool| pool.replicas()) {
-            replica.tidy(now, idle_since);
-        }
+    fn tidy(&self) {
+        let plan = self.plan.load_full();
+        self.news.keep_only(&plan);
+        self.wires.lock().retain(|revision, _| {
+            plan.bindings()
+                .iter()
+                .any(|binding| binding.revision == *revision)
+        });
+        self.sinks.lock().retain(|handle| {
+            handle.is_used() || plan.sinks().iter().any(|sink| handle.serves(sink))
+        });
     }
 }
 
-impl Drop for Shared {
-    fn drop(&mut self) {
-        for pool in self.pools.get_mut().drain(..) {
-            pool.shut_down();
-        }
-    }
-}
-
-/// Parks idle instances, asks idle streams for a sign of life, gives up pools that no plan needs.
+/// Ends what no plan needs.
 async fn keep(shared: Weak<Shared>) {
     loop {
-        tokio::time::sleep(KEEPING).await;
+        tokio::time::sleep(TIDY_INTERVAL).await;
         let Some(shared) = shared.upgrade() else {
             return;
         };
-        shared.tidy(Instant::now());
+        shared.tidy();
     }
 }

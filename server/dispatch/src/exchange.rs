@@ -3,18 +3,23 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use postern_message::{Draft, HeaderSection, MessageId, Version};
+use postern_events::budget::Budget;
+use postern_events::context::Context;
+use postern_events::event::EventKind;
+use postern_events::inbound::{Headers, Message};
+use postern_events::order::Orders;
+use postern_events::plan::Stage;
+use postern_events::question::Question;
+use postern_events::ruling::{Decision, FinishScope, Ruling};
+use postern_message::{Draft, Envelope, HeaderSection, MessageId, Properties, Version};
+use postern_smtp::address::ReversePath;
 use postern_smtp::reply::Reply;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::budget::Budget;
 use crate::content::Content;
-use crate::event::EventKind;
 use crate::run::{Begin, Run};
 use crate::scope::Scope;
-use crate::verdict::{Decision, FinishScope, Ruling};
-use crate::wire::Happening;
 
 /// A message whose header section is complete.
 pub struct IncomingMessage {
@@ -30,11 +35,66 @@ pub struct IncomingMessage {
 /// What the bindings made of a message.
 #[derive(Clone, Debug)]
 pub struct MessageRuling {
-    /// What was decided. For `Hold`, `Quarantine` and `Defer`, `event` and `by` name where to ask from again.
+    /// What was decided. For `Hold`, `Quarantine` and `Postpone`, `event` and `by` name where to ask from again. Branches
+    /// that fare differently are in it.
     pub ruling: Ruling,
     /// Envelope, recipients, properties and content with all applied edits. Its version is closed if the content
     /// has ended.
     pub draft: Draft,
+    /// What sinks ordered beside edits.
+    pub orders: Orders,
+    /// Bindings that failed on it and were passed over.
+    pub skipped: Vec<String>,
+    /// Where the message is to be judged again: the bindings that have had their say at that event.
+    pub passed: Vec<String>,
+}
+
+impl MessageRuling {
+    /// What a scope's message has become.
+    pub(crate) fn of(scope: &Scope, ruling: Ruling) -> Self {
+        let passed = Self::passed(scope, &ruling);
+        let state = scope.state();
+        match state.context.working() {
+            Some(working) => Self {
+                ruling,
+                draft: working.piece().draft.clone(),
+                orders: working.piece().orders.clone(),
+                skipped: working.skipped.clone(),
+                passed,
+            },
+            None => Self::empty(ruling),
+        }
+    }
+
+    fn empty(ruling: Ruling) -> Self {
+        Self {
+            ruling,
+            draft: Draft {
+                envelope: Envelope::new(ReversePath::Null),
+                recipients: Vec::new(),
+                properties: Properties::new(),
+                session_properties: Properties::new(),
+                version: None,
+            },
+            orders: Orders::default(),
+            skipped: Vec::new(),
+            passed: Vec::new(),
+        }
+    }
+
+    fn passed(scope: &Scope, ruling: &Ruling) -> Vec<String> {
+        let (true, Some(by), Some(stage)) = (
+            ruling.decision.puts_off(),
+            &ruling.by,
+            scope.stage(ruling.event),
+        ) else {
+            return Vec::new();
+        };
+        let before = stage.members.iter().take(by.member);
+        before
+            .map(|member| member.binding.name.to_string())
+            .collect()
+    }
 }
 
 /// The questions about one incoming message. Dropping it cancels them and ends its content.
@@ -55,10 +115,9 @@ impl Drop for Task {
 
 impl MessageExchange {
     pub(crate) fn begin(scope: &Arc<Scope>, incoming: IncomingMessage, budget: &Budget) -> Self {
-        scope
-            .facts
-            .lock()
-            .content(Version::original(&incoming.headers, None));
+        if let Context::Inbound(own) = &mut scope.state().context {
+            own.content(Version::original(&incoming.headers, None));
+        }
         let (ending, ended) = oneshot::channel();
         let (hasty, early) = watch::channel(None);
         let judging = Judging {
@@ -104,10 +163,7 @@ impl MessageExchange {
             match (&mut self.task.0).await {
                 Ok(ruling) => ruling,
                 // The runtime is shutting down.
-                Err(_) => MessageRuling {
-                    ruling: interrupted(),
-                    draft: empty(),
-                },
+                Err(_) => MessageRuling::empty(interrupted()),
             }
         }
     }
@@ -120,15 +176,12 @@ impl MessageExchange {
 
 fn interrupted() -> Ruling {
     let reply = Reply::parse(451, Some("4.3.0"), "Service shutting down, try again later");
-    let decision = reply.map_or(Decision::Hold, Decision::Tempfail);
+    let held = Decision::Hold { at_most: None };
+    let decision = reply.map_or(held, Decision::Tempfail);
     Ruling {
         decision,
         ..Ruling::proceed(EventKind::InboundMessage)
     }
-}
-
-fn empty() -> Draft {
-    crate::facts::Facts::nothing().draft
 }
 
 /// The task of an exchange.
@@ -143,15 +196,16 @@ struct Judging {
 impl Judging {
     async fn ruling(mut self, budget: Budget) -> MessageRuling {
         let mut ruling = Ruling::proceed(EventKind::InboundMessage);
-        let headers = Arc::new(Happening::Headers(self.message));
-        if let Some(run) = Run::begin(
-            &self.scope,
-            headers,
-            Begin {
+        if let Some(stage) = self.stage(EventKind::InboundHeaders) {
+            let question = Question::new(Headers {
+                message_id: self.message,
+            });
+            let begin = Begin {
                 budget: Some(budget),
+                content: Some(Arc::clone(&self.content)),
                 ..Begin::default()
-            },
-        ) {
+            };
+            let run = Run::new(&self.scope, stage, vec![question], begin);
             ruling = run.ruling(None).await;
         }
         if goes_on(&ruling.decision) {
@@ -163,27 +217,29 @@ impl Judging {
         } else {
             self.wait_for_end().await;
         }
-        let draft = self.scope.facts.lock().draft.clone();
-        MessageRuling { ruling, draft }
+        MessageRuling::of(&self.scope, ruling)
     }
 
     async fn message(&mut self, before: Ruling) -> Ruling {
-        let happening = Arc::new(Happening::Message(self.message));
         let begin = Begin {
             content: Some(Arc::clone(&self.content)),
             ..Begin::default()
         };
-        let Some(run) = Run::begin(&self.scope, happening, begin) else {
+        let Some(stage) = self.stage(EventKind::InboundMessage) else {
             return Ruling {
                 event: EventKind::InboundMessage,
                 ..before
             };
         };
+        let question = Question::new(Message {
+            message_id: self.message,
+        });
+        let run = Run::new(&self.scope, stage, vec![question], begin);
         let mut ended = self.ended.take();
         let ruling = run.ruling(ended.as_mut()).await;
         // Put back where the chain ended before the content.
         self.ended = ended.filter(|ended| !ended.is_terminated());
-        merge(before, ruling)
+        before.then(ruling)
     }
 
     async fn wait_for_end(&mut self) {
@@ -194,8 +250,15 @@ impl Judging {
             std::future::pending::<()>().await;
         }
         if let Some(end) = self.content.end() {
-            self.scope.facts.lock().close_content(end.size_bytes);
+            self.scope.close_content(end.size_bytes);
         }
+    }
+
+    /// Who is asked at an event, unless a binding has finished the message.
+    fn stage(&self, event: EventKind) -> Option<Arc<Stage>> {
+        self.scope
+            .stage(event)
+            .filter(|_| !self.scope.is_finished())
     }
 }
 
@@ -205,15 +268,4 @@ fn goes_on(decision: &Decision) -> bool {
         decision,
         Decision::Proceed | Decision::Finish(FinishScope::Event)
     )
-}
-
-/// What both chains came to: the later one decides; delays and failures of both count.
-pub(crate) fn merge(before: Ruling, after: Ruling) -> Ruling {
-    let mut failures = before.failures;
-    failures.extend(after.failures);
-    Ruling {
-        delay: before.delay.max(after.delay),
-        failures,
-        ..after
-    }
 }

@@ -3,185 +3,235 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use postern_message::{Envelope, Properties, Recipient, RecipientId};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use postern_events::budget::Budget;
+use postern_events::context::{Conduct, Context, InboundContext, SessionContext};
+use postern_events::deferred::Deferred;
+use postern_events::event::EventKind;
+use postern_events::inbound::{
+    Command, Connect, Data, Disconnect, Helo, Mail, Outcome, Rcpt, Reset, Response, Tls,
+};
+use postern_events::question::{Event, Question};
+use postern_events::ruling::{Ruling, Standing};
+use postern_message::{Envelope, MessageId, Properties, Recipient, RecipientId};
 use postern_proto::v1 as pb;
 
-use crate::budget::Budget;
 use crate::dispatcher::Shared;
-use crate::event::EventKind;
 use crate::exchange::{IncomingMessage, MessageExchange};
-use crate::facts::Facts;
-use crate::run::{Begin, Run};
+use crate::run::{Begin, Gathering, Run};
 use crate::scope::Scope;
-use crate::session::{
-    CommandLine, Conduct, HeloFacts, MailFacts, Outcome, RcptFacts, ResetReason, ResponseFacts,
-    SessionContext, SessionEnd, TlsInfo,
-};
-use crate::verdict::Ruling;
-use crate::wire::Happening;
 
 /// One inbound session. Dropping it closes what is open at the sinks.
 ///
-/// The futures own what they need: they may outlive a borrow of the scope and run side by side. A question is
-/// sent when its future is first polled. Dropping a future cancels its questions.
+/// The futures own what they need: they may outlive a borrow of the scope and run side by side. A question is sent when
+/// its future is first polled. Dropping a future cancels its questions.
 ///
 /// What was said counts for later events only once it is noted as accepted.
 pub struct InboundScope {
     scope: Arc<Scope>,
+    deferred: Arc<Mutex<Deferred>>,
+    gathering: Arc<Gathering>,
 }
 
 impl InboundScope {
-    pub(crate) fn begin(shared: &Arc<Shared>, server: &str, session: SessionContext) -> Self {
-        let scope = Scope::new(
-            pb::Scope::InboundSession,
-            shared,
-            server,
-            Facts::of_session(session),
-        );
+    pub(crate) fn begin(shared: &Arc<Shared>, session: SessionContext) -> Self {
+        let server = Arc::clone(&session.server);
+        let context = Context::from(InboundContext::new(session));
+        let scope = Scope::new(pb::Scope::InboundSession, shared, server, context);
         Self {
             scope: Arc::new(scope),
+            deferred: Arc::default(),
+            gathering: Arc::default(),
         }
     }
 
-    /// Whether any binding of this session's plan is bound to the event. False: asking would do nothing.
+    /// Whether any binding of this session's plan has the event. False: asking or telling would do nothing.
     #[must_use]
     pub fn wants(&self, event: EventKind) -> bool {
         self.scope.plan.wants(&self.scope.server, event)
     }
 
+    /// The session as it is now.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionContext> {
+        self.read(|own| Some(own.session().clone()))
+    }
+
     /// How the client has behaved so far; goes with the next events.
     pub fn note_conduct(&self, conduct: Conduct) {
-        self.scope.facts.lock().behave(conduct);
+        self.change(|own| own.note_conduct(conduct));
     }
 
     /// `inbound.connect`: asks whether the client may have a banner.
     pub fn connect(&self, budget: &Budget) -> impl Future<Output = Ruling> + Send + use<> {
-        self.ask(Happening::Connect, budget, false)
+        self.ask(Connect, budget)
     }
 
     /// `inbound.command`: asks before anything is done about a command.
     pub fn command(
         &self,
-        command: CommandLine,
+        command: Command,
         budget: &Budget,
     ) -> impl Future<Output = Ruling> + Send + use<> {
-        self.ask(Happening::Command(command), budget, false)
+        self.ask(command, budget)
     }
 
     /// `inbound.helo`: asks about HELO, EHLO or LHLO.
-    pub fn helo(
-        &self,
-        helo: HeloFacts,
-        budget: &Budget,
-    ) -> impl Future<Output = Ruling> + Send + use<> {
-        self.ask(Happening::Helo(helo), budget, false)
+    pub fn helo(&self, helo: Helo, budget: &Budget) -> impl Future<Output = Ruling> + Send + use<> {
+        self.ask(helo, budget)
     }
 
     /// The greeting was accepted.
-    pub fn note_helo(&self, helo: HeloFacts) {
-        self.scope.facts.lock().greet(helo);
+    pub fn note_helo(&self, helo: postern_events::context::Helo) {
+        self.change(|own| own.greet(helo));
     }
 
     /// `inbound.tls`: asks about a handshake, one that failed included. One that succeeded counts from here on.
-    pub fn tls(
-        &self,
-        tls: TlsInfo,
-        budget: &Budget,
-    ) -> impl Future<Output = Ruling> + Send + use<> {
-        if tls.failure.is_empty() {
-            self.scope.facts.lock().secure(tls.clone());
+    pub fn tls(&self, tls: Tls, budget: &Budget) -> impl Future<Output = Ruling> + Send + use<> {
+        if tls.0.failure.is_empty() {
+            self.change(|own| own.secure(tls.0.clone()));
         }
-        self.ask(Happening::Tls(tls), budget, false)
+        self.ask(tls, budget)
     }
 
     /// `inbound.mail`: asks about a sender. Edits of applied verdicts are in [`InboundScope::envelope`]. Whatever
     /// transaction there was is forgotten.
-    pub fn mail(
-        &self,
-        mail: MailFacts,
-        budget: &Budget,
-    ) -> impl Future<Output = Ruling> + Send + use<> {
-        self.scope.facts.lock().begin(&mail);
-        self.ask(Happening::Mail(mail), budget, false)
+    pub fn mail(&self, mail: Mail, budget: &Budget) -> impl Future<Output = Ruling> + Send + use<> {
+        self.forget_transaction();
+        self.change(|own| mail.begin(own));
+        self.ask(mail, budget)
     }
 
     /// MAIL was accepted: the transaction has begun.
     pub fn note_mail(&self) {
-        self.scope.facts.lock().begun();
+        self.change(InboundContext::begun);
     }
 
-    /// `inbound.rcpt`: asks about a recipient. Call it for each of a pipelined group before polling any of the
-    /// futures, so that each sees the others as pending.
-    pub fn rcpt(
-        &self,
-        rcpt: RcptFacts,
-        budget: &Budget,
-    ) -> impl Future<Output = Ruling> + Send + use<> {
-        self.scope.facts.lock().propose(&rcpt);
-        self.ask(Happening::Rcpt(rcpt), budget, false)
+    /// `inbound.rcpt`: asks about a recipient. Call it for each of a pipelined group before polling any of the futures:
+    /// they are asked about as one group.
+    pub fn rcpt(&self, rcpt: Rcpt, budget: &Budget) -> impl Future<Output = Ruling> + Send + use<> {
+        self.change(|own| rcpt.propose(own));
+        let event = EventKind::InboundRcpt;
+        let question = Question::new(rcpt);
+        self.scope.tell(&question);
+        let place = self
+            .rcpt_run(question, budget)
+            .map(|run| self.gathering.add(run));
+        let (scope, gathering) = (Arc::clone(&self.scope), Arc::clone(&self.gathering));
+        let deferred = Arc::clone(&self.deferred);
+        async move {
+            // A refusal of what waited for RCPT lasts as long as what it refuses.
+            let standing = deferred.lock().standing().cloned();
+            if let Some(standing) = standing {
+                return refused(event, standing);
+            }
+            gathering.begin(&scope);
+            let ruling = match place {
+                Some(place) => place.ruling().await,
+                None => None,
+            };
+            let ruling = ruling.unwrap_or_else(|| Ruling::proceed(event));
+            deferred.lock().ruled(&ruling);
+            ruling
+        }
     }
 
-    /// RCPT was answered, with 2xx or not.
-    pub fn note_rcpt(&self, recipient: RecipientId, accepted: bool) {
-        self.scope.facts.lock().decide(recipient, accepted);
+    fn rcpt_run(&self, question: Question, budget: &Budget) -> Option<Run> {
+        if self.scope.is_finished() {
+            return None;
+        }
+        let own = self.scope.stage(EventKind::InboundRcpt);
+        let joined = self.deferred.lock().at_rcpt(own.as_ref(), &question);
+        let (stage, questions) = match joined {
+            Some(joined) => (joined.stage, joined.questions),
+            None => (own?, vec![question]),
+        };
+        let begin = Begin {
+            budget: Some(self.reserving(budget, EventKind::InboundRcpt, b"RCPT")),
+            ..Begin::default()
+        };
+        Some(Run::new(&self.scope, stage, questions, begin))
+    }
+
+    /// RCPT was answered: the recipient is kept, or not.
+    pub fn note_rcpt(&self, recipient: RecipientId, kept: bool) {
+        self.change(|own| own.decide(recipient, kept));
     }
 
     /// `inbound.data`: asks about DATA or the first BDAT.
-    pub fn data(
-        &self,
-        command: CommandLine,
-        budget: &Budget,
-    ) -> impl Future<Output = Ruling> + Send + use<> {
-        self.ask(Happening::Data(command), budget, false)
+    pub fn data(&self, data: Data, budget: &Budget) -> impl Future<Output = Ruling> + Send + use<> {
+        self.ask(data, budget)
     }
 
-    /// `inbound.response`: asks about a reply that is about to be sent. The ruling's decision is `Respond` with
-    /// the reply to send instead, or `Proceed`.
+    /// `inbound.response`: asks about a reply that is about to be sent. Its answer is the reply to send instead.
     pub fn response(
         &self,
-        response: ResponseFacts,
+        response: Response,
         budget: &Budget,
     ) -> impl Future<Output = Ruling> + Send + use<> {
         // A 2xx to the content says that the message is durable: no failure of a sink may take that back.
-        let stands = response.verb == "." && response.reply.code().is_positive();
-        self.ask(Happening::Response(response), budget, stands)
+        let stands = response.command.verb == "." && response.reply.code().is_positive();
+        let begin = Begin {
+            budget: Some(*budget),
+            reply_stands: stands,
+            ..Begin::default()
+        };
+        self.ask_with(response, begin)
     }
 
     /// The envelope of the running transaction with the edits of sinks; absent before MAIL.
     #[must_use]
     pub fn envelope(&self) -> Option<Envelope> {
-        let facts = self.scope.facts.lock();
-        facts.message_id().map(|_| facts.draft.envelope.clone())
+        self.read(|own| {
+            let running = own.transaction()?;
+            Some(running.working().draft().envelope.clone())
+        })
+    }
+
+    /// The bindings that failed in the running transaction and were passed over.
+    #[must_use]
+    pub fn skipped(&self) -> Vec<String> {
+        self.read(|own| Some(own.transaction()?.working().skipped.clone()))
+            .unwrap_or_default()
+    }
+
+    /// The id of the running transaction, begun or proposed by MAIL.
+    #[must_use]
+    pub fn transaction(&self) -> Option<MessageId> {
+        self.read(|own| Some(own.transaction()?.id()))
     }
 
     /// The accepted recipients of the running transaction, with the edits of sinks.
     #[must_use]
     pub fn recipients(&self) -> Vec<Recipient> {
-        self.scope.facts.lock().accepted().cloned().collect()
+        self.read(|own| {
+            own.transaction().map_or_else(Vec::new, |running| {
+                running.working().draft().recipients.clone()
+            })
+        })
     }
 
     /// One recipient as it is now, pending or accepted; absent where an edit took it out.
     #[must_use]
     pub fn recipient(&self, id: RecipientId) -> Option<Recipient> {
-        self.scope.facts.lock().recipient(id).cloned()
-    }
-
-    /// The session as far as it has come.
-    #[must_use]
-    pub fn session(&self) -> Option<SessionContext> {
-        self.scope.facts.lock().session.clone()
+        self.read(|own| own.transaction()?.recipient(id).cloned())
     }
 
     /// The session's properties.
     #[must_use]
     pub fn properties(&self) -> Properties {
-        self.scope.facts.lock().draft.session_properties.clone()
+        self.read(|own| own.session().properties.clone())
     }
 
     /// The running transaction's properties.
     #[must_use]
     pub fn message_properties(&self) -> Properties {
-        self.scope.facts.lock().draft.properties.clone()
+        self.read(|own| {
+            own.transaction().map_or_else(Properties::new, |running| {
+                running.working().draft().properties.clone()
+            })
+        })
     }
 
     /// The header section is complete: asks `inbound.headers` and `inbound.message` while the body arrives.
@@ -191,44 +241,103 @@ impl InboundScope {
     }
 
     /// `inbound.reset`: the transaction was given up. Also forgets it.
-    pub fn tell_reset(&self, reason: ResetReason) {
-        let message = self.scope.facts.lock().message_id();
-        self.scope.tell(Happening::Reset(message, reason));
-        self.scope.facts.lock().forget_transaction();
+    pub fn tell_reset(&self, reset: Reset) {
+        self.scope.tell(&Question::new(reset));
+        self.forget_transaction();
     }
 
     /// `inbound.outcome`: what became of the transaction. Also forgets it.
     pub fn tell_outcome(&self, outcome: Outcome) {
-        let message = self.scope.facts.lock().message_id();
-        if let Some(message) = message {
-            self.scope.tell(Happening::Outcome(message, outcome));
-        }
-        self.scope.facts.lock().forget_transaction();
+        self.scope.tell(&Question::new(outcome));
+        self.forget_transaction();
     }
 
     /// `inbound.disconnect`: the session is over.
-    pub fn tell_disconnect(&self, end: SessionEnd) {
-        self.scope.tell(Happening::Disconnect(end));
+    pub fn tell_disconnect(&self, end: Disconnect) {
+        self.scope.tell(&Question::new(end));
     }
 
-    fn ask(
+    fn forget_transaction(&self) {
+        self.deferred.lock().transaction_ended();
+        self.scope.transaction_ended();
+    }
+
+    fn ask<E: Event>(
         &self,
-        happening: Happening,
+        event: E,
         budget: &Budget,
-        stands: bool,
-    ) -> impl Future<Output = Ruling> + Send + use<> {
-        let event = happening.event();
+    ) -> impl Future<Output = Ruling> + Send + use<E> {
+        let verb = event
+            .facts()
+            .command
+            .map_or_else(Bytes::new, |command| command.verb.clone());
         let begin = Begin {
-            budget: Some(*budget),
-            reply_stands: stands,
+            budget: Some(self.reserving(budget, E::KIND, &verb)),
             ..Begin::default()
         };
-        let run = Run::begin(&self.scope, Arc::new(happening), begin);
+        self.ask_with(event, begin)
+    }
+
+    fn ask_with<E: Event>(
+        &self,
+        event: E,
+        begin: Begin,
+    ) -> impl Future<Output = Ruling> + Send + use<E> {
+        let question = Question::new(event);
+        let kind = question.kind();
+        self.scope.tell(&question);
+        self.deferred
+            .lock()
+            .happened(&self.scope.plan, &self.scope.server, &question);
+        let skipped = kind == EventKind::InboundData && self.scope.is_finished();
+        let run = self.scope.stage(kind).filter(|_| !skipped).map(|stage| {
+            // What waits for RCPT at those who are asked now comes in front.
+            let joined = self.deferred.lock().in_front_of(&stage, &question);
+            let (stage, questions) = match joined {
+                Some(joined) => (joined.stage, joined.questions),
+                None => (stage, vec![question]),
+            };
+            Run::new(&self.scope, stage, questions, begin)
+        });
+        let deferred = Arc::clone(&self.deferred);
         async move {
-            match run {
-                Some(run) => run.ruling(None).await,
-                None => Ruling::proceed(event),
-            }
+            let Some(run) = run else {
+                return Ruling::proceed(kind);
+            };
+            let ruling = run.ruling(None).await;
+            deferred.lock().ruled(&ruling);
+            ruling
         }
+    }
+
+    /// A budget of which the later chains of the same reply have their part.
+    fn reserving(&self, budget: &Budget, event: EventKind, verb: &[u8]) -> Budget {
+        budget.reserving(self.scope.plan.reserve(&self.scope.server, event, verb))
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&InboundContext) -> T) -> T
+    where
+        T: Default,
+    {
+        match &self.scope.state().context {
+            Context::Inbound(own) => read(own),
+            _ => T::default(),
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut InboundContext)) {
+        if let Context::Inbound(own) = &mut self.scope.state().context {
+            change(own);
+        }
+    }
+}
+
+/// The reply to a RCPT while something before it stands refused.
+fn refused(event: EventKind, standing: Standing) -> Ruling {
+    Ruling {
+        decision: standing.decision.clone(),
+        by: Some(standing.by.clone()),
+        reason_code: standing.reason_code.clone(),
+        ..Ruling::proceed(event)
     }
 }

@@ -1,46 +1,35 @@
-//! Bindings, rules, sink pools and the dispatch of events.
+//! The dispatch of events to sinks: connections, streams, content, and the running of chains.
 //!
-//! The pure part decides: which bindings fire, in which order they are asked, what a verdict may do, what a chain
-//! comes to. It does no I/O and takes time as an argument. The other part carries questions to sinks: streams,
-//! instances, content. It knows nothing of the spool, of the configuration's format or of SMTP's sockets.
+//! What an event is, who is bound to it and what a verdict may do is decided by `postern_events`; how a stream is spoken
+//! and which replica is asked by `postern_attach`. Both are pure; here they meet sockets, tasks and clocks. One task owns
+//! each sink with its streams; a session's chains run in the future of whoever waits for the ruling.
+//!
+//! Files depend on each other in one direction: [`content`], [`observer`], [`settings`] know nobody; `sink` and the files
+//! that it is made of carry frames; `scope`, `attachment` and `run` ask; [`inbound`], [`exchange`], [`transport`] and
+//! [`dispatcher`] are what the gateway calls.
 
-pub mod attributes;
-pub mod budget;
-pub mod chain;
-pub mod condition;
-pub mod event;
-pub mod fault;
-pub mod grant;
-pub mod plan;
-pub mod rule;
-pub mod table;
-pub mod validate;
-pub mod verdict;
-
-mod connection;
 pub mod content;
 pub mod describe;
 pub mod dispatcher;
 pub mod exchange;
-mod facts;
-mod feed;
 pub mod inbound;
-mod instance;
-mod judge;
-mod later;
-mod mailbox;
 pub mod observer;
-mod outbox;
-mod outlook;
-mod pool;
-mod pump;
-mod replica;
+pub mod settings;
+pub mod transport;
+
+mod answers;
+mod attached;
+mod attachment;
+mod call;
+mod codec;
+mod connection;
+mod ending;
+mod health;
+mod news;
+mod pipe;
+mod randomness;
 mod run;
 mod scope;
-mod seat;
-pub mod session;
-pub mod settings;
-mod stream;
+mod shown;
+mod sink;
 mod trace_context;
-pub mod transport;
-mod wire;

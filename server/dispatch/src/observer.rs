@@ -6,9 +6,9 @@ use std::time::Duration;
 use postern_message::{Edit, MessageId, SessionId};
 use postern_smtp::reply::Reply;
 
-use crate::event::EventKind;
-use crate::fault::Fault;
-use crate::verdict::Decision;
+use postern_events::event::EventKind;
+use postern_events::fault::Fault;
+use postern_events::ruling::Decision;
 
 /// Hears of everything that passes between the gateway and its sinks.
 ///
@@ -135,10 +135,30 @@ pub enum What<'a> {
         /// For how long it is left alone.
         retry_in: Duration,
     },
-    /// The sink asks for more than was accepted for its binding, and does not get it.
+    /// What the sink says of itself is not what was accepted for its binding: it asks for more, and does not get it, or
+    /// it is another program.
     AsksForMore {
-        /// What it asks for beyond that.
+        /// What differs.
         what: &'a str,
+    },
+    /// The sink broke the contract. The record names the binding, and the session or message as its detail.
+    ContractBroken {
+        /// What it did.
+        fault: &'a Fault,
+    },
+    /// A replica takes no new instances on a stream; it is about to stop.
+    GoingAway {
+        /// How long what is open has.
+        drain: Duration,
+        /// What it says.
+        reason: &'a str,
+    },
+    /// Some replica of the sink can be used again, after none could.
+    SinkReachable,
+    /// No replica of the sink can be used.
+    SinkUnreachable {
+        /// Why not the last of them.
+        fault: &'a Fault,
     },
 }
 

@@ -1,144 +1,165 @@
 //! One run of a chain against real sinks: sends what the chain asks, hears what they answer, keeps its time.
 //!
-//! Runs inside the future of whoever waits for the ruling; no task of its own. Dropping it cancels what is open.
+//! It runs inside the future of whoever waits for the ruling, with no task of its own. Dropping it cancels what is open.
 
+mod group;
+mod putting;
 mod telling;
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use postern_events::budget::Budget;
+use postern_events::chain::{Chain, ChainOptions, Start, Step};
+use postern_events::fault::{Fault, FaultKind};
+use postern_events::judge::Judge;
+use postern_events::plan::{Binding, Stage};
+use postern_events::question::Question;
+use postern_events::ruling::{Decision, Ruling, Verdict};
+use postern_events::validate::{Asked, NoUploads, validate};
 use postern_message::Version;
 use postern_proto::v1 as pb;
 use tokio::sync::oneshot;
 
-use crate::budget::Budget;
-use crate::chain::{Chain, ChainOptions, Step};
+use crate::answers::Answers;
+use crate::attached::Attached;
+use crate::attachment::Unasked;
 use crate::content::Content;
-use crate::fault::Fault;
-use crate::instance::{Heard, Note, Ticket};
-use crate::judge::Judge;
-use crate::mailbox::Mailbox;
 use crate::observer::What;
-use crate::plan::{Member, Stage};
-use crate::pump::Pump;
-use crate::replica::Replica;
 use crate::scope::Scope;
-use crate::seat::{Asked, Asking, Sent};
-use crate::validate::{NoUploads, Question, validate};
-use crate::verdict::{Decision, Ruling, Verdict};
-use crate::wire::Happening;
+use crate::sink::{Again, Answer, Command, Heard, QuestionKey, Ticket};
 
-type Waiting<T> = FuturesUnordered<Pin<Box<dyn Future<Output = T> + Send>>>;
+use putting::put_all;
+
+pub(crate) use group::Gathering;
+
+/// Times that a question is put to a new instance because the one before had just ended.
+const TRIES: u32 = 4;
 
 /// One run.
 pub(crate) struct Run {
     scope: Arc<Scope>,
-    happening: Arc<Happening>,
+    questions: Vec<Question>,
     chain: Chain,
-    mailbox: Arc<Mailbox<Note>>,
-    asks: Vec<Ask>,
-    /// Questions that wait for a connection or for room on a stream.
-    waits: Waiting<Ticket>,
-    pumps: Waiting<()>,
+    answers: Arc<Answers<Answer>>,
+    members: Vec<MemberState>,
     content: Option<Arc<dyn Content>>,
-    /// How often the stage was begun before.
+    /// How often the stage may have been begun before.
     earlier: u32,
+    reason: pb::AskReason,
     began: Instant,
+    /// The ruling, where the chain ended before anybody waited.
+    ended: Option<Ruling>,
+    /// Bindings whose sinks say that asking has side effects, though the plan does not know.
+    cautious: Vec<String>,
     done: bool,
 }
 
 /// One member, as far as it was asked.
 #[derive(Default)]
-struct Ask {
-    /// Replicas that were lost with the question.
+struct MemberState {
+    /// How often it was asked.
     attempt: u32,
-    avoid: Option<Arc<Replica>>,
-    asked: Option<Asked>,
+    asked: Option<Sent>,
     /// The version that the sink was shown.
     version: Option<Version>,
     elapsed: Option<Duration>,
 }
 
+/// A question that was sent.
+#[derive(Clone)]
+struct Sent {
+    key: QuestionKey,
+    attached: Arc<Attached>,
+    at: Instant,
+}
+
 /// How a run begins.
-#[derive(Default)]
-pub(crate) struct Begin<'a> {
+pub(crate) struct Begin {
     /// The time for the reply; absent while the content is still arriving.
     pub(crate) budget: Option<Budget>,
-    /// The binding to begin with.
-    pub(crate) from: Option<&'a str>,
-    /// How often the stage was begun before.
+    /// Whom to begin with.
+    pub(crate) start: Start,
+    /// How often the stage may have been begun before.
     pub(crate) earlier: u32,
+    /// Why it is asked.
+    pub(crate) reason: pb::AskReason,
     /// The content that belongs to the event.
     pub(crate) content: Option<Arc<dyn Content>>,
     /// The reply reports something that has been done.
     pub(crate) reply_stands: bool,
 }
 
+impl Default for Begin {
+    fn default() -> Self {
+        Self {
+            budget: None,
+            start: Start::First,
+            earlier: 0,
+            reason: pb::AskReason::Happened,
+            content: None,
+            reply_stands: false,
+        }
+    }
+}
+
+/// One question that the chain wants asked now.
+#[derive(Clone, Copy)]
+struct Due {
+    member: usize,
+    deadline: Option<Instant>,
+}
+
 /// What ended a wait.
 enum Woke {
-    Note(Note),
-    Retry(Ticket),
+    Answer(Answer),
     Ended(Budget),
     Time,
 }
 
 impl Run {
-    /// A run of the event's chain; absent if nobody is bound to it, or the message's events were finished.
-    pub(crate) fn begin(
+    /// Begins a run of a stage.
+    pub(crate) fn new(
         scope: &Arc<Scope>,
-        happening: Arc<Happening>,
-        begin: Begin<'_>,
-    ) -> Option<Self> {
-        let stage = scope.stage(happening.event())?;
-        let reference = {
-            let mut facts = scope.facts.lock();
-            if happening.is_of_transaction() {
-                facts.remember(&happening, scope.shared.tuning.history);
-            }
-            let of_message = matches!(
-                *happening,
-                Happening::Rcpt(_)
-                    | Happening::Data(_)
-                    | Happening::Headers(_)
-                    | Happening::Message(_)
-            );
-            if of_message && facts.is_finished() {
-                return None;
-            }
-            match (facts.message_id(), facts.session_id()) {
-                (Some(message), _) => message.to_string(),
-                (None, Some(session)) => session.to_string(),
-                (None, None) => String::new(),
-            }
-        };
-        let (start, fired) = begin
-            .from
-            .map_or((0, false), |from| start(scope, &stage, from));
+        stage: Arc<Stage>,
+        questions: Vec<Question>,
+        begin: Begin,
+    ) -> Self {
         let options = ChainOptions {
-            start,
-            fired,
+            start: begin.start,
             budget: begin.budget,
-            reference,
-            reply_stands: begin.reply_stands,
+            reference: scope.reference(),
+            stands: begin.reply_stands,
+            ..ChainOptions::default()
         };
-        let asks = stage.members.iter().map(|_| Ask::default()).collect();
-        Some(Self {
+        let members = stage
+            .members
+            .iter()
+            .map(|_| MemberState::default())
+            .collect();
+        let cautious = stage
+            .members
+            .iter()
+            .map(|member| &member.binding)
+            .filter(|binding| {
+                !binding.side_effects && scope.shared.sink(&binding.sink).is_cautious()
+            })
+            .map(|binding| binding.name.to_string())
+            .collect();
+        Self {
             scope: Arc::clone(scope),
-            happening,
+            questions,
             chain: Chain::new(stage, options),
-            mailbox: Arc::new(Mailbox::new()),
-            asks,
-            waits: FuturesUnordered::new(),
-            pumps: FuturesUnordered::new(),
+            answers: Arc::new(Answers::new()),
+            members,
             content: begin.content,
             earlier: begin.earlier,
+            reason: begin.reason,
             began: Instant::now(),
+            ended: None,
+            cautious,
             done: false,
-        })
+        }
     }
 
     /// Runs to the end of the chain. `ending` brings the budget when the content ends.
@@ -147,36 +168,55 @@ impl Run {
         mut ending: Option<&mut oneshot::Receiver<Budget>>,
     ) -> Ruling {
         loop {
-            let now = Instant::now();
-            let mut judge = Judge {
-                scope: &self.scope,
-                happening: &self.happening,
-                attempt: self.earlier.saturating_add(1),
-            };
-            match self.chain.poll(now, &mut judge) {
-                Step::Ask { member, deadline } => self.ask(member, deadline, now),
-                Step::Passed { member } => {
-                    self.observe(
-                        member,
-                        What::Skipped {
-                            why: "its rule or condition does not hold",
-                        },
-                    );
+            let (due, until) = self.advance();
+            if !due.is_empty() {
+                let scope = Arc::clone(&self.scope);
+                let due = due.into_iter().map(|due| (0, due)).collect();
+                put_all(&scope, &mut [&mut self], due, None);
+                continue;
+            }
+            if let Some(ruling) = self.ended.take() {
+                return self.finish(ruling);
+            }
+            match self.wait(until, &mut ending).await {
+                Woke::Answer(answer) => self.hear(answer),
+                Woke::Ended(budget) => {
+                    ending = None;
+                    self.content_ended(budget);
                 }
-                Step::Cancel { member, why } => self.cancel(member, why),
-                Step::Settle { member, settlement } => self.settle(member, &settlement),
-                Step::Done(ruling) => return self.finish(ruling),
-                Step::Wait { until } => match self.wait(until, &mut ending).await {
-                    Woke::Note(note) => self.hear(note),
-                    Woke::Retry(ticket) => self.retry(ticket),
-                    Woke::Ended(budget) => {
-                        ending = None;
-                        self.content_ended(budget);
-                    }
-                    Woke::Time => {}
-                },
+                Woke::Time => {}
             }
         }
+    }
+
+    /// Goes on until the chain waits or has ended: whom it wants asked, and until when it waits.
+    fn advance(&mut self) -> (Vec<Due>, Option<Instant>) {
+        let mut due = Vec::new();
+        loop {
+            match self.poll_chain() {
+                Step::Ask {
+                    member, deadline, ..
+                } => due.push(Due { member, deadline }),
+                Step::Wait { until } => return (due, until),
+                Step::Done(ruling) => {
+                    self.ended = Some(ruling);
+                    return (due, None);
+                }
+                other => self.tell(other),
+            }
+        }
+    }
+
+    fn poll_chain(&mut self) -> Step {
+        let mut state = self.scope.state();
+        let limits = self.scope.plan.limits(&self.scope.server);
+        let mut judge = Judge {
+            context: &mut state.context,
+            questions: &mut self.questions,
+            limits: &limits,
+            cautious: &self.cautious,
+        };
+        self.chain.poll(Instant::now(), &mut judge)
     }
 
     async fn wait(
@@ -184,12 +224,6 @@ impl Run {
         until: Option<Instant>,
         ending: &mut Option<&mut oneshot::Receiver<Budget>>,
     ) -> Woke {
-        let Self {
-            mailbox,
-            waits,
-            pumps,
-            ..
-        } = self;
         let time = async {
             match until {
                 Some(until) => tokio::time::sleep_until(until.into()).await,
@@ -206,186 +240,162 @@ impl Run {
                 None => std::future::pending().await,
             }
         };
-        let mut time = std::pin::pin!(time);
-        let mut end = std::pin::pin!(end);
-        loop {
-            tokio::select! {
-                biased;
-                note = mailbox.take() => return Woke::Note(note),
-                budget = &mut end => return Woke::Ended(budget),
-                Some(ticket) = waits.next(), if !waits.is_empty() => return Woke::Retry(ticket),
-                Some(()) = pumps.next(), if !pumps.is_empty() => {}
-                () = &mut time => return Woke::Time,
-            }
+        tokio::select! {
+            biased;
+            answer = self.answers.take() => Woke::Answer(answer),
+            budget = end => Woke::Ended(budget),
+            () = time => Woke::Time,
         }
     }
 
-    fn ask(&mut self, member: usize, deadline: Option<Instant>, now: Instant) {
-        let stage = Arc::clone(self.chain.stage());
-        let (Some(place), Some(ask)) = (stage.members.get(member), self.asks.get_mut(member))
-        else {
-            return;
-        };
-        let seat = self.scope.seat(&place.binding);
-        let ticket = Ticket {
-            member,
-            attempt: ask.attempt,
-        };
-        let asking = Asking {
-            ticket,
-            mailbox: &self.mailbox,
-            time: deadline.map_or(place.timeout, |deadline| {
-                deadline.saturating_duration_since(now)
-            }),
-            earlier: self.earlier,
-            avoid: ask.avoid.as_ref(),
-        };
-        let time = asking.time;
-        let again = ask.attempt > 0;
-        match seat.send(&self.scope, &self.happening, Some(&asking)) {
-            Sent::Asked(asked) => {
-                if let (Some(showing), Some(content)) = (&asked.showing, &self.content) {
-                    let pump = Pump::new(
-                        Arc::clone(&asked.instance),
-                        asked.event_id,
-                        showing.clone(),
-                        Arc::clone(content),
-                    );
-                    self.pumps.push(Box::pin(pump.run()));
-                }
-                if let Some(ask) = self.asks.get_mut(member) {
-                    ask.version = self.scope.facts.lock().version().cloned();
-                    ask.asked = Some(asked);
-                }
-                self.observe(
-                    member,
-                    What::Asked {
-                        deadline: time,
-                        again,
-                    },
-                );
-            }
-            Sent::Declined | Sent::Told(_) => {
-                self.observe(
-                    member,
-                    What::Skipped {
-                        why: "the sink needs nothing further",
-                    },
-                );
-                self.chain
-                    .answer(member, Ok(Verdict::of(Decision::Proceed)), now);
-            }
-            Sent::Full(stream) => self.waits.push(Box::pin(async move {
-                // An ended stream is found by the next attempt.
-                let _ended = stream.outbox().wait_for_room().await.is_err();
-                ticket
-            })),
-            Sent::Wait(replica) => self.waits.push(Box::pin(async move {
-                replica.settled().await;
-                ticket
-            })),
-            Sent::Failed(fault) => {
-                self.chain.answer(member, Err(fault), now);
-            }
-        }
+    /// Asks one member.
+    fn ask(&mut self, due: Due, again: Option<Box<Again>>) {
+        let scope = Arc::clone(&self.scope);
+        put_all(&scope, &mut [self], vec![(0, due)], again);
     }
 
-    fn retry(&mut self, ticket: Ticket) {
-        if self.is_current(ticket) {
-            let deadline = self.chain.deadline(ticket.member);
-            self.ask(ticket.member, deadline, Instant::now());
-        }
-    }
-
-    /// The question is still open, and was not asked elsewhere meanwhile.
-    fn is_current(&self, ticket: Ticket) -> bool {
-        self.asks
-            .get(ticket.member)
-            .is_some_and(|ask| ask.attempt == ticket.attempt)
-            && self.chain.open().any(|member| member == ticket.member)
-    }
-
-    fn hear(&mut self, note: Note) {
-        let member = note.ticket.member;
+    fn hear(&mut self, answer: Answer) {
+        let Answer { ticket, heard } = answer;
         let now = Instant::now();
-        if !self.is_current(note.ticket) {
+        if !self.is_current(ticket) {
             return;
         }
-        match note.heard {
-            Heard::Progress => self.chain.progress(member, now),
+        let member = ticket.member;
+        match heard {
+            Heard::Progress { wanted } => self.progress(member, wanted, now),
             Heard::Verdict(verdict) => {
-                self.note_elapsed(member);
+                self.note_over(member);
                 let checked = self.check(member, *verdict);
                 if let Ok(verdict) = &checked {
                     self.observe_answer(member, verdict);
                 }
                 self.chain.answer(member, checked, now);
             }
-            Heard::Failed(fault) => {
-                self.note_elapsed(member);
+            Heard::Declined => {
+                self.note_over(member);
+                self.declined(member);
+            }
+            Heard::Gone => self.once_more(member, None, &over()),
+            Heard::Failed {
+                fault,
+                again: Some(again),
+            } => self.once_more(member, Some(again), &fault),
+            Heard::Failed { fault, again: None } => {
+                self.note_over(member);
                 self.chain.answer(member, Err(fault), now);
             }
-            Heard::Lost(fault) => self.lost(member, fault, now),
         }
     }
 
-    /// The replica was lost with the question: another one is asked, once, if there is one.
-    fn lost(&mut self, member: usize, fault: Fault, now: Instant) {
-        self.note_elapsed(member);
-        let Some(binding) = self.binding(member) else {
+    /// The sink is still at work: its time starts anew. It is told how much it has if it asked for some.
+    fn progress(&mut self, member: usize, wanted: Option<Duration>, now: Instant) {
+        let extension = self.chain.progress(member, wanted, now);
+        if let Some(remaining) = extension.and_then(|extension| extension.remaining)
+            && let Some((sink, question)) = self.way(member)
+        {
+            let command = Command::Extend {
+                question,
+                remaining,
+            };
+            // One that cannot be told of its time finds out.
+            let _stuck = sink.send(command).is_err();
+        }
+    }
+
+    /// A question failed and may be asked again, or never reached its instance.
+    fn once_more(&mut self, member: usize, again: Option<Box<Again>>, fault: &Fault) {
+        let now = Instant::now();
+        let deadline = self.chain.deadline(member);
+        let late = deadline.is_some_and(|at| at <= now);
+        let attempts = self.members.get(member).map_or(0, |own| own.attempt);
+        let question = self.question_of(member).cloned();
+        let (Some(binding), Some(question)) = (self.binding(member), question) else {
             return;
         };
-        let may = !binding.side_effects || binding.repeatable;
-        let seat = self.scope.seat(&binding);
-        if let Some(ask) = self.asks.get_mut(member)
-            && ask.attempt == 0
-            && may
-            && let Some(asked) = &ask.asked
-            && seat.pool().has_other(asked.instance.stream().replica())
-        {
-            ask.attempt = 1;
-            ask.avoid = Some(Arc::clone(asked.instance.stream().replica()));
-            ask.asked = None;
-            let deadline = self.chain.deadline(member);
-            return self.ask(member, deadline, now);
+        let possible = {
+            let mut state = self.scope.state();
+            let (attachment, _, _) = self.scope.attachment(&mut state, &binding);
+            // What else is open there would be lost with the instance.
+            let alone = again.is_none() || !attachment.has_others(&question);
+            if alone && !late && attempts < TRIES {
+                attachment.over(&question);
+                if again.is_some() {
+                    attachment.detach();
+                }
+                true
+            } else {
+                false
+            }
+        };
+        if possible {
+            self.ask(Due { member, deadline }, again);
+        } else {
+            self.note_over(member);
+            self.chain.answer(member, Err(fault.clone()), now);
         }
-        self.chain.answer(member, Err(fault), now);
+    }
+
+    /// A member is not asked after all.
+    fn unasked(&mut self, member: usize, why: &Unasked) {
+        match why {
+            Unasked::Declined => self.declined(member),
+            Unasked::Fault(fault) => {
+                self.chain
+                    .answer(member, Err(fault.clone()), Instant::now());
+            }
+        }
+    }
+
+    fn timeout(&self, member: usize) -> Duration {
+        self.chain
+            .stage()
+            .members
+            .get(member)
+            .map_or(Duration::ZERO, |member| member.timeout)
+    }
+
+    fn declined(&mut self, member: usize) {
+        self.observe(
+            member,
+            What::Skipped {
+                why: "the sink needs nothing further",
+            },
+        );
+        self.chain
+            .answer(member, Ok(Verdict::of(Decision::Proceed)), Instant::now());
+    }
+
+    /// The question is still open, and was not asked elsewhere meanwhile.
+    fn is_current(&self, ticket: Ticket) -> bool {
+        self.members
+            .get(ticket.member)
+            .is_some_and(|own| own.attempt == ticket.attempt)
+            && self.chain.open().any(|member| member == ticket.member)
     }
 
     fn check(&self, member: usize, verdict: pb::Verdict) -> Result<Verdict, Fault> {
-        let (Some(binding), Some(ask)) = (self.binding(member), self.asks.get(member)) else {
+        let (Some(binding), Some(own), Some(question)) = (
+            self.binding(member),
+            self.members.get(member),
+            self.question_of(member),
+        ) else {
             return Err(Fault::protocol("nobody asked"));
         };
-        let utf8 = self.scope.facts.lock().draft.envelope.smtp_utf8;
-        let question = Question {
-            event: self.happening.event(),
+        let state = self.scope.state();
+        let asked = Asked {
             binding: &binding,
-            version: ask.version.as_ref(),
-            utf8,
-            verb: match &*self.happening {
-                Happening::Command(line) => Some((
-                    std::str::from_utf8(&line.verb).unwrap_or_default(),
-                    line.known,
-                )),
-                _ => None,
-            },
-            reply: match &*self.happening {
-                Happening::Response(response) => Some(&response.reply),
-                _ => None,
-            },
-            recipient: match &*self.happening {
-                Happening::Rcpt(rcpt) => Some(rcpt.recipient.id),
-                _ => None,
-            },
+            question,
+            context: &state.context,
+            version: own.version.as_ref(),
         };
-        validate(verdict, &question, &mut NoUploads)
+        validate(verdict, &asked, &mut NoUploads)
     }
 
     fn content_ended(&mut self, budget: Budget) {
         if let Some(end) = self.content.as_ref().and_then(|content| content.end()) {
-            self.scope.facts.lock().close_content(end.size_bytes);
-            for ask in &mut self.asks {
-                ask.version = ask.version.take().map(|version| {
+            self.scope.close_content(end.size_bytes);
+            for own in &mut self.members {
+                own.version = own.version.take().map(|version| {
                     if version.is_open() {
                         version.close(end.size_bytes)
                     } else {
@@ -396,19 +406,39 @@ impl Run {
         }
         self.chain.content_ended(budget, Instant::now());
     }
+
+    fn binding(&self, member: usize) -> Option<Arc<Binding>> {
+        self.chain
+            .stage()
+            .members
+            .get(member)
+            .map(|member| Arc::clone(&member.binding))
+    }
+
+    /// The question that a member is asked: of several, where some waited for this moment.
+    fn question_of(&self, member: usize) -> Option<&Question> {
+        let about = self.chain.stage().members.get(member)?.about;
+        self.questions.get(about)
+    }
+
+    /// A question is not open any more.
+    fn note_over(&mut self, member: usize) {
+        let (Some(binding), Some(question)) =
+            (self.binding(member), self.question_of(member).cloned())
+        else {
+            return;
+        };
+        if let Some(own) = self.members.get_mut(member) {
+            own.elapsed = own.asked.as_ref().map(|asked| asked.at.elapsed());
+        }
+        let mut state = self.scope.state();
+        let (attachment, _, _) = self.scope.attachment(&mut state, &binding);
+        attachment.over(&question);
+    }
 }
 
-/// Where a chain goes on from this binding, and whether that is the binding itself, which has fired already. Where it
-/// is not there any more: behind the last one that was asked before it, since to ask that one again would be to edit
-/// twice.
-fn start(scope: &Scope, stage: &Stage, from: &str) -> (usize, bool) {
-    if let Some(place) = stage.position(from) {
-        return (place, true);
-    }
-    let facts = scope.facts.lock();
-    let passed = |member: &Member| facts.has_passed(stage.event, &member.binding.name);
-    let last = stage.members.iter().rposition(passed);
-    (last.map_or(0, |last| last + 1), false)
+fn over() -> Fault {
+    Fault::new(FaultKind::Unreachable, "its instance ended again and again")
 }
 
 impl Drop for Run {
@@ -416,12 +446,9 @@ impl Drop for Run {
         if self.done {
             return;
         }
-        for ask in &self.asks {
-            if let Some(asked) = &ask.asked {
-                asked
-                    .instance
-                    .give_up(asked.event_id, pb::CancelReason::ClientGone);
-            }
+        let open: Vec<usize> = self.chain.open().collect();
+        for member in open {
+            self.give_up(member, pb::CancelReason::ClientGone);
         }
     }
 }

@@ -2,94 +2,36 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
-use postern_message::{AttemptId, Message, RecipientId};
+use postern_events::budget::Budget;
+use postern_events::chain::Start;
+use postern_events::context::{Client, Context, InboundContext, MessageContext, SessionContext};
+use postern_events::delivery;
+use postern_events::event::EventKind;
+use postern_events::inbound::{Headers, Message};
+use postern_events::question::Question;
+use postern_events::ruling::Ruling;
+use postern_events::transport::Submit;
 use postern_proto::v1 as pb;
-use postern_smtp::address::ForwardPath;
-use postern_smtp::reply::Reply;
 
-use crate::budget::Budget;
 use crate::content::Content;
 use crate::dispatcher::Shared;
-use crate::event::EventKind;
-use crate::exchange::{MessageRuling, merge};
-use crate::facts::Facts;
+use crate::exchange::MessageRuling;
 use crate::run::{Begin, Run};
 use crate::scope::Scope;
-use crate::verdict::Ruling;
-use crate::wire::Happening;
 
-/// What became of one recipient in one attempt.
-#[derive(Clone, Debug)]
-pub struct RecipientResult {
-    /// The recipient.
-    pub id: RecipientId,
-    /// Its address.
-    pub address: ForwardPath,
-    /// What became of it.
-    pub status: DeliveryStatus,
-    /// The remote's reply, or the gateway's own where there was none.
-    pub reply: Option<Reply>,
-    /// Attempts so far.
-    pub attempts: u32,
-    /// Time to the next attempt; absent where there is none.
-    pub retry_in: Option<Duration>,
-}
-
-/// What became of a recipient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeliveryStatus {
-    /// In its mailbox, or at a server that reports on its own.
-    Delivered,
-    /// To be tried again.
-    Deferred,
-    /// Failed for good.
-    Failed,
-    /// Given up after the last retry.
-    Expired,
-    /// At a server that does not report on its own.
-    Relayed,
-}
-
-impl DeliveryStatus {
-    /// The word for it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Deferred => "deferred",
-            Self::Failed => "failed",
-            Self::Expired => "expired",
-            Self::Relayed => "relayed",
-        }
-    }
-}
-
-/// What became of an attempt (`delivery.result`).
-#[derive(Clone, Debug)]
-pub struct DeliveryResult {
-    /// The attempt.
-    pub attempt: AttemptId,
-    /// The destination: a domain or a configured next hop.
-    pub destination: Bytes,
-    /// Name of the host; empty where no connection was made.
-    pub host: Bytes,
-    /// Its address as text; empty where no connection was made.
-    pub address: String,
-    /// Its port.
-    pub port: u16,
-    /// The recipients of the attempt.
-    pub recipients: Vec<RecipientResult>,
-    /// Time since the message was accepted.
-    pub age: Duration,
+/// How often, and why, a stage is begun for a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    /// How often it may have been begun before. 0: certainly never.
+    pub earlier: u32,
+    /// Why it is begun now.
+    pub reason: pb::AskReason,
 }
 
 /// One message in transport. Dropping it closes what is open at the sinks.
 pub struct TransportScope {
     shared: Arc<Shared>,
-    message: Arc<Message>,
     content: Arc<dyn Content>,
     scope: Arc<Scope>,
 }
@@ -97,106 +39,148 @@ pub struct TransportScope {
 impl TransportScope {
     pub(crate) fn begin(
         shared: &Arc<Shared>,
-        message: Arc<Message>,
+        message: MessageContext,
         content: Arc<dyn Content>,
     ) -> Self {
-        let scope = Scope::new(
-            pb::Scope::Transport,
-            shared,
-            &message.server,
-            Facts::of_message(Arc::clone(&message)),
-        );
+        let server = Arc::clone(message.server());
+        let context = Context::from(message);
+        let scope = Scope::new(pb::Scope::Transport, shared, server, context);
         Self {
             shared: Arc::clone(shared),
-            message,
             content,
             scope: Arc::new(scope),
         }
     }
 
-    /// Whether any binding is bound to the event for this message.
+    /// Whether any binding has the event for this message.
     #[must_use]
     pub fn wants(&self, event: EventKind) -> bool {
         self.scope.plan.wants(&self.scope.server, event)
     }
 
-    /// `transport.submit`: asks all bindings, or those from `from` on where the message was held or deferred by
-    /// that one. `attempt` counts earlier times that this was asked.
+    /// `transport.submit`: asks all bindings, or those from where the message was put off.
     pub fn submit(
         &self,
         budget: &Budget,
-        from: Option<&str>,
-        attempt: u32,
+        start: Start,
+        attempt: Attempt,
     ) -> impl Future<Output = MessageRuling> + Send + use<> {
+        if let Context::Transport(own) = &mut self.scope.state().context {
+            own.attempt = attempt.earlier.saturating_add(1);
+        }
+        let event = EventKind::TransportSubmit;
         let begin = Begin {
             budget: Some(*budget),
-            from,
-            earlier: attempt,
+            start,
+            earlier: attempt.earlier,
+            reason: attempt.reason,
             content: Some(Arc::clone(&self.content)),
             reply_stands: false,
         };
-        let run = Run::begin(&self.scope, Arc::new(Happening::Submit), begin);
+        let run = self
+            .scope
+            .stage(event)
+            .map(|stage| Run::new(&self.scope, stage, vec![Question::new(Submit)], begin));
         let scope = Arc::clone(&self.scope);
         async move {
             let ruling = match run {
                 Some(run) => run.ruling(None).await,
-                None => Ruling::proceed(EventKind::TransportSubmit),
+                None => Ruling::proceed(event),
             };
-            let draft = scope.facts.lock().draft.clone();
-            MessageRuling { ruling, draft }
+            MessageRuling::of(&scope, ruling)
         }
     }
 
-    /// `inbound.message`, or `inbound.headers` and then `inbound.message`, for a message that was held at `event`:
-    /// asks from the binding `from` on. The session is told from what the message knows of it.
+    /// `inbound.message`, or `inbound.headers` and then `inbound.message`, for a message that was held at `event`: asks
+    /// from where it was put off. The session is the one that brought the message, as it was stored.
     pub fn redo_inbound(
         &self,
         budget: &Budget,
         event: EventKind,
-        from: &str,
-        attempt: u32,
+        start: Start,
+        attempt: Attempt,
     ) -> impl Future<Output = MessageRuling> + Send + use<> {
-        let facts = Facts::of_held(&self.message);
-        let scope = Arc::new(Scope::new(
-            pb::Scope::InboundSession,
-            &self.shared,
-            &self.message.server,
-            facts,
-        ));
-        let (budget, from, id) = (*budget, from.to_owned(), self.message.id);
+        let scope = self.held_scope();
+        let budget = *budget;
         let content = Arc::clone(&self.content);
         async move {
             let mut ruling = Ruling::proceed(EventKind::InboundMessage);
-            let mut first = Some(from.as_str());
-            for (of, happening) in [
-                (EventKind::InboundHeaders, Happening::Headers(id)),
-                (EventKind::InboundMessage, Happening::Message(id)),
-            ] {
+            let mut start = Some(start);
+            let Some(id) = scope.message_id() else {
+                return MessageRuling::of(&scope, ruling);
+            };
+            for of in [EventKind::InboundHeaders, EventKind::InboundMessage] {
                 if event == EventKind::InboundMessage && of == EventKind::InboundHeaders {
                     continue;
                 }
+                let Some(stage) = scope.stage(of) else {
+                    start = None;
+                    continue;
+                };
+                let question = match of {
+                    EventKind::InboundHeaders => Question::new(Headers { message_id: id }),
+                    _ => Question::new(Message { message_id: id }),
+                };
                 let begin = Begin {
                     budget: Some(budget),
-                    from: first.take(),
-                    earlier: attempt,
+                    start: start.take().unwrap_or(Start::First),
+                    earlier: attempt.earlier,
+                    reason: attempt.reason,
                     content: Some(Arc::clone(&content)),
                     reply_stands: false,
                 };
-                if let Some(run) = Run::begin(&scope, Arc::new(happening), begin) {
-                    ruling = merge(ruling, run.ruling(None).await);
-                }
+                let run = Run::new(&scope, stage, vec![question], begin);
+                ruling = ruling.then(run.ruling(None).await);
                 if ruling.decision.ends_chain() {
                     break;
                 }
             }
-            let draft = scope.facts.lock().draft.clone();
-            MessageRuling { ruling, draft }
+            MessageRuling::of(&scope, ruling)
         }
     }
 
-    /// `delivery.result`: tells what became of an attempt. Never waits.
-    pub fn tell_delivery_result(&self, result: DeliveryResult) {
-        self.scope
-            .tell_service(Happening::Delivery(self.message.id, Arc::new(result)));
+    /// An inbound session without a client, for a message that was held in one.
+    fn held_scope(&self) -> Arc<Scope> {
+        let state = self.scope.state();
+        let context = match &state.context {
+            Context::Transport(own) => {
+                let message = own.message();
+                let session = own.session().cloned().unwrap_or_else(|| unknown(own));
+                Context::from(InboundContext::of_held(session, message))
+            }
+            other => other.clone(),
+        };
+        drop(state);
+        Arc::new(Scope::new(
+            pb::Scope::InboundSession,
+            &self.shared,
+            Arc::clone(&self.scope.server),
+            context,
+        ))
     }
+
+    /// `delivery.result`: tells what became of an attempt. Never waits.
+    pub fn tell_delivery_result(&self, result: delivery::Result) {
+        let question = Question::new(result);
+        self.shared.news.tell(
+            &self.shared,
+            &self.scope.plan,
+            &self.scope.server,
+            &question,
+        );
+    }
+}
+
+/// The session of a message that has no record of it: nothing is known but which it was.
+fn unknown(message: &MessageContext) -> SessionContext {
+    let mut session = SessionContext::new(
+        Arc::clone(message.server()),
+        Arc::from(""),
+        Client::default(),
+        message.message().received_at,
+    );
+    if let Some(id) = message.message().session {
+        session.id = id;
+    }
+    session
 }

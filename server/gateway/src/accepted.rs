@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use postern_dispatch::plan::Pin;
+use postern_events::plan::Pin;
 
 /// Largest file that is read. Descriptions are a few kilobytes.
 const MAX_FILE: u64 = 1 << 20;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use postern_dispatch::event::EventKind;
 use postern_dispatch::observer::{Observer, Record, What};
+use postern_events::event::EventKind;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 
@@ -163,7 +163,11 @@ impl Watch {
             | What::Skipped { .. }
             | What::NotReached { .. }
             | What::Ruled { .. }
-            | What::AsksForMore { .. } => {}
+            | What::AsksForMore { .. }
+            | What::ContractBroken { .. }
+            | What::GoingAway { .. }
+            | What::SinkReachable
+            | What::SinkUnreachable { .. } => {}
         }
     }
 
@@ -260,6 +264,14 @@ fn log(record: &Record<'_>) {
                 "sink asks for more than was accepted, and does not get it"
             );
         }
+        What::ContractBroken { fault } => {
+            tracing::warn!(%id, event, binding, sink, replica, %fault, "a sink broke the protocol");
+        }
+        What::GoingAway { drain, reason } => {
+            tracing::info!(sink, replica, ?drain, reason, "a replica goes away");
+        }
+        What::SinkReachable => tracing::info!(sink, "sink can be reached"),
+        What::SinkUnreachable { fault } => tracing::warn!(sink, %fault, "sink cannot be reached"),
         What::Late => tracing::debug!(%id, event, binding, sink, replica, "verdict came too late"),
         What::Asked { deadline, again } => {
             tracing::trace!(%id, event, binding, sink, replica, ?deadline, again, "asked");
@@ -299,8 +311,8 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    use postern_dispatch::fault::{Fault, FaultKind};
-    use postern_dispatch::verdict::Decision;
+    use postern_events::fault::{Fault, FaultKind};
+    use postern_events::ruling::Decision;
 
     use super::*;
 

@@ -2,25 +2,23 @@
 
 use std::collections::HashMap;
 
-use postern_config::settings::binding::{Binding, BodyDepth, ByFault, Policy};
+use postern_config::settings::binding::{AskMode, AskModes, Binding, BodyDepth, ByFault, Policy};
+use postern_config::settings::server::Server;
 use postern_config::settings::sink::Sink;
 use postern_config::{Config, ConfigError, Effective};
-use postern_dispatch::event::EventGroup;
-use postern_dispatch::fault::{FailurePolicy, FaultKind, Policy as Done};
-use postern_dispatch::plan::{
-    BindingSpec, BodyDepth as Depth, Pin, Place, Plan, PlanError, PlanSpec, SinkSpec, SinkTls,
-    Timeouts,
+use postern_events::event::EventGroup;
+use postern_events::fault::{FailurePolicy, FaultKind, Policy as Done};
+use postern_events::plan::{
+    Ask, BindingSpec, BodyDepth as Depth, Pin, Place, Plan, PlanError, PlanSpec, ServerSpec,
+    SinkSpec, SinkTls, Timeouts,
 };
+use postern_message::EditLimits;
 
 /// What the configuration says about sinks and bindings, as the dispatcher takes it.
 #[must_use]
 pub fn spec(config: &Config) -> PlanSpec {
     PlanSpec {
-        servers: config
-            .servers
-            .iter()
-            .map(|server| server.name.clone())
-            .collect(),
+        servers: config.servers.iter().map(server).collect(),
         sinks: config.sinks.iter().map(sink).collect(),
         bindings: config.bindings.iter().map(binding).collect(),
     }
@@ -49,6 +47,27 @@ fn located(effective: &Effective, error: &PlanError) -> ConfigError {
     let advice = format!("see \"postern config explain {section}.{}\"", error.key);
     let (what, advice) = text.split_once("; ").unwrap_or((&text, &advice));
     effective.error_at(&[section, name, error.key], what, advice)
+}
+
+/// A virtual server with the limits that its messages keep after all edits.
+fn server(server: &Server) -> ServerSpec {
+    ServerSpec {
+        name: server.name.clone(),
+        limits: edit_limits(server),
+    }
+}
+
+/// The limits of a virtual server, as edits have to keep them.
+#[must_use]
+pub fn edit_limits(server: &Server) -> EditLimits {
+    let limits = &server.limits;
+    EditLimits {
+        message: server.max_message_size,
+        header_octets: limits.header_size,
+        header_count: usize::try_from(limits.header_count).unwrap_or(usize::MAX),
+        recipients: usize::try_from(limits.recipients).unwrap_or(usize::MAX),
+        ..EditLimits::default()
+    }
 }
 
 fn sink(sink: &Sink) -> SinkSpec {
@@ -89,14 +108,33 @@ fn binding(binding: &Binding) -> BindingSpec {
             headers: binding.timeout.headers,
             message: binding.timeout.message,
             transport: binding.timeout.transport,
+            ..Timeouts::default()
         },
         on_failure: failure_policy(binding),
         body: binding.body.map(depth),
         reads: binding.reads.clone(),
         may: binding.may.clone(),
+        ask: binding.ask.as_ref().map_or_else(Vec::new, asked),
+        side_effects: binding.side_effects,
+        attributes: binding.attributes.clone(),
         properties_json,
         enabled: binding.enabled,
         ..BindingSpec::new(&binding.name, &binding.sink)
+    }
+}
+
+/// When it is asked, by event; under no event: at all that can be asked then.
+fn asked(modes: &AskModes) -> Vec<(Option<String>, Ask)> {
+    let mode = |mode: AskMode| match mode {
+        AskMode::AtOnce => Ask::AtOnce,
+        AskMode::AtRcpt => Ask::AtRcpt,
+    };
+    match modes {
+        AskModes::Every(every) => vec![(None, mode(*every))],
+        AskModes::ByEvent(events) => events
+            .iter()
+            .map(|(event, own)| (Some(event.clone()), mode(*own)))
+            .collect(),
     }
 }
 
@@ -114,7 +152,7 @@ fn failure_policy(binding: &Binding) -> FailurePolicy {
     policy
 }
 
-fn by_kind(by_fault: ByFault) -> [(FaultKind, Policy); 6] {
+fn by_kind(by_fault: ByFault) -> [(FaultKind, Policy); 7] {
     [
         (FaultKind::Unreachable, by_fault.unreachable),
         (FaultKind::Timeout, by_fault.timeout),
@@ -122,6 +160,7 @@ fn by_kind(by_fault: ByFault) -> [(FaultKind, Policy); 6] {
         (FaultKind::Protocol, by_fault.protocol),
         (FaultKind::Fault, by_fault.fault),
         (FaultKind::Budget, by_fault.budget),
+        (FaultKind::Size, by_fault.size),
     ]
 }
 
@@ -172,7 +211,7 @@ mod tests {
         ));
         let plan = build(&effective, &HashMap::new()).unwrap();
         let binding = plan.bindings().first().unwrap();
-        let message = postern_dispatch::event::EventKind::InboundMessage;
+        let message = postern_events::event::EventKind::InboundMessage;
         assert_eq!(binding.priority, 7);
         assert_eq!(binding.timeouts.message.as_secs(), 2);
         assert_eq!(binding.depth(message), Depth::Prefix(1024));
@@ -186,12 +225,39 @@ mod tests {
         );
         assert_eq!(
             binding.on_failure.at(
-                postern_dispatch::event::EventKind::InboundRcpt,
+                postern_events::event::EventKind::InboundRcpt,
                 FaultKind::Timeout
             ),
             Done::Tempfail
         );
         assert_eq!(binding.properties_json, b"{\"text\":\"x\"}");
+    }
+
+    #[test]
+    fn a_binding_says_when_it_is_asked_and_what_it_is_shown_beside() {
+        let built = |text: &str| {
+            let (_folder, effective) = effective(&format!(
+                "{HEAD}events = [\"inbound.helo\", \"inbound.mail\", \"inbound.rcpt\"]\nmay = []\n{text}"
+            ));
+            let plan = build(&effective, &HashMap::new()).unwrap();
+            std::sync::Arc::clone(plan.bindings().first().unwrap())
+        };
+        let modes = |binding: &postern_events::plan::Binding| {
+            let modes = binding.events.iter().map(|bound| bound.ask);
+            modes.collect::<Vec<_>>()
+        };
+        let plain = built("");
+        assert_eq!(modes(&plain), [Ask::AtOnce; 3]);
+        assert!(!plain.side_effects && plain.attributes.is_empty());
+        let all = built("ask = \"at-rcpt\"\nside_effects = true\n");
+        assert_eq!(modes(&all), [Ask::AtRcpt, Ask::AtRcpt, Ask::AtOnce]);
+        assert!(all.side_effects && !all.repeatable);
+        let some = built(
+            "ask = { inbound.mail = \"at-rcpt\" }\n[binding.attributes]\nhelo = \"session.helo\"\n",
+        );
+        assert_eq!(modes(&some), [Ask::AtOnce, Ask::AtRcpt, Ask::AtOnce]);
+        let shown = some.attributes.iter().map(|own| own.name());
+        assert_eq!(shown.collect::<Vec<_>>(), ["helo"]);
     }
 
     #[test]
@@ -227,6 +293,20 @@ mod tests {
                 .any(|line| line.starts_with("/p.toml:10:8: binding.b.rule: ")),
             "{lines:?}"
         );
+        let lines = refused(
+            "events = [\"inbound.rcpt\"]\nmay = []\nask = { \"inbound.mial\" = \"at-rcpt\", \"inbound.rcpt\" = \"at-rcpt\" }\n\
+             [binding.attributes]\nx = \"no.such\"\n",
+        );
+        for start in [
+            "/p.toml:9:7: binding.b.ask: no event of this binding is called \"inbound.mial\"",
+            "/p.toml:9:7: binding.b.ask: inbound.rcpt cannot be asked at-rcpt",
+            "/p.toml:10:1: binding.b.attributes: ",
+        ] {
+            assert!(
+                lines.iter().any(|line| line.starts_with(start)),
+                "{start} is not in {lines:?}"
+            );
+        }
         let lines = refused("events = [\"inbound.rctp\"]\nmay = [\"bdy\"]\n");
         assert!(
             lines[0].starts_with("/p.toml:7:10: binding.b.events: ")

@@ -7,7 +7,7 @@ use std::path::Path;
 use postern_config::settings::delivery::Recipients;
 use postern_config::settings::sink::SinkTls;
 use postern_config::{ConfigError, Effective};
-use postern_dispatch::plan::Plan;
+use postern_events::plan::Plan;
 use postern_smtp::address::{AddressSyntax, Domain};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};

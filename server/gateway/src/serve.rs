@@ -18,7 +18,7 @@ use postern_config::settings::server::ListenAddress;
 use postern_config::{Config, Effective};
 use postern_dispatch::dispatcher::SharedPlan;
 use postern_dispatch::observer::Observer;
-use postern_dispatch::transport::DeliveryResult;
+use postern_events::delivery::Result as DeliveryResult;
 use postern_message::Message;
 use postern_spool::{Disk, Embedded, Store, SystemDisk};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

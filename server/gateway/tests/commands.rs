@@ -95,7 +95,7 @@ fn description(events: &[EventKind], grants: &[&str]) -> DescribeResponse {
         version: "1.2".into(),
         summary: "Adds a footer.".into(),
         protocol_version: 1,
-        events: events.iter().map(|event| EventInterest { event: (*event).into(), body: None }).collect(),
+        events: events.iter().map(|event| EventInterest { event: (*event).into(), ..EventInterest::default() }).collect(),
         grants: grants.iter().map(|&grant| grant.to_owned()).collect(),
         properties_schema: b"{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"text\":{\"type\":\"string\"}}}"
             .as_slice()
@@ -300,6 +300,13 @@ fn what_a_sink_asks_for_is_given_once_it_is_accepted_and_no_more_after() {
         outcome.err
     );
     assert!(outcome.err.contains("postern check --accept"));
+    assert!(
+        outcome.err.contains(
+            "note: binding.footer: footer 1.2 asks for events inbound.rcpt; to read what these events show; may body\n"
+        ),
+        "{}",
+        outcome.err
+    );
 
     let outcome = setup.run(&["check", "--accept"]);
     assert_eq!(outcome.code, 0, "{}", outcome.err);
@@ -347,18 +354,60 @@ fn what_a_sink_asks_for_is_given_once_it_is_accepted_and_no_more_after() {
     )];
     let outcome = setup.run_with(&["check"], &env);
     assert_eq!(outcome.code, 0, "{}", outcome.err);
-    assert!(
-        outcome
-            .err
-            .contains("asks for more than was accepted: inbound.mail, may recipients"),
-        "{}",
-        outcome.err
-    );
+    for wish in [
+        "its sink also wants inbound.mail",
+        "its sink also asks for recipients",
+    ] {
+        assert!(
+            outcome.err.contains(&format!(
+                "note: binding.footer: {wish}; accept it with `postern check --accept`"
+            )),
+            "{}",
+            outcome.err
+        );
+        assert!(
+            outcome.out.contains(&format!("  not given   {wish}\n")),
+            "{}",
+            outcome.out
+        );
+    }
     assert!(
         outcome.out.contains("may         body\n"),
         "{}",
         outcome.out
     );
+}
+
+#[test]
+fn what_a_binding_of_its_own_words_does_not_give_is_shown_without_any_consent() {
+    let address = serve(description(
+        &[EventKind::InboundRcpt],
+        &["body", "redirect"],
+    ));
+    let own = "events = [\"inbound.rcpt\"]\nmay = []\n";
+    let outcome = with_sink(&address.to_string(), own).run(&["check"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    assert_eq!(
+        outcome.err,
+        "note: binding.footer: its sink also asks for body; give it in the binding, if it is to have it\n"
+    );
+    assert!(
+        outcome
+            .out
+            .contains("  not given   its sink also asks for body, redirect\n"),
+        "{}",
+        outcome.out
+    );
+}
+
+#[test]
+fn properties_of_a_sink_that_says_nothing_of_them_are_left_to_it() {
+    let mut silent = description(&[EventKind::InboundRcpt], &[]);
+    silent.properties_schema = Default::default();
+    let address = serve(silent);
+    let setup = with_sink(&address.to_string(), "properties = { txt = \"x\" }\n");
+    let outcome = setup.run(&["check", "--accept"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! What edits act on: envelope, recipients, properties and content together.
 
-use std::cell::LazyCell;
-use std::collections::{HashMap, HashSet};
+mod recipients;
 
-use postern_smtp::address::{DomainOrLiteral, ForwardPath};
+use std::collections::HashMap;
+
+use postern_smtp::address::ReversePath;
 
 use crate::{
-    Edit, EditError, EditLimits, Envelope, Message, NewRecipient, Properties, PropertyScope,
-    Recipient, RecipientId, Value, Version,
+    Edit, EditError, EditLimits, Envelope, Lifetime, Message, ParameterEdit, Properties,
+    PropertyScope, Recipient, Value, Version,
 };
 
 /// A message in the making, as one point in the chain of bindings sees it.
@@ -26,14 +27,26 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// What edits of a message that was accepted act on.
+    /// Nothing: the null sender, no recipients, no content.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            envelope: Envelope::new(ReversePath::Null),
+            recipients: Vec::new(),
+            properties: Properties::new(),
+            session_properties: Properties::new(),
+            version: None,
+        }
+    }
+
+    /// What edits of a message that was accepted act on. It has no properties of the session.
     #[must_use]
     pub fn of(message: &Message) -> Self {
         Self {
             envelope: message.envelope.clone(),
             recipients: message.recipients.clone(),
             properties: message.properties.clone(),
-            session_properties: message.session_properties.clone(),
+            session_properties: Properties::new(),
             version: Some(message.version.clone()),
         }
     }
@@ -57,7 +70,7 @@ impl Draft {
             None => None,
         };
         next.apply_envelope(edits)?;
-        RecipientEdits::of(self, edits)?.apply(&mut next);
+        recipients::apply(&mut next, namespace, edits, limits)?;
         let count = next.recipients.len();
         if count > limits.recipients && count > self.recipients.len() {
             return Err(EditError::OverLimit {
@@ -82,7 +95,29 @@ impl Draft {
             if !self.envelope.smtp_utf8 && !sender.is_ascii() {
                 return Err(EditError::NotAscii);
             }
-            self.envelope.sender = sender.clone();
+            let before = std::mem::replace(&mut self.envelope.sender, sender.clone());
+            self.envelope.given.get_or_insert(before);
+        }
+        for edit in edits {
+            if let Edit::SetParameter {
+                of: None,
+                parameter,
+            } = edit
+            {
+                self.set_parameter_of_mail(parameter)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn set_parameter_of_mail(&mut self, parameter: &ParameterEdit) -> Result<(), EditError> {
+        match parameter {
+            ParameterEdit::Ret(ret) => self.envelope.ret = *ret,
+            ParameterEdit::Envid(envid) => self.envelope.envid.clone_from(envid),
+            ParameterEdit::Other { keyword, value } => {
+                set_raw(&mut self.envelope.parameters, keyword, value.as_ref());
+            }
+            ParameterEdit::Notify(_) | ParameterEdit::Orcpt(_) => return Err(EditError::Parameter),
         }
         Ok(())
     }
@@ -104,7 +139,13 @@ impl Draft {
             .map(|recipient| (recipient.id, &mut recipient.properties))
             .collect();
         for edit in edits {
-            let Edit::SetProperty { scope, key, value } = edit else {
+            let Edit::SetProperty {
+                scope,
+                key,
+                value,
+                lifetime,
+            } = edit
+            else {
                 continue;
             };
             let bag = match scope {
@@ -114,7 +155,7 @@ impl Draft {
                     .get_mut(id)
                     .ok_or(EditError::UnknownRecipient { id: *id })?,
             };
-            set(bag, namespace, key, value.as_ref(), limits)?;
+            set(bag, namespace, key, value.as_ref(), *lifetime, limits)?;
         }
         Ok(())
     }
@@ -125,112 +166,39 @@ fn set(
     namespace: &str,
     key: &str,
     value: Option<&Value>,
+    lifetime: Lifetime,
     limits: &EditLimits,
 ) -> Result<(), EditError> {
     match value {
-        Some(value) => bag.set(namespace, key, value.clone(), &limits.properties)?,
+        Some(value) => {
+            bag.set_for(lifetime, namespace, key, value.clone(), &limits.properties)?;
+        }
         None => bag.remove(namespace, key),
     }
     Ok(())
 }
 
-/// The recipient edits of one verdict, checked against the list that the sink saw.
-struct RecipientEdits<'a> {
-    /// New addresses, or `None` for a recipient that goes.
-    changes: HashMap<RecipientId, Option<&'a ForwardPath>>,
-    added: Vec<&'a NewRecipient>,
-    replaced: bool,
-}
-
-impl<'a> RecipientEdits<'a> {
-    fn of(seen: &Draft, edits: &'a [Edit]) -> Result<Self, EditError> {
-        let mut this = Self {
-            changes: HashMap::new(),
-            added: Vec::new(),
-            replaced: false,
-        };
-        let by_id = LazyCell::new(|| seen.recipients.iter().map(|r| (r.id, r)).collect());
-        let mut others = false;
-        for edit in edits {
-            match edit {
-                Edit::AddRecipient(new) => this.added.push(new),
-                Edit::RemoveRecipient { id } => this.change(&by_id, *id, None)?,
-                Edit::RewriteRecipient { id, address } => {
-                    this.change(&by_id, *id, Some(address))?
-                }
-                Edit::ReplaceRecipients { recipients } => {
-                    if std::mem::replace(&mut this.replaced, true) || others {
-                        return Err(EditError::ListTwice);
-                    }
-                    this.added.extend(recipients);
-                    continue;
-                }
-                _ => continue,
-            }
-            others = true;
-            if this.replaced {
-                return Err(EditError::ListTwice);
+/// Sets or removes one raw parameter, whose keyword is compared without case.
+fn set_raw(
+    parameters: &mut Vec<(bytes::Bytes, Option<bytes::Bytes>)>,
+    keyword: &bytes::Bytes,
+    value: Option<&Option<bytes::Bytes>>,
+) {
+    let place = parameters
+        .iter()
+        .position(|(own, _)| own.eq_ignore_ascii_case(keyword));
+    match (place, value) {
+        (Some(place), Some(value)) => {
+            if let Some((_, own)) = parameters.get_mut(place) {
+                own.clone_from(value);
             }
         }
-        let addresses = this.changes.values().copied().flatten();
-        let added = this.added.iter().map(|new| &new.address);
-        if !seen.envelope.smtp_utf8 && !addresses.chain(added).all(ForwardPath::is_ascii) {
-            return Err(EditError::NotAscii);
+        (Some(place), None) => {
+            parameters.remove(place);
         }
-        Ok(this)
+        (None, Some(value)) => parameters.push((keyword.clone(), value.clone())),
+        (None, None) => {}
     }
-
-    fn change(
-        &mut self,
-        seen: &HashMap<RecipientId, &Recipient>,
-        id: RecipientId,
-        address: Option<&'a ForwardPath>,
-    ) -> Result<(), EditError> {
-        match seen.get(&id) {
-            None => Err(EditError::UnknownRecipient { id }),
-            Some(recipient) if recipient.state.is_done() => Err(EditError::RecipientDone { id }),
-            Some(_) if self.changes.insert(id, address).is_some() => {
-                Err(EditError::RecipientTwice { id })
-            }
-            Some(_) => Ok(()),
-        }
-    }
-
-    fn apply(self, next: &mut Draft) {
-        if self.replaced {
-            next.recipients
-                .retain(|recipient| recipient.state.is_done());
-        }
-        next.recipients.retain_mut(|recipient| {
-            match self.changes.get(&recipient.id) {
-                Some(None) => return false,
-                Some(Some(address)) => recipient.address = (*address).clone(),
-                None => {}
-            }
-            true
-        });
-        if self.added.is_empty() {
-            return;
-        }
-        let pending = next.recipients.iter().filter(|r| !r.state.is_done());
-        let mut there: HashSet<_> = pending.map(|r| mailbox_key(&r.address)).collect();
-        for new in self.added {
-            if there.insert(mailbox_key(&new.address)) {
-                next.recipients.push(Recipient {
-                    orcpt: new.orcpt.clone(),
-                    notify: new.notify,
-                    ..Recipient::new(new.address.clone())
-                });
-            }
-        }
-    }
-}
-
-/// Equal for addresses that mean one mailbox; `None` is the postmaster without a domain.
-fn mailbox_key(address: &ForwardPath) -> Option<(String, DomainOrLiteral)> {
-    let mailbox = address.mailbox()?;
-    let local = mailbox.unquoted_local_part().into_owned();
-    Some((local, mailbox.domain().clone()))
 }
 
 #[cfg(test)]

@@ -2,14 +2,15 @@
 //!
 //! Edits are applied by [`crate::Draft::apply`] (everything) or [`crate::Version::apply`] (the
 //! content alone), all of them or none. Header ids, recipients and offsets are those of the
-//! version that the sink saw, not of the half-edited one.
+//! version that the sink saw, not of the half-edited one; edits by name apply to what the edits
+//! before them have left.
 
 use bytes::Bytes;
 use postern_smtp::address::{ForwardPath, ReversePath};
 
 use crate::{
-    FieldError, HeaderId, HeaderName, HeaderValue, Notify, PropertyError, PropertyLimits,
-    RecipientId, Value,
+    FieldError, HeaderId, HeaderName, HeaderValue, Lifetime, Notify, PropertyError, PropertyLimits,
+    RecipientId, Return, Value,
 };
 
 /// One edit.
@@ -22,8 +23,25 @@ pub enum Edit {
         at: HeaderPlace,
         /// Its name.
         name: HeaderName,
-        /// Its value, not folded.
+        /// Its value.
         value: HeaderValue,
+    },
+    /// Exactly one field of a name: the first is replaced where it stands, further ones go. If
+    /// there is none, it is inserted.
+    SetHeader {
+        /// Where it is inserted.
+        at: HeaderPlace,
+        /// Its name.
+        name: HeaderName,
+        /// Its value.
+        value: HeaderValue,
+        /// Where there is one already, nothing changes.
+        only_if_missing: bool,
+    },
+    /// All fields of a name go. That there are none is no error.
+    RemoveHeaders {
+        /// Which.
+        names: HeaderNames,
     },
     /// Another value, and if given another name, for a field. It keeps place and id.
     ReplaceHeader {
@@ -31,10 +49,10 @@ pub enum Edit {
         id: HeaderId,
         /// Another name, or the one it has.
         name: Option<HeaderName>,
-        /// The new value, not folded.
+        /// The new value.
         value: HeaderValue,
     },
-    /// The field goes.
+    /// The field goes. One that an earlier verdict has removed is no error.
     RemoveHeader {
         /// The field.
         id: HeaderId,
@@ -61,8 +79,7 @@ pub enum Edit {
     },
     /// One more recipient.
     AddRecipient(NewRecipient),
-    /// A recipient goes. The message stays, also with none left: that is a discard, which is the
-    /// caller's to record.
+    /// A recipient goes.
     RemoveRecipient {
         /// Which.
         id: RecipientId,
@@ -74,11 +91,17 @@ pub enum Edit {
         /// The new address.
         address: ForwardPath,
     },
-    /// All recipients that are not done replaced by these. Not together with other edits of
-    /// recipients.
-    ReplaceRecipients {
-        /// The new list.
-        recipients: Vec<NewRecipient>,
+    /// All recipients that are not done go, except these.
+    RetainRecipients {
+        /// Who stays, exactly as they are.
+        ids: Vec<RecipientId>,
+    },
+    /// An ESMTP parameter set or removed.
+    SetParameter {
+        /// Of this recipient's RCPT; `None`: of MAIL.
+        of: Option<RecipientId>,
+        /// Which, and its value.
+        parameter: ParameterEdit,
     },
     /// A property set or, without value, removed in the sink's namespace.
     SetProperty {
@@ -88,6 +111,8 @@ pub enum Edit {
         key: String,
         /// Its value; `None` removes it.
         value: Option<Value>,
+        /// How long it lasts.
+        lifetime: Lifetime,
     },
 }
 
@@ -98,11 +123,84 @@ impl Edit {
         matches!(
             self,
             Self::InsertHeader { .. }
+                | Self::SetHeader { .. }
                 | Self::ReplaceHeader { .. }
                 | Self::RemoveHeader { .. }
+                | Self::RemoveHeaders { .. }
                 | Self::SpliceBody { .. }
                 | Self::ReplaceBody { .. }
         )
+    }
+
+    /// The edit changes the body.
+    #[must_use]
+    pub fn is_of_body(&self) -> bool {
+        matches!(self, Self::SpliceBody { .. } | Self::ReplaceBody { .. })
+    }
+}
+
+/// Names of header fields, compared without case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderNames {
+    /// This one.
+    Exact(HeaderName),
+    /// All that begin so. `Received` and `Return-Path` are never among them.
+    Prefix(HeaderName),
+}
+
+impl HeaderNames {
+    /// Whether the name is among them.
+    #[must_use]
+    pub fn contains(&self, name: &[u8]) -> bool {
+        match self {
+            Self::Exact(own) => own.as_bytes().eq_ignore_ascii_case(name),
+            Self::Prefix(own) => {
+                let own = own.as_bytes();
+                name.get(..own.len())
+                    .is_some_and(|start| start.eq_ignore_ascii_case(own))
+                    && !is_trace(name)
+            }
+        }
+    }
+}
+
+/// `Received` and `Return-Path`, which carry the trace of the message.
+#[must_use]
+pub fn is_trace(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"Received") || name.eq_ignore_ascii_case(b"Return-Path")
+}
+
+/// An ESMTP parameter with its new value; without one it is removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ParameterEdit {
+    /// NOTIFY of a recipient (RFC 3461, section 4.1).
+    Notify(Option<Notify>),
+    /// ORCPT of a recipient, `addr-type;xtext`.
+    Orcpt(Option<Bytes>),
+    /// RET of MAIL.
+    Ret(Option<Return>),
+    /// ENVID of MAIL, as xtext.
+    Envid(Option<Bytes>),
+    /// Any other: its keyword in upper case, and its value if it has one.
+    Other {
+        /// The keyword.
+        keyword: Bytes,
+        /// The value behind `=`, or `Some(None)` for a keyword alone.
+        value: Option<Option<Bytes>>,
+    },
+}
+
+impl ParameterEdit {
+    /// It can be one of MAIL; else it can be one of RCPT only.
+    #[must_use]
+    pub const fn fits_mail(&self) -> bool {
+        !matches!(self, Self::Notify(_) | Self::Orcpt(_))
+    }
+
+    /// It can be one of RCPT.
+    #[must_use]
+    pub const fn fits_rcpt(&self) -> bool {
+        !matches!(self, Self::Ret(_) | Self::Envid(_))
     }
 }
 
@@ -128,6 +226,45 @@ pub struct NewRecipient {
     pub orcpt: Option<Bytes>,
     /// The NOTIFY parameter.
     pub notify: Option<Notify>,
+    /// Further parameters: keyword in upper case, and value.
+    pub parameters: Vec<(Bytes, Option<Bytes>)>,
+    /// The recipient that it comes from.
+    pub parent: Option<RecipientId>,
+    /// What is done if its address is a recipient already.
+    pub duplicates: Duplicates,
+    /// Properties, NOTIFY and ORCPT are copied from this recipient; what is given above wins.
+    pub copy_from: Option<RecipientId>,
+    /// Properties in the sink's namespace.
+    pub properties: Vec<(String, Value, Lifetime)>,
+}
+
+impl NewRecipient {
+    /// A recipient with nothing but an address.
+    #[must_use]
+    pub fn new(address: ForwardPath) -> Self {
+        Self {
+            address,
+            orcpt: None,
+            notify: None,
+            parameters: Vec::new(),
+            parent: None,
+            duplicates: Duplicates::Skip,
+            copy_from: None,
+            properties: Vec::new(),
+        }
+    }
+}
+
+/// What is done with an added address that is a recipient already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Duplicates {
+    /// Nothing is added; the recipient that is there stays as it is.
+    #[default]
+    Skip,
+    /// The recipient that is there takes the new parameters and keeps id and properties.
+    Replace,
+    /// The verdict is refused.
+    Refuse,
 }
 
 /// Whose property an edit sets.
@@ -234,7 +371,7 @@ pub enum EditError {
         /// The id.
         id: RecipientId,
     },
-    /// A recipient rewritten or removed twice by one verdict, or beside a new list.
+    /// A recipient rewritten or removed twice by one verdict.
     #[error("recipient {id} is edited twice")]
     RecipientTwice {
         /// The id.
@@ -243,9 +380,18 @@ pub enum EditError {
     /// An address beyond ASCII in a message that was not sent with SMTPUTF8.
     #[error("an address beyond ASCII in a message without SMTPUTF8")]
     NotAscii,
-    /// The list replaced twice by one verdict, or beside other edits of recipients.
-    #[error("the list of recipients is replaced beside other edits of it")]
-    ListTwice,
+    /// No recipient would be left: to drop a message is a decision, not an edit.
+    #[error("no recipient would be left; to drop the message is a decision")]
+    NoRecipients,
+    /// An added address is a recipient already, and the verdict is not to hold then.
+    #[error("{address} is a recipient already")]
+    Duplicate {
+        /// The address.
+        address: String,
+    },
+    /// A parameter that does not go with the command.
+    #[error("the parameter does not go with this command")]
+    Parameter,
     /// The sender set twice by one verdict.
     #[error("the sender is set twice")]
     SenderTwice,

@@ -86,6 +86,14 @@ impl Writer {
         self.octets(text.as_bytes());
     }
 
+    /// A list of texts.
+    pub fn texts<T: AsRef<str>>(&mut self, texts: &[T]) {
+        self.number(texts.len() as u64);
+        for text in texts {
+            self.text(text.as_ref());
+        }
+    }
+
     /// A time, to the millisecond.
     pub fn time(&mut self, time: SystemTime) {
         self.signed(to_millis(time));
@@ -240,6 +248,15 @@ impl Reader {
         let octets = self.octets()?;
         let text = std::str::from_utf8(&octets).map_err(|_| DecodeError::Value("text"))?;
         Ok(text.to_owned())
+    }
+
+    /// A list of texts.
+    ///
+    /// # Errors
+    /// As [`Reader::count`] and [`Reader::text`].
+    pub fn texts(&mut self) -> Result<Vec<String>, DecodeError> {
+        let count = self.count()?;
+        (0..count).map(|_| self.text()).collect()
     }
 
     /// A time.

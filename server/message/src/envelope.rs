@@ -29,6 +29,8 @@ pub enum Return {
 pub struct Envelope {
     /// The reverse path.
     pub sender: ReversePath,
+    /// The reverse path as the client gave it. `None`: as it is now.
+    pub given: Option<ReversePath>,
     /// SMTPUTF8 was given (RFC 6531): addresses and header may hold UTF-8.
     pub smtp_utf8: bool,
     /// The BODY parameter.
@@ -39,6 +41,8 @@ pub struct Envelope {
     pub envid: Option<Bytes>,
     /// The SIZE parameter in octets, as the client declared it (RFC 1870).
     pub declared_size: Option<u64>,
+    /// -9 to 9, 0 is normal (MT-PRIORITY, RFC 6710, or a verdict).
+    pub priority: i8,
     /// Parameters that the service itself gives no meaning to: keyword and value as they came.
     pub parameters: Vec<(Bytes, Option<Bytes>)>,
 }
@@ -49,11 +53,13 @@ impl Envelope {
     pub fn new(sender: ReversePath) -> Self {
         Self {
             sender,
+            given: None,
             smtp_utf8: false,
             body: BodyKind::SevenBit,
             ret: None,
             envid: None,
             declared_size: None,
+            priority: 0,
             parameters: Vec::new(),
         }
     }

@@ -1,6 +1,7 @@
 //! Names and values of header fields that are written by us or by a sink.
 //!
-//! What a sink sends is not trusted: a value has no CR, LF or NUL, folding is ours.
+//! What a sink sends is not trusted. A value comes in one of two forms. One that begins with a blank or holds a CRLF
+//! is raw: taken byte for byte as what follows the colon, with its own folding. Any other is text: folding is ours.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -27,8 +28,16 @@ pub enum FieldError {
         /// Its length.
         octets: usize,
     },
-    /// The value has CR, LF or NUL.
-    #[error("header value with a line break or NUL at octet {at}; the gateway does the folding")]
+    /// A raw value with a line that nothing but blanks is on, or that is no continuation.
+    #[error(
+        "header value whose folding at octet {at} is not a CRLF, a blank and a line that is not empty"
+    )]
+    Folding {
+        /// Where the line break is.
+        at: usize,
+    },
+    /// The value has a bare CR or LF, or NUL.
+    #[error("header value with a bare line break or NUL at octet {at}")]
     Forbidden {
         /// Where.
         at: usize,
@@ -68,23 +77,36 @@ impl HeaderName {
     }
 }
 
-/// The value of a header field, not folded yet.
+/// The value of a header field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeaderValue(Bytes);
+pub struct HeaderValue {
+    octets: Bytes,
+    /// Taken as it is; else to be folded.
+    raw: bool,
+}
 
 impl HeaderValue {
-    /// Takes a value without leading and trailing white space. `utf8`: the message was sent with
-    /// SMTPUTF8, so that its header may hold UTF-8 (RFC 6532).
+    /// Takes a value. `utf8`: the message was sent with SMTPUTF8, so that text may hold UTF-8 (RFC 6532).
     ///
     /// # Errors
-    /// When the value has CR, LF or NUL, or octets beyond ASCII that it may not have.
+    /// When the value has a bare CR or LF or NUL; as text, octets beyond ASCII that it may not have; raw, folding that
+    /// is not well-formed.
     pub fn parse(value: &[u8], utf8: bool) -> Result<Self, FieldError> {
-        let value = trim(value);
         if value.len() > MAX_VALUE {
             return Err(FieldError::TooLong {
                 octets: value.len(),
             });
         }
+        let raw = value.first().is_some_and(|octet| is_wsp(*octet))
+            || value.windows(2).any(|pair| pair == b"\r\n");
+        if raw {
+            check_raw(value)?;
+            return Ok(Self {
+                octets: Bytes::copy_from_slice(value),
+                raw,
+            });
+        }
+        let value = trim(value);
         if let Some(at) = value.iter().position(|o| matches!(o, b'\r' | b'\n' | 0)) {
             return Err(FieldError::Forbidden { at });
         }
@@ -93,13 +115,44 @@ impl HeaderValue {
         {
             return Err(FieldError::NotAscii { at });
         }
-        Ok(Self(Bytes::copy_from_slice(value)))
+        Ok(Self {
+            octets: Bytes::copy_from_slice(value),
+            raw,
+        })
     }
 
-    /// The value's octets, in one line.
+    /// The value's octets: text in one line, a raw value as it stands behind the colon.
     #[must_use]
     pub fn as_bytes(&self) -> &Bytes {
-        &self.0
+        &self.octets
+    }
+}
+
+/// The folding of a raw value: every line break is a CRLF before a blank, and no line is blank.
+fn check_raw(value: &[u8]) -> Result<(), FieldError> {
+    let mut start = 0;
+    let mut rest = value;
+    loop {
+        let end = rest.iter().position(|o| matches!(o, b'\r' | b'\n' | 0));
+        let line = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+        // The first line may be blank: a value may begin with its folding.
+        let at = start;
+        if start > 0
+            && (!line.first().is_some_and(|o| is_wsp(*o)) || line.iter().all(|o| is_wsp(*o)))
+        {
+            return Err(FieldError::Folding { at: at - 2 });
+        }
+        if line.len() > MAX_LINE {
+            return Err(FieldError::Unfoldable);
+        }
+        let Some(end) = end else { return Ok(()) };
+        match rest.get(end..end + 2) {
+            Some(b"\r\n") => {
+                start += end + 2;
+                rest = rest.get(end + 2..).unwrap_or_default();
+            }
+            _ => return Err(FieldError::Forbidden { at: start + end }),
+        }
     }
 }
 
@@ -109,11 +162,21 @@ impl HeaderValue {
 /// # Errors
 /// [`FieldError::Unfoldable`]
 pub(crate) fn write_field(name: &[u8], value: &HeaderValue) -> Result<Bytes, FieldError> {
-    let mut out = BytesMut::with_capacity(name.len() + value.0.len() + 16);
+    let mut out = BytesMut::with_capacity(name.len() + value.octets.len() + 16);
     out.put_slice(name);
+    if value.raw {
+        out.put_slice(b":");
+        out.put_slice(&value.octets);
+        let first = out.windows(2).position(|pair| pair == b"\r\n");
+        if first.unwrap_or(out.len()) > MAX_LINE {
+            return Err(FieldError::Unfoldable);
+        }
+        out.put_slice(b"\r\n");
+        return Ok(out.freeze());
+    }
     out.put_slice(b": ");
     let mut line = out.len();
-    let mut rest: &[u8] = &value.0;
+    let mut rest: &[u8] = &value.octets;
     while !rest.is_empty() {
         // A word with the white space before it: a fold may only come before white space.
         let space = rest.iter().position(|o| !is_wsp(*o)).unwrap_or(rest.len());

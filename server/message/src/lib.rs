@@ -14,18 +14,19 @@ pub mod id;
 pub mod message;
 pub mod property;
 pub mod recipient;
-pub mod session;
 pub mod version;
 
 pub use draft::Draft;
-pub use edit::{Edit, EditError, EditLimits, HeaderPlace, NewRecipient, PropertyScope};
+pub use edit::{
+    Duplicates, Edit, EditError, EditLimits, HeaderNames, HeaderPlace, NewRecipient, ParameterEdit,
+    PropertyScope, is_trace,
+};
 pub use encoding::DecodeError;
 pub use envelope::{BodyKind, Envelope, Return};
 pub use field::{FieldError, HeaderName, HeaderValue};
 pub use header::{HeaderError, HeaderField, HeaderId, HeaderLimits, HeaderParser, HeaderSection};
 pub use id::{AttemptId, MessageId, RecipientId, SessionId};
 pub use message::{Message, Origin};
-pub use property::{Properties, PropertyError, PropertyLimits, Value};
+pub use property::{Lifetime, Number, Properties, PropertyError, PropertyLimits, Value};
 pub use recipient::{Notify, Recipient, RecipientState, Status};
-pub use session::SessionContext;
 pub use version::{Segment, Version};

@@ -4,7 +4,9 @@ mod codec;
 
 use std::time::SystemTime;
 
-use crate::{Envelope, MessageId, Properties, Recipient, SessionContext, SessionId, Version};
+use bytes::Bytes;
+
+use crate::{Envelope, MessageId, Properties, Recipient, SessionId, Version};
 
 /// How a message came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,33 +24,32 @@ pub enum Origin {
 pub struct Message {
     /// Its id.
     pub id: MessageId,
-    /// The session that brought it, as it stood at the commit; `None` for messages of our own.
-    pub session: Option<SessionContext>,
+    /// The session that it came in.
+    pub session: Option<SessionId>,
     /// The virtual server that accepted it. For a notification: that of the message which caused it.
     pub server: String,
     /// How it came.
     pub origin: Origin,
     /// When it was accepted. Kept to the millisecond.
     pub received_at: SystemTime,
+    /// The session that brought it as it stood when the message was accepted, in the encoding of the event model.
+    /// Empty: no session did.
+    pub context: Bytes,
     /// What MAIL said, as edited.
     pub envelope: Envelope,
     /// To whom, and how far each delivery has come.
     pub recipients: Vec<Recipient>,
+    /// Bindings that failed on it and were passed over.
+    pub skipped: Vec<String>,
+    /// Where it was held or put off by a binding: those that have had their say at that event, and are not asked again.
+    pub passed: Vec<String>,
     /// Properties that sinks keep on the message.
     pub properties: Properties,
-    /// Properties that sinks kept on the session, as they were at acceptance.
-    pub session_properties: Properties,
     /// The content as edited so far.
     pub version: Version,
 }
 
 impl Message {
-    /// The id of the session that brought it.
-    #[must_use]
-    pub fn session_id(&self) -> Option<SessionId> {
-        self.session.as_ref().map(|session| session.id)
-    }
-
     /// When the first of the recipients that are not done is due; those without a time of their
     /// own at `otherwise`. `None` when all are done.
     #[must_use]

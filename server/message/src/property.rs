@@ -16,6 +16,36 @@ pub enum Value {
     Int(i64),
     /// Yes or no.
     Bool(bool),
+    /// A number that need not be whole.
+    Number(Number),
+    /// Several texts.
+    Texts(Vec<String>),
+}
+
+/// A floating-point number, compared by its bits so that records of it compare too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Number(u64);
+
+impl From<f64> for Number {
+    fn from(number: f64) -> Self {
+        Self(number.to_bits())
+    }
+}
+
+impl From<Number> for f64 {
+    fn from(number: Number) -> Self {
+        Self::from_bits(number.0)
+    }
+}
+
+/// How long a property lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lifetime {
+    /// As long as what it belongs to.
+    #[default]
+    Kept,
+    /// To the end of the stage: the inbound transaction, one stage of transport, one attempt. Never written to disk.
+    Stage,
 }
 
 impl Value {
@@ -25,18 +55,19 @@ impl Value {
         match self {
             Self::String(text) => text.len(),
             Self::Bytes(bytes) => bytes.len(),
-            Self::Int(_) => 8,
+            Self::Int(_) | Self::Number(_) => 8,
             Self::Bool(_) => 1,
+            Self::Texts(texts) => texts.iter().map(String::len).sum(),
         }
     }
 }
 
-/// How much one bag of properties may hold.
+/// How much one namespace of a bag may hold. No namespace takes another's room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PropertyLimits {
-    /// Properties in the bag, all namespaces together.
+    /// Properties of the namespace.
     pub count: usize,
-    /// Octets of all keys and values together.
+    /// Octets of the namespace's keys and values together.
     pub octets: usize,
     /// Octets of one key.
     pub key_octets: usize,
@@ -47,8 +78,8 @@ pub struct PropertyLimits {
 impl Default for PropertyLimits {
     fn default() -> Self {
         Self {
-            count: 256,
-            octets: 64 * 1024,
+            count: 64,
+            octets: 16 * 1024,
             key_octets: 63,
             value_octets: 4096,
         }
@@ -93,12 +124,11 @@ pub enum PropertyError {
     },
 }
 
-/// A bag of properties: namespace and key to value. The namespace is the binding's name, so that
+/// A bag of properties: namespace and key to value. The namespace is the sink's name, so that
 /// no sink can write another's.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Properties {
-    entries: BTreeMap<(String, String), Value>,
-    octets: usize,
+    entries: BTreeMap<(String, String), (Value, Lifetime)>,
 }
 
 impl Properties {
@@ -111,15 +141,33 @@ impl Properties {
     /// The value of a key, if it is set.
     #[must_use]
     pub fn value(&self, namespace: &str, key: &str) -> Option<&Value> {
-        self.entries.get(&(namespace.to_owned(), key.to_owned()))
+        self.entries
+            .get(&(namespace.to_owned(), key.to_owned()))
+            .map(|(value, _)| value)
     }
 
-    /// Sets a key.
+    /// Sets a key for as long as the bag lasts.
     ///
     /// # Errors
-    /// When the key is malformed or too long, or the value or the bag would be over its limits. Nothing changes then.
+    /// When the key is malformed or too long, or the value or the namespace would be over its limits. Nothing changes
+    /// then.
     pub fn set(
         &mut self,
+        namespace: &str,
+        key: &str,
+        value: Value,
+        limits: &PropertyLimits,
+    ) -> Result<(), PropertyError> {
+        self.set_for(Lifetime::Kept, namespace, key, value, limits)
+    }
+
+    /// Sets a key for this lifetime.
+    ///
+    /// # Errors
+    /// As [`Properties::set`].
+    pub fn set_for(
+        &mut self,
+        lifetime: Lifetime,
         namespace: &str,
         key: &str,
         value: Value,
@@ -140,48 +188,67 @@ impl Properties {
                 limit: limits.value_octets,
             });
         }
-        let entry = (namespace.to_owned(), key.to_owned());
-        let before = self.entries.get(&entry);
-        if before.is_none() && self.entries.len() >= limits.count {
+        let others = || self.of(namespace).filter(|(other, _)| *other != key);
+        if others().count() >= limits.count {
             return Err(PropertyError::TooMany {
                 limit: limits.count,
             });
         }
-        let freed = before.map_or(0, |old| weight(&entry, old));
-        let octets = self.octets - freed + weight(&entry, &value);
+        let octets = others()
+            .map(|(key, value)| key.len() + value.octets())
+            .sum::<usize>()
+            + key.len()
+            + value.octets();
         if octets > limits.octets {
             return Err(PropertyError::TooLarge {
                 octets,
                 limit: limits.octets,
             });
         }
-        self.octets = octets;
-        self.entries.insert(entry, value);
+        let entry = (namespace.to_owned(), key.to_owned());
+        self.entries.insert(entry, (value, lifetime));
         Ok(())
+    }
+
+    /// The properties of one namespace.
+    pub fn of<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
+        self.entries
+            .range((namespace.to_owned(), String::new())..)
+            .take_while(move |((own, _), _)| own == namespace)
+            .map(|((_, key), (value, _))| (key.as_str(), value))
     }
 
     /// Sets a key whatever the limits are: it comes from our own record.
     pub(crate) fn put(&mut self, namespace: String, key: String, value: Value) {
-        let entry = (namespace, key);
-        self.octets += weight(&entry, &value);
-        if let Some(old) = self.entries.insert(entry.clone(), value) {
-            self.octets -= weight(&entry, &old);
-        }
+        self.entries
+            .insert((namespace, key), (value, Lifetime::Kept));
     }
 
     /// Takes a key out of the bag. Nothing happens when it is not there.
     pub fn remove(&mut self, namespace: &str, key: &str) {
-        let entry = (namespace.to_owned(), key.to_owned());
-        if let Some(old) = self.entries.remove(&entry) {
-            self.octets -= weight(&entry, &old);
-        }
+        self.entries.remove(&(namespace.to_owned(), key.to_owned()));
+    }
+
+    /// The stage is over: what lasts no longer goes.
+    pub fn end_stage(&mut self) {
+        self.entries
+            .retain(|_, (_, lifetime)| *lifetime == Lifetime::Kept);
     }
 
     /// All properties, by namespace and key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &Value)> {
         self.entries
             .iter()
-            .map(|((namespace, key), value)| (namespace.as_str(), key.as_str(), value))
+            .map(|((namespace, key), (value, _))| (namespace.as_str(), key.as_str(), value))
+    }
+
+    /// All properties with how long they last.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &str, &Value, Lifetime)> {
+        self.entries
+            .iter()
+            .map(|((namespace, key), (value, lifetime))| {
+                (namespace.as_str(), key.as_str(), value, *lifetime)
+            })
     }
 
     /// How many there are.
@@ -204,10 +271,6 @@ fn is_key(key: &str) -> bool {
         && octets.all(|octet| plain(octet) || matches!(octet, b'.' | b'_' | b'-'))
 }
 
-fn weight((namespace, key): &(String, String), value: &Value) -> usize {
-    namespace.len() + key.len() + value.octets()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -215,7 +278,7 @@ mod tests {
 
     const LIMITS: PropertyLimits = PropertyLimits {
         count: 2,
-        octets: 32,
+        octets: 31,
         key_octets: 4,
         value_octets: 40,
     };
@@ -229,6 +292,32 @@ mod tests {
         bag.remove("a", "k");
         assert_eq!(bag.value("a", "k"), None);
         assert_eq!(bag.value("b", "k"), Some(&Value::Bool(true)));
+    }
+
+    #[test]
+    fn no_namespace_takes_the_room_of_another() {
+        let mut bag = Properties::new();
+        let text = |n: usize| Value::String("x".repeat(n));
+        for key in ["k", "l"] {
+            bag.set("a", key, text(14), &LIMITS).unwrap();
+        }
+        assert!(bag.set("a", "m", text(1), &LIMITS).is_err());
+        bag.set("b", "k", text(30), &LIMITS).unwrap();
+        bag.set("aa", "k", text(30), &LIMITS).unwrap();
+        assert_eq!(bag.of("a").count(), 2);
+    }
+
+    #[test]
+    fn what_lasts_for_the_stage_goes_with_it() {
+        let mut bag = Properties::new();
+        let stage = Lifetime::Stage;
+        bag.set_for(stage, "a", "k", Value::Int(1), &LIMITS)
+            .unwrap();
+        bag.set("a", "l", Value::Number(0.5.into()), &LIMITS)
+            .unwrap();
+        bag.end_stage();
+        assert_eq!(bag.value("a", "k"), None);
+        assert_eq!(bag.len(), 1);
     }
 
     #[test]

@@ -14,10 +14,18 @@ pub struct Recipient {
     pub id: RecipientId,
     /// The forward path as it is now.
     pub address: ForwardPath,
+    /// The forward path as the client, or the edit that added the recipient, gave it. `None`: as it is now.
+    pub given: Option<ForwardPath>,
     /// The ORCPT parameter as it came, `addr-type;xtext` (RFC 3461, section 4.2).
     pub orcpt: Option<Bytes>,
     /// The NOTIFY parameter; `None` when it was absent.
     pub notify: Option<Notify>,
+    /// Parameters of its RCPT that the service itself gives no meaning to: keyword and value as they came.
+    pub parameters: Vec<(Bytes, Option<Bytes>)>,
+    /// The recipient that it came from by expansion or by an edit.
+    pub parent: Option<RecipientId>,
+    /// The tenant that it belongs to; empty where there is none.
+    pub tenant: String,
     /// How far its delivery has come.
     pub state: RecipientState,
     /// Properties that sinks keep on this recipient.
@@ -31,11 +39,21 @@ impl Recipient {
         Self {
             id: RecipientId::new(),
             address,
+            given: None,
             orcpt: None,
             notify: None,
+            parameters: Vec::new(),
+            parent: None,
+            tenant: String::new(),
             state: RecipientState::pending(),
             properties: Properties::new(),
         }
+    }
+
+    /// The address that notifications name: as it was given.
+    #[must_use]
+    pub fn given_address(&self) -> &ForwardPath {
+        self.given.as_ref().unwrap_or(&self.address)
     }
 }
 

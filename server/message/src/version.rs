@@ -10,6 +10,7 @@
 
 mod apply;
 mod codec;
+mod headers;
 mod rope;
 
 use std::ops::Range;
@@ -45,6 +46,9 @@ impl Segment {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
     headers: Arc<Vec<HeaderField>>,
+    /// Fields that were removed, each with the one that stood behind it (which may be gone too), so that a place
+    /// named after them can still be found.
+    gone: Arc<Vec<(HeaderId, Option<HeaderId>)>>,
     /// The id that the next inserted field gets.
     next_id: u32,
     body_offset: u64,
@@ -63,6 +67,7 @@ impl Version {
         let end = size.unwrap_or(u64::MAX);
         Self {
             headers: Arc::new(section.fields().to_vec()),
+            gone: Arc::default(),
             next_id: section.fields().len() as u32 + 1,
             body_offset: start,
             separator: section.separator_octets(),

@@ -12,10 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use postern_message::session::Greeting;
 use postern_message::{
     Envelope, HeaderLimits, HeaderParser, Message, MessageId, Origin, Properties, Recipient,
-    SessionContext, SessionId, Version,
+    SessionId, Version,
 };
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_spool::{Due, Embedded, NewMessage, Options, Purpose, Stage, Store};
@@ -147,21 +146,17 @@ fn message(content: &Bytes) -> Message {
     let recipient = ForwardPath::parse(b"<recipient@example.test>", false).unwrap();
     Message {
         id: MessageId::new(),
-        session: Some(SessionContext {
-            peer: Some(([127, 0, 0, 1], 12345).into()),
-            greeting: Some(Greeting {
-                verb: Bytes::from_static(b"EHLO"),
-                name: Bytes::from_static(b"client.example.test"),
-            }),
-            ..SessionContext::new(SessionId::new(), SystemTime::now())
-        }),
+        session: Some(SessionId::new()),
         server: "inbound".to_owned(),
         origin: Origin::Smtp,
         received_at: SystemTime::now(),
+        // About as long as that of a client that said EHLO.
+        context: Bytes::from_static(&[b'x'; 120]),
         envelope: Envelope::new(sender),
         recipients: vec![Recipient::new(recipient)],
+        skipped: Vec::new(),
+        passed: Vec::new(),
         properties: Properties::new(),
-        session_properties: Properties::new(),
         version: Version::original(&section, Some(content.len() as u64)),
     }
 }

@@ -50,10 +50,12 @@ pub(crate) fn message(content: &[u8], recipients: usize) -> Message {
         server: "inbound".to_owned(),
         origin: Origin::Smtp,
         received_at: time(0),
+        context: Bytes::new(),
         envelope: Envelope::new(ReversePath::Null),
         recipients: recipients.collect(),
+        skipped: Vec::new(),
+        passed: Vec::new(),
         properties: Properties::new(),
-        session_properties: Properties::new(),
         version: Version::original(&section, Some(content.len() as u64)),
     }
 }

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use postern_sink_disclaimer::sink::Disclaimer;
+use postern_sink_disclaimer::sink::disclaimer;
 
 fn main() -> ExitCode {
-    postern_sdk::run(Disclaimer)
+    disclaimer().run()
 }

@@ -1,30 +1,29 @@
 //! One readable line for each event.
 
-use postern_sdk::{Instance, dotted_name, id_text, kind_of, v1};
+use bytes::Bytes;
+use postern_sdk::{About, Id, Picture, event_name, v1};
 use v1::event::Kind;
 
 /// The event in one line: its name, whose it is, and what it says. What a client sent is escaped.
-pub(crate) fn line<P, T>(instance: &Instance<P, T>, event: &v1::Event) -> String {
-    let Some(kind) = &event.kind else {
-        return "an event of a later protocol version".to_owned();
+pub(crate) fn line(event: &Kind, about: &About, picture: &Picture) -> String {
+    let name = event_name(event);
+    let session_id = match (picture.message(), picture.session()) {
+        (Some(message), _) => Id::from(message.session_id.clone()),
+        (None, Some(session)) => Id::from(session.session_id.clone()),
+        (None, None) => Id::from(Bytes::new()),
     };
-    let name = dotted_name(kind_of(kind));
-    let session_id = match instance.message() {
-        Some(message) => &message.session_id,
-        None => &instance.session().session_id,
-    };
-    let again = match (event.replayed, event.attempt) {
+    let again = match (about.replayed, about.attempt) {
         (true, _) => " (told again)".to_owned(),
         (false, 0) => String::new(),
         (false, attempt) => format!(" (asked again, attempt {attempt})"),
     };
-    let told = told(instance, kind);
-    format!("{name:<18} {} {told}{again}", short(session_id))
+    let told = told(picture, event);
+    format!("{name:<18} {} {told}{again}", short(&session_id))
 }
 
-fn told<P, T>(instance: &Instance<P, T>, kind: &Kind) -> String {
+fn told(picture: &Picture, kind: &Kind) -> String {
     match kind {
-        Kind::InboundConnect(_) => connected(instance.session()),
+        Kind::InboundConnect(_) => picture.session().map(connected).unwrap_or_default(),
         Kind::InboundHelo(body) => command(body.command.as_ref()),
         Kind::InboundTls(body) => tls(body.tls.as_ref()),
         Kind::InboundMail(body) => command(body.command.as_ref()),
@@ -33,9 +32,7 @@ fn told<P, T>(instance: &Instance<P, T>, kind: &Kind) -> String {
         Kind::InboundCommand(body) => command(body.command.as_ref()),
         Kind::InboundHeaders(body) => format!("message {}", id_text(&body.message_id)),
         Kind::InboundMessage(body) => {
-            let recipients = instance
-                .transaction()
-                .map_or(0, |transaction| transaction.recipients.len());
+            let recipients = picture.recipients().len();
             format!(
                 "message {} to {}",
                 id_text(&body.message_id),
@@ -55,7 +52,10 @@ fn told<P, T>(instance: &Instance<P, T>, kind: &Kind) -> String {
             body.received_bytes,
             body.sent_bytes
         ),
-        Kind::TransportSubmit(_) => instance.message().map(submitted).unwrap_or_default(),
+        Kind::TransportSubmit(_) => match picture.message() {
+            Some(message) => submitted(message, picture.recipients().len()),
+            None => String::new(),
+        },
         Kind::DeliveryResult(body) => delivered(body),
         _ => String::new(),
     }
@@ -99,7 +99,7 @@ fn outcome(body: &v1::InboundOutcome) -> String {
     )
 }
 
-fn submitted(message: &v1::Message) -> String {
+fn submitted(message: &v1::Message, recipients: usize) -> String {
     let sender = message
         .envelope
         .as_ref()
@@ -108,13 +108,14 @@ fn submitted(message: &v1::Message) -> String {
     format!(
         "message {} from <{sender}> to {}, {} octets, by {}",
         id_text(&message.message_id),
-        counted(message.recipients.len(), "recipient"),
+        counted(recipients, "recipient"),
         message.size_bytes,
         words(message.origin().as_str_name(), "ORIGIN_")
     )
 }
 
 fn delivered(body: &v1::DeliveryResult) -> String {
+    let message = body.summary.as_ref();
     let recipients = body.recipients.iter().map(|recipient| {
         format!(
             "<{}> {}: {}",
@@ -125,7 +126,9 @@ fn delivered(body: &v1::DeliveryResult) -> String {
     });
     format!(
         "message {} {}",
-        id_text(&body.message_id),
+        message
+            .map(|message| id_text(&message.message_id))
+            .unwrap_or_default(),
         recipients.collect::<Vec<_>>().join(", ")
     )
 }
@@ -168,9 +171,13 @@ fn escaped(octets: &[u8]) -> String {
     text
 }
 
+fn id_text(id: &Bytes) -> String {
+    Id::from(id.clone()).to_string()
+}
+
 /// The end of an id, which is what differs.
-fn short(id: &[u8]) -> String {
-    let text = id_text(id);
+fn short(id: &Id) -> String {
+    let text = id.to_string();
     text.get(text.len().saturating_sub(8)..)
         .filter(|end| !end.is_empty())
         .unwrap_or("-")
@@ -204,6 +211,6 @@ mod tests {
     fn names_of_the_protocol_become_words() {
         assert_eq!(words("OUTCOME_CLIENT_GONE", "OUTCOME_"), "client gone");
         assert_eq!(counted(1, "recipient"), "1 recipient");
-        assert_eq!(short(&[]), "-");
+        assert_eq!(short(&Id::from(Bytes::new())), "-");
     }
 }

@@ -1,11 +1,9 @@
 //! `postern-stamp`: adds a trace header to each message, and shows every event in its log.
 
-mod line;
-mod properties;
-mod stamp;
-
 use std::process::ExitCode;
 
+use postern_sink_stamp::sink::stamp;
+
 fn main() -> ExitCode {
-    postern_sdk::run(stamp::Stamp)
+    stamp().run()
 }

@@ -18,6 +18,8 @@ pub struct Shape {
     pub sessions: usize,
     /// Recipients of each message.
     pub recipients: usize,
+    /// The client sends all RCPTs together (RFC 2920), as Postfix does; else it waits for each reply.
+    pub pipelined: bool,
     /// How many messages altogether.
     pub messages: u64,
     /// From the start of a session's message to that of its next; zero: as fast as it goes.
@@ -33,7 +35,13 @@ impl Shape {
             format!("{} KiB", self.size_bytes >> 10)
         };
         if self.recipients > 1 {
-            format!("{size} × {}, {} recipients", self.sessions, self.recipients)
+            let how = if self.pipelined {
+                "pipelined"
+            } else {
+                "one by one"
+            };
+            let sessions = self.sessions;
+            format!("{size} × {sessions}, {} recipients {how}", self.recipients)
         } else {
             format!("{size} × {}", self.sessions)
         }
@@ -98,6 +106,7 @@ fn worker(
     let letter = Letter {
         sender: "sender@example.test",
         recipients: shape.recipients,
+        pipelined: shape.pipelined,
         content,
         answer: "250",
     };
@@ -121,6 +130,8 @@ pub struct Letter<'a> {
     pub sender: &'a str,
     /// How many recipients, all at `bench.test`.
     pub recipients: usize,
+    /// All RCPTs in one go.
+    pub pipelined: bool,
     /// What follows DATA, the final dot included.
     pub content: &'a [u8],
     /// The code of the reply to the final dot.
@@ -142,13 +153,22 @@ pub fn send(to: SocketAddr, letter: Letter<'_>) -> io::Result<Duration> {
     expect(&mut replies, "250")?;
     out.write_all(format!("MAIL FROM:<{}>\r\n", letter.sender).as_bytes())?;
     expect(&mut replies, "250")?;
-    let mut group = Vec::with_capacity(letter.recipients * 40);
-    for n in 0..letter.recipients {
-        write!(group, "RCPT TO:<user{n}@bench.test>\r\n")?;
-    }
-    out.write_all(&group)?;
-    for _ in 0..letter.recipients {
-        expect(&mut replies, "250")?;
+    let together = if letter.pipelined {
+        letter.recipients
+    } else {
+        1
+    };
+    let mut group = Vec::with_capacity(together * 40);
+    for first in (0..letter.recipients).step_by(together.max(1)) {
+        let members = first..letter.recipients.min(first + together);
+        group.clear();
+        for n in members.clone() {
+            write!(group, "RCPT TO:<user{n}@bench.test>\r\n")?;
+        }
+        out.write_all(&group)?;
+        for _ in members {
+            expect(&mut replies, "250")?;
+        }
     }
     out.write_all(b"DATA\r\n")?;
     expect(&mut replies, "354")?;

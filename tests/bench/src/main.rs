@@ -40,6 +40,10 @@ struct Arguments {
     /// Where the table goes, besides the terminal.
     #[arg(long)]
     output: Option<PathBuf>,
+    /// When the sinks are asked: at every event, as the milters are; connect to MAIL together with the first RCPT; or
+    /// about the message alone, and told the rest.
+    #[arg(long, default_value = "every")]
+    ask: Ask,
     /// Which programs to measure.
     #[arg(long, value_delimiter = ',', default_value = "postfix,postern")]
     programs: Vec<Program>,
@@ -51,11 +55,31 @@ enum Program {
     Postern,
 }
 
-const SHAPES: [Shape; 4] = [
+/// When the null sinks are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Ask {
+    Every,
+    Rcpt,
+    Message,
+}
+
+impl Ask {
+    /// As the null sink reads it from its environment.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Every => "every",
+            Self::Rcpt => "rcpt",
+            Self::Message => "message",
+        }
+    }
+}
+
+const SHAPES: [Shape; 5] = [
     Shape {
         size_bytes: 4 << 10,
         sessions: 20,
         recipients: 1,
+        pipelined: true,
         messages: 4000,
         pace: Duration::ZERO,
     },
@@ -63,6 +87,7 @@ const SHAPES: [Shape; 4] = [
         size_bytes: 64 << 10,
         sessions: 20,
         recipients: 1,
+        pipelined: true,
         messages: 1500,
         pace: Duration::ZERO,
     },
@@ -70,6 +95,7 @@ const SHAPES: [Shape; 4] = [
         size_bytes: 1 << 20,
         sessions: 8,
         recipients: 1,
+        pipelined: true,
         messages: 200,
         pace: Duration::ZERO,
     },
@@ -77,6 +103,15 @@ const SHAPES: [Shape; 4] = [
         size_bytes: 4 << 10,
         sessions: 10,
         recipients: 50,
+        pipelined: true,
+        messages: 400,
+        pace: Duration::ZERO,
+    },
+    Shape {
+        size_bytes: 4 << 10,
+        sessions: 10,
+        recipients: 50,
+        pipelined: false,
         messages: 400,
         pace: Duration::ZERO,
     },
@@ -114,7 +149,8 @@ fn main() -> io::Result<()> {
                     row.postfix.push(measure(&peer, share, &receiver)?);
                 }
                 if let Some(programs) = &postern {
-                    let ours = Postern::start(programs, filters, receiver.address())?;
+                    let ours =
+                        Postern::start(programs, filters, arguments.ask, receiver.address())?;
                     row.postern.push(measure(&ours, shape, &receiver)?);
                 }
             }

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use postern_e2e::gateway::{free_address, wait_for_greeting};
 use postern_e2e::programs;
 
+use crate::Ask;
 use crate::gateway::{Filters, Gateway};
 
 /// A running gateway; killed when dropped.
@@ -41,6 +42,7 @@ impl Postern {
     pub(crate) fn start(
         programs: &Programs,
         filters: usize,
+        ask: Ask,
         next_hop: SocketAddr,
     ) -> io::Result<Self> {
         // The same file system as Postfix's queue.
@@ -52,6 +54,7 @@ impl Postern {
             let address = free_address();
             let child = Command::new(&programs.null_sink)
                 .args(["--listen", &address.to_string()])
+                .env("POSTERN_NULL_ASK", ask.word())
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .spawn()?;
@@ -63,6 +66,17 @@ impl Postern {
             &file,
             configuration(folder.path(), address, next_hop, sinks.addresses()),
         )?;
+        // What the sinks describe is what their bindings get: events, and when they are asked.
+        let accepted = Command::new(&programs.postern)
+            .args(["check", "--accept", "--config"])
+            .arg(&file)
+            .stdout(Stdio::null())
+            .status()?;
+        if !accepted.success() {
+            return Err(io::Error::other(format!(
+                "postern check --accept: {accepted}"
+            )));
+        }
         let child = Command::new(&programs.postern)
             .args(["serve", "--config"])
             .arg(&file)
@@ -119,8 +133,7 @@ fn configuration(
     for (n, address) in sinks.iter().enumerate() {
         text.push_str(&format!(
             "\n[[sink]]\nname = \"null-{n}\"\nendpoint = \"http://{address}\"\n\n\
-             [[binding]]\nname = \"null-{n}\"\nsink = \"null-{n}\"\nbody = \"full\"\nmay = []\n\
-             events = [\"inbound.connect\", \"inbound.helo\", \"inbound.mail\", \"inbound.rcpt\", \"inbound.message\"]\n"
+             [[binding]]\nname = \"null-{n}\"\nsink = \"null-{n}\"\n"
         ));
     }
     text

@@ -109,8 +109,8 @@ fn a_refused_command_does_not_happen() {
 #[test]
 fn a_reply_may_change_its_text_and_within_its_class_its_code() {
     let sink = Sink::start(&[
-        "response:NOOP=respond:252 rather this",
-        "response:RSET=respond:550 another class",
+        "response:NOOP=reply:252 rather this",
+        "response:RSET=reply:550 another class",
         "response:VRFY=disconnect",
     ]);
     let gateway = one(&NextHop::start(), &sink, "response", "");

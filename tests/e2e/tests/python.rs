@@ -6,11 +6,12 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use postern_e2e::client::Client;
@@ -52,9 +53,11 @@ fn python() -> PathBuf {
 fn set_up() -> (tempfile::TempDir, Sink, Gateway, NextHop) {
     let stubs = tempfile::tempdir().unwrap();
     let peers = root().join("tests/peers/python");
+    // The interpreter is named as the book names it: relative to where one is.
     let status = Command::new(peers.join("stubs.sh"))
         .arg(stubs.path())
-        .env("PYTHON", python())
+        .current_dir(root())
+        .env("PYTHON", "target/python/bin/python3")
         .status()
         .unwrap();
     assert!(status.success(), "stubs.sh: {status}");
@@ -62,7 +65,8 @@ fn set_up() -> (tempfile::TempDir, Sink, Gateway, NextHop) {
     command
         .arg(peers.join("one_at_a_time.py"))
         .env("PYTHONPATH", stubs.path())
-        .env("PYTHONDONTWRITEBYTECODE", "1");
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stderr(File::create(stubs.path().join("sink.log")).unwrap());
     let sink = Sink::spawn(command, &[]);
     let next_hop = NextHop::start();
     let gateway = Setup::default()
@@ -111,7 +115,7 @@ fn session(to: std::net::SocketAddr, n: usize) {
 
 /// The handler raises an exception at one sender: its stream breaks. Later the process is gone.
 fn fault() -> Result<(), Failed> {
-    let (_stubs, mut sink, gateway, next_hop) = set_up();
+    let (stubs, mut sink, gateway, next_hop) = set_up();
     let mut client = Client::ready(gateway.smtp());
     let content = b"From: a@example.org\r\n\r\nbody\r\n";
     let reply = client.deliver("a@example.org", &["b@example.test"], content);
@@ -119,6 +123,14 @@ fn fault() -> Result<(), Failed> {
     next_hop.wait_for(1, LIMIT);
 
     client.expect("MAIL FROM:<fault@example.org>", 451);
+    // Its author reads why where the sink runs.
+    let until = Instant::now() + LIMIT;
+    while !fs::read_to_string(stubs.path().join("sink.log"))?.contains("as the test wants it") {
+        if Instant::now() > until {
+            return Err("the exception is not in the sink's log".into());
+        }
+        thread::yield_now();
+    }
     // The others go on, and so does this session.
     let reply = client.deliver("a@example.org", &["b@example.test"], content);
     assert_eq!(reply.code, 250, "{reply:?}");

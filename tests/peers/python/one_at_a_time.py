@@ -1,4 +1,5 @@
 """A sink on bare generated stubs, one instance at a time: refuses a sender, fails at another, stamps a header field."""
+import logging
 import sys
 from concurrent import futures
 
@@ -32,18 +33,20 @@ class Sink(sink_pb2_grpc.EventSinkServicer):
                 elif frame.event.inbound_mail.envelope.reverse_path.startswith(b"robot@"):
                     verdict.decision.reject.reply.CopyFrom(REFUSED)
             elif which == "content":
-                size += len(frame.content.data)
+                size += len(frame.content.octets)
                 if frame.content.HasField("ended"):
-                    stamp = edit_pb2.InsertHeader(name=b"X-Body-Size", value=b"%d" % size)
-                    stamp.place.last.SetInParent()
+                    stamp = edit_pb2.SetHeader(name=b"X-Body-Size", value=b"%d" % size)
                     verdict = verdict_pb2.Verdict(event_id=frame.content.event_id, decision=PROCEED,
-                                                  edits=[edit_pb2.Edit(insert_header=stamp)])
+                                                  edits=[edit_pb2.Edit(set_header=stamp)])
             elif which == "heartbeat":
                 yield sink_pb2.AttachResponse(heartbeat=frame.heartbeat)
+            elif which == "close_instance" and frame.close_instance.detail:
+                logging.error("the gateway: %s", frame.close_instance.detail)  # what this sink did wrong
             if verdict is not None:
                 yield sink_pb2.AttachResponse(instance_id=frame.instance_id, verdict=verdict)
 
 
+logging.basicConfig()  # without it an exception in Attach prints nothing
 server = grpc.server(futures.ThreadPoolExecutor(max_workers=100))  # a thread a stream: one instance each
 sink_pb2_grpc.add_EventSinkServicer_to_server(Sink(), server)
 print("port", server.add_insecure_port(sys.argv[1]), flush=True)

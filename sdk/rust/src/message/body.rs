@@ -6,9 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::{Bytes, BytesMut};
 use tokio::sync::Notify;
 
-use crate::description::INITIAL_CREDIT;
-use crate::router::Outbox;
-use crate::v1::{self, ContentState, attach_response, body_depth};
+use crate::call::Context;
+use crate::commands::Command;
+use crate::v1::{self, ContentState, body_depth};
+
+/// Octets of content that the gateway may send for an event before the handler asks for more. What is pushed and not
+/// read waits in memory, so it is small; most messages fit all the same.
+pub(crate) const INITIAL_CREDIT: u32 = 64 * 1024;
 
 /// Octets that a handler which reads may have ahead of it.
 const WINDOW: u64 = 512 * 1024;
@@ -32,9 +36,6 @@ pub enum ContentError {
     /// The body is larger than the handler allows.
     #[error("the body is larger than {0} octets")]
     TooLarge(u64),
-    /// The client went away, or the message was refused meanwhile.
-    #[error("the content broke off")]
-    Cut,
     /// A part was taken by `next_chunk` or given up by `ended` before.
     #[error("a part of the body was taken or given up before")]
     Taken,
@@ -59,14 +60,13 @@ struct FeedState {
     granted: u64,
     /// Chunks are thrown away: nobody wants them.
     stopped: bool,
-    ended: Option<v1::ContentEnd>,
+    ended: Option<Box<v1::ContentEnd>>,
     read: Option<RangeRead>,
 }
 
 struct RangeRead {
     read_id: u64,
     data: BytesMut,
-    left: u64,
     ended: Option<ContentState>,
 }
 
@@ -82,17 +82,20 @@ impl Feed {
         })
     }
 
-    /// Takes a frame in. An error is a breach of the protocol by the gateway.
-    pub(crate) fn push(&self, content: v1::Content) -> Result<(), &'static str> {
+    /// Takes a frame in, whose order and credit the link has checked.
+    pub(crate) fn push(&self, content: v1::Content) {
         let mut state = self.lock();
-        if content.read_id != 0 {
-            state.take_range(content)?;
-        } else {
-            state.take_pushed(content)?;
+        match content.read_id {
+            0 => state.take_pushed(content),
+            _ => state.take_range(content),
         }
         drop(state);
         self.changed.notify_one();
-        Ok(())
+    }
+
+    /// Octets of the whole content, once its end has come.
+    pub(crate) fn size_bytes(&self) -> Option<u64> {
+        Some(self.lock().ended.as_ref()?.size_bytes)
     }
 
     fn lock(&self) -> MutexGuard<'_, FeedState> {
@@ -101,44 +104,22 @@ impl Feed {
 }
 
 impl FeedState {
-    fn take_pushed(&mut self, content: v1::Content) -> Result<(), &'static str> {
-        if self.ended.is_some() {
-            return Err("content behind its end");
-        }
-        let length = content.data.len() as u64;
-        if length > 0 {
-            if content.offset != self.received {
-                return Err("content with a gap");
-            }
-            self.received += length;
-            if self.received > self.granted {
-                return Err("content beyond the credit");
-            }
-            if !self.stopped {
-                self.chunks.push_back(content.data);
-            }
+    fn take_pushed(&mut self, content: v1::Content) {
+        self.received += content.octets.len() as u64;
+        if !self.stopped && !content.octets.is_empty() {
+            self.chunks.push_back(content.octets);
         }
         self.ended = content.ended;
-        Ok(())
     }
 
-    fn take_range(&mut self, content: v1::Content) -> Result<(), &'static str> {
+    fn take_range(&mut self, content: v1::Content) {
         // A read that was given up with its handler's wait may still be answered.
-        let Some(read) = self
-            .read
-            .as_mut()
-            .filter(|read| read.read_id == content.read_id)
-        else {
-            return Ok(());
-        };
-        let length = content.data.len() as u64;
-        read.left = read
-            .left
-            .checked_sub(length)
-            .ok_or("more content than was read")?;
-        read.data.extend_from_slice(&content.data);
-        read.ended = content.ended.map(|ended| ended.state());
-        Ok(())
+        if let Some(read) = &mut self.read
+            && read.read_id == content.read_id
+        {
+            read.data.extend_from_slice(&content.octets);
+            read.ended = content.ended.map(|ended| ended.state());
+        }
     }
 }
 
@@ -146,8 +127,7 @@ impl FeedState {
 pub(crate) struct Pipe {
     feed: Arc<Feed>,
     depth: body_depth::Kind,
-    outbox: Outbox,
-    instance_id: u64,
+    context: Arc<Context>,
     event_id: u64,
     taken: u64,
     partly_taken: bool,
@@ -159,15 +139,13 @@ impl Pipe {
     pub(crate) fn new(
         feed: Arc<Feed>,
         depth: body_depth::Kind,
-        outbox: Outbox,
-        instance_id: u64,
+        context: Arc<Context>,
         event_id: u64,
     ) -> Self {
         Self {
             feed,
             depth,
-            outbox,
-            instance_id,
+            context,
             event_id,
             taken: 0,
             partly_taken: false,
@@ -175,6 +153,11 @@ impl Pipe {
             // Unique in the instance: no event asks for so many.
             next_read_id: (event_id << 32) | 1,
         }
+    }
+
+    /// Octets of the whole content, once its end has come.
+    pub(super) fn size_bytes(&self) -> Option<u64> {
+        self.feed.size_bytes()
     }
 
     /// The whole body as it was shown, if it was collected.
@@ -208,7 +191,7 @@ impl Pipe {
                     event_id: self.event_id,
                     credit_bytes: credit,
                 };
-                self.send(attach_response::Kind::WantContent(want)).await;
+                self.send(Command::WantContent(want)).await;
             }
             match chunk {
                 Some(chunk) => return Ok(chunk),
@@ -228,8 +211,7 @@ impl Pipe {
                 self.taken += chunk.len() as u64;
                 Some(Some(chunk))
             }
-            (None, Some(ended)) if ended.state() == ContentState::Complete => Some(None),
-            (None, Some(_)) => return Err(ContentError::Cut),
+            (None, Some(_)) => Some(None),
             (None, None) => None,
         };
         let left = state.granted.saturating_sub(state.received);
@@ -314,7 +296,6 @@ impl Pipe {
         self.feed.lock().read = Some(RangeRead {
             read_id,
             data: BytesMut::new(),
-            left: length,
             ended: None,
         });
         let read = v1::ReadContent {
@@ -323,8 +304,9 @@ impl Pipe {
             part: v1::ContentPart::Body.into(),
             offset,
             length_bytes: length,
+            revision: 0,
         };
-        self.send(attach_response::Kind::ReadContent(read)).await;
+        self.send(Command::ReadContent(read)).await;
         loop {
             if let Some(result) = self.poll_range() {
                 return result;
@@ -341,7 +323,7 @@ impl Pipe {
             ContentState::Complete => Ok(data),
             // Reading on at the very end is how a reader finds it.
             ContentState::OutOfRange => Ok(Bytes::new()),
-            ContentState::Cut | ContentState::Unspecified => Err(ContentError::Cut),
+            ContentState::Unspecified => Err(ContentError::Range),
         })
     }
 
@@ -351,8 +333,8 @@ impl Pipe {
         }
         let mut told = false;
         loop {
-            if let Some(ended) = self.poll_end()? {
-                return Ok(ended);
+            if let Some(ended) = &self.feed.lock().ended {
+                return Ok((**ended).clone());
             }
             // Without this the end could wait for credit that nobody gives.
             if !told
@@ -366,17 +348,9 @@ impl Pipe {
                 let stop = v1::StopContent {
                     event_id: self.event_id,
                 };
-                self.send(attach_response::Kind::StopContent(stop)).await;
+                self.send(Command::StopContent(stop)).await;
             }
             self.feed.changed.notified().await;
-        }
-    }
-
-    fn poll_end(&self) -> Result<Option<v1::ContentEnd>, ContentError> {
-        match &self.feed.lock().ended {
-            Some(ended) if ended.state() == ContentState::Complete => Ok(Some(ended.clone())),
-            Some(_) => Err(ContentError::Cut),
-            None => Ok(None),
         }
     }
 
@@ -386,7 +360,10 @@ impl Pipe {
         state.chunks.clear();
     }
 
-    async fn send(&self, kind: attach_response::Kind) {
-        self.outbox.send(self.instance_id, kind).await;
+    async fn send(&self, command: Command) {
+        self.context
+            .commands
+            .send(self.context.instance_id, command)
+            .await;
     }
 }

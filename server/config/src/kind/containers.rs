@@ -138,6 +138,54 @@ impl<S: Section> Kind for Elements<S> {
     }
 }
 
+/// A table with any keys, each of one kind. Keys with dots are names with dots, in quotes or not.
+pub(crate) struct Map<K>(PhantomData<K>);
+
+impl<K: Kind> Kind for Map<K> {
+    type Out = Vec<(String, K::Out)>;
+
+    fn shape() -> Shape {
+        Shape::Map(Box::new(K::shape()))
+    }
+
+    fn read(field: Field<'_>, reader: &mut Reader) -> Option<Self::Out> {
+        let mut read = Vec::new();
+        let complete = read_entries::<K>(field, "", reader, &mut read)?;
+        complete.then_some(read)
+    }
+}
+
+/// Reads the entries of a table and of those within it. `None`: it is no table; false: some entry is wrong.
+fn read_entries<K: Kind>(
+    field: Field<'_>,
+    before: &str,
+    reader: &mut Reader,
+    read: &mut Vec<(String, K::Out)>,
+) -> Option<bool> {
+    let Some(table) = field.node.as_table() else {
+        reader.wrong_type(field, "a table");
+        return None;
+    };
+    let mut complete = true;
+    for entry in &table.entries {
+        let name = crate::registry::join(before, &entry.key);
+        let key = field.key.child(&entry.key);
+        let inner = Field {
+            node: &entry.node,
+            key: &key,
+        };
+        if entry.node.as_table().is_some() {
+            complete &= read_entries::<K>(inner, &name, reader, read)?;
+            continue;
+        }
+        match K::read(inner, reader) {
+            Some(value) => read.push((name, value)),
+            None => complete = false,
+        }
+    }
+    Some(complete)
+}
+
 /// A table with any keys.
 pub(crate) struct Free;
 

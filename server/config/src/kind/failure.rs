@@ -49,6 +49,8 @@ pub enum FaultKind {
     Fault,
     /// The budget of the reply was used up before.
     Budget,
+    /// The question does not fit into what the sink takes.
+    Size,
 }
 
 /// The policy for each kind of fault.
@@ -66,6 +68,8 @@ pub struct ByFault {
     pub fault: Policy,
     /// The budget of the reply was used up before.
     pub budget: Policy,
+    /// The question does not fit into what the sink takes.
+    pub size: Policy,
 }
 
 impl From<Policy> for ByFault {
@@ -77,6 +81,7 @@ impl From<Policy> for ByFault {
             protocol: policy,
             fault: policy,
             budget: policy,
+            size: policy,
         }
     }
 }
@@ -112,6 +117,7 @@ impl OnFailure {
             FaultKind::Protocol => by_fault.protocol,
             FaultKind::Fault => by_fault.fault,
             FaultKind::Budget => by_fault.budget,
+            FaultKind::Size => by_fault.size,
         }
     }
 }
@@ -131,6 +137,8 @@ section! {
         fault: Option<Policy> as Maybe<Policy>;
         /// The budget of the reply was used up before.
         budget: Option<Policy> as Maybe<Policy>;
+        /// The question does not fit into what the sink takes.
+        size: Option<Policy> as Maybe<Policy>;
         /// For the kinds that are not named.
         otherwise named "default": Policy as Policy = "tempfail";
     }
@@ -172,6 +180,7 @@ impl Kind for ByFault {
             protocol: table.protocol.unwrap_or(table.otherwise),
             fault: table.fault.unwrap_or(table.otherwise),
             budget: table.budget.unwrap_or(table.otherwise),
+            size: table.size.unwrap_or(table.otherwise),
         })
     }
 }

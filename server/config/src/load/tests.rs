@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::registry::{self, Shape};
-use crate::settings::binding::{BodyDepth, EventGroup, FaultKind, Policy};
+use crate::settings::binding::{AskMode, AskModes, BodyDepth, EventGroup, FaultKind, Policy};
 use crate::settings::delivery::{Deliver, Recipients};
 use crate::settings::server::ListenAddress;
 use crate::settings::sink::Endpoint;
@@ -58,6 +58,12 @@ on_failure = { message = "hold", transport = { timeout = "quarantine", default =
 body = { prefix = "64 KiB" }
 reads = ["body"]
 may = ["body", "headers:X-*"]
+side_effects = true
+ask = { "inbound.connect" = "at-rcpt", inbound.mail = "at-once" }
+
+[binding.attributes]
+size = "message.size"
+from = 'mail.from'
 
 [binding.properties]
 text = "This message is confidential."
@@ -67,6 +73,7 @@ nested = { api_token = "geheim", list = [1, 2.5, true] }
 name = "second"
 sink = "disclaimer"
 timeout = "3s"
+ask = "at-rcpt"
 
 [[domain]]
 name = "Example.Test"
@@ -192,11 +199,28 @@ fn a_good_file_becomes_typed_values() {
         Policy::Continue
     );
     assert_eq!(binding.properties["nested"]["list"][1], 2.5);
+    assert_eq!(binding.side_effects, Some(true));
+    assert_eq!(
+        binding.ask,
+        Some(AskModes::ByEvent(vec![
+            ("inbound.connect".to_owned(), AskMode::AtRcpt),
+            ("inbound.mail".to_owned(), AskMode::AtOnce),
+        ]))
+    );
+    assert_eq!(
+        binding.attributes,
+        [
+            ("size".to_owned(), "message.size".to_owned()),
+            ("from".to_owned(), "mail.from".to_owned())
+        ]
+    );
 
     let second = &config.bindings[1];
     assert_eq!((second.priority, second.enabled), (24575, true));
     assert_eq!(second.timeout.transport, Duration::from_secs(3));
     assert_eq!((&second.events, &second.may), (&None, &None));
+    assert_eq!(second.ask, Some(AskModes::Every(AskMode::AtRcpt)));
+    assert_eq!((second.side_effects, second.attributes.len()), (None, 0));
 
     assert_eq!(config.domains[0].name, "example.test");
     assert_eq!(
@@ -406,6 +430,18 @@ const BAD: &[(&str, &[&str])] = &[
             "p.toml:8:23: binding.c.on_failure.command.timeout: \"continu\" is unknown; did you mean \"continue\"?",
             "p.toml:8:34: binding.c.on_failure.command.tiemout: unknown key; did you mean \"timeout\"?",
             "p.toml:9:1: binding.c.on_failure.outgoing: is not in this version; remove it",
+        ],
+    ),
+    (
+        "[[sink]]\nname = \"s\"\nendpoint = \"http://127.0.0.1:1\"\n[[binding]]\nname = \"c\"\nsink = \"s\"\nside_effects = 1\nask = { \"inbound.helo\" = \"at-rctp\", \"inbound.mail\" = true }\nattributes = { a = 1, b = \"\" }\n[[binding]]\nname = \"d\"\nsink = \"s\"\nask = \"told\"\nattributes = \"x\"\n",
+        &[
+            "p.toml:7:16: binding.c.side_effects: is a whole number; write true or false without quotes",
+            "p.toml:8:26: binding.c.ask.\"inbound.helo\": \"at-rctp\" is unknown; did you mean \"at-rcpt\"?",
+            "p.toml:8:54: binding.c.ask.\"inbound.mail\": is true or false; write \"at-once\" or \"at-rcpt\"",
+            "p.toml:9:20: binding.c.attributes.a: is a whole number; write text in quotes",
+            "p.toml:9:27: binding.c.attributes.b: is empty; write something or leave the key out",
+            "p.toml:13:7: binding.d.ask: \"told\" is unknown; write \"at-once\" or \"at-rcpt\"",
+            "p.toml:14:14: binding.d.attributes: is text; write a table",
         ],
     ),
     (

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+pub use crate::kind::ask::{AskMode, AskModes};
 pub use crate::kind::body::BodyDepth;
 pub use crate::kind::failure::{ByFault, EventGroup, FaultKind, OnFailure, Policy};
-use crate::kind::{Flag, Free, Kind, List, Maybe, Name, Place, Span, Text};
+use crate::kind::{Flag, Free, Kind, List, Map, Maybe, Name, Place, Span, Text};
 use crate::reader::{Field, Reader};
 use crate::registry::Shape;
 use crate::section::{Section, choice, section};
@@ -26,6 +27,9 @@ section! {
         /// Events that are asked about, by their dotted names. Left out: what the sink asked for when it was accepted with
         /// `postern check --accept`.
         events: Option<Vec<String>> as Maybe<List<Text>>;
+        /// When it is asked: a word for all of its events that can be asked then, or a table by the name of the event. Left
+        /// out: as the sink described it when it was accepted. What the sink only wants to be told of stays told.
+        ask: Option<AskModes> as Maybe<AskModes>;
         /// A condition in the original rule grammar, such as `MAIL FROM=*@example.test`. Left out: always.
         rule: Option<String> as Maybe<Text>;
         /// A CEL condition over the attributes of the event. With `rule` too, both have to hold.
@@ -36,7 +40,7 @@ section! {
         timeout: Timeouts as Timeouts = "{}";
         /// What happens when the sink fails: a word, or a table by event group (`command`, `message`, `transport`, and
         /// `default` for those not named), each a word or a table by kind of fault (`unreachable`, `timeout`,
-        /// `overload`, `protocol`, `fault`, `budget`, and `default`).
+        /// `overload`, `protocol`, `fault`, `budget`, `size`, and `default`).
         on_failure: OnFailure as OnFailure = "tempfail";
         /// What a refusal means for a message that was accepted and held because the sink had failed.
         held_refusal: HeldRefusal as HeldRefusal = "quarantine";
@@ -44,12 +48,17 @@ section! {
         body: Option<BodyDepth> as Maybe<BodyDepth>;
         /// What the sink reads. Left out: as for `events`.
         reads: Option<Vec<String>> as Maybe<List<Text>>;
-        /// What its verdicts may do beyond refusing: edits, and the decisions `finish`, `respond`, `discard`, `quarantine`, `hold`, `defer`. Left out: as for `events`.
+        /// What its verdicts may do beyond refusing: edits, and the decisions `finish`, `respond`, `discard`, `quarantine`, `hold`, `postpone`. Left out: as for `events`.
         may: Option<Vec<String>> as Maybe<List<Text>>;
+        /// Asking it has effects outside, such as a counter: it is asked in its turn, never ahead of it, and not again on
+        /// another replica. Left out: as the sink described it. What a sink says of itself is not taken back by `false`.
+        side_effects: Option<bool> as Maybe<Flag>;
         /// Whether its verdicts are applied.
         mode: Mode as Mode = "enforce";
         /// A binding that is not enabled is never asked.
         enabled: bool as Flag = "true";
+        /// Attributes that the sink is shown with each event: a name, and a CEL expression over the attributes of the event.
+        attributes: Vec<(String, String)> as Map<Text> = "{}";
         /// Configuration of the sink, handed to it when an instance opens.
         properties: Properties as Free = "{}";
     }

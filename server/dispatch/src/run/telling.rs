@@ -1,40 +1,58 @@
 //! What a run tells: sinks that nobody waits any more or what became of their answers, the observer everything.
 
-use std::sync::Arc;
+use std::time::Instant;
 
+use postern_events::chain::{Cancelled, Step};
+use postern_events::ruling::{Decision, FinishScope, Ruling, Settlement, Verdict};
 use postern_proto::v1 as pb;
-use postern_proto::v1::AttachRequest;
-use postern_proto::v1::attach_request::Kind;
 
-use crate::chain::Cancelled;
 use crate::observer::What;
-use crate::plan::Binding;
-use crate::verdict::{Decision, FinishScope, Ruling, Settlement, Verdict};
+use crate::sink::Command;
 
 use super::Run;
 
 impl Run {
-    pub(super) fn cancel(&mut self, member: usize, why: Cancelled) {
-        self.note_elapsed(member);
-        let Some(asked) = self.asks.get(member).and_then(|ask| ask.asked.clone()) else {
-            return;
-        };
-        let reason = match why {
-            Cancelled::Deadline => pb::CancelReason::Deadline,
-            Cancelled::Decided => pb::CancelReason::Decided,
-        };
-        let was_open = asked.instance.give_up(asked.event_id, reason);
-        if was_open && why == Cancelled::Deadline {
-            let stream = Arc::clone(asked.instance.stream());
-            // The handler of a sink for one at a time may be stuck: the next event gets a new one.
-            if stream.is_exclusive() && asked.instance.is_idle() {
-                asked.instance.close(pb::CloseReason::Parked);
+    /// Acts on a step of the chain that neither asks nor waits.
+    pub(super) fn tell(&mut self, step: Step) {
+        match step {
+            Step::Passed { member } => self.observe(
+                member,
+                What::Skipped {
+                    why: "its rule or condition does not hold",
+                },
+            ),
+            Step::Cancel { member, why } => {
+                let reason = match why {
+                    Cancelled::Deadline => pb::CancelReason::Deadline,
+                    Cancelled::Decided => pb::CancelReason::Decided,
+                };
+                self.note_over(member);
+                self.give_up(member, reason);
             }
-            stream.replica().timed_out();
+            Step::Settle { member, settlement } => self.settle(member, &settlement),
+            Step::Ask { .. } | Step::Wait { .. } | Step::Done(_) => {}
         }
     }
 
-    pub(super) fn settle(&mut self, member: usize, settlement: &Settlement) {
+    /// Nobody waits for this member's answer any more.
+    pub(super) fn give_up(&mut self, member: usize, reason: pb::CancelReason) {
+        let key = self
+            .members
+            .get(member)
+            .and_then(|own| own.asked.as_ref())
+            .map(|sent| sent.attached.key);
+        if let (Some((sink, question)), Some(key)) = (self.way(member), key) {
+            let command = Command::Cancel {
+                key,
+                question,
+                reason,
+            };
+            // An answer that comes all the same is for nobody.
+            let _stuck = sink.send(command).is_err();
+        }
+    }
+
+    fn settle(&mut self, member: usize, settlement: &Settlement) {
         if let Settlement::NotReached { because_of } = settlement {
             self.observe(
                 member,
@@ -43,47 +61,37 @@ impl Run {
                 },
             );
         }
-        let Some(asked) = self.asks.get(member).and_then(|ask| ask.asked.as_ref()) else {
-            return;
-        };
-        let stream = asked.instance.stream();
-        let wanted = stream
-            .replica()
-            .described()
-            .is_some_and(|described| described.wants_settled);
-        if !wanted || !asked.instance.is_open() {
-            return;
+        let wanted = self
+            .members
+            .get(member)
+            .and_then(|own| own.asked.as_ref())
+            .is_some_and(|sent| sent.attached.settles());
+        if let Some((sink, question)) = self.way(member).filter(|_| wanted) {
+            let settled = Box::new(to_wire(settlement));
+            let _stuck = sink.send(Command::Settle { question, settled }).is_err();
         }
-        let (word, because, detail) = match settlement {
-            Settlement::Applied => (pb::Settlement::Applied, String::new(), String::new()),
-            Settlement::NotReached { because_of } => (
-                pb::Settlement::NotReached,
-                because_of.to_string(),
-                String::new(),
-            ),
-            Settlement::Refused(fault) => {
-                (pb::Settlement::Refused, String::new(), fault.to_string())
-            }
-        };
-        let settled = pb::Settled {
-            event_id: asked.event_id,
-            settlement: word.into(),
-            because_of_binding: because,
-            detail,
-        };
-        stream.send_in_any_case(AttachRequest {
-            instance_id: asked.instance.id(),
-            kind: Some(Kind::Settled(settled)),
-        });
+    }
+
+    /// How to reach the sink of a member, and the question that it was asked.
+    pub(super) fn way(
+        &self,
+        member: usize,
+    ) -> Option<(std::sync::Arc<crate::sink::SinkHandle>, u64)> {
+        let question = self.members.get(member)?.asked.as_ref()?.key;
+        let binding = self.binding(member)?;
+        Some((self.scope.shared.sink(&binding.sink), question))
     }
 
     pub(super) fn finish(mut self, ruling: Ruling) -> Ruling {
         self.done = true;
+        if matches!(ruling.decision, Decision::Finish(FinishScope::Message)) {
+            self.scope.finish_message();
+        }
         for failure in &ruling.failures {
             let elapsed = self
-                .asks
+                .members
                 .get(failure.member)
-                .and_then(|ask| ask.elapsed)
+                .and_then(|own| own.elapsed)
                 .unwrap_or_default();
             self.observe(
                 failure.member,
@@ -93,52 +101,23 @@ impl Run {
                 },
             );
         }
-        if matches!(ruling.decision, Decision::Hold | Decision::Defer(_)) {
-            self.note_passed(&ruling);
-        }
-        if matches!(ruling.decision, Decision::Finish(FinishScope::Message)) {
-            self.scope.facts.lock().finish_message();
-        }
         let what = What::Ruled {
             elapsed: self.began.elapsed(),
             decision: &ruling.decision,
             by: ruling.by.as_ref().map(|by| &*by.binding),
             reply: ruling.decision.reply(),
         };
-        self.scope.observe(&self.happening, None, "", what);
-        ruling
-    }
-
-    /// The message is put off: who stood before the binding that did it is not to be asked again.
-    pub(super) fn note_passed(&self, ruling: &Ruling) {
-        let Some(by) = &ruling.by else { return };
-        let before = self.chain.stage().members.iter().take(by.member);
-        let names: Vec<&str> = before.map(|member| &*member.binding.name).collect();
-        self.scope
-            .facts
-            .lock()
-            .note_passed(ruling.event, &names.join(" "));
-    }
-
-    pub(super) fn binding(&self, member: usize) -> Option<Arc<Binding>> {
-        self.chain
-            .stage()
-            .members
-            .get(member)
-            .map(|member| Arc::clone(&member.binding))
-    }
-
-    pub(super) fn note_elapsed(&mut self, member: usize) {
-        if let Some(ask) = self.asks.get_mut(member) {
-            ask.elapsed = ask.asked.as_ref().map(|asked| asked.at.elapsed());
+        if let Some(question) = self.questions.last() {
+            self.scope.observe(question, None, "", what);
         }
+        ruling
     }
 
     pub(super) fn observe_answer(&self, member: usize, verdict: &Verdict) {
         let elapsed = self
-            .asks
+            .members
             .get(member)
-            .and_then(|ask| ask.elapsed)
+            .and_then(|own| own.elapsed)
             .unwrap_or_default();
         self.observe(
             member,
@@ -154,19 +133,55 @@ impl Run {
         );
     }
 
+    pub(super) fn observe_asked(&self, member: usize, deadline: Option<Instant>, now: Instant) {
+        let time = deadline.map_or_else(
+            || self.timeout(member),
+            |at| at.saturating_duration_since(now),
+        );
+        let again = self.members.get(member).is_some_and(|own| own.attempt > 1);
+        self.observe(
+            member,
+            What::Asked {
+                deadline: time,
+                again,
+            },
+        );
+    }
+
     pub(super) fn observe(&self, member: usize, what: What<'_>) {
-        let Some(binding) = self
-            .chain
-            .stage()
-            .members
-            .get(member)
-            .map(|member| &member.binding)
+        let (Some(binding), Some(question)) = (self.binding(member), self.question_of(member))
         else {
             return;
         };
-        let asked = self.asks.get(member).and_then(|ask| ask.asked.as_ref());
-        let replica = asked.map_or("", |asked| asked.instance.stream().replica().name());
-        self.scope
-            .observe(&self.happening, Some(binding), replica, what);
+        let replica = self
+            .members
+            .get(member)
+            .and_then(|own| own.asked.as_ref())
+            .map(|sent| sent.attached.replica());
+        self.scope.observe(
+            question,
+            Some(&binding),
+            replica.as_deref().unwrap_or(""),
+            what,
+        );
+    }
+}
+
+/// What became of a verdict, for its sink. The link fills in which.
+fn to_wire(settlement: &Settlement) -> pb::Settled {
+    let (word, because_of_binding, detail) = match settlement {
+        Settlement::Applied => (pb::Settlement::Applied, String::new(), String::new()),
+        Settlement::NotReached { because_of } => (
+            pb::Settlement::NotReached,
+            because_of.to_string(),
+            String::new(),
+        ),
+        Settlement::Refused(fault) => (pb::Settlement::Refused, String::new(), fault.to_string()),
+    };
+    pb::Settled {
+        settlement: word.into(),
+        because_of_binding,
+        detail,
+        ..pb::Settled::default()
     }
 }

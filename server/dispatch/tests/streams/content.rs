@@ -7,11 +7,13 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use postern_dispatch::content::{Content, ContentEnd, WholeContent};
-use postern_dispatch::fault::FaultKind;
-use postern_dispatch::plan::BodyDepth;
-use postern_dispatch::session::{Greeting, SessionContext};
-use postern_dispatch::transport::{DeliveryResult, DeliveryStatus, RecipientResult};
-use postern_dispatch::verdict::Decision;
+use postern_dispatch::transport::{Attempt, TransportScope};
+use postern_events::chain::Start;
+use postern_events::context::{MessageContext, Remote, SessionContext};
+use postern_events::delivery::{self, DeliveryStatus, MessageSummary, RecipientResult};
+use postern_events::fault::FaultKind;
+use postern_events::plan::BodyDepth;
+use postern_events::ruling::Decision;
 use postern_message::{
     AttemptId, Envelope, HeaderLimits, HeaderParser, Message, MessageId, Origin, Properties,
     Recipient, Segment, Version,
@@ -21,15 +23,17 @@ use postern_proto::v1::attach_request::Kind as In;
 use postern_proto::v1::attach_response::Kind as Out;
 use postern_smtp::address::{ForwardPath, ReversePath};
 
-use crate::rig::{Bound, Growing, HEADER, Rig, budget, incoming, info, with_recipient};
-use crate::sink::{Frame, Replies, TestSink, agreeable, verdict};
+use crate::rig::{
+    Bound, Growing, HEADER, Rig, budget, greeting, incoming, session, with_recipient,
+};
+use crate::sink::{Frame, Replies, TestSink, agreeable, description, verdict};
 
 const MESSAGE: &[&str] = &["inbound.message"];
 
 fn full<'a>(sink: &TestSink) -> Bound<'a> {
     Bound {
         body: BodyDepth::Full,
-        reads: &["headers", "body"],
+        reads: &["session", "headers", "body", "digest"],
         ..Bound::to(sink, MESSAGE)
     }
 }
@@ -47,12 +51,12 @@ fn at_the_end(frame: &Frame, replies: &Replies) {
 fn edited(event_id: u64, edit: pb::edit::Kind) -> Out {
     let mut verdict = verdict(event_id, pb::decision::Kind::Proceed(pb::Proceed {}));
     verdict.edits.push(pb::Edit { kind: Some(edit) });
-    Out::Verdict(verdict)
+    Out::Verdict(Box::new(verdict))
 }
 
 fn splice(offset: u64, remove: u64, insert: &'static str) -> pb::edit::Kind {
     let data = pb::Data {
-        kind: Some(pb::data::Kind::Inline(insert.into())),
+        kind: Some(pb::data::Kind::Literal(insert.into())),
     };
     pb::edit::Kind::SpliceBody(pb::SpliceBody {
         offset,
@@ -74,7 +78,7 @@ async fn content_is_pushed_while_it_arrives_and_ends_with_its_digests() {
         sink.until(|frames| {
             frames
                 .iter()
-                .any(|frame| matches!(&frame.kind, In::Content(one) if one.data == "first "))
+                .any(|frame| matches!(&frame.kind, In::Content(one) if one.octets == "first "))
         })
         .await;
         content.grow(b"second");
@@ -178,10 +182,11 @@ async fn ranges_are_read_on_demand_also_before_they_have_arrived() {
                 part: pb::ContentPart::Body.into(),
                 offset: 2,
                 length_bytes: 4,
+                revision: 0,
             }))
         }
         In::Content(content) if content.read_id == 9 && content.ended.is_some() => {
-            assert_eq!(content.data, "cdef");
+            assert_eq!(content.octets, "cdef");
             replies.proceed(content.event_id);
         }
         _ => {}
@@ -214,15 +219,13 @@ async fn ranges_are_read_on_demand_also_before_they_have_arrived() {
 #[tokio::test]
 async fn credit_bounds_what_is_pushed_on_a_shared_stream() {
     let describe = pb::DescribeResponse {
-        protocol_version: 1,
-        instances_per_stream: 16,
         initial_credit_bytes: 10,
-        ..pb::DescribeResponse::default()
+        ..description(16)
     };
     let sink = TestSink::start_described(describe, |frame, replies| match &frame.kind {
         In::Content(content) if content.ended.is_some() => replies.proceed(content.event_id),
         In::Content(content) => {
-            assert!(content.data.len() <= 10);
+            assert!(content.octets.len() <= 10);
             replies.send(Out::WantContent(pb::WantContent {
                 event_id: content.event_id,
                 credit_bytes: 10,
@@ -356,7 +359,8 @@ async fn headers_are_a_question_of_their_own_whose_edits_the_message_shows() {
         };
         match &event.kind {
             Some(pb::event::Kind::InboundHeaders(headers)) => {
-                assert_eq!(headers.headers.as_ref().unwrap().fields.len(), 2);
+                assert_eq!(event.headers.as_ref().unwrap().fields.len(), 2);
+                assert!(!headers.message_id.is_empty());
                 let insert = pb::InsertHeader {
                     place: Some(pb::HeaderPlace {
                         kind: Some(pb::header_place::Kind::First(pb::FirstPlace {})),
@@ -366,8 +370,8 @@ async fn headers_are_a_question_of_their_own_whose_edits_the_message_shows() {
                 };
                 replies.send(edited(event.event_id, pb::edit::Kind::InsertHeader(insert)));
             }
-            Some(pb::event::Kind::InboundMessage(message)) => {
-                let names: Vec<_> = message
+            Some(pb::event::Kind::InboundMessage(_)) => {
+                let names: Vec<_> = event
                     .headers
                     .as_ref()
                     .unwrap()
@@ -405,6 +409,31 @@ async fn headers_are_a_question_of_their_own_whose_edits_the_message_shows() {
     assert_eq!(ruling.draft.version.unwrap().headers().len(), 3);
 }
 
+pub const fn again(earlier: u32) -> Attempt {
+    Attempt {
+        earlier,
+        reason: pb::AskReason::Retry,
+    }
+}
+
+pub fn at(binding: &str) -> Start {
+    Start::At {
+        binding: binding.to_owned(),
+        passed: Vec::new(),
+    }
+}
+
+fn stored_session() -> SessionContext {
+    let mut session = session();
+    session.helo = Some(greeting());
+    session
+}
+
+pub fn begin(rig: &Rig, message: Message, content: Arc<dyn Content>) -> TransportScope {
+    let context = MessageContext::new(Arc::new(message)).unwrap();
+    rig.dispatcher.begin_message(context, content)
+}
+
 pub fn stored() -> (Message, Arc<dyn Content>) {
     let octets = Bytes::from([HEADER, b"body text"].concat());
     let section = HeaderParser::new(HeaderLimits::default())
@@ -414,27 +443,23 @@ pub fn stored() -> (Message, Arc<dyn Content>) {
     let end = ContentEnd {
         complete: true,
         size_bytes: octets.len() as u64,
-        sha256: [1; 32],
-        body_sha256: [2; 32],
+        sha256: Some([1; 32]),
+        body_sha256: Some([2; 32]),
     };
     let message = Message {
         id: MessageId::new(),
-        session: Some(SessionContext {
-            greeting: Some(Greeting {
-                verb: "EHLO".into(),
-                name: "client.test".into(),
-            }),
-            ..info()
-        }),
+        session: None,
         server: "mx".to_owned(),
         origin: Origin::Smtp,
         received_at: SystemTime::now(),
+        context: stored_session().encode(),
+        skipped: Vec::new(),
+        passed: Vec::new(),
         envelope: Envelope::new(ReversePath::parse(b"<a@example.test>", false).unwrap()),
         recipients: vec![Recipient::new(
             ForwardPath::parse(b"<b@example.test>", false).unwrap(),
         )],
         properties: Properties::new(),
-        session_properties: Properties::new(),
         version: Version::original(&section, Some(octets.len() as u64)),
     };
     (message, Arc::new(WholeContent::new(octets, end)))
@@ -458,8 +483,9 @@ async fn a_stored_message_is_submitted_and_its_delivery_told() {
     let rig = Rig::new(vec![bound]);
     let (message, content) = stored();
     let recipient = message.recipients[0].clone();
-    let scope = rig.dispatcher.begin_message(message, content);
-    let ruling = scope.submit(&budget(), None, 2).await;
+    let summary = MessageSummary::of(&message, None);
+    let scope = begin(&rig, message, content);
+    let ruling = scope.submit(&budget(), Start::First, again(2)).await;
     assert_eq!(
         ruling.ruling.decision,
         Decision::Proceed,
@@ -468,15 +494,22 @@ async fn a_stored_message_is_submitted_and_its_delivery_told() {
     );
     assert_eq!(ruling.draft.version.unwrap().body_size(), Some(17));
     assert_eq!(sink.content().0, b"body text");
-    scope.tell_delivery_result(DeliveryResult {
+    scope.tell_delivery_result(delivery::Result {
+        summary,
         attempt: AttemptId::new(),
-        destination: "example.test".into(),
-        host: "mx.example.test".into(),
-        address: "192.0.2.7".to_owned(),
-        port: 25,
+        remote: Some(Remote {
+            destination: "example.test".into(),
+            host: "mx.example.test".into(),
+            address: "192.0.2.7".to_owned(),
+            port: 25,
+            ..Remote::default()
+        }),
+        elapsed: Duration::from_secs(1),
         recipients: vec![RecipientResult {
             id: recipient.id,
             address: recipient.address,
+            given: None,
+            of_remote: false,
             status: DeliveryStatus::Relayed,
             reply: None,
             attempts: 1,
@@ -495,21 +528,20 @@ async fn a_stored_message_is_submitted_and_its_delivery_told() {
     let scopes: Vec<_> = frames
         .iter()
         .filter_map(|frame| match &frame.kind {
-            In::Open(open) => Some(open.scope()),
+            In::OpenInstance(open) => Some(open.scope()),
             _ => None,
         })
         .collect();
-    assert_eq!(scopes, [pb::Scope::Transport, pb::Scope::Service]);
+    assert_eq!(scopes, [pb::Scope::Transport, pb::Scope::Delivery]);
     let submit = frames.iter().find_map(Frame::question).unwrap();
     assert_eq!(submit.attempt, 2);
-    let shown = submit.message.as_ref().unwrap();
-    assert_eq!(
-        (
-            shown.recipients.len(),
-            shown.headers.as_ref().unwrap().fields.len()
-        ),
-        (1, 2)
-    );
+    assert_eq!(submit.ask_reason(), pb::AskReason::Retry);
+    assert_eq!(submit.headers.as_ref().unwrap().fields.len(), 2);
+    let open = frames.iter().find_map(|frame| match &frame.kind {
+        In::OpenInstance(open) => open.snapshot.as_ref(),
+        _ => None,
+    });
+    assert_eq!(open.unwrap().recipients.len(), 1);
 }
 
 #[tokio::test]
@@ -518,9 +550,11 @@ async fn a_held_message_is_asked_again_from_its_binding_on() {
     let later = TestSink::start(16, at_the_end).await;
     let rig = Rig::new(vec![full(&earlier), full(&later)]);
     let (message, content) = stored();
-    let scope = rig.dispatcher.begin_message(message, content);
-    let event = postern_dispatch::event::EventKind::InboundMessage;
-    let ruling = scope.redo_inbound(&budget(), event, "binding1", 1).await;
+    let scope = begin(&rig, message, content);
+    let event = postern_events::event::EventKind::InboundMessage;
+    let ruling = scope
+        .redo_inbound(&budget(), event, at("binding1"), again(1))
+        .await;
     assert_eq!(
         ruling.ruling.decision,
         Decision::Proceed,
@@ -529,12 +563,10 @@ async fn a_held_message_is_asked_again_from_its_binding_on() {
     );
     assert!(earlier.frames().is_empty());
     let frames = later.frames();
-    let In::Open(open) = &frames[0].kind else {
+    let In::OpenInstance(open) = &frames[0].kind else {
         panic!("{frames:#?}")
     };
     assert_eq!(open.scope(), pb::Scope::InboundSession);
     let session = open.snapshot.as_ref().unwrap().session.as_ref().unwrap();
     assert_eq!(session.helo.as_ref().unwrap().name, "client.test");
-    assert_eq!(session.listener, "127.0.0.1:2525");
-    assert_eq!(session.hostname, "mx.example.test");
 }

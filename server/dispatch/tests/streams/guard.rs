@@ -6,22 +6,24 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use postern_dispatch::dispatcher::Dispatcher;
-use postern_dispatch::fault::FaultKind;
 use postern_dispatch::observer::Deaf;
-use postern_dispatch::plan::{BindingSpec, Plan, PlanSpec, SinkSpec, Timeouts};
-use postern_dispatch::settings::Tuning;
-use postern_dispatch::verdict::Decision;
+use postern_dispatch::settings::Settings;
+use postern_events::chain::Start;
+use postern_events::context::MessageContext;
+use postern_events::fault::FaultKind;
+use postern_events::plan::{BindingSpec, Plan, PlanSpec, ServerSpec, SinkSpec, Timeouts};
+use postern_events::ruling::Decision;
 use postern_proto::v1 as pb;
 use postern_proto::v1::attach_request::Kind as In;
 use postern_proto::v1::attach_response::Kind as Out;
 
-use crate::content::stored;
-use crate::rig::{Bound, Rig, budget, info, line};
+use crate::content::{again, stored};
+use crate::rig::{Bound, Rig, budget, command, session};
 use crate::sink::{TestSink, agreeable};
 
 fn plan(bound: &[(&str, &TestSink)], event: &str, concurrency: Option<u32>) -> Plan {
     let mut spec = PlanSpec {
-        servers: vec!["mx".to_owned()],
+        servers: vec![ServerSpec::new("mx")],
         ..PlanSpec::default()
     };
     for (name, sink) in bound {
@@ -34,7 +36,7 @@ fn plan(bound: &[(&str, &TestSink)], event: &str, concurrency: Option<u32>) -> P
         spec.bindings.push(BindingSpec {
             events: Some(vec![event.to_owned()]),
             reads: Some(Vec::new()),
-            may: Some(vec!["defer".to_owned()]),
+            may: Some(vec!["postpone".to_owned()]),
             timeouts: Timeouts::uniform(Duration::from_secs(5)),
             ..BindingSpec::new((*name).to_owned(), (*name).to_owned())
         });
@@ -46,7 +48,7 @@ fn dispatcher(plan: Plan) -> Dispatcher {
     Dispatcher::new(
         Arc::new(ArcSwap::from_pointee(plan)),
         Arc::new(Deaf),
-        Tuning::default(),
+        Settings::default(),
     )
 }
 
@@ -64,7 +66,7 @@ async fn a_chain_that_was_put_off_by_a_binding_that_is_gone_goes_on_behind_those
             });
             replies.verdict(
                 event.event_id,
-                pb::decision::Kind::Defer(pb::Defer { wait }),
+                pb::decision::Kind::Postpone(pb::Postpone { wait }),
             );
         }
     })
@@ -76,11 +78,14 @@ async fn a_chain_that_was_put_off_by_a_binding_that_is_gone_goes_on_behind_those
         None,
     ));
     let (mut message, content) = stored();
-    let scope = before.begin_message(message.clone(), Arc::clone(&content));
-    let ruled = scope.submit(&budget(), None, 0).await;
+    let context = |message: &postern_message::Message| {
+        MessageContext::new(Arc::new(message.clone())).unwrap()
+    };
+    let scope = before.begin_message(context(&message), Arc::clone(&content));
+    let ruled = scope.submit(&budget(), Start::First, again(0)).await;
     assert_eq!(
         ruled.ruling.decision,
-        Decision::Defer(Duration::from_secs(60)),
+        Decision::Postpone(Duration::from_secs(60)),
         "{:?}",
         ruled.ruling
     );
@@ -89,12 +94,23 @@ async fn a_chain_that_was_put_off_by_a_binding_that_is_gone_goes_on_behind_those
         Some("holder")
     );
     message.properties = ruled.draft.properties;
-    let asked = first.frames().len();
+    let gone = Start::At {
+        binding: "holder".to_owned(),
+        passed: vec!["first".to_owned()],
+    };
+    let questions = |sink: &TestSink| {
+        let frames = sink.frames();
+        frames
+            .iter()
+            .filter(|frame| frame.question().is_some())
+            .count()
+    };
+    let asked = questions(&first);
 
     let after = dispatcher(plan(&[("first", &first), ("last", &last)], event, None));
     let ruled = after
-        .begin_message(message, content)
-        .submit(&budget(), Some("holder"), 1)
+        .begin_message(context(&message), content)
+        .submit(&budget(), gone, again(1))
         .await;
     assert_eq!(
         ruled.ruling.decision,
@@ -103,7 +119,7 @@ async fn a_chain_that_was_put_off_by_a_binding_that_is_gone_goes_on_behind_those
         ruled.ruling
     );
     assert_eq!(
-        first.frames().len(),
+        questions(&first),
         asked,
         "it has edited the message already"
     );
@@ -130,16 +146,16 @@ async fn instances_that_are_open_keep_to_the_sinks_concurrency() {
     .await;
     let dispatcher = dispatcher(plan(&[("one", &sink)], "inbound.command", Some(1)));
     let scopes = [
-        dispatcher.begin_session("mx", info()),
-        dispatcher.begin_session("mx", info()),
+        dispatcher.begin_session(session()),
+        dispatcher.begin_session(session()),
     ];
     for scope in &scopes {
         assert_eq!(
-            scope.command(line("NOOP"), &budget()).await.decision,
+            scope.command(command("NOOP"), &budget()).await.decision,
             Decision::Proceed
         );
     }
-    let slow = scopes[0].command(line("SLOW"), &budget());
+    let slow = scopes[0].command(command("SLOW"), &budget());
     let shed = async {
         sink.until(|frames| {
             frames
@@ -149,7 +165,7 @@ async fn instances_that_are_open_keep_to_the_sinks_concurrency() {
                 == 3
         })
         .await;
-        scopes[1].command(line("NOOP"), &budget()).await
+        scopes[1].command(command("NOOP"), &budget()).await
     };
     let shed = tokio::select! {
         _ = slow => panic!("nobody answered it"),
@@ -165,17 +181,17 @@ async fn instances_that_are_open_keep_to_the_sinks_concurrency() {
 async fn every_event_is_a_span_of_the_sessions_trace() {
     let sink = TestSink::start(16, agreeable).await;
     let rig = Rig::new(vec![Bound::to(&sink, &["inbound.command"])]);
-    let info = info();
-    let trace = info.id.to_string().replace('-', "");
-    let scope = rig.dispatcher.begin_session("mx", info);
+    let session = session();
+    let trace = session.id.to_string().replace('-', "");
+    let scope = rig.dispatcher.begin_session(session);
     for _ in 0..2 {
-        scope.command(line("NOOP"), &budget()).await;
+        scope.command(command("NOOP"), &budget()).await;
     }
     let parents: Vec<String> = sink
         .frames()
         .into_iter()
         .filter_map(|frame| match frame.kind {
-            In::Open(open) => Some(open.trace_parent),
+            In::OpenInstance(open) => Some(open.trace_parent),
             In::Event(event) => Some(event.trace_parent),
             _ => None,
         })
@@ -213,7 +229,7 @@ async fn a_flood_of_progress_holds_up_nobody_and_the_verdict_counts() {
     let scope = rig.session();
     for _ in 0..20 {
         assert_eq!(
-            scope.command(line("NOOP"), &budget()).await.decision,
+            scope.command(command("NOOP"), &budget()).await.decision,
             Decision::Proceed
         );
     }

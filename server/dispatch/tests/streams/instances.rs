@@ -3,44 +3,38 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use postern_dispatch::fault::FaultKind;
-use postern_dispatch::session::{DisconnectReason, Fate, HeloFacts, Outcome, SessionEnd};
-use postern_dispatch::settings::Tuning;
-use postern_dispatch::verdict::Decision;
+use postern_attach::FleetSettings;
+use postern_dispatch::settings::Settings;
+use postern_events::fault::FaultKind;
+use postern_events::inbound::{Disconnect, DisconnectReason, Fate, Outcome, Reset, ResetReason};
+use postern_events::ruling::Decision;
 use postern_proto::v1 as pb;
 use postern_proto::v1::attach_request::Kind as In;
 
-use crate::rig::{Bound, Rig, budget, line, mail, rcpt, with_recipient};
-use crate::sink::{Frame, TestSink, agreeable};
+use crate::rig::{Bound, Rig, budget, data, greeting, helo, mail, rcpt, with_recipient};
+use crate::sink::{Frame, TestSink, agreeable, description};
 
 fn opens(frames: &[Frame]) -> Vec<&pb::Open> {
     frames
         .iter()
         .filter_map(|frame| match &frame.kind {
-            In::Open(open) => Some(open),
+            In::OpenInstance(open) => Some(&**open),
             _ => None,
         })
         .collect()
-}
-
-fn helo() -> HeloFacts {
-    HeloFacts {
-        command: line("EHLO client.test"),
-        name: "client.test".into(),
-    }
 }
 
 #[tokio::test]
 async fn an_instance_opens_with_its_first_event_and_hears_what_changed_after() {
     let sink = TestSink::start(16, agreeable).await;
     let rig = Rig::new(vec![Bound {
-        reads: &["sender", "recipients"],
+        reads: &["session", "sender", "recipients"],
         ..Bound::to(&sink, &["inbound.rcpt", "inbound.data"])
     }]);
     let scope = rig.session();
-    scope.note_helo(helo());
+    scope.note_helo(greeting());
     with_recipient(&scope).await;
-    scope.data(line("DATA"), &budget()).await;
+    scope.data(data(), &budget()).await;
     let frames = sink.frames();
     let [open] = opens(&frames)[..] else {
         panic!("{frames:#?}")
@@ -62,16 +56,16 @@ async fn an_instance_opens_with_its_first_event_and_hears_what_changed_after() {
         transaction.envelope.as_ref().unwrap().reverse_path,
         "a@example.test"
     );
-    assert!(transaction.recipients.is_empty());
+    assert!(snapshot.recipients.is_empty());
     assert_eq!(open.binding.as_ref().unwrap().name, "binding0");
     let events: Vec<_> = frames.iter().filter_map(Frame::event).collect();
     let [first, second] = events[..] else {
         panic!("{events:#?}")
     };
     assert!(first.transaction.is_none() && first.session.is_none());
-    let change = second.transaction.as_ref().unwrap();
-    assert_eq!(change.recipients.len(), 1);
-    assert!(change.envelope.is_none(), "the envelope did not change");
+    assert!(second.transaction.is_none(), "the envelope did not change");
+    let change = second.recipients.as_ref().unwrap();
+    assert_eq!((change.replaces_all, change.changed.len()), (false, 1));
     assert_eq!((first.event_id, second.event_id), (1, 2));
 }
 
@@ -105,9 +99,12 @@ async fn sinks_with_many_instances_on_a_stream_share_a_few_and_one_at_a_time_has
 #[tokio::test]
 async fn idle_instances_give_way_and_open_again_with_the_transaction_replayed() {
     let sink = TestSink::start(1, agreeable).await;
-    let tuning = Tuning {
-        leased_streams: 1,
-        ..Tuning::default()
+    let tuning = Settings {
+        fleet: FleetSettings {
+            streams_per_replica: 1,
+            ..FleetSettings::default()
+        },
+        ..Settings::default()
     };
     let events = &["inbound.mail", "inbound.rcpt", "inbound.data"];
     let rig = Rig::tuned(
@@ -125,7 +122,7 @@ async fn idle_instances_give_way_and_open_again_with_the_transaction_replayed() 
         Decision::Proceed
     );
     assert_eq!(
-        first.data(line("DATA"), &budget()).await.decision,
+        first.data(data(), &budget()).await.decision,
         Decision::Proceed
     );
     assert_eq!(sink.streams(), 1);
@@ -134,18 +131,7 @@ async fn idle_instances_give_way_and_open_again_with_the_transaction_replayed() 
         .into_iter()
         .find(|open| open.reopened_count == 1)
         .unwrap();
-    assert_eq!(
-        again
-            .snapshot
-            .as_ref()
-            .unwrap()
-            .transaction
-            .as_ref()
-            .unwrap()
-            .recipients
-            .len(),
-        1
-    );
+    assert_eq!(again.snapshot.as_ref().unwrap().recipients.len(), 1);
     let last = frames.last().unwrap().instance;
     let told: Vec<_> = frames
         .iter()
@@ -159,9 +145,12 @@ async fn idle_instances_give_way_and_open_again_with_the_transaction_replayed() 
 #[tokio::test]
 async fn what_exceeds_the_streams_is_shed() {
     let sink = TestSink::start(1, |_, _| {}).await;
-    let tuning = Tuning {
-        leased_streams: 1,
-        ..Tuning::default()
+    let tuning = Settings {
+        fleet: FleetSettings {
+            streams_per_replica: 1,
+            ..FleetSettings::default()
+        },
+        ..Settings::default()
     };
     let mut bound = Bound::to(&sink, &["inbound.connect"]);
     bound.timeout = Duration::from_millis(300);
@@ -185,16 +174,21 @@ async fn one_way_events_come_in_order_and_are_not_waited_for() {
     let events = &["inbound.reset", "inbound.outcome", "inbound.disconnect"];
     let rig = Rig::new(vec![Bound::to(&sink, events)]);
     let scope = rig.session();
-    with_recipient(&scope).await;
+    let message_id = with_recipient(&scope).await;
     let outcome = Outcome {
+        message_id,
+        recipients: Vec::new(),
         fate: Fate::Accepted,
         reply: None,
         decided_by: None,
         size_bytes: 5,
     };
     scope.tell_outcome(outcome);
-    scope.tell_reset(postern_dispatch::session::ResetReason::Command);
-    let end = SessionEnd {
+    scope.tell_reset(Reset {
+        message_id: None,
+        reason: ResetReason::Command,
+    });
+    let end = Disconnect {
         reason: DisconnectReason::Quit,
         received_bytes: 1,
         sent_bytes: 2,
@@ -206,7 +200,7 @@ async fn one_way_events_come_in_order_and_are_not_waited_for() {
         .until(|frames| {
             frames
                 .iter()
-                .any(|frame| matches!(frame.kind, In::Close(_)))
+                .any(|frame| matches!(frame.kind, In::CloseInstance(_)))
         })
         .await;
     let told: Vec<_> = frames
@@ -237,7 +231,10 @@ async fn one_way_events_come_in_order_and_are_not_waited_for() {
 async fn a_sink_that_is_done_is_asked_no_more() {
     let sink = TestSink::start(16, |frame, replies| {
         if let Some(event) = frame.question() {
-            replies.send(pb::attach_response::Kind::Done(pb::Done::default()));
+            let whole = pb::done::Kind::Instance(pb::DoneInstance {});
+            replies.send(pb::attach_response::Kind::Done(pb::Done {
+                kind: Some(whole),
+            }));
             replies.proceed(event.event_id);
         }
     })
@@ -261,11 +258,8 @@ async fn a_sink_that_is_done_is_asked_no_more() {
 #[tokio::test]
 async fn settled_is_sent_to_those_who_ask_for_it() {
     let describe = pb::DescribeResponse {
-        protocol_version: 1,
-        instances_per_stream: 16,
-        wants_settled: true,
         grants: vec!["body".to_owned()],
-        ..pb::DescribeResponse::default()
+        ..description(16)
     };
     let sink = TestSink::start_described(describe, agreeable).await;
     let rig = Rig::new(vec![Bound::to(&sink, &["inbound.connect"])]);
@@ -283,7 +277,12 @@ async fn settled_is_sent_to_those_who_ask_for_it() {
         _ => None,
     });
     assert_eq!(settled, Some((1, pb::Settlement::Applied)));
-    assert_eq!(rig.notes.count("asks-for-more body"), 1);
+    assert_eq!(
+        rig.notes.count("asks-for-more its sink also asks for body"),
+        1,
+        "{:?}",
+        rig.notes.all()
+    );
 }
 
 #[tokio::test]
@@ -315,7 +314,7 @@ async fn draining_waits_for_open_questions() {
 }
 
 #[tokio::test]
-async fn long_lists_of_recipients_are_paged() {
+async fn long_lists_of_recipients_travel_in_parts_that_fit() {
     let sink = TestSink::start(16, agreeable).await;
     let rig = Rig::new(vec![Bound {
         reads: &["recipients"],
@@ -324,32 +323,24 @@ async fn long_lists_of_recipients_are_paged() {
     let scope = rig.session();
     scope.mail(mail(), &budget()).await;
     scope.note_mail();
-    for number in 0..2500 {
-        let rcpt = rcpt(&format!("user{number}@example.test"));
+    let long = ["x".repeat(60), "y".repeat(60), "z".repeat(60)].join(".");
+    for number in 0..9000 {
+        let rcpt = rcpt(&format!("user{number}@{long}.example.test"));
         let id = rcpt.recipient.id;
         scope.rcpt(rcpt, &budget()).await;
         scope.note_rcpt(id, true);
     }
-    assert_eq!(
-        scope.data(line("DATA"), &budget()).await.decision,
-        Decision::Proceed
-    );
+    let ruling = scope.data(data(), &budget()).await;
+    assert_eq!(ruling.decision, Decision::Proceed, "{ruling:?}");
     let frames = sink.frames();
-    let paged: usize = frames
+    let parts: Vec<usize> = frames
         .iter()
         .filter_map(|frame| match &frame.kind {
-            In::Page(page) => Some(page.recipients.len()),
+            In::SnapshotPart(part) => Some(part.recipients.len()),
             _ => None,
         })
-        .sum();
-    let rest = opens(&frames)[0]
-        .snapshot
-        .as_ref()
-        .unwrap()
-        .transaction
-        .as_ref()
-        .unwrap()
-        .recipients
-        .len();
-    assert_eq!((paged, rest), (2000, 500));
+        .collect();
+    let first = opens(&frames)[0].snapshot.as_ref().unwrap();
+    assert!(!parts.is_empty(), "a snapshot of 9000 fits into no frame");
+    assert_eq!(parts.iter().sum::<usize>() + first.recipients.len(), 9000);
 }

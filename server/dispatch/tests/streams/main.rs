@@ -4,7 +4,9 @@
 mod content;
 mod faults;
 mod guard;
+mod health;
 mod instances;
+mod modes;
 mod order;
 mod rig;
 mod sink;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
-use postern_dispatch::verdict::Decision;
+use postern_events::ruling::Decision;
 use postern_proto::v1 as pb;
 use postern_proto::v1::attach_request::Kind as In;
 
@@ -85,7 +85,9 @@ async fn a_binding_that_reads_what_another_may_change_waits_for_it_and_sees_the_
                 });
                 verdict.edits.push(pb::Edit { kind: Some(set) });
             }
-            replies.send(postern_proto::v1::attach_response::Kind::Verdict(verdict));
+            replies.send(postern_proto::v1::attach_response::Kind::Verdict(Box::new(
+                verdict,
+            )));
         }
     };
     let first = TestSink::start(16, note("first")).await;
@@ -93,6 +95,7 @@ async fn a_binding_that_reads_what_another_may_change_waits_for_it_and_sees_the_
     let rig = Rig::new(vec![
         Bound {
             may: &["sender"],
+            reads: &["sender"],
             ..Bound::to(&first, &["inbound.mail"])
         },
         Bound {
@@ -118,7 +121,7 @@ async fn a_binding_that_reads_what_another_may_change_waits_for_it_and_sees_the_
 }
 
 #[tokio::test]
-async fn a_pipelined_group_of_recipients_is_sent_before_any_answer_and_sees_itself_pending() {
+async fn a_pipelined_group_of_recipients_is_sent_before_any_answer_and_each_has_its_place() {
     let barrier = Barrier::of(3);
     let at = barrier.clone();
     let sink = TestSink::start(16, move |frame, replies| at.hear(frame, replies)).await;
@@ -145,13 +148,15 @@ async fn a_pipelined_group_of_recipients_is_sent_before_any_answer_and_sees_itse
             .all(|ruling| ruling.decision == Decision::Proceed),
         "{rulings:?}"
     );
+    let mut places = Vec::new();
     for frame in sink.frames() {
         if let Some(pb::event::Kind::InboundRcpt(rcpt)) =
             frame.event().and_then(|event| event.kind.clone())
         {
-            assert_eq!(rcpt.pending.len(), 2);
+            places.push((rcpt.group_position, rcpt.group_size));
         }
     }
+    assert_eq!(places, [(1, 3), (2, 3), (3, 3)]);
     scope.note_rcpt(ids[0], true);
     scope.note_rcpt(ids[1], false);
     scope.note_rcpt(ids[2], true);
@@ -235,6 +240,7 @@ async fn progress_extends_the_time_of_a_question() {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         let progress = pb::Progress {
             event_id,
+            wanted: None,
             activity: String::new(),
         };
         replies.send(postern_proto::v1::attach_response::Kind::Progress(progress));
@@ -249,6 +255,6 @@ async fn a_scope_that_nobody_is_bound_to_asks_nobody() {
     let rig = Rig::new(vec![Bound::to(&sink, &["inbound.mail"])]);
     let scope = rig.session();
     assert_eq!(scope.connect(&budget()).await.decision, Decision::Proceed);
-    assert!(!scope.wants(postern_dispatch::event::EventKind::InboundConnect));
+    assert!(!scope.wants(postern_events::event::EventKind::InboundConnect));
     assert_eq!(sink.streams(), 0);
 }

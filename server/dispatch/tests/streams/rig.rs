@@ -1,5 +1,6 @@
 //! A gateway's side of the table: plans, sessions, messages, and an observer that remembers.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,16 +9,20 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use postern_dispatch::budget::Budget;
 use postern_dispatch::content::{BoxFuture, Content, ContentEnd};
 use postern_dispatch::dispatcher::Dispatcher;
 use postern_dispatch::exchange::IncomingMessage;
 use postern_dispatch::inbound::InboundScope;
 use postern_dispatch::observer::{Observer, Record, What};
-use postern_dispatch::plan::{BindingSpec, BodyDepth, Plan, PlanSpec, SinkSpec, Timeouts};
-use postern_dispatch::session::{CommandLine, MailFacts, RcptFacts, SessionContext};
-use postern_dispatch::settings::Tuning;
-use postern_message::{Envelope, HeaderLimits, HeaderParser, MessageId, Recipient, SessionId};
+use postern_dispatch::settings::Settings;
+use postern_events::answer::RecipientKind;
+use postern_events::budget::Budget;
+use postern_events::context::{Client, CommandLine, SessionContext};
+use postern_events::inbound::{Command, Data, Handling, Helo, Mail, Rcpt};
+use postern_events::plan::{
+    Ask, BindingSpec, BodyDepth, Pin, Plan, PlanSpec, ServerSpec, SinkSpec, Timeouts,
+};
+use postern_message::{Envelope, HeaderLimits, HeaderParser, MessageId, Recipient};
 use postern_smtp::address::{ForwardPath, ReversePath};
 use tokio::sync::Notify;
 
@@ -58,6 +63,10 @@ impl Observer for Notes {
             What::ReplicaUp { .. } => "up".to_owned(),
             What::ReplicaDown { fault, .. } => format!("down {fault}"),
             What::AsksForMore { what } => format!("asks-for-more {what}"),
+            What::ContractBroken { fault } => format!("broke {} {fault}", record.detail),
+            What::GoingAway { reason, .. } => format!("going-away {reason}"),
+            What::SinkReachable => "reachable".to_owned(),
+            What::SinkUnreachable { .. } => "unreachable".to_owned(),
         };
         self.0.lock().push(word);
     }
@@ -77,6 +86,10 @@ pub struct Bound<'a> {
     pub may: &'a [&'a str],
     pub body: BodyDepth,
     pub timeout: Duration,
+    /// When it is asked, by event; at once where nothing is said.
+    pub ask: &'a [(&'a str, Ask)],
+    /// Name of the program whose description was accepted.
+    pub accepted: Option<&'a str>,
 }
 
 impl<'a> Bound<'a> {
@@ -88,26 +101,41 @@ impl<'a> Bound<'a> {
             may: &[],
             body: BodyDepth::None,
             timeout: PATIENCE,
+            ask: &[],
+            accepted: None,
         }
     }
 }
 
 impl Rig {
     pub fn new(bound: Vec<Bound<'_>>) -> Self {
-        Self::tuned(bound, Tuning::default())
+        Self::tuned(bound, Settings::default())
     }
 
-    pub fn tuned(bound: Vec<Bound<'_>>, tuning: Tuning) -> Self {
+    pub fn tuned(bound: Vec<Bound<'_>>, settings: Settings) -> Self {
         let words = |list: &[&str]| {
             list.iter()
                 .map(|word| (*word).to_owned())
                 .collect::<Vec<_>>()
         };
         let mut spec = PlanSpec {
-            servers: vec!["mx".to_owned()],
+            servers: vec![ServerSpec::new("mx")],
             ..PlanSpec::default()
         };
+        let mut pins = HashMap::new();
         for (number, one) in bound.into_iter().enumerate() {
+            if let Some(name) = one.accepted {
+                let pin = Pin {
+                    name: name.to_owned(),
+                    version: "1".to_owned(),
+                    events: Vec::new(),
+                    reads: Vec::new(),
+                    may: Vec::new(),
+                    side_effects: false,
+                    repeatable: false,
+                };
+                pins.insert(format!("binding{number}"), pin);
+            }
             spec.sinks.push(SinkSpec {
                 name: format!("sink{number}"),
                 endpoints: one.endpoints,
@@ -119,13 +147,18 @@ impl Rig {
                 may: Some(words(one.may)),
                 body: Some(one.body),
                 timeouts: Timeouts::uniform(one.timeout),
+                ask: one
+                    .ask
+                    .iter()
+                    .map(|(event, ask)| (Some((*event).to_owned()), *ask))
+                    .collect(),
                 ..BindingSpec::new(format!("binding{number}"), format!("sink{number}"))
             });
         }
-        let plan = Plan::build(spec, &std::collections::HashMap::new()).unwrap();
+        let plan = Plan::build(spec, &pins).unwrap();
         let notes = Arc::new(Notes::default());
         let observer: Arc<dyn Observer> = notes.clone();
-        let dispatcher = Dispatcher::new(Arc::new(ArcSwap::from_pointee(plan)), observer, tuning);
+        let dispatcher = Dispatcher::new(Arc::new(ArcSwap::from_pointee(plan)), observer, settings);
         Self { dispatcher, notes }
     }
 
@@ -138,18 +171,22 @@ impl Rig {
     }
 
     pub fn session(&self) -> InboundScope {
-        self.dispatcher.begin_session("mx", info())
+        self.dispatcher.begin_session(session())
     }
 }
 
-pub fn info() -> SessionContext {
-    SessionContext {
-        hostname: Arc::from("mx.example.test"),
-        listener: Arc::from("127.0.0.1:2525"),
-        peer: Some("192.0.2.1:4321".parse().unwrap()),
-        local: Some("127.0.0.1:2525".parse().unwrap()),
-        ..SessionContext::new(SessionId::new(), SystemTime::now())
-    }
+pub fn session() -> SessionContext {
+    let client = Client {
+        address: Some(std::net::IpAddr::from([192, 0, 2, 1])),
+        port: 4321,
+        ..Client::default()
+    };
+    SessionContext::new(
+        Arc::from("mx"),
+        Arc::from("mx.example.test"),
+        client,
+        SystemTime::now(),
+    )
 }
 
 pub fn budget() -> Budget {
@@ -162,12 +199,17 @@ pub fn line(text: &'static str) -> CommandLine {
         verb: Bytes::from_static(verb.as_bytes()),
         line: Bytes::from_static(text.as_bytes()),
         pipelined: false,
-        known: true,
     }
 }
 
-pub fn mail() -> MailFacts {
-    MailFacts {
+pub fn data() -> Data {
+    Data {
+        command: line("DATA"),
+    }
+}
+
+pub fn mail() -> Mail {
+    Mail {
         message_id: MessageId::new(),
         envelope: Envelope::new(ReversePath::parse(b"<a@example.test>", false).unwrap()),
         command: line("MAIL FROM:<a@example.test>"),
@@ -175,11 +217,12 @@ pub fn mail() -> MailFacts {
     }
 }
 
-pub fn rcpt(address: &str) -> RcptFacts {
+pub fn rcpt(address: &str) -> Rcpt {
     let path = ForwardPath::parse(format!("<{address}>").as_bytes(), false).unwrap();
-    RcptFacts {
+    Rcpt {
         recipient: Recipient::new(path),
-        local_domain: true,
+        recipient_kind: RecipientKind::Hosted,
+        duplicate_of: None,
         command: line("RCPT"),
         parameters: Vec::new(),
     }
@@ -229,8 +272,8 @@ impl Growing {
         *self.end.lock() = Some(ContentEnd {
             complete: true,
             size_bytes,
-            sha256: [1; 32],
-            body_sha256: [2; 32],
+            sha256: Some([1; 32]),
+            body_sha256: Some([2; 32]),
         });
         self.changed.notify_waiters();
     }
@@ -278,5 +321,27 @@ pub fn incoming(message_id: MessageId, content: &Arc<Growing>) -> IncomingMessag
         message_id,
         headers,
         content,
+    }
+}
+
+pub fn helo() -> Helo {
+    Helo {
+        command: line("EHLO client.test"),
+        helo: greeting(),
+    }
+}
+
+pub fn greeting() -> postern_events::context::Helo {
+    postern_events::context::Helo {
+        verb: Bytes::from_static(b"EHLO"),
+        name: Bytes::from_static(b"client.test"),
+    }
+}
+
+pub fn command(text: &'static str) -> Command {
+    Command {
+        command: line(text),
+        handling: Handling::Inert,
+        dialogue_input: None,
     }
 }

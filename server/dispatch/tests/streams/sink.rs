@@ -15,6 +15,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status, Streaming};
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
 
 type Behaviour = dyn Fn(&Frame, &Replies) + Send + Sync;
 
@@ -28,7 +31,7 @@ pub struct Frame {
 impl Frame {
     pub fn event(&self) -> Option<&pb::Event> {
         match &self.kind {
-            In::Event(event) => Some(event),
+            In::Event(event) => Some(&**event),
             _ => None,
         }
     }
@@ -64,7 +67,7 @@ impl Replies {
     }
 
     pub fn verdict(&self, event_id: u64, kind: pb::decision::Kind) {
-        self.send(Out::Verdict(verdict(event_id, kind)));
+        self.send(Out::Verdict(Box::new(verdict(event_id, kind))));
     }
 
     pub fn proceed(&self, event_id: u64) {
@@ -110,6 +113,18 @@ pub fn verdict(event_id: u64, kind: pb::decision::Kind) -> pb::Verdict {
     }
 }
 
+/// What a test's sink says of itself.
+pub fn description(instances_per_stream: u32) -> DescribeResponse {
+    DescribeResponse {
+        name: "test".to_owned(),
+        version: "1".to_owned(),
+        protocol_version: 1,
+        features: vec!["parts".to_owned(), "settled".to_owned()],
+        instances_per_stream,
+        ..DescribeResponse::default()
+    }
+}
+
 /// A behaviour that has no objection to anything.
 pub fn agreeable(frame: &Frame, replies: &Replies) {
     if let Some(event) = frame.question() {
@@ -133,6 +148,26 @@ pub struct TestSink {
     server: Arc<Server>,
 }
 
+/// A health service (grpc.health.v1).
+#[derive(Clone)]
+pub struct Health(HealthReporter);
+
+impl Health {
+    pub async fn serving() -> Self {
+        let health = Self(HealthReporter::new());
+        health.say(ServingStatus::Serving).await;
+        health
+    }
+
+    pub async fn say(&self, status: ServingStatus) {
+        self.0.set_service_status("", status).await;
+    }
+
+    fn service(self) -> HealthServer<HealthService> {
+        HealthServer::new(HealthService::from_health_reporter(self.0))
+    }
+}
+
 /// A server on a thread of its own: when it stops, its connections are gone with its runtime.
 pub struct Server {
     stop: Arc<Notify>,
@@ -140,7 +175,7 @@ pub struct Server {
 }
 
 impl Server {
-    fn start(listener: std::net::TcpListener, inner: Arc<Inner>) -> Self {
+    fn start(listener: std::net::TcpListener, inner: Arc<Inner>, health: Option<Health>) -> Self {
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
@@ -154,6 +189,7 @@ impl Server {
                 let service = EventSinkServer::new(Service(inner));
                 let serving = tonic::transport::Server::builder()
                     .add_service(service)
+                    .add_optional_service(health.map(Health::service))
                     .serve_with_incoming(incoming);
                 tokio::select! {
                     served = serving => served.unwrap(),
@@ -190,18 +226,19 @@ impl TestSink {
         instances_per_stream: u32,
         behaviour: impl Fn(&Frame, &Replies) + Send + Sync + 'static,
     ) -> Self {
-        let describe = DescribeResponse {
-            name: "test".to_owned(),
-            version: "1".to_owned(),
-            protocol_version: 1,
-            instances_per_stream,
-            ..DescribeResponse::default()
-        };
-        Self::start_described(describe, behaviour).await
+        Self::start_described(description(instances_per_stream), behaviour).await
     }
 
     pub async fn start_described(
         describe: DescribeResponse,
+        behaviour: impl Fn(&Frame, &Replies) + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_with(describe, None, behaviour).await
+    }
+
+    pub async fn start_with(
+        describe: DescribeResponse,
+        health: Option<Health>,
         behaviour: impl Fn(&Frame, &Replies) + Send + Sync + 'static,
     ) -> Self {
         let inner = Arc::new(Inner {
@@ -213,7 +250,7 @@ impl TestSink {
         });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let server = Server::start(listener, Arc::clone(&inner));
+        let server = Server::start(listener, Arc::clone(&inner), health);
         Self {
             inner,
             endpoint,
@@ -263,8 +300,8 @@ impl TestSink {
                 && content.read_id == 0
             {
                 assert_eq!(content.offset, octets.len() as u64, "no gap");
-                octets.extend_from_slice(&content.data);
-                end = content.ended.or(end);
+                octets.extend_from_slice(&content.octets);
+                end = content.ended.map(|end| *end).or(end);
             }
         }
         (octets, end)
@@ -278,15 +315,12 @@ pub fn serve_on(
 ) -> Server {
     let inner = Arc::new(Inner {
         behaviour: Box::new(behaviour),
-        describe: DescribeResponse {
-            protocol_version: 1,
-            ..DescribeResponse::default()
-        },
+        describe: description(1),
         streams: AtomicUsize::new(0),
         frames: Mutex::new(Vec::new()),
         came: Notify::new(),
     });
-    Server::start(listener, inner)
+    Server::start(listener, inner, None)
 }
 
 #[tonic::async_trait]

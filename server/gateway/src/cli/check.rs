@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use clap::Args;
 use postern_config::Effective;
-use postern_dispatch::plan::Pin;
+use postern_events::plan::Pin;
 
 use self::reach::Reached;
 use super::{ConfigFile, Exit, output};
@@ -68,13 +68,18 @@ pub(crate) fn run(args: &CheckArgs) -> Exit {
                 for warning in plan.warnings() {
                     findings.note(&format!("note: {warning}"));
                 }
-                for line in accept::asks_for_more(&effective, &pins, &reached) {
+                for line in accept::asks_for_more(&plan, &pins, &reached) {
                     findings.note(&line);
                 }
                 let shown = output::print(&listing::listing(&effective, &plan, &pins, &reached));
                 findings.raise(shown);
             }
-            Err(errors) => errors.iter().for_each(|error| findings.wrong(error)),
+            Err(errors) => {
+                errors.iter().for_each(|error| findings.wrong(error));
+                for line in accept::not_accepted(&effective, &pins, &reached) {
+                    findings.note(&line);
+                }
+            }
         }
     }
     findings.exit

@@ -51,10 +51,12 @@ pub(crate) fn message(content: &Bytes, recipients: &[&str], received_at: SystemT
         server: "inbound".to_owned(),
         origin: Origin::Smtp,
         received_at,
+        context: Bytes::new(),
         envelope: Envelope::new(ReversePath::parse(b"<from@sender.test>", true).unwrap()),
         recipients: recipients.collect(),
+        skipped: Vec::new(),
+        passed: Vec::new(),
         properties: Properties::new(),
-        session_properties: Properties::new(),
         version: Version::original(&section, Some(content.len() as u64)),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use postern_dispatch::content::{BoxFuture, Content, ContentEnd};
 use postern_message::{HeaderError, HeaderLimits, HeaderParser, HeaderSection};
-use postern_spool::{Digests, ReadAt, Receiving, SpoolError, StoredBody};
+use postern_spool::{ReadAt, Receiving, SpoolError, StoredBody};
 use tokio::sync::watch;
 
 /// Content that is being received.
@@ -121,15 +121,12 @@ impl Intake {
 }
 
 fn end_of(body: &StoredBody) -> ContentEnd {
-    let digests = body.digests().copied().unwrap_or(Digests {
-        whole: [0; 32],
-        body: None,
-    });
+    let digests = body.digests();
     ContentEnd {
         complete: true,
         size_bytes: body.size(),
-        sha256: digests.whole,
-        body_sha256: digests.body.unwrap_or_default(),
+        sha256: digests.map(|digests| digests.whole),
+        body_sha256: digests.and_then(|digests| digests.body),
     }
 }
 
@@ -138,8 +135,8 @@ fn cut(size_bytes: u64) -> ContentEnd {
     ContentEnd {
         complete: false,
         size_bytes,
-        sha256: [0; 32],
-        body_sha256: [0; 32],
+        sha256: None,
+        body_sha256: None,
     }
 }
 

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use jiff::tz::TimeZone;
+use postern_events::context::Tls;
 use postern_message::MessageId;
-use postern_message::session::TlsInfo;
 use postern_smtp::address::ForwardPath;
 
 /// Longest greeting name that is written down.
@@ -31,7 +31,7 @@ pub(super) struct Trace<'a> {
     /// The client's reverse name, if it leads back to the address.
     pub(super) reverse_name: Option<&'a str>,
     /// The session's TLS.
-    pub(super) tls: Option<&'a TlsInfo>,
+    pub(super) tls: Option<&'a Tls>,
     /// Our own name.
     pub(super) hostname: &'a str,
     /// The message's id.
@@ -164,10 +164,10 @@ mod tests {
     #[test]
     fn the_field_has_every_clause_in_order() {
         let id = MessageId::new();
-        let tls = TlsInfo {
+        let tls = Tls {
             version: "TLSv1.3".to_owned(),
             cipher: "TLS_AES_256_GCM_SHA384".to_owned(),
-            ..TlsInfo::default()
+            ..Tls::default()
         };
         let recipient = ForwardPath::parse(b"<anna@example.test>", false).unwrap();
         let full = Trace {
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn the_protocol_has_its_registered_name() {
-        let tls = TlsInfo::default();
+        let tls = Tls::default();
         let with = |lmtp, smtp_utf8, extended, secure: bool| {
             Trace {
                 lmtp,

@@ -23,10 +23,10 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use futures_util::future::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use postern_dispatch::budget::Budget;
 use postern_dispatch::content::BoxFuture;
-use postern_dispatch::session::{self as told, DisconnectReason};
-use postern_dispatch::verdict::Ruling;
+use postern_events::budget::Budget;
+use postern_events::inbound::{DisconnectReason, ResetReason};
+use postern_events::ruling::Ruling;
 use postern_message::MessageId;
 use postern_smtp::reply::Reply;
 use postern_smtp::server::{
@@ -78,8 +78,10 @@ struct Session {
     committing: bool,
     /// The session ends after the reply to the message.
     close_after_reply: bool,
-    reset: told::ResetReason,
+    reset: ResetReason,
     refused_recipients: u32,
+    /// Recipients of the running transaction that sinks have dropped.
+    dropped_recipients: u32,
     last_reply: Instant,
     timer: Pin<Box<Sleep>>,
 }
@@ -114,8 +116,9 @@ impl Session {
             refusal: None,
             committing: false,
             close_after_reply: false,
-            reset: told::ResetReason::Command,
+            reset: ResetReason::Command,
             refused_recipients: 0,
+            dropped_recipients: 0,
             last_reply: now,
             timer: Box::pin(sleep_until(Moment::now() + NEVER)),
         }
@@ -288,7 +291,7 @@ impl Session {
             Noted::Mail(_) => self.shared.log_refused("sender", reply, by),
             Noted::Greeting => self.shared.log_refused("connection", reply, by),
             Noted::Hello(_) => self.shared.log_refused("greeting", reply, by),
-            Noted::Nothing | Noted::Reset | Noted::Message => {}
+            Noted::Nothing | Noted::Dropped(_) | Noted::Reset | Noted::Message => {}
         }
     }
 
@@ -301,7 +304,13 @@ impl Session {
             }
             Noted::Mail(id) if accepted => {
                 self.message = Some(*id);
+                self.dropped_recipients = 0;
                 self.shared.scope.note_mail();
+            }
+            Noted::Dropped(id) => {
+                self.dropped_recipients += 1;
+                self.shared.log_dropped_recipient(self.message, *id);
+                self.shared.scope.note_rcpt(*id, false);
             }
             Noted::Rcpt(id) => {
                 self.refused_recipients += u32::from(!accepted);
@@ -352,7 +361,15 @@ impl Session {
     /// Something has been found out.
     async fn settle(&mut self, done: Done) -> Flow {
         match done {
-            Done::Answer { id, answer, by } => {
+            Done::Answer {
+                id,
+                answer,
+                by,
+                dropped,
+            } => {
+                if dropped {
+                    self.drop_recipient(id);
+                }
                 if self.is_greeting(id) {
                     // One look at the socket: whoever speaks before the banner is no mail server.
                     tokio::task::yield_now().await;
@@ -387,6 +404,15 @@ impl Session {
         Flow::Go
     }
 
+    /// RCPT is answered with 250, and the recipient not kept.
+    fn drop_recipient(&mut self, id: QuestionId) {
+        if let Some(asked) = self.asked.get_mut(&id)
+            && let Noted::Rcpt(recipient) = asked.noted
+        {
+            asked.noted = Noted::Dropped(recipient);
+        }
+    }
+
     fn is_greeting(&self, id: QuestionId) -> bool {
         self.asked
             .get(&id)
@@ -408,8 +434,8 @@ impl Session {
         if let Some(asked) = self.asked.get_mut(&id) {
             asked.by = by;
             match asked.noted {
-                Noted::Reset => self.reset = told::ResetReason::Command,
-                Noted::Hello(_) => self.reset = told::ResetReason::Greeting,
+                Noted::Reset => self.reset = ResetReason::Command,
+                Noted::Hello(_) => self.reset = ResetReason::Greeting,
                 _ => {}
             }
         }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use postern_message::session::TlsInfo;
+use postern_events::context::Tls;
 use rustls::ServerConfig;
 use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -109,7 +109,7 @@ impl Wire {
         slots: &Handshakes,
         client: Option<IpAddr>,
         within: Duration,
-    ) -> Result<(Self, TlsInfo), HandshakeError> {
+    ) -> Result<(Self, Tls), HandshakeError> {
         let waits_for_slot = AtomicBool::new(false);
         let handshake = async {
             let hello = LazyConfigAcceptor::new(Acceptor::default(), self.io).await?;
@@ -136,12 +136,12 @@ impl Wire {
     }
 }
 
-fn facts(stream: &TlsStream<Box<dyn Duplex>>) -> TlsInfo {
+fn facts(stream: &TlsStream<Box<dyn Duplex>>) -> Tls {
     let (_, connection) = stream.get_ref();
-    TlsInfo {
+    Tls {
         version: version_name(connection.protocol_version()).to_owned(),
         cipher: cipher_name(connection.negotiated_cipher_suite()),
         server_name: connection.server_name().map(str::to_owned),
-        ..TlsInfo::default()
+        ..Tls::default()
     }
 }

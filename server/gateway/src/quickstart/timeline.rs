@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use postern_dispatch::event::EventKind;
 use postern_dispatch::observer::{Observer, Record, What};
+use postern_events::event::EventKind;
 use postern_message::{Edit, HeaderPlace};
 use postern_smtp::reply::Reply;
 
@@ -139,7 +139,13 @@ fn line(record: &Record<'_>) -> Option<String> {
         What::NotReached { because } => format!("not reached because of {because}"),
         What::Late => "answered too late".to_owned(),
         What::Dropped { count } => format!("{count} one-way events lost"),
-        What::ReplicaUp { .. } | What::ReplicaDown { .. } | What::AsksForMore { .. } => {
+        What::ReplicaUp { .. }
+        | What::ReplicaDown { .. }
+        | What::AsksForMore { .. }
+        | What::ContractBroken { .. }
+        | What::GoingAway { .. }
+        | What::SinkReachable
+        | What::SinkUnreachable { .. } => {
             return about_replica(record);
         }
     };
@@ -209,9 +215,14 @@ fn describe(edit: &Edit) -> String {
         Edit::AddRecipient(recipient) => format!("+ recipient {}", recipient.address),
         Edit::RemoveRecipient { .. } => "- a recipient".to_owned(),
         Edit::RewriteRecipient { address, .. } => format!("~ a recipient: {address}"),
-        Edit::ReplaceRecipients { recipients } => {
-            format!("~ recipients: {} others", recipients.len())
+        Edit::SetHeader { name, value, .. } => {
+            format!("= {}: {}", text(name.as_bytes()), text(value.as_bytes()))
         }
+        Edit::RemoveHeaders { names } => format!("- {names:?}"),
+        Edit::RetainRecipients { ids } => {
+            format!("~ recipients: {} are kept", ids.len())
+        }
+        Edit::SetParameter { .. } => "~ a parameter".to_owned(),
         Edit::SetProperty { key, value, .. } => match value {
             Some(value) => format!("~ property {key} = {value:?}"),
             None => format!("- property {key}"),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use postern_dispatch::content::Content;
-use postern_dispatch::event::EventKind;
-use postern_dispatch::transport::{DeliveryResult, DeliveryStatus};
+use postern_events::delivery::{DeliveryStatus, Result as DeliveryResult};
+use postern_events::event::EventKind;
 use postern_message::{Message, Origin};
 use postern_spool::StoredMessage;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postern_dispatch::dispatcher::Dispatcher;
-use postern_dispatch::settings::Tuning;
+use postern_dispatch::settings::Settings as DispatchSettings;
 use postern_spool::{Health, SpoolError, Store};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
@@ -154,7 +154,11 @@ impl Part {
 
     /// Runs until the end. If one part of it ends before that, the whole gateway is brought to its end.
     async fn run(self) {
-        let dispatcher = Dispatcher::new(Arc::clone(&self.plan), self.observer, Tuning::default());
+        let dispatcher = Dispatcher::new(
+            Arc::clone(&self.plan),
+            self.observer,
+            DispatchSettings::default(),
+        );
         dispatcher.warm_up();
         let judge = CountedJudge {
             sinks: Sinks::new(dispatcher.clone(), self.plan),

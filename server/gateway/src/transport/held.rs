@@ -1,16 +1,15 @@
 //! Messages that were accepted and are kept: held until their sink is back, or quarantined until a person acts.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use postern_dispatch::event::EventKind;
-use postern_message::Draft;
+use postern_events::event::EventKind;
 use postern_smtp::reply::Reply;
 use postern_spool::{Due, MessageUpdate, Stage, StoredMessage};
 
 use super::core::{Begun, Core, HeldRefusal};
 use super::schedule::Next;
 use super::settle::{Outcome, draw};
-use super::submit::{commit, edited, end, words};
+use super::submit::{Changes, commit, edited, end, words};
 
 /// The message was accepted and held because of this binding.
 #[derive(Clone)]
@@ -55,13 +54,13 @@ pub(super) async fn refuse_held(
 pub(super) async fn quarantine(
     core: &Core,
     stored: &StoredMessage,
-    draft: Option<&Draft>,
+    changes: Option<&Changes>,
     by: String,
     why: String,
 ) {
     tracing::warn!(id = %stored.message.id, binding = by, why, "kept until a person acts");
     let mut update = MessageUpdate::new(stored.message.id);
-    update.message = draft.and_then(|draft| edited(&stored.message, draft));
+    update.message = changes.and_then(|changes| edited(&stored.message, changes));
     update.stage = Some(Stage::Quarantined { by, why });
     update.due = Some(Due::Never);
     commit(core, update).await;
@@ -75,7 +74,7 @@ pub(super) async fn hold(
     now: SystemTime,
 ) {
     let update = MessageUpdate::new(stored.message.id);
-    hold_with(core, stored, event, held, update, now).await;
+    hold_with(core, stored, event, held, None, update, now).await;
 }
 
 pub(super) async fn hold_edited(
@@ -83,20 +82,22 @@ pub(super) async fn hold_edited(
     stored: &StoredMessage,
     event: EventKind,
     held: Held,
-    draft: &Draft,
+    changes: &Changes,
+    at_most: Option<Duration>,
     now: SystemTime,
 ) {
     let mut update = MessageUpdate::new(stored.message.id);
-    update.message = edited(&stored.message, draft);
-    hold_with(core, stored, event, held, update, now).await;
+    update.message = edited(&stored.message, changes);
+    hold_with(core, stored, event, held, at_most, update, now).await;
 }
 
-/// Asked about again by the retry schedule; when that is at its end, kept for a person.
+/// Asked about again by the retry schedule, or after the time that the sink named; when that is at its end, kept for a person.
 async fn hold_with(
     core: &Core,
     stored: &StoredMessage,
     event: EventKind,
     held: Held,
+    at_most: Option<Duration>,
     mut update: MessageUpdate,
     now: SystemTime,
 ) {
@@ -112,7 +113,8 @@ async fn hold_with(
                 since: held.since,
                 attempts,
             });
-            update.due = Some(Due::At(at));
+            let named = at_most.and_then(|wait| now.checked_add(wait));
+            update.due = Some(Due::At(named.unwrap_or(at)));
         }
         Next::Expired => {
             tracing::warn!(id = %update.id, event, binding = held.binding, "held too long, kept until a person acts");

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use postern_dispatch::budget::Budget;
 use postern_dispatch::content::Content;
 use postern_dispatch::dispatcher::{Dispatcher, SharedPlan};
-use postern_dispatch::event::EventKind;
 use postern_dispatch::exchange::MessageRuling;
-use postern_dispatch::plan::BodyDepth;
-use postern_dispatch::transport::{DeliveryResult, TransportScope};
+use postern_dispatch::transport::{Attempt, TransportScope};
+use postern_events::budget::Budget;
+use postern_events::chain::Start;
+use postern_events::context::MessageContext;
+use postern_events::delivery::Result as DeliveryResult;
+use postern_events::event::EventKind;
+use postern_events::plan::BodyDepth;
 use postern_message::Message;
 
 use crate::delivery::BoxFuture;
@@ -32,21 +35,21 @@ pub trait Judge: Send + Sync {
 
 /// One message before the sinks.
 pub trait Case: Send + Sync {
-    /// Asks about `transport.submit`, from the binding `from` on.
+    /// Asks about `transport.submit`.
     fn submit(
         &self,
         budget: &Budget,
-        from: Option<&str>,
-        attempt: u32,
+        start: Start,
+        attempt: Attempt,
     ) -> BoxFuture<'static, MessageRuling>;
 
-    /// Asks again about an inbound event that the message was held at, from the binding `from` on that it was held by.
+    /// Asks again about an inbound event that the message was held at.
     fn redo_inbound(
         &self,
         budget: &Budget,
         event: EventKind,
-        from: &str,
-        attempt: u32,
+        start: Start,
+        attempt: Attempt,
     ) -> BoxFuture<'static, MessageRuling>;
 
     /// Tells what became of an attempt. Never waits.
@@ -68,7 +71,11 @@ impl Sinks {
 
 impl Judge for Sinks {
     fn begin(&self, message: &Arc<Message>, content: Arc<dyn Content>) -> Box<dyn Case> {
-        Box::new(self.dispatcher.begin_message(Arc::clone(message), content))
+        let context = MessageContext::new(Arc::clone(message)).unwrap_or_else(|error| {
+            tracing::error!(id = %message.id, %error, "the session of a message cannot be read");
+            MessageContext::with_session(Arc::clone(message), None)
+        });
+        Box::new(self.dispatcher.begin_message(context, content))
     }
 
     fn listens(&self, server: &str, event: EventKind) -> bool {
@@ -90,21 +97,21 @@ impl Case for TransportScope {
     fn submit(
         &self,
         budget: &Budget,
-        from: Option<&str>,
-        attempt: u32,
+        start: Start,
+        attempt: Attempt,
     ) -> BoxFuture<'static, MessageRuling> {
-        Box::pin(TransportScope::submit(self, budget, from, attempt))
+        Box::pin(TransportScope::submit(self, budget, start, attempt))
     }
 
     fn redo_inbound(
         &self,
         budget: &Budget,
         event: EventKind,
-        from: &str,
-        attempt: u32,
+        start: Start,
+        attempt: Attempt,
     ) -> BoxFuture<'static, MessageRuling> {
         Box::pin(TransportScope::redo_inbound(
-            self, budget, event, from, attempt,
+            self, budget, event, start, attempt,
         ))
     }
 

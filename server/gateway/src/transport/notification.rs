@@ -173,13 +173,15 @@ fn report_message(
     Ok(Message {
         id,
         session: None,
+        context: Bytes::new(),
+        skipped: Vec::new(),
+        passed: Vec::new(),
         server: cause.server.clone(),
         origin: Origin::Dsn,
         received_at: now,
         envelope,
         recipients: vec![recipient],
         properties: Properties::new(),
-        session_properties: Properties::new(),
         version: Version::original(&section, Some(built.content.len() as u64)),
     })
 }

@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use postern_dispatch::event::EventKind;
-use postern_dispatch::transport::{DeliveryResult, DeliveryStatus, RecipientResult};
+use postern_events::context::{Remote, SessionContext};
+use postern_events::delivery::{
+    DeliveryStatus, MessageSummary, RecipientResult, Result as DeliveryResult,
+};
+use postern_events::event::EventKind;
 use postern_message::{AttemptId, Recipient, RecipientState, Status};
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_smtp::reply::{Code, EnhancedCode, Reply, ReplyText};
@@ -23,6 +26,7 @@ pub(crate) struct Attempt {
     destination: String,
     host: String,
     address: String,
+    began: Instant,
 }
 
 impl Attempt {
@@ -32,6 +36,7 @@ impl Attempt {
             destination,
             host: host.to_owned(),
             address: address.to_owned(),
+            began: Instant::now(),
         }
     }
 
@@ -149,13 +154,23 @@ fn delivery_result(
         Ok(address) => (address.ip().to_string(), address.port()),
         Err(_) => (attempt.address.clone(), 0),
     };
-    (!recipients.is_empty()).then(|| DeliveryResult {
-        attempt: attempt.id,
+    let remote = (!attempt.address.is_empty()).then(|| Remote {
         destination: Bytes::copy_from_slice(attempt.destination.as_bytes()),
         host: Bytes::copy_from_slice(attempt.host.as_bytes()),
         address,
         port,
+        ..Remote::default()
+    });
+    (!recipients.is_empty()).then(|| DeliveryResult {
+        // Decoded for sinks that want to know; a record that cannot be read has no client to show.
+        summary: MessageSummary::of(
+            message,
+            SessionContext::decode(&message.context).ok().as_ref(),
+        ),
+        attempt: attempt.id,
+        remote,
         recipients,
+        elapsed: attempt.began.elapsed(),
         age: now
             .duration_since(message.received_at)
             .unwrap_or(Duration::ZERO),
@@ -183,6 +198,8 @@ fn recipient_result(
     Some(RecipientResult {
         id: recipient.id,
         address: recipient.address.clone(),
+        given: recipient.given.clone(),
+        of_remote: words.is_some_and(|words| words.remote.is_some()),
         status,
         reply: words.and_then(reply),
         attempts,

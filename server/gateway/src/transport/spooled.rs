@@ -41,8 +41,8 @@ impl Spooled {
         let end = ContentEnd {
             complete: true,
             size_bytes: at,
-            sha256: whole.finalize().into(),
-            body_sha256: body.finalize().into(),
+            sha256: Some(whole.finalize().into()),
+            body_sha256: Some(body.finalize().into()),
         };
         Ok(Self { source, end })
     }
@@ -54,8 +54,8 @@ impl Spooled {
         let end = ContentEnd {
             complete: true,
             size_bytes: source.available(),
-            sha256: [0; 32],
-            body_sha256: [0; 32],
+            sha256: None,
+            body_sha256: None,
         };
         Self { source, end }
     }

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use postern_dispatch::budget::Budget;
-use postern_dispatch::event::EventKind;
 use postern_dispatch::exchange::MessageRuling;
-use postern_dispatch::verdict::Decision;
+use postern_dispatch::transport::Attempt;
+use postern_events::budget::Budget;
+use postern_events::chain::Start;
+use postern_events::event::EventKind;
+use postern_events::ruling::Decision;
 use postern_message::{Draft, Message, RecipientState, Status};
+use postern_proto::v1::AskReason;
 use postern_smtp::reply::Reply;
 use postern_spool::{Due, MessageUpdate, Stage, StoredMessage};
 
@@ -37,6 +40,24 @@ struct Question {
     from: Option<String>,
     attempt: u32,
     held: Option<Held>,
+}
+
+impl Question {
+    fn reason(&self) -> AskReason {
+        match (&self.held, &self.from) {
+            (Some(_), _) => AskReason::Released,
+            (None, Some(_)) => AskReason::Postponed,
+            (None, None) if self.attempt > 0 => AskReason::Retry,
+            (None, None) => AskReason::Happened,
+        }
+    }
+}
+
+/// What verdicts made of a message: to be recorded with the stage that follows.
+pub(super) struct Changes {
+    draft: Draft,
+    skipped: Vec<String>,
+    passed: Vec<String>,
 }
 
 /// Takes a message through the stages before its delivery.
@@ -132,16 +153,20 @@ async fn ask(
     let case = judge.begin(message, content);
     let now = tokio::time::Instant::now().into_std();
     let budget = Budget::starting(now, core.settings.submit_budget);
-    let answer = match (&question.event, &question.from) {
-        (EventKind::TransportSubmit, from) => {
-            case.submit(&budget, from.as_deref(), question.attempt)
-        }
-        (event, from) => case.redo_inbound(
-            &budget,
-            *event,
-            from.as_deref().unwrap_or_default(),
-            question.attempt,
-        ),
+    let start = match &question.from {
+        Some(binding) => Start::At {
+            binding: binding.clone(),
+            passed: message.passed.clone(),
+        },
+        None => Start::First,
+    };
+    let attempt = Attempt {
+        earlier: question.attempt,
+        reason: question.reason(),
+    };
+    let answer = match question.event {
+        EventKind::TransportSubmit => case.submit(&budget, start, attempt),
+        event => case.redo_inbound(&budget, event, start, attempt),
     };
     Some(answer.await)
 }
@@ -154,7 +179,18 @@ async fn apply(
     question: &Question,
     ruled: MessageRuling,
 ) -> Option<Begun> {
-    let MessageRuling { ruling, draft } = ruled;
+    let MessageRuling {
+        ruling,
+        draft,
+        skipped,
+        passed,
+        ..
+    } = ruled;
+    let changes = Changes {
+        draft,
+        skipped,
+        passed,
+    };
     let binding = ruling
         .by
         .as_ref()
@@ -164,7 +200,7 @@ async fn apply(
     let event = question.event.name();
     match ruling.decision {
         Decision::Proceed | Decision::Finish(_) | Decision::Respond(_) => {
-            go_on(core, worker, begun, question, &draft).await
+            go_on(core, worker, begun, question, &changes).await
         }
         Decision::Reject(reply) => {
             if let Some(held) = &question.held
@@ -213,10 +249,10 @@ async fn apply(
             } else {
                 ruling.reason_code
             };
-            quarantine(core, &begun.stored, Some(&draft), binding, why).await;
+            quarantine(core, &begun.stored, Some(&changes), binding, why).await;
             None
         }
-        Decision::Hold => {
+        Decision::Hold { at_most } => {
             let first = Held {
                 binding: binding.clone(),
                 since: now,
@@ -229,12 +265,21 @@ async fn apply(
                 },
                 None => first,
             };
-            hold_edited(core, &begun.stored, ruling.event, held, &draft, now).await;
+            hold_edited(
+                core,
+                &begun.stored,
+                ruling.event,
+                held,
+                &changes,
+                at_most,
+                now,
+            )
+            .await;
             None
         }
-        Decision::Defer(wait) => {
-            tracing::info!(id = %id, event, binding, ?wait, "deferred");
-            defer(
+        Decision::Postpone(wait) => {
+            tracing::info!(id = %id, event, binding, ?wait, "postponed");
+            postpone(
                 core,
                 worker,
                 begun,
@@ -242,7 +287,7 @@ async fn apply(
                 ruling.event,
                 binding,
                 wait,
-                &draft,
+                &changes,
             )
             .await;
             None
@@ -256,7 +301,7 @@ async fn apply(
     clippy::too_many_arguments,
     reason = "one arm of apply, cut off for its length"
 )]
-async fn defer(
+async fn postpone(
     core: &Core,
     worker: usize,
     begun: Begun,
@@ -264,7 +309,7 @@ async fn defer(
     event: EventKind,
     binding: String,
     wait: Duration,
-    draft: &Draft,
+    changes: &Changes,
 ) {
     let now = core.now();
     let since = question
@@ -272,14 +317,14 @@ async fn defer(
         .as_ref()
         .map_or(begun.stored.message.received_at, |held| held.since);
     if core.settings.schedule.next(since, 1, now, 0) == Next::Expired {
-        let status = own(4, format!("deferred by {binding}"), now);
+        let status = own(4, format!("postponed by {binding}"), now);
         return match &question.held {
             Some(held) => hold(core, &begun.stored, question.event, held.clone(), now).await,
             None => defer_all(core, worker, begun, status).await,
         };
     }
     let mut update = MessageUpdate::new(begun.stored.message.id);
-    update.message = edited(&begun.stored.message, draft);
+    update.message = edited(&begun.stored.message, changes);
     update.stage = Some(match &question.held {
         Some(held) => Stage::Held {
             event: event.name().to_owned(),
@@ -301,9 +346,9 @@ async fn go_on(
     worker: usize,
     begun: Begun,
     question: &Question,
-    draft: &Draft,
+    changes: &Changes,
 ) -> Option<Begun> {
-    let edited = edited(&begun.stored.message, draft);
+    let edited = edited(&begun.stored.message, changes);
     let next = match question.event {
         EventKind::TransportSubmit => Stage::Deliver,
         _ => Stage::Submit { from_binding: None },
@@ -410,13 +455,19 @@ async fn put_off(
     Passed::Settled
 }
 
-/// The message as the draft has it; `None` if that changes nothing.
-pub(super) fn edited(message: &Arc<Message>, draft: &Draft) -> Option<Arc<Message>> {
+/// The message with the changes; `None` if they change nothing.
+pub(super) fn edited(message: &Arc<Message>, changes: &Changes) -> Option<Arc<Message>> {
+    let Changes {
+        draft,
+        skipped,
+        passed,
+    } = changes;
     let next = Message {
         envelope: draft.envelope.clone(),
         recipients: draft.recipients.clone(),
         properties: draft.properties.clone(),
-        session_properties: draft.session_properties.clone(),
+        skipped: skipped.clone(),
+        passed: passed.clone(),
         version: draft
             .version
             .clone()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use postern_dispatch::event::EventKind;
+use postern_events::event::EventKind;
 use postern_message::RecipientState;
 use postern_spool::SpoolError;
 use tokio::sync::mpsc;

@@ -2,8 +2,10 @@
 use bytes::Bytes;
 use postern_smtp::address::ReversePath;
 
+use postern_smtp::address::ForwardPath;
+
 use super::*;
-use crate::{EditError, RecipientState, Status};
+use crate::{Duplicates, EditError, NewRecipient, RecipientId, RecipientState, Status};
 
 fn path(address: &str) -> ForwardPath {
     ForwardPath::parse(format!("<{address}>").as_bytes(), true).unwrap()
@@ -22,9 +24,8 @@ fn draft(addresses: &[&str]) -> Draft {
 
 fn add(address: &str) -> NewRecipient {
     NewRecipient {
-        address: path(address),
         orcpt: Some(Bytes::from_static(b"rfc822;x")),
-        notify: None,
+        ..NewRecipient::new(path(address))
     }
 }
 
@@ -73,22 +74,126 @@ fn the_list_is_replaced_but_who_is_done_stays() {
         text: String::new(),
         remote: None,
     });
-    let list = Edit::ReplaceRecipients {
-        recipients: vec![add("n@x.test"), add("n@x.test")],
-    };
-    let after = apply(&before, std::slice::from_ref(&list)).unwrap();
+    let list = [
+        Edit::RetainRecipients { ids: Vec::new() },
+        Edit::AddRecipient(add("n@x.test")),
+        Edit::AddRecipient(add("n@x.test")),
+    ];
+    let after = apply(&before, &list).unwrap();
     assert_eq!(addresses(&after), ["<a@x.test>", "<n@x.test>"]);
     let done = before.recipients[0].id;
     assert_eq!(
         apply(&before, &[Edit::RemoveRecipient { id: done }]),
         Err(EditError::RecipientDone { id: done })
     );
-    for edits in [
-        vec![list.clone(), list.clone()],
-        vec![list.clone(), Edit::AddRecipient(add("z@x.test"))],
-        vec![Edit::AddRecipient(add("z@x.test")), list.clone()],
+}
+
+#[test]
+fn who_is_retained_stays_as_it_is_and_one_must_be_left() {
+    let mut before = draft(&["a@x.test", "b@x.test", "c@x.test"]);
+    let [a, b, c] = [0, 1, 2].map(|n: usize| before.recipients[n].id);
+    before.recipients[1].notify = Some(crate::Notify::NEVER);
+    let retain = |ids: &[RecipientId]| Edit::RetainRecipients { ids: ids.to_vec() };
+    let after = apply(&before, &[retain(&[b])]).unwrap();
+    assert_eq!(after.recipients, [before.recipients[1].clone()]);
+    // Two lists add up to what is in both.
+    let after = apply(&before, &[retain(&[a, b]), retain(&[b])]).unwrap();
+    assert_eq!(addresses(&after), ["<b@x.test>"]);
+    assert_eq!(apply(&before, &[retain(&[])]), Err(EditError::NoRecipients));
+    let all = [a, b, c].map(|id| Edit::RemoveRecipient { id });
+    assert_eq!(apply(&before, &all), Err(EditError::NoRecipients));
+    let id = RecipientId::new();
+    assert_eq!(
+        apply(&before, &[retain(&[id])]),
+        Err(EditError::UnknownRecipient { id })
+    );
+}
+
+#[test]
+fn what_was_given_is_kept_by_every_edit() {
+    let before = draft(&["a@x.test"]);
+    let id = before.recipients[0].id;
+    let rewrite = |to| Edit::RewriteRecipient {
+        id,
+        address: path(to),
+    };
+    let sender = |to: &[u8]| Edit::SetSender {
+        sender: ReversePath::parse(to, false).unwrap(),
+    };
+    let once = apply(&before, &[rewrite("b@x.test"), sender(b"<s@x.test>")]).unwrap();
+    let twice = apply(&once, &[rewrite("c@x.test"), sender(b"<>")]).unwrap();
+    assert_eq!(addresses(&twice), ["<c@x.test>"]);
+    assert_eq!(twice.recipients[0].given_address(), &path("a@x.test"));
+    let given = twice.envelope.given.unwrap();
+    assert_eq!(given.to_string(), "<a@example.test>");
+}
+
+#[test]
+fn duplicates_are_skipped_replaced_or_refused() {
+    let mut before = draft(&["a@x.test", "b@x.test"]);
+    before.recipients[1].notify = Some(crate::Notify::NEVER);
+    before.recipients[1].tenant = "t".to_owned();
+    let [a, b] = [0, 1].map(|n: usize| before.recipients[n].id);
+    let edit = |duplicates| {
+        [Edit::AddRecipient(NewRecipient {
+            duplicates,
+            ..add("a@X.test")
+        })]
+    };
+    assert_eq!(apply(&before, &edit(Duplicates::Skip)).unwrap(), before);
+    let replaced = apply(&before, &edit(Duplicates::Replace)).unwrap();
+    assert_eq!(replaced.recipients[0].id, a);
+    assert!(replaced.recipients[0].orcpt.is_some());
+    assert!(matches!(
+        apply(&before, &edit(Duplicates::Refuse)),
+        Err(EditError::Duplicate { .. })
+    ));
+    let copy = Edit::AddRecipient(NewRecipient {
+        copy_from: Some(b),
+        parent: Some(b),
+        ..NewRecipient::new(path("n@x.test"))
+    });
+    let copied = apply(&before, &[copy]).unwrap();
+    let new = copied.recipients.last().unwrap();
+    assert_eq!(
+        (new.notify, new.parent),
+        (Some(crate::Notify::NEVER), Some(b))
+    );
+    assert_eq!(new.tenant, "t");
+}
+
+#[test]
+fn parameters_are_set_where_they_belong() {
+    let before = draft(&["a@x.test"]);
+    let id = before.recipients[0].id;
+    let set = |of, parameter| Edit::SetParameter { of, parameter };
+    let other = |value| ParameterEdit::Other {
+        keyword: Bytes::from_static(b"X-A"),
+        value,
+    };
+    let value = Some(Bytes::from_static(b"1"));
+    let edits = [
+        set(None, ParameterEdit::Envid(value.clone())),
+        set(None, other(Some(value.clone()))),
+        set(Some(id), ParameterEdit::Notify(Some(crate::Notify::NEVER))),
+        set(Some(id), other(Some(None))),
+    ];
+    let after = apply(&before, &edits).unwrap();
+    assert_eq!(after.envelope.envid, value);
+    assert_eq!(after.envelope.parameters.len(), 1);
+    assert_eq!(after.recipients[0].parameters.len(), 1);
+    let gone = apply(
+        &after,
+        &[set(Some(id), other(None)), set(None, other(None))],
+    )
+    .unwrap();
+    assert!(gone.recipients[0].parameters.is_empty());
+    assert!(gone.envelope.parameters.is_empty());
+    for wrong in [
+        set(None, ParameterEdit::Notify(None)),
+        set(Some(id), ParameterEdit::Ret(None)),
     ] {
-        assert_eq!(apply(&before, &edits), Err(EditError::ListTwice));
+        assert_eq!(apply(&before, &[wrong]), Err(EditError::Parameter));
     }
 }
 
@@ -101,6 +206,7 @@ fn one_bad_edit_refuses_all() {
         scope: PropertyScope::Message,
         key: "k".to_owned(),
         value: Some(Value::Int(1)),
+        lifetime: Lifetime::Kept,
     };
     let sender = Edit::SetSender {
         sender: ReversePath::Null,
@@ -115,6 +221,7 @@ fn one_bad_edit_refuses_all() {
                 scope: PropertyScope::Recipient(stranger),
                 key: "k".to_owned(),
                 value: None,
+                lifetime: Lifetime::Kept,
             },
             EditError::UnknownRecipient { id: stranger },
         ),
@@ -189,6 +296,7 @@ fn as_many_edits_as_there_may_be_find_their_recipients() {
             scope: PropertyScope::Recipient(found.id),
             key: "k".to_owned(),
             value: Some(Value::Bool(true)),
+            lifetime: Lifetime::Kept,
         }))
         .collect();
     let next = apply(&draft, &edits).unwrap();

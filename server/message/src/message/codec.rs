@@ -5,17 +5,13 @@ use postern_smtp::address::{AddressSyntax, ForwardPath, ReversePath};
 
 use super::{Message, Origin};
 use crate::encoding::{Reader, Writer};
-use crate::session::Protocol;
 use crate::{
-    BodyKind, DecodeError, Envelope, MessageId, Notify, Properties, Recipient, RecipientId,
-    RecipientState, Return, SessionContext, SessionId, Status, Value, Version,
+    BodyKind, DecodeError, Envelope, Lifetime, MessageId, Notify, Properties, Recipient,
+    RecipientId, RecipientState, Return, SessionId, Status, Value, Version,
 };
 
-/// The format that is written: with the whole session.
+/// The format that is written.
 const FORMAT: u8 = 2;
-
-/// The first format, which knew the client but not its session. It is still read.
-const FORMAT_WITH_CLIENT: u8 = 1;
 
 impl Message {
     /// The message as a record of the spool. Bytes of the original content are not in it.
@@ -25,7 +21,7 @@ impl Message {
         out.octet(FORMAT);
         out.number(self.version.head_octets());
         out.raw(self.id.as_bytes());
-        out.option(self.session.as_ref(), |out, session| session.encode(out));
+        out.option(self.session, |out, session| out.raw(session.as_bytes()));
         out.text(&self.server);
         out.octet(match self.origin {
             Origin::Smtp => 1,
@@ -33,13 +29,15 @@ impl Message {
             Origin::Dsn => 3,
         });
         out.time(self.received_at);
+        out.octets(&self.context);
+        out.texts(&self.skipped);
+        out.texts(&self.passed);
         write_envelope(&mut out, &self.envelope);
         out.number(self.recipients.len() as u64);
         for recipient in &self.recipients {
             write_recipient(&mut out, recipient);
         }
-        write_properties(&mut out, &self.properties);
-        write_properties(&mut out, &self.session_properties);
+        self.properties.encode(&mut out);
         self.version.encode(&mut out);
         out.into_bytes()
     }
@@ -51,7 +49,7 @@ impl Message {
     pub fn head_octets(record: &Bytes) -> Result<u64, DecodeError> {
         let mut reader = Reader::new(record.clone());
         match reader.octet()? {
-            FORMAT | FORMAT_WITH_CLIENT => reader.number(),
+            FORMAT => reader.number(),
             other => Err(DecodeError::Format(other)),
         }
     }
@@ -63,41 +61,25 @@ impl Message {
     /// When the record is not that of a message, or does not fit the head.
     pub fn decode(record: &Bytes, head: &Bytes) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(record.clone());
-        let format = reader.octet()?;
-        if !matches!(format, FORMAT | FORMAT_WITH_CLIENT) {
-            return Err(DecodeError::Format(format));
+        match reader.octet()? {
+            FORMAT => {}
+            other => return Err(DecodeError::Format(other)),
         }
         reader.number()?;
-        let id = MessageId::from_bytes(reader.id()?);
-        let (session_id, session) = if format == FORMAT {
-            (None, reader.option(SessionContext::decode)?)
-        } else {
-            let id = reader.option(|reader| reader.id().map(SessionId::from_bytes))?;
-            (id, None)
-        };
-        let server = reader.text()?;
-        let origin = match reader.octet()? {
-            1 => Origin::Smtp,
-            2 => Origin::Lmtp,
-            3 => Origin::Dsn,
-            _ => return Err(DecodeError::Value("origin")),
-        };
-        let received_at = reader.time()?;
-        let session = if format == FORMAT {
-            session
-        } else {
-            let protocol = match origin {
-                Origin::Lmtp => Protocol::Lmtp,
-                Origin::Smtp | Origin::Dsn => Protocol::Smtp,
-            };
-            SessionContext::decode_first(&mut reader, session_id, protocol, received_at)?
-        };
         let message = Self {
-            id,
-            session,
-            server,
-            origin,
-            received_at,
+            id: MessageId::from_bytes(reader.id()?),
+            session: reader.option(|reader| reader.id().map(SessionId::from_bytes))?,
+            server: reader.text()?,
+            origin: match reader.octet()? {
+                1 => Origin::Smtp,
+                2 => Origin::Lmtp,
+                3 => Origin::Dsn,
+                _ => return Err(DecodeError::Value("origin")),
+            },
+            received_at: reader.time()?,
+            context: reader.octets()?,
+            skipped: reader.texts()?,
+            passed: reader.texts()?,
             envelope: read_envelope(&mut reader)?,
             recipients: {
                 let count = reader.count()?;
@@ -107,8 +89,7 @@ impl Message {
                 }
                 recipients
             },
-            properties: read_properties(&mut reader)?,
-            session_properties: read_properties(&mut reader)?,
+            properties: Properties::decode(&mut reader)?,
             version: Version::decode(&mut reader, head)?,
         };
         reader.end()?;
@@ -195,6 +176,9 @@ fn read_status(reader: &mut Reader) -> Result<Status, DecodeError> {
 
 fn write_envelope(out: &mut Writer, envelope: &Envelope) {
     out.text(&envelope.sender.to_string());
+    out.option(envelope.given.as_ref(), |out, given| {
+        out.text(&given.to_string());
+    });
     out.flag(envelope.smtp_utf8);
     out.octet(match envelope.body {
         BodyKind::SevenBit => 0,
@@ -204,18 +188,41 @@ fn write_envelope(out: &mut Writer, envelope: &Envelope) {
     out.option(envelope.ret, |out, ret| out.flag(ret == Return::Full));
     out.option(envelope.envid.as_deref(), Writer::octets);
     out.option(envelope.declared_size, Writer::number);
-    out.number(envelope.parameters.len() as u64);
-    for (keyword, value) in &envelope.parameters {
+    out.signed(i64::from(envelope.priority));
+    write_parameters(out, &envelope.parameters);
+}
+
+fn write_parameters(out: &mut Writer, parameters: &[(Bytes, Option<Bytes>)]) {
+    out.number(parameters.len() as u64);
+    for (keyword, value) in parameters {
         out.octets(keyword);
         out.option(value.as_deref(), Writer::octets);
     }
 }
 
+fn read_parameters(reader: &mut Reader) -> Result<Vec<(Bytes, Option<Bytes>)>, DecodeError> {
+    let count = reader.count()?;
+    let mut parameters = Vec::new();
+    for _ in 0..count {
+        parameters.push((reader.octets()?, reader.option(Reader::octets)?));
+    }
+    Ok(parameters)
+}
+
+fn read_sender(reader: &mut Reader) -> Result<ReversePath, DecodeError> {
+    ReversePath::parse_with(&reader.octets()?, true, AddressSyntax::Lenient)
+        .map_err(|_| DecodeError::Value("sender"))
+}
+
+fn read_path(reader: &mut Reader) -> Result<ForwardPath, DecodeError> {
+    ForwardPath::parse_with(&reader.octets()?, true, AddressSyntax::Lenient)
+        .map_err(|_| DecodeError::Value("recipient"))
+}
+
 fn read_envelope(reader: &mut Reader) -> Result<Envelope, DecodeError> {
-    let sender = reader.octets()?;
     Ok(Envelope {
-        sender: ReversePath::parse_with(&sender, true, AddressSyntax::Lenient)
-            .map_err(|_| DecodeError::Value("sender"))?,
+        sender: read_sender(reader)?,
+        given: reader.option(read_sender)?,
         smtp_utf8: reader.flag()?,
         body: match reader.octet()? {
             0 => BodyKind::SevenBit,
@@ -232,37 +239,35 @@ fn read_envelope(reader: &mut Reader) -> Result<Envelope, DecodeError> {
         })?,
         envid: reader.option(Reader::octets)?,
         declared_size: reader.option(Reader::number)?,
-        parameters: {
-            let count = reader.count()?;
-            let mut parameters = Vec::new();
-            for _ in 0..count {
-                parameters.push((reader.octets()?, reader.option(Reader::octets)?));
-            }
-            parameters
-        },
+        priority: i8::try_from(reader.signed()?).map_err(|_| DecodeError::Value("priority"))?,
+        parameters: read_parameters(reader)?,
     })
 }
 
 fn write_recipient(out: &mut Writer, recipient: &Recipient) {
     out.raw(recipient.id.as_bytes());
     out.text(&recipient.address.to_string());
+    out.option(recipient.given.as_ref(), |out, given| {
+        out.text(&given.to_string());
+    });
     out.option(recipient.orcpt.as_deref(), Writer::octets);
     out.option(recipient.notify, |out, notify| {
         out.octet(
             u8::from(notify.success) | u8::from(notify.failure) << 1 | u8::from(notify.delay) << 2,
         );
     });
+    write_parameters(out, &recipient.parameters);
+    out.option(recipient.parent, |out, parent| out.raw(parent.as_bytes()));
+    out.text(&recipient.tenant);
     recipient.state.encode(out);
-    write_properties(out, &recipient.properties);
+    recipient.properties.encode(out);
 }
 
 fn read_recipient(reader: &mut Reader) -> Result<Recipient, DecodeError> {
-    let id = RecipientId::from_bytes(reader.id()?);
-    let address = reader.octets()?;
     Ok(Recipient {
-        id,
-        address: ForwardPath::parse_with(&address, true, AddressSyntax::Lenient)
-            .map_err(|_| DecodeError::Value("recipient"))?,
+        id: RecipientId::from_bytes(reader.id()?),
+        address: read_path(reader)?,
+        given: reader.option(read_path)?,
         orcpt: reader.option(Reader::octets)?,
         notify: reader.option(|reader| match reader.octet()? {
             bits @ 0..=7 => Ok(Notify {
@@ -272,51 +277,79 @@ fn read_recipient(reader: &mut Reader) -> Result<Recipient, DecodeError> {
             }),
             _ => Err(DecodeError::Value("notify")),
         })?,
+        parameters: read_parameters(reader)?,
+        parent: reader.option(|reader| reader.id().map(RecipientId::from_bytes))?,
+        tenant: reader.text()?,
         state: RecipientState::decode(reader)?,
-        properties: read_properties(reader)?,
+        properties: Properties::decode(reader)?,
     })
 }
 
-fn write_properties(out: &mut Writer, properties: &Properties) {
-    out.number(properties.len() as u64);
-    for (namespace, key, value) in properties.iter() {
-        out.text(namespace);
-        out.text(key);
-        match value {
-            Value::String(text) => {
-                out.octet(0);
-                out.text(text);
-            }
-            Value::Bytes(octets) => {
-                out.octet(1);
-                out.octets(octets);
-            }
-            Value::Int(number) => {
-                out.octet(2);
-                out.signed(*number);
-            }
-            Value::Bool(flag) => {
-                out.octet(3);
-                out.flag(*flag);
+impl Properties {
+    /// Writes those that are kept.
+    pub fn encode(&self, out: &mut Writer) {
+        let kept = || {
+            self.entries()
+                .filter(|(_, _, _, lifetime)| *lifetime == Lifetime::Kept)
+        };
+        out.number(kept().count() as u64);
+        for (namespace, key, value, _) in kept() {
+            out.text(namespace);
+            out.text(key);
+            match value {
+                Value::String(text) => {
+                    out.octet(0);
+                    out.text(text);
+                }
+                Value::Bytes(octets) => {
+                    out.octet(1);
+                    out.octets(octets);
+                }
+                Value::Int(number) => {
+                    out.octet(2);
+                    out.signed(*number);
+                }
+                Value::Bool(flag) => {
+                    out.octet(3);
+                    out.flag(*flag);
+                }
+                Value::Number(number) => {
+                    out.octet(4);
+                    out.raw(&f64::from(*number).to_be_bytes());
+                }
+                Value::Texts(texts) => {
+                    out.octet(5);
+                    out.texts(texts);
+                }
             }
         }
     }
-}
 
-fn read_properties(reader: &mut Reader) -> Result<Properties, DecodeError> {
-    let count = reader.count()?;
-    let mut properties = Properties::new();
-    for _ in 0..count {
-        let namespace = reader.text()?;
-        let key = reader.text()?;
-        let value = match reader.octet()? {
-            0 => Value::String(reader.text()?),
-            1 => Value::Bytes(reader.octets()?),
-            2 => Value::Int(reader.signed()?),
-            3 => Value::Bool(reader.flag()?),
-            _ => return Err(DecodeError::Value("property")),
-        };
-        properties.put(namespace, key, value);
+    /// Reads properties.
+    ///
+    /// # Errors
+    /// When the record is not one of properties.
+    pub fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
+        let count = reader.count()?;
+        let mut properties = Self::new();
+        for _ in 0..count {
+            let namespace = reader.text()?;
+            let key = reader.text()?;
+            let value = match reader.octet()? {
+                0 => Value::String(reader.text()?),
+                1 => Value::Bytes(reader.octets()?),
+                2 => Value::Int(reader.signed()?),
+                3 => Value::Bool(reader.flag()?),
+                4 => {
+                    let octets = <[u8; 8]>::try_from(reader.raw(8)?.as_ref());
+                    let octets = octets.map_err(|_| DecodeError::Short)?;
+                    Value::Number(f64::from_be_bytes(octets).into())
+                }
+                5 => Value::Texts(reader.texts()?),
+                _ => return Err(DecodeError::Value("property")),
+            };
+            properties.put(namespace, key, value);
+        }
+        Ok(properties)
     }
-    Ok(properties)
 }

@@ -3,14 +3,11 @@ use std::time::Duration;
 
 use postern_smtp::address::{ForwardPath, ReversePath};
 
-use bytes::Bytes;
-
 use super::*;
-use crate::encoding::{Writer, from_millis};
-use crate::session::{Conduct, Greeting, Protocol, ReverseName, TlsInfo};
+use crate::encoding::from_millis;
 use crate::{
-    BodyKind, DecodeError, HeaderLimits, HeaderParser, Notify, PropertyLimits, RecipientState,
-    Return, Status, Value,
+    BodyKind, DecodeError, HeaderLimits, HeaderParser, Notify, PropertyLimits, RecipientId,
+    RecipientState, Return, Status, Value,
 };
 
 const MAIL: &[u8] = b"Subject: x\r\nTo: y\r\n\r\nbody\r\n";
@@ -25,45 +22,6 @@ fn status(text: &str) -> Status {
     }
 }
 
-/// A session of which every field says something.
-fn session() -> SessionContext {
-    SessionContext {
-        hostname: "mx.example.test".into(),
-        listener: "[::]:25".into(),
-        protocol: Protocol::Lmtp,
-        peer: Some("[2001:db8::1]:4025".parse().unwrap()),
-        local: Some("[2001:db8::2]:25".parse().unwrap()),
-        reverse_name: ReverseName::Confirmed("client.example.test".to_owned()),
-        may_relay: true,
-        authenticated: Some("anna".to_owned()),
-        implicit_tls: true,
-        tls: Some(TlsInfo {
-            version: "TLSv1.3".to_owned(),
-            cipher: "TLS_AES_256_GCM_SHA384".to_owned(),
-            server_name: Some("mx.example.test".to_owned()),
-            peer_certificates: vec![Bytes::from_static(b"der")],
-            peer_verified: true,
-            failure: String::new(),
-        }),
-        greeting: Some(Greeting {
-            verb: Bytes::from_static(b"LHLO"),
-            name: Bytes::from_static(b"client"),
-        }),
-        conduct: Conduct {
-            commands: 300,
-            errors: 4,
-            syntax_errors: 3,
-            talked_early: true,
-            pipelined_early: true,
-            idle: Duration::from_millis(1500),
-            messages: 2,
-            refused_recipients: 1,
-            junk_commands: 5,
-        },
-        ..SessionContext::new(SessionId::new(), from_millis(1_789_999_990_000).unwrap())
-    }
-}
-
 fn message() -> Message {
     let mut parser = HeaderParser::new(HeaderLimits::default());
     let section = parser.feed(MAIL).unwrap().unwrap();
@@ -73,6 +31,8 @@ fn message() -> Message {
         ("octets", Value::Bytes(Bytes::from_static(b"\0\xff"))),
         ("int", Value::Int(-5)),
         ("flag", Value::Bool(true)),
+        ("number", Value::Number(0.25.into())),
+        ("texts", Value::Texts(vec!["a".to_owned(), String::new()])),
     ] {
         properties
             .set("sink", key, value, &PropertyLimits::default())
@@ -103,10 +63,13 @@ fn message() -> Message {
     let recipients = states.into_iter().zip(paths.iter().cycle());
     Message {
         id: MessageId::new(),
-        session: Some(session()),
+        session: Some(SessionId::new()),
         server: "inbound".to_owned(),
         origin: Origin::Lmtp,
         received_at: from_millis(1_790_000_000_000).unwrap(),
+        context: Bytes::from_static(b"\x01session"),
+        skipped: vec!["scanner".to_owned()],
+        passed: vec!["a".to_owned(), "b".to_owned()],
         envelope,
         recipients: recipients
             .map(|(state, path)| Recipient {
@@ -117,11 +80,14 @@ fn message() -> Message {
                     ..Notify::NEVER
                 }),
                 properties: properties.clone(),
+                given: Some(ForwardPath::parse(b"<given@example.test>", false).unwrap()),
+                parameters: vec![(Bytes::from_static(b"X"), Some(Bytes::from_static(b"1")))],
+                parent: Some(RecipientId::new()),
+                tenant: "t".to_owned(),
                 ..Recipient::new(ForwardPath::parse(path, false).unwrap())
             })
             .collect(),
-        properties: properties.clone(),
-        session_properties: properties,
+        properties,
         version: Version::original(&section, Some(MAIL.len() as u64))
             .put_trace(Bytes::from_static(b"Received: x\r\n"), 2)
             .unwrap(),
@@ -140,92 +106,6 @@ fn a_record_comes_back_as_it_was() {
         Message::decode(&record, &head.slice(1..)),
         Err(DecodeError::Value("header field"))
     );
-}
-
-#[test]
-fn of_the_certificates_the_client_s_own_is_kept() {
-    let mut message = message();
-    let tls = message.session.as_mut().unwrap().tls.as_mut().unwrap();
-    tls.peer_certificates.push(Bytes::from_static(b"issuer"));
-    let record = Bytes::from(message.encode());
-    let read = Message::decode(&record, &Bytes::from_static(MAIL)).unwrap();
-    assert_eq!(read.session, Some(session_of(&message)));
-}
-
-fn session_of(message: &Message) -> SessionContext {
-    let mut session = message.session.clone().unwrap();
-    session.tls.as_mut().unwrap().peer_certificates.truncate(1);
-    session
-}
-
-/// A record as the first format had it: the client, and of the session only its id.
-fn first_format(id: Option<SessionId>, version: &Version) -> Bytes {
-    let mut out = Writer::new();
-    out.octet(1);
-    out.number(version.head_octets());
-    out.raw(&[7; 16]);
-    out.option(id, |out, id| out.raw(id.as_bytes()));
-    out.text("inbound");
-    out.octet(1);
-    out.signed(1_790_000_000_000);
-    out.option(Some("192.0.2.7:4025"), Writer::text);
-    out.option(None, Writer::text);
-    out.octets(b"client.example.test");
-    out.flag(true);
-    out.option(Some(()), |out, ()| {
-        out.text("TLSv1.2");
-        out.text("TLS_AES");
-        out.option(None, Writer::text);
-    });
-    out.option(Some("name.example.test"), Writer::text);
-    out.flag(true);
-    out.flag(true);
-    out.option(None, Writer::text);
-    out.text("<>");
-    out.flag(false);
-    out.octet(0);
-    for _absent in 0..3 {
-        out.flag(false);
-    }
-    // Parameters, recipients, properties of the message and of the session.
-    for _none in 0..4 {
-        out.number(0);
-    }
-    version.encode(&mut out);
-    Bytes::from(out.into_bytes())
-}
-
-#[test]
-fn a_record_of_the_first_format_is_read_with_what_it_says() {
-    let mut parser = HeaderParser::new(HeaderLimits::default());
-    let section = parser.feed(MAIL).unwrap().unwrap();
-    let version = Version::original(&section, Some(MAIL.len() as u64));
-    let id = SessionId::new();
-    let record = first_format(Some(id), &version);
-    assert!(Message::head_octets(&record).is_ok());
-    let message = Message::decode(&record, &Bytes::from_static(MAIL)).unwrap();
-    let received_at = from_millis(1_790_000_000_000).unwrap();
-    let expected = SessionContext {
-        peer: Some("192.0.2.7:4025".parse().unwrap()),
-        reverse_name: ReverseName::Confirmed("name.example.test".to_owned()),
-        may_relay: true,
-        tls: Some(TlsInfo {
-            version: "TLSv1.2".to_owned(),
-            cipher: "TLS_AES".to_owned(),
-            ..TlsInfo::default()
-        }),
-        greeting: Some(Greeting {
-            verb: Bytes::from_static(b"EHLO"),
-            name: Bytes::from_static(b"client.example.test"),
-        }),
-        ..SessionContext::new(id, received_at)
-    };
-    assert_eq!(message.session, Some(expected));
-    assert_eq!(message.received_at, received_at);
-    assert_eq!(message.version, version);
-    let own = first_format(None, &version);
-    let own = Message::decode(&own, &Bytes::from_static(MAIL)).unwrap();
-    assert_eq!(own.session, None, "a message of our own has no session");
 }
 
 #[test]

@@ -1,14 +1,12 @@
 //! Edits of the content applied to a version: everything is checked before anything is built.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::rope::{self, Cursor};
 use super::{Segment, Version};
-use crate::field::write_field;
-use crate::{Edit, EditError, EditLimits, HeaderField, HeaderId, HeaderPlace};
+use crate::{Edit, EditError, EditLimits, HeaderField, HeaderId};
 
 impl Version {
     /// Applies the header and body edits of one verdict, all or none; other edits are passed over.
@@ -28,7 +26,12 @@ impl Version {
         let mut inserted = 0;
         let mut next = self.clone();
         next.edited = true;
-        self.apply_headers(edits, &mut next, &mut inserted)?;
+        if edits
+            .iter()
+            .any(|edit| edit.is_of_content() && !edit.is_of_body())
+        {
+            inserted += self.apply_headers(edits, &mut next)?;
+        }
         if let Some(body) = self.apply_body(edits, &mut inserted)? {
             next.body = Arc::new(body);
         }
@@ -62,57 +65,13 @@ impl Version {
         Ok(next)
     }
 
-    fn apply_headers(
-        &self,
-        edits: &[Edit],
-        next: &mut Self,
-        inserted: &mut u64,
-    ) -> Result<(), EditError> {
-        if !edits.iter().any(is_of_header) {
-            return Ok(());
-        }
-        let places = Places::of(self);
-        let mut kept: Vec<Option<HeaderField>> = self.headers.iter().cloned().map(Some).collect();
-        let mut touched = vec![false; kept.len()];
-        let mut added: Vec<(usize, HeaderField)> = Vec::new();
-        for edit in edits {
-            match edit {
-                Edit::InsertHeader { at, name, value } => {
-                    let raw = write_field(name.as_bytes(), value)?;
-                    *inserted += raw.len() as u64;
-                    let field = HeaderField::new(HeaderId(next.next_id), None, raw);
-                    added.push((places.slot(*at)?, field.ok_or(EditError::NotAField)?));
-                    next.next_id = next_id(next.next_id)?;
-                }
-                Edit::ReplaceHeader { id, name, value } => {
-                    let old = places.claim(*id, &mut touched)?;
-                    let place = kept.get_mut(old).and_then(Option::as_mut);
-                    let place = place.ok_or(EditError::UnknownHeader { id: *id })?;
-                    let name = name.as_ref().map_or(place.name(), |name| name.as_bytes());
-                    let raw = write_field(name, value)?;
-                    *inserted += raw.len() as u64;
-                    *place = HeaderField::new(*id, None, raw).ok_or(EditError::NotAField)?;
-                }
-                Edit::RemoveHeader { id } => {
-                    let old = places.claim(*id, &mut touched)?;
-                    if let Some(place) = kept.get_mut(old) {
-                        *place = None;
-                    }
-                }
-                _ => {}
-            }
-        }
-        next.headers = Arc::new(merge(kept, added));
-        Ok(())
-    }
-
     /// The new body, if there are edits of it.
     fn apply_body(
         &self,
         edits: &[Edit],
         inserted: &mut u64,
     ) -> Result<Option<Vec<Segment>>, EditError> {
-        let mut edits = edits.iter().filter(|edit| is_of_body(edit));
+        let mut edits = edits.iter().filter(|edit| edit.is_of_body());
         let Some(first) = edits.next() else {
             return Ok(None);
         };
@@ -181,73 +140,6 @@ impl Version {
     }
 }
 
-/// Where the fields of a version stand, for the edits of one verdict.
-struct Places {
-    by_id: HashMap<HeaderId, usize>,
-    count: usize,
-}
-
-impl Places {
-    fn of(version: &Version) -> Self {
-        let fields = version.headers.iter().enumerate();
-        Self {
-            by_id: fields.map(|(place, field)| (field.id(), place)).collect(),
-            count: version.headers.len(),
-        }
-    }
-
-    fn index(&self, id: HeaderId) -> Result<usize, EditError> {
-        let found = self.by_id.get(&id).copied();
-        found.ok_or(EditError::UnknownHeader { id })
-    }
-
-    /// The index of a field that no other edit of the verdict may touch.
-    fn claim(&self, id: HeaderId, touched: &mut [bool]) -> Result<usize, EditError> {
-        let index = self.index(id)?;
-        match touched.get_mut(index) {
-            Some(touched) if !*touched => {
-                *touched = true;
-                Ok(index)
-            }
-            _ => Err(EditError::HeaderTwice { id }),
-        }
-    }
-
-    /// Slots are 0 before all, then for field `i` one before (`2i + 1`) and one after it.
-    fn slot(&self, place: HeaderPlace) -> Result<usize, EditError> {
-        Ok(match place {
-            HeaderPlace::First => 0,
-            HeaderPlace::Before(id) => 2 * self.index(id)? + 1,
-            HeaderPlace::After(id) => 2 * self.index(id)? + 2,
-            HeaderPlace::Last => 2 * self.count + 1,
-        })
-    }
-}
-
-/// Fields that stayed and fields that came, each in its slot.
-fn merge(kept: Vec<Option<HeaderField>>, mut added: Vec<(usize, HeaderField)>) -> Vec<HeaderField> {
-    // Stable: several in one slot keep the order of the edits.
-    added.sort_by_key(|(slot, _)| *slot);
-    let mut added = added.into_iter().peekable();
-    let mut merged = Vec::with_capacity(kept.len() + added.len());
-    for (index, field) in kept.into_iter().enumerate() {
-        while let Some((_, new)) = added.next_if(|(slot, _)| *slot <= 2 * index + 1) {
-            merged.push(new);
-        }
-        merged.extend(field);
-    }
-    merged.extend(added.map(|(_, new)| new));
-    merged
-}
-
-fn is_of_header(edit: &Edit) -> bool {
-    edit.is_of_content() && !is_of_body(edit)
-}
-
-fn is_of_body(edit: &Edit) -> bool {
-    matches!(edit, Edit::SpliceBody { .. } | Edit::ReplaceBody { .. })
-}
-
 fn within(what: &'static str, value: u64, limit: u64) -> Result<(), EditError> {
     if value > limit {
         return Err(EditError::OverLimit { what, value, limit });
@@ -255,7 +147,7 @@ fn within(what: &'static str, value: u64, limit: u64) -> Result<(), EditError> {
     Ok(())
 }
 
-fn next_id(id: u32) -> Result<u32, EditError> {
+pub(super) fn next_id(id: u32) -> Result<u32, EditError> {
     id.checked_add(1).ok_or(EditError::OverLimit {
         what: "header ids",
         value: u64::from(id),

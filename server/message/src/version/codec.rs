@@ -52,6 +52,11 @@ impl Version {
                 }
             }
         }
+        out.number(self.gone.len() as u64);
+        for (id, behind) in self.gone.iter() {
+            out.number(u64::from(id.0));
+            out.number(behind.map_or(0, |id| u64::from(id.0)));
+        }
         out.number(self.body.len() as u64);
         for segment in self.body.iter() {
             match segment {
@@ -83,6 +88,7 @@ impl Version {
         }
         Ok(Self {
             headers: Arc::new(decode_headers(reader, head, next_id)?),
+            gone: Arc::new(decode_gone(reader)?),
             next_id,
             body_offset,
             separator,
@@ -124,6 +130,20 @@ fn decode_headers(
         fields.push(HeaderField::new(HeaderId(number), origin, raw).ok_or(BAD_FIELD)?);
     }
     Ok(fields)
+}
+
+fn decode_gone(reader: &mut Reader) -> Result<Vec<(HeaderId, Option<HeaderId>)>, DecodeError> {
+    let count = reader.count()?;
+    let mut gone = Vec::new();
+    for _ in 0..count {
+        let id = HeaderId(reader.narrow("header id")?);
+        let behind = match reader.narrow("header id")? {
+            0 => None,
+            id => Some(HeaderId(id)),
+        };
+        gone.push((id, behind));
+    }
+    Ok(gone)
 }
 
 fn decode_body(reader: &mut Reader, body_offset: u64) -> Result<Vec<Segment>, DecodeError> {

@@ -332,3 +332,93 @@ fn fuzz_the_decoder() {
             }
         });
 }
+
+#[test]
+fn edits_by_name_apply_to_what_is_left() {
+    let name = |name: &str| HeaderName::parse(name.as_bytes()).unwrap();
+    let set = |field: &str, value: &str, only_if_missing| Edit::SetHeader {
+        at: HeaderPlace::Last,
+        name: name(field),
+        value: HeaderValue::parse(value.as_bytes(), true).unwrap(),
+        only_if_missing,
+    };
+    // The first is replaced where it stands, the further ones go.
+    let once = apply(&original(MAIL), &[set("a", "new", false)]).unwrap();
+    assert_eq!(render(&once, MAIL), "a: new\r\nB: 2\r\n\r\nHello world\r\n");
+    assert_eq!(once.headers()[0].id(), HeaderId(1));
+    let kept = apply(&once, &[set("B", "x", true), set("C", "3", true)]).unwrap();
+    assert_eq!(
+        render(&kept, MAIL),
+        "a: new\r\nB: 2\r\nC: 3\r\n\r\nHello world\r\n"
+    );
+    // What the same verdict has put in counts too, and stands where it was put.
+    let both = [
+        insert(HeaderPlace::First, "C", "1"),
+        insert(HeaderPlace::Last, "C", "2"),
+        set("c", "3", false),
+    ];
+    let both = apply(&original(MAIL), &both).unwrap();
+    assert!(render(&both, MAIL).starts_with("c: 3\r\nA: 1\r\n"));
+    assert_eq!(both.headers().len(), 4);
+    let mail = b"X-A: 1\r\nReceived: r\r\nx-b: 2\r\nReturn-Path: <>\r\n\r\n";
+    let all = |names| [Edit::RemoveHeaders { names }];
+    let prefix = all(crate::HeaderNames::Prefix(name("X-")));
+    assert_eq!(
+        render(&apply(&original(mail), &prefix).unwrap(), mail),
+        "Received: r\r\nReturn-Path: <>\r\n\r\n"
+    );
+    let trace = all(crate::HeaderNames::Prefix(name("R")));
+    assert_eq!(apply(&original(mail), &trace).unwrap().headers().len(), 4);
+    let exact = all(crate::HeaderNames::Exact(name("received")));
+    assert_eq!(apply(&original(mail), &exact).unwrap().headers().len(), 3);
+    assert!(apply(&original(MAIL), &exact).is_ok(), "none is no error");
+}
+
+#[test]
+fn a_place_outlives_the_field_that_it_was_named_after() {
+    let gone = apply(
+        &original(MAIL),
+        &[
+            Edit::RemoveHeader { id: HeaderId(2) },
+            Edit::RemoveHeader { id: HeaderId(3) },
+        ],
+    )
+    .unwrap();
+    let places = [
+        insert(HeaderPlace::After(HeaderId(1)), "X", "after 1"),
+        insert(HeaderPlace::After(HeaderId(2)), "X", "after 2"),
+        insert(HeaderPlace::Before(HeaderId(3)), "X", "before 3"),
+        Edit::RemoveHeader { id: HeaderId(2) },
+    ];
+    let next = apply(&gone, &places).unwrap();
+    assert_eq!(
+        render(&next, MAIL),
+        "A: 1\r\nX: after 1\r\nX: after 2\r\nX: before 3\r\n\r\nHello world\r\n"
+    );
+    // The place is where the field stood, also after others were put around it.
+    let first = apply(&original(MAIL), &[Edit::RemoveHeader { id: HeaderId(1) }]).unwrap();
+    let next = apply(&first, &[insert(HeaderPlace::After(HeaderId(1)), "X", "1")]).unwrap();
+    assert!(render(&next, MAIL).starts_with("X: 1\r\nB: 2\r\n"));
+    let mut out = Writer::new();
+    gone.encode(&mut out);
+    let mut reader = Reader::new(out.into_bytes().into());
+    let head = Bytes::from_static(MAIL);
+    assert_eq!(Version::decode(&mut reader, &head).unwrap(), gone);
+}
+
+#[test]
+fn our_received_stands_below_what_was_put_first() {
+    let stamped = apply(
+        &original(MAIL),
+        &[
+            insert(HeaderPlace::First, "X", "1"),
+            insert(HeaderPlace::Last, "Y", "1"),
+        ],
+    )
+    .unwrap();
+    let received = Bytes::from_static(b"Received: r\r\n");
+    let taken = stamped.put_trace(received.clone(), 3).unwrap();
+    assert!(render(&taken, MAIL).starts_with("X: 1\r\nReceived: r\r\nA: 1\r\n"));
+    let plain = original(MAIL).put_trace(received, 3).unwrap();
+    assert!(render(&plain, MAIL).starts_with("Received: r\r\nA: 1\r\n"));
+}

@@ -90,7 +90,12 @@ impl Session {
     }
 
     fn count(&mut self, exchange: &Exchange, reply: &Reply) {
-        if exchange.verb.is_none() || !reply.code().is_permanent() {
+        let refused = reply.code().is_permanent() || reply.code().is_transient();
+        if exchange.verb.is_none() || !refused {
+            return;
+        }
+        self.counters.refusals += 1;
+        if !reply.code().is_permanent() {
             return;
         }
         if exchange.verb == Some(Verb::Bdat) && self.excused_chunks > 0 {

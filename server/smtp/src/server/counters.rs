@@ -7,6 +7,10 @@ pub struct Counters {
     pub commands: u64,
     /// Commands refused with 5xx.
     pub errors: u32,
+    /// Commands refused with 4xx or 5xx.
+    pub refusals: u32,
+    /// Command lines that were no known command or broke the grammar.
+    pub syntax_errors: u32,
     /// Commands that did nothing, since the last accepted message.
     pub junk: u32,
     /// Accepted MAIL commands.

@@ -178,6 +178,7 @@ impl Session {
         let line = CommandLine {
             verb,
             raw: line,
+            pipelined: more_input,
             pipelined_wrongly,
         };
         if verb == Verb::Rcpt
@@ -212,6 +213,12 @@ impl Session {
         let judgement = self.judge(verb, &line.raw);
         let id = self.next_question();
         let mut prospect = judgement.prospect;
+        // What is no command or breaks the grammar has these codes, and nothing else has (RFC 5321 4.2.4).
+        if let Prospect::Refuse(reply) = &prospect
+            && matches!(reply.code().value(), 500 | 501 | 555)
+        {
+            self.counters.syntax_errors += 1;
+        }
         let mut exchange = Exchange {
             id: Some(id),
             verb: Some(verb),

@@ -44,6 +44,8 @@ pub struct CommandLine {
     pub verb: Verb,
     /// The line without CRLF, every octet kept.
     pub raw: Bytes,
+    /// More input had arrived behind it when it was read (RFC 2920).
+    pub pipelined: bool,
     /// More input came before this command's reply, though it must end a group (RFC 2920 3.1).
     pub pipelined_wrongly: bool,
 }

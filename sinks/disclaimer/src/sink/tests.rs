@@ -4,26 +4,26 @@ use postern_sdk::testing::{Session, Transcript};
 use postern_sdk::{EventKind, v1};
 use serde_json::json;
 
-use super::Disclaimer;
+use super::disclaimer;
 
 const TWO_PARTS: &str = "From: a@example.org\r\nMIME-Version: 1.0\r\n\
     Content-Type: multipart/alternative; boundary=x\r\n\r\n\
     --x\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGrüße\r\n\
     --x\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\nPHA+SGFsbG88L3A+\r\n--x--\r\n";
 
-async fn submitted(message: &str) -> Transcript {
-    Session::connect(Disclaimer, "192.0.2.1")
+fn submitted(message: &str) -> Transcript {
+    Session::connect(disclaimer(), "192.0.2.1")
         .properties(&json!({ "text": "Nur für Sie." }))
         .ehlo("client.example.org")
         .mail("a@example.org")
         .rcpt("b@example.test")
         .message(message)
-        .await
+        .play()
 }
 
-#[tokio::test]
-async fn both_alternatives_get_the_text() {
-    let transcript = submitted(TWO_PARTS).await;
+#[test]
+fn both_alternatives_get_the_text() {
+    let transcript = submitted(TWO_PARTS);
     assert!(transcript.accepted());
     let text = transcript.mail().text();
     assert!(text.contains("Grüße\r\n\r\nNur für Sie.\r\n"), "{text}");
@@ -32,9 +32,9 @@ async fn both_alternatives_get_the_text() {
     assert!(text.contains(added), "{text}");
 }
 
-#[tokio::test]
-async fn a_text_that_goes_over_to_utf8_says_so_in_the_header() {
-    let transcript = submitted("Subject: x\r\n\r\nHello\r\n").await;
+#[test]
+fn a_text_that_goes_over_to_utf8_says_so_in_the_header() {
+    let transcript = submitted("Subject: x\r\n\r\nHello\r\n");
     let mail = transcript.mail();
     assert_eq!(mail.header("Content-Type"), ["text/plain; charset=utf-8"]);
     assert_eq!(
@@ -44,10 +44,10 @@ async fn a_text_that_goes_over_to_utf8_says_so_in_the_header() {
     assert_eq!(mail.body(), b"Hello\r\n\r\nNur f=C3=BCr Sie.\r\n");
 }
 
-#[tokio::test]
-async fn a_signed_message_is_left_alone_and_says_why() {
+#[test]
+fn a_signed_message_is_left_alone_and_says_why() {
     let message = "Content-Type: multipart/signed; boundary=x\r\n\r\n--x\r\n\r\nx\r\n--x--\r\n";
-    let transcript = submitted(message).await;
+    let transcript = submitted(message);
     let verdict = transcript.verdict(EventKind::TransportSubmit).as_proto();
     assert_eq!(verdict.reason_code, "left-alone.signed");
     assert_eq!(verdict.explanation, "left alone: its text is signed");
@@ -58,15 +58,15 @@ async fn a_signed_message_is_left_alone_and_says_why() {
     assert_eq!(transcript.mail().raw(), message.as_bytes());
 }
 
-#[tokio::test]
-async fn properties_that_do_not_fit_are_a_fault_that_names_them() {
-    let transcript = Session::connect(Disclaimer, "192.0.2.1")
+#[test]
+fn properties_that_do_not_fit_are_a_fault_that_names_them() {
+    let transcript = Session::connect(disclaimer(), "192.0.2.1")
         .properties(&json!({ "text": "x", "texte": "x" }))
         .ehlo("client.example.org")
         .mail("a@example.org")
         .rcpt("b@example.test")
         .message("Subject: x\r\n\r\nHello\r\n")
-        .await;
+        .play();
     let fault = transcript.fault(EventKind::TransportSubmit);
     assert!(fault.detail().contains("texte"), "{fault:?}");
 }

@@ -4,33 +4,22 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use postern_sdk::{
-    Body, Description, EventKind, Instance, Message, Result, Sink, Verdict, describe,
-};
+use postern_sdk::{Properties, Verdict, inbound, sink};
 
-#[derive(serde::Deserialize)]
-struct Properties {
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+struct Settings {
     field: String,
     takes_ms: u64,
 }
 
-struct Slow;
-
-impl Sink<Properties> for Slow {
-    fn describe(&self) -> Description {
-        describe!()
-            .on_with(EventKind::InboundMessage, Body::Headers)
-            .may("headers:X-*")
-    }
-
-    async fn on_message(&self, instance: &Instance<Properties>, message: &mut Message) -> Result {
-        let properties = instance.properties();
-        tokio::time::sleep(Duration::from_millis(properties.takes_ms)).await;
-        message.headers.prepend(&properties.field, "seen");
-        Ok(Verdict::proceed())
-    }
+async fn take_time(settings: Properties<Settings>) -> Verdict {
+    tokio::time::sleep(Duration::from_millis(settings.takes_ms)).await;
+    Verdict::proceed().prepend_header(&settings.field, "seen")
 }
 
 fn main() -> ExitCode {
-    postern_sdk::run(Slow)
+    sink!()
+        .may("headers:X-*")
+        .on(inbound::MESSAGE.headers(), take_time)
+        .run()
 }

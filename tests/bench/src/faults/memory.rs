@@ -16,6 +16,7 @@ const UPLOADS: Shape = Shape {
     size_bytes: 25 << 20,
     sessions: 20,
     recipients: 1,
+    pipelined: true,
     messages: 20,
     pace: Duration::ZERO,
 };

@@ -82,6 +82,7 @@ fn run(to: SocketAddr, fault: Option<Fault>, seconds: u64) -> io::Result<Run> {
         size_bytes: 4 << 10,
         sessions: SESSIONS,
         recipients: 1,
+        pipelined: true,
         messages: a_second * seconds,
         pace: PACE,
     };
@@ -112,6 +113,7 @@ fn pester(to: SocketAddr, fault: Fault, content: &[u8], done: &AtomicBool, met: 
     let letter = Letter {
         sender: &sender,
         recipients: 1,
+        pipelined: true,
         content,
         answer: "451",
     };

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use postern_config::Effective;
-use postern_dispatch::event::EventKind;
-use postern_dispatch::grant::{Grants, Reads};
-use postern_dispatch::plan::{BodyDepth, Pin, PinnedEvent};
+use postern_events::event::EventKind;
+use postern_events::grant::{Grants, Reads};
+use postern_events::plan::{Ask, BodyDepth, Pin, PinnedEvent, Plan, Shortfall};
 use postern_proto::v1 as pb;
 
 use super::reach::Reached;
@@ -15,11 +15,12 @@ pub(super) fn pin(response: &pb::DescribeResponse) -> (Pin, Vec<String>) {
     let mut left_out = Vec::new();
     let mut events = Vec::new();
     for interest in &response.events {
-        match known_event(interest.event) {
+        match EventKind::from_number(interest.event) {
             Some(event) if event.is_published() => {
                 events.push(PinnedEvent {
                     event: event.name().to_owned(),
-                    body: depth(interest.body.as_ref()),
+                    body: BodyDepth::described(interest.body.as_ref()),
+                    ask: Ask::described(interest.ask()),
                 });
             }
             Some(event) => left_out.push(format!(
@@ -56,89 +57,95 @@ pub(super) fn pin(response: &pb::DescribeResponse) -> (Pin, Vec<String>) {
     (pin, left_out)
 }
 
-/// Lines about sinks that now ask for more than was accepted.
-pub(super) fn asks_for_more(
+/// What sinks ask for whose descriptions have to be accepted and are not: a line for each binding.
+pub(super) fn not_accepted(
     effective: &Effective,
     pins: &HashMap<String, Pin>,
     reached: &HashMap<String, Reached>,
 ) -> Vec<String> {
+    let bindings = effective.config.bindings.iter();
+    let open = bindings.filter(|binding| {
+        let complete = binding.events.is_some() && binding.may.is_some();
+        binding.enabled && !complete && !pins.contains_key(&binding.name)
+    });
+    open.filter_map(|binding| {
+        let (pin, _) = pin(&reached.get(&binding.sink)?.response);
+        Some(format!(
+            "note: binding.{}: {} {} asks for events {}; to read {}; may {}",
+            binding.name,
+            pin.name,
+            pin.version,
+            listed(pin.events.iter().map(event), "none"),
+            listed(pin.reads.iter().cloned(), "what these events show"),
+            listed(pin.may.iter().cloned(), "refuse only"),
+        ))
+    })
+    .collect()
+}
+
+/// An event with what the sink wants of it.
+fn event(pinned: &PinnedEvent) -> String {
+    let mut notes = Vec::new();
+    match pinned.body {
+        BodyDepth::None => {}
+        BodyDepth::Prefix(octets) => notes.push(format!("headers and {octets} octets")),
+        depth => notes.push(depth.name().to_owned()),
+    }
+    if pinned.ask != Ask::AtOnce {
+        notes.push(pinned.ask.name().to_owned());
+    }
+    match notes.is_empty() {
+        true => pinned.event.clone(),
+        false => format!("{} ({})", pinned.event, notes.join(", ")),
+    }
+}
+
+fn listed(words: impl Iterator<Item = String>, none: &str) -> String {
+    let words: Vec<_> = words.collect();
+    match words.is_empty() {
+        true => none.to_owned(),
+        false => words.join(", "),
+    }
+}
+
+/// Lines about sinks that ask for more than their bindings give, of what could be given.
+pub(super) fn asks_for_more(
+    plan: &Plan,
+    pins: &HashMap<String, Pin>,
+    reached: &HashMap<String, Reached>,
+) -> Vec<String> {
     let mut lines = Vec::new();
-    for binding in effective
-        .config
-        .bindings
-        .iter()
-        .filter(|binding| binding.enabled)
-    {
-        let Some(sink) = reached.get(&binding.sink) else {
+    for binding in plan.bindings() {
+        let Some(sink) = reached.get(&*binding.sink.name) else {
             continue;
         };
-        let (now, _) = pin(&sink.response);
-        // What a binding says itself is the operator's choice; only what was accepted can fall behind.
-        let Some(accepted) = pins.get(&binding.name) else {
-            continue;
+        let advice = if pins.contains_key(&*binding.name) {
+            "accept it with `postern check --accept`, or give it in the binding"
+        } else {
+            "give it in the binding, if it is to have it"
         };
-        let mut more: Vec<String> = Vec::new();
-        if binding.events.is_none() {
-            let known = |event: &str| accepted.events.iter().any(|own| own.event == event);
-            more.extend(
-                now.events
-                    .iter()
-                    .map(|own| own.event.clone())
-                    .filter(|event| !known(event)),
-            );
-        }
-        if binding.may.is_none() {
-            let missing = now.may.iter().filter(|word| !covers(&accepted.may, word));
-            more.extend(missing.map(|word| format!("may {word}")));
-        }
-        if !more.is_empty() {
-            lines.push(format!(
-                "note: binding.{}: the sink asks for more than was accepted: {}; accept it with `postern check --accept`",
-                binding.name,
-                more.join(", ")
-            ));
-        }
+        let wishes = binding.shortfalls(&sink.response);
+        lines.extend(wishes.into_iter().filter_map(can_be_given).map(|wish| {
+            let wish = shown(&wish.to_string());
+            format!("note: binding.{}: {wish}; {advice}", binding.name)
+        }));
     }
     lines
 }
 
-fn covers(granted: &[String], word: &str) -> bool {
-    let (Ok(granted), Ok(wanted)) = (Grants::parse(granted), Grants::parse(&[word])) else {
-        return false;
-    };
-    // A word adds nothing exactly when it is covered; header names are compared word by word.
-    wanted
-        .words()
-        .iter()
-        .all(|word| match word.strip_prefix("headers:") {
-            Some(name) => granted
-                .headers
-                .contains(name.trim_end_matches('*').as_bytes()),
-            None => granted.words().contains(word),
-        })
-}
-
-fn known_event(number: i32) -> Option<EventKind> {
-    let wire = pb::EventKind::try_from(number).ok()?;
-    let name = wire
-        .as_str_name()
-        .strip_prefix("EVENT_KIND_")?
-        .to_ascii_lowercase();
-    EventKind::ALL
-        .iter()
-        .copied()
-        .find(|event| event.name().replace('.', "_") == name)
-}
-
-fn depth(depth: Option<&pb::BodyDepth>) -> BodyDepth {
-    use pb::body_depth::Kind;
-    match depth.and_then(|depth| depth.kind.as_ref()) {
-        None | Some(Kind::Nothing(_)) => BodyDepth::None,
-        Some(Kind::Headers(_)) => BodyDepth::Headers,
-        Some(Kind::Prefix(prefix)) => BodyDepth::Prefix(prefix.size_bytes),
-        Some(Kind::Full(_)) => BodyDepth::Full,
-        Some(Kind::OnDemand(_)) => BodyDepth::OnDemand,
-    }
+/// The part of a wish that this version could fulfil.
+fn can_be_given(wish: Shortfall) -> Option<Shortfall> {
+    Some(match wish {
+        Shortfall::Events(mut events) => {
+            events.retain(|event| event.is_published());
+            (!events.is_empty()).then_some(Shortfall::Events(events))?
+        }
+        Shortfall::Grants(mut words) => {
+            words.retain(|word| Grants::parse(&[word]).is_ok());
+            (!words.is_empty()).then_some(Shortfall::Grants(words))?
+        }
+        wish => wish,
+    })
 }
 
 /// Text of a sink, fit for a terminal and a file.
@@ -151,20 +158,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_event_of_the_wire_is_known() {
-        for number in 1..=EventKind::COUNT {
-            let number = i32::try_from(number).unwrap_or_default();
-            assert!(known_event(number).is_some(), "{number}");
-        }
-        assert_eq!(known_event(0), None);
-        assert_eq!(known_event(9999), None);
-    }
-
-    #[test]
     fn what_this_version_cannot_give_is_left_out_and_said() {
         let interest = |event: pb::EventKind| pb::EventInterest {
             event: event.into(),
-            body: None,
+            ..pb::EventInterest::default()
         };
         let response = pb::DescribeResponse {
             name: "x\u{1b}[31m".into(),
@@ -187,12 +184,20 @@ mod tests {
     }
 
     #[test]
-    fn a_star_covers_the_names_below_it() {
-        let granted = ["headers:X-*".to_owned(), "body".to_owned()];
-        assert!(covers(&granted, "headers:X-Spam"));
-        assert!(covers(&granted, "headers:X-*"));
-        assert!(covers(&granted, "reject"));
-        assert!(!covers(&granted, "headers:Subject"));
-        assert!(!covers(&granted, "recipients"));
+    fn of_wishes_only_what_could_be_given_is_news() {
+        let grants = |words: &[&str]| Shortfall::Grants(words.iter().map(|&w| w.into()).collect());
+        assert_eq!(
+            can_be_given(grants(&["redirect", "body"])),
+            Some(grants(&["body"]))
+        );
+        assert_eq!(can_be_given(grants(&["redirect"])), None);
+        let events = |events: &[EventKind]| Shortfall::Events(events.to_vec());
+        assert_eq!(can_be_given(events(&[EventKind::TransportRoute])), None);
+        assert_eq!(
+            can_be_given(events(&[EventKind::TransportRoute, EventKind::InboundMail])),
+            Some(events(&[EventKind::InboundMail]))
+        );
+        let word = Shortfall::Word("bdy".to_owned());
+        assert_eq!(can_be_given(word.clone()), Some(word));
     }
 }

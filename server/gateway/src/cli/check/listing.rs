@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use postern_config::Effective;
 use postern_config::settings::server::Server;
-use postern_dispatch::event::EventKind;
-use postern_dispatch::fault::{FaultKind, Policy};
-use postern_dispatch::plan::{Binding, BodyDepth, Pin, Plan};
+use postern_events::event::EventKind;
+use postern_events::fault::{FaultKind, Policy};
+use postern_events::plan::{Ask, Binding, BodyDepth, Bound, Pin, Plan};
 
 use super::accept::shown;
 use super::reach::Reached;
@@ -43,6 +43,11 @@ pub(super) fn listing(
             binding.name,
             of_binding(binding, pins.get(&*binding.name))
         ));
+        if let Some(reached) = reached.get(&*binding.sink.name) {
+            for wish in binding.shortfalls(&reached.response) {
+                page.push_str(&line("not given", &shown(&wish.to_string())));
+            }
+        }
     }
     for binding in effective
         .config
@@ -131,11 +136,7 @@ fn of_binding(binding: &Binding, pin: Option<&Pin>) -> String {
     } else {
         binding.servers.join(", ")
     };
-    let events: Vec<_> = binding
-        .events
-        .iter()
-        .map(|(event, depth)| of_event(*event, *depth))
-        .collect();
+    let events: Vec<_> = binding.events.iter().map(of_event).collect();
     text += &line("sink", &binding.sink.name);
     text += &line("servers", &servers);
     text += &line("priority", &binding.priority.to_string());
@@ -158,23 +159,35 @@ fn of_binding(binding: &Binding, pin: Option<&Pin>) -> String {
     text
 }
 
-fn of_event(event: EventKind, depth: BodyDepth) -> String {
-    match depth {
-        BodyDepth::None => event.to_string(),
-        BodyDepth::Prefix(octets) => format!("{event} (headers and {octets} octets)"),
-        depth => format!("{event} ({})", depth.name()),
+fn of_event(bound: &Bound) -> String {
+    let event = bound.event;
+    let mut notes = Vec::new();
+    match bound.depth {
+        BodyDepth::None => {}
+        BodyDepth::Prefix(octets) => notes.push(format!("headers and {octets} octets")),
+        depth => notes.push(depth.name().to_owned()),
     }
+    if bound.ask != Ask::AtOnce && !event.is_one_way() {
+        notes.push(bound.ask.name().to_owned());
+    }
+    if notes.is_empty() {
+        event.to_string()
+    } else {
+        format!("{event} ({})", notes.join(", "))
+    }
+}
+
+/// The events at which it is asked.
+fn asked(binding: &Binding) -> impl Iterator<Item = EventKind> {
+    let events = binding.events.iter().map(|bound| bound.event);
+    events.filter(|event| !event.is_one_way())
 }
 
 /// The time-outs that its events have, each once.
 fn of_times(binding: &Binding) -> String {
     let mut times: Vec<(&str, Duration)> = Vec::new();
-    for (event, _) in binding
-        .events
-        .iter()
-        .filter(|(event, _)| !event.is_one_way())
-    {
-        let entry = (event.group().name(), binding.timeout(*event));
+    for event in asked(binding) {
+        let entry = (event.group().name(), binding.timeout(event));
         if !times.contains(&entry) {
             times.push(entry);
         }
@@ -189,15 +202,11 @@ fn of_times(binding: &Binding) -> String {
 /// The policies of the groups that its events belong to; kinds of fault that differ are named.
 fn of_failure(binding: &Binding) -> String {
     let mut parts: Vec<String> = Vec::new();
-    for (event, _) in binding
-        .events
-        .iter()
-        .filter(|(event, _)| !event.is_one_way())
-    {
+    for event in asked(binding) {
         let Some(group) = event.group().policy_group() else {
             continue;
         };
-        let policy = |kind: &FaultKind| binding.on_failure.at(*event, *kind);
+        let policy = |kind: &FaultKind| binding.on_failure.at(event, *kind);
         let count = |wanted: Policy| {
             FaultKind::ALL
                 .iter()
@@ -213,9 +222,9 @@ fn of_failure(binding: &Binding) -> String {
         };
         let others = FaultKind::ALL.iter().filter(|kind| policy(kind) != usual);
         let others: String = others
-            .map(|kind| format!(", on {kind} {}", policy(kind)))
+            .map(|kind| format!(", on {kind} {}", policy(kind).name()))
             .collect();
-        let text = format!("{usual}{others}");
+        let text = format!("{}{others}", usual.name());
         let part = format!("{}: {text}", group.name());
         if !parts.contains(&part) {
             parts.push(part);

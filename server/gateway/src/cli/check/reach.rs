@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use postern_config::Config;
 use postern_dispatch::describe::{Described, describe};
-use postern_dispatch::plan::{Endpoint, SinkSpec};
-use postern_dispatch::settings::Tuning;
+use postern_dispatch::settings::Settings as DispatchSettings;
+use postern_events::plan::{Endpoint, SinkSpec};
 use postern_proto::v1::DescribeResponse;
 
 /// A sink of which at least one replica answered.
@@ -95,10 +95,10 @@ fn note(
 }
 
 async fn ask(sink: &SinkSpec) -> Vec<(String, Result<Described, String>)> {
-    let tuning = Tuning::default();
+    let settings = DispatchSettings::default();
     let one = async |text: &String| {
         let answer = match Endpoint::parse(text, sink.plaintext) {
-            Ok(endpoint) => describe(&endpoint, &sink.tls, &tuning)
+            Ok(endpoint) => describe(&sink.name, &endpoint, &sink.tls, &settings)
                 .await
                 .map_err(|fault| fault.detail),
             Err(error) => Err(error.to_string()),

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use postern_dispatch::budget::Budget;
 use postern_dispatch::content::BoxFuture;
-use postern_dispatch::event::EventKind;
-use postern_dispatch::session::{CommandLine, HeloFacts, MailFacts, RcptFacts};
-use postern_dispatch::verdict::Ruling;
+use postern_events::budget::Budget;
+use postern_events::context::{self, CommandLine};
+use postern_events::event::EventKind;
+use postern_events::inbound::{Command, Data, Helo, Mail, Rcpt, Tls};
+use postern_events::ruling::{Decision, Ruling};
 use postern_message::{MessageId, RecipientId};
 use postern_smtp::server::{Answer, Ask, Prospect, Question, QuestionId};
 use postern_spool::{Purpose, Receiving};
@@ -28,6 +29,8 @@ pub(super) enum Done {
         answer: Answer,
         /// The binding that it comes from.
         by: Option<String>,
+        /// The recipient is accepted and dropped (`discard` at `inbound.rcpt`).
+        dropped: bool,
     },
     /// Content may come, and here is where it goes.
     Content {
@@ -75,11 +78,13 @@ pub(super) enum Noted {
     /// The connection.
     Greeting,
     /// HELO, EHLO, LHLO.
-    Hello(HeloFacts),
+    Hello(context::Helo),
     /// MAIL.
     Mail(MessageId),
     /// RCPT.
     Rcpt(RecipientId),
+    /// RCPT of a recipient that a sink drops.
+    Dropped(RecipientId),
     /// RSET.
     Reset,
     /// The end of a message.
@@ -130,8 +135,19 @@ pub(super) fn begin(
         .as_ref()
         .map(facts::command_line)
         .unwrap_or_default();
-    let command = (question.line.is_some() && shared.scope.wants(EventKind::InboundCommand))
-        .then(|| boxed(shared.scope.command(line.clone(), &budget)));
+    let command =
+        (question.line.is_some() && shared.scope.wants(EventKind::InboundCommand)).then(|| {
+            let command = Command {
+                command: line.clone(),
+                handling: question
+                    .line
+                    .as_ref()
+                    .map(facts::handling)
+                    .unwrap_or_default(),
+                dialogue_input: None,
+            };
+            boxed(shared.scope.command(command, &budget))
+        });
     let verb = line.verb.clone();
     let mut chains = Chains {
         id: question.id,
@@ -169,17 +185,21 @@ impl Chains {
                 if let Some(tls) = &shared.implicit_tls
                     && scope.wants(EventKind::InboundTls)
                 {
-                    self.typed.push(boxed(scope.tls(tls.clone(), budget)));
+                    self.typed.push(boxed(scope.tls(Tls(tls.clone()), budget)));
                 }
                 Noted::Greeting
             }
             Ask::Hello(hello) => {
-                let helo = HeloFacts {
-                    command: line,
+                let helo = context::Helo {
+                    verb: line.verb.clone(),
                     name: hello.name.octets(),
                 };
                 if scope.wants(EventKind::InboundHelo) {
-                    self.typed.push(boxed(scope.helo(helo.clone(), budget)));
+                    let event = Helo {
+                        command: line,
+                        helo: helo.clone(),
+                    };
+                    self.typed.push(boxed(scope.helo(event, budget)));
                 }
                 Noted::Hello(helo)
             }
@@ -189,7 +209,7 @@ impl Chains {
                 self.own = Own::Mail;
                 let parameters = facts::raw_parameters(&mail.parameters.raw);
                 let envelope = facts::envelope(mail);
-                let mail = MailFacts {
+                let mail = Mail {
                     message_id: id,
                     envelope,
                     command: line,
@@ -202,10 +222,12 @@ impl Chains {
                 let parameters = facts::raw_parameters(&rcpt.parameters.raw);
                 let recipient = facts::recipient(rcpt);
                 let id = recipient.id;
-                let local_domain = shared.server.policy.is_ours(&recipient.address);
-                let rcpt = RcptFacts {
+                let recipient_kind = shared.recipient_kind(&recipient.address);
+                let duplicate_of = shared.duplicate_of(&recipient);
+                let rcpt = Rcpt {
                     recipient,
-                    local_domain,
+                    recipient_kind,
+                    duplicate_of,
                     command: line,
                     parameters,
                 };
@@ -215,7 +237,8 @@ impl Chains {
             }
             Ask::Data | Ask::Bdat { first: true, .. } => {
                 if scope.wants(EventKind::InboundData) {
-                    self.typed.push(boxed(scope.data(line, budget)));
+                    self.typed
+                        .push(boxed(scope.data(Data { command: line }, budget)));
                 }
                 self.own = Own::Content;
                 Noted::Nothing
@@ -244,6 +267,7 @@ impl Chains {
                 id,
                 answer: Answer::Proceed,
                 by: None,
+                dropped: false,
             };
         }
         for typed in std::mem::take(&mut self.typed) {
@@ -290,6 +314,7 @@ impl Chains {
             id: self.id,
             answer: refused.map_or(Answer::Proceed, Answer::Reply),
             by: None,
+            dropped: false,
         }
     }
 }
@@ -304,6 +329,14 @@ async fn ask(
 ) -> Option<Done> {
     let ruling = chain.await;
     hold_back(&ruling, budget).await;
+    if ruling.event == EventKind::InboundRcpt && matches!(ruling.decision, Decision::Discard) {
+        return Some(Done::Answer {
+            id,
+            answer: Answer::Proceed,
+            by: ruling.by.map(|by| by.binding.to_string()),
+            dropped: true,
+        });
+    }
     let Refused { reply, disconnect } = match about {
         About::Session => refusal(&ruling, &shared.session),
         About::Message(message) => refusal(&ruling, &message),
@@ -314,7 +347,12 @@ async fn ask(
     } else {
         Answer::Reply(reply)
     };
-    Some(Done::Answer { id, answer, by })
+    Some(Done::Answer {
+        id,
+        answer,
+        by,
+        dropped: false,
+    })
 }
 
 /// A client that is refused at the connection is not kept.
@@ -324,10 +362,12 @@ fn disconnecting(done: Done) -> Done {
             id,
             answer: Answer::Reply(reply),
             by,
+            dropped,
         } => Done::Answer {
             id,
             answer: Answer::Disconnect(reply),
             by,
+            dropped,
         },
         done => done,
     }

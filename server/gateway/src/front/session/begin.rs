@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use postern_config::settings::server::Protocol;
-use postern_dispatch::session::{self as told, SessionContext, SessionEnd, TlsInfo};
-use postern_message::SessionId;
+use postern_events::context::{Client, Protocol as Spoken, SessionContext, Tls};
+use postern_events::inbound::Disconnect;
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::Session;
@@ -93,24 +93,34 @@ pub(super) async fn serve(
         }
         _ => (wire, None),
     };
-    let id = SessionId::new();
     let may_relay = server.policy.may_relay(client);
     let secure = tls.is_some();
+    let connection = Client {
+        address: client,
+        port: peer.map_or(0, |peer| peer.port()),
+        local_address: local
+            .map_or_else(String::new, |local| local.ip().to_canonical().to_string()),
+        local_port: local.map_or(0, |local| local.port()),
+        implicit_tls: secure,
+        ..Client::default()
+    };
     let context = SessionContext {
-        hostname: Arc::clone(&server.hostname),
         listener,
         protocol: match server.protocol {
-            Protocol::Smtp => told::Protocol::Smtp,
-            Protocol::Lmtp => told::Protocol::Lmtp,
+            Protocol::Smtp => Spoken::Smtp,
+            Protocol::Lmtp => Spoken::Lmtp,
         },
-        peer: peer.map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port())),
-        local,
         may_relay,
-        implicit_tls: secure,
         tls: tls.clone(),
-        ..SessionContext::new(id, SystemTime::now())
+        ..SessionContext::new(
+            Arc::from(&*server.name),
+            Arc::clone(&server.hostname),
+            connection,
+            SystemTime::now(),
+        )
     };
-    let scope = tools.dispatcher.begin_session(&server.name, context);
+    let id = context.id;
+    let scope = tools.dispatcher.begin_session(context);
     tracing::debug!(session = %id, server = %server.name, ?peer, "session begins");
     let shared = Arc::new(Shared {
         session: id,
@@ -124,7 +134,7 @@ pub(super) async fn serve(
     });
     let mut session = Session::new(Arc::clone(&shared), wire, secure);
     let reason = session.serve().await;
-    let end = SessionEnd {
+    let end = Disconnect {
         reason,
         received_bytes: session.received,
         sent_bytes: session.outgoing.sent,
@@ -144,7 +154,7 @@ pub(super) async fn handshake(
     wire: Wire,
     client: Option<IpAddr>,
     mode: TlsMode,
-) -> Result<(Wire, TlsInfo), HandshakeError> {
+) -> Result<(Wire, Tls), HandshakeError> {
     let Some(tls) = &server.tls else {
         return Err(HandshakeError::Failed(
             std::io::ErrorKind::Unsupported.into(),

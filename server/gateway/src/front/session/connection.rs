@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use postern_dispatch::budget::Budget;
-use postern_dispatch::event::EventKind;
-use postern_dispatch::session::{self as told, DisconnectReason, TlsInfo};
+use postern_events::budget::Budget;
+use postern_events::context::Tls;
+use postern_events::event::EventKind;
+use postern_events::inbound::{self, DisconnectReason, ResetReason};
 use postern_smtp::server::{CloseReason, ReplyTo};
 use tokio::time::timeout;
 
@@ -41,13 +42,13 @@ impl Session {
                 self.wire = wire;
                 self.machine
                     .tls_established(&mut self.input, Instant::now());
-                self.reset = told::ResetReason::Tls;
+                self.reset = ResetReason::Tls;
                 (info, false)
             }
             Err(error) => (
-                TlsInfo {
+                Tls {
                     failure: error.to_string(),
-                    ..TlsInfo::default()
+                    ..Tls::default()
                 },
                 true,
             ),
@@ -56,7 +57,7 @@ impl Session {
         let ruling = if refused && !self.shared.scope.wants(EventKind::InboundTls) {
             None
         } else {
-            Some(self.shared.scope.tls(info, &budget).await)
+            Some(self.shared.scope.tls(inbound::Tls(info), &budget).await)
         };
         if refused {
             self.machine.tls_failed();

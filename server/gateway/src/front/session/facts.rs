@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use postern_dispatch::session::{CommandLine, Conduct, DisconnectReason, RawParameter};
+use postern_events::context::{CommandLine, Conduct, RawParameter};
+use postern_events::inbound::{DisconnectReason, Handling};
 use postern_message::{BodyKind, Envelope, Notify, Recipient, Return};
 use postern_smtp::command::{Mail, Rcpt, Verb};
 use postern_smtp::parameters::{self, Body, Ret};
@@ -21,8 +22,16 @@ pub(super) fn command_line(line: &server::CommandLine) -> CommandLine {
     CommandLine {
         verb: Bytes::from(verb.to_ascii_uppercase()),
         line: line.raw.clone(),
-        pipelined: line.pipelined_wrongly,
-        known: line.verb != Verb::Other,
+        pipelined: line.pipelined,
+    }
+}
+
+/// What the service itself does about a command.
+pub(super) fn handling(line: &server::CommandLine) -> Handling {
+    match line.verb {
+        Verb::Noop | Verb::Help | Verb::Vrfy | Verb::Expn => Handling::Inert,
+        Verb::Other => Handling::Unknown,
+        _ => Handling::Effective,
     }
 }
 
@@ -73,14 +82,15 @@ pub(super) fn recipient(rcpt: Rcpt) -> Recipient {
 pub(super) fn conduct(counters: &Counters, idle: Duration, refused_recipients: u32) -> Conduct {
     Conduct {
         commands: u32::try_from(counters.commands).unwrap_or(u32::MAX),
-        errors: counters.errors,
-        syntax_errors: counters.errors.saturating_sub(refused_recipients),
+        errors: counters.refusals,
+        syntax_errors: counters.syntax_errors,
         talked_early: counters.early_talker,
         pipelined_early: counters.pipelining_violations > 0,
         idle,
         messages: counters.messages,
         refused_recipients,
         junk_commands: counters.junk,
+        ..Conduct::default()
     }
 }
 

@@ -4,13 +4,15 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use bytes::Bytes;
 use postern_config::settings::server::Protocol;
-use postern_dispatch::budget::Budget;
-use postern_dispatch::event::EventKind;
 use postern_dispatch::exchange::MessageRuling;
-use postern_dispatch::session::{Fate, Outcome};
-use postern_dispatch::verdict::{Decision, Ruling};
-use postern_message::{Draft, HeaderSection, Message, MessageId, Origin, SessionContext, Version};
+use postern_events::budget::Budget;
+use postern_events::context::SessionContext;
+use postern_events::event::EventKind;
+use postern_events::inbound::{Fate, Outcome};
+use postern_events::ruling::{Decision, Ruling};
+use postern_message::{Draft, HeaderSection, Message, MessageId, Origin, Version};
 use postern_smtp::reply::Reply;
 use postern_spool::{Due, Durable, NewMessage, SpoolError, Stage, StoredBody, StoredMessage};
 
@@ -50,13 +52,24 @@ pub(super) async fn judge(shared: Arc<Shared>, upload: Upload, since: Instant) -
         section,
         exchange,
     } = arrived;
-    let (ruling, draft) = match exchange {
+    let (ruling, draft, skipped, passed) = match exchange {
         Some(exchange) => {
-            let MessageRuling { ruling, draft, .. } = exchange.finish(&budget).await;
+            let MessageRuling {
+                ruling,
+                draft,
+                skipped,
+                passed,
+                ..
+            } = exchange.finish(&budget).await;
             hold_back(&ruling, &budget).await;
-            (ruling, draft)
+            (ruling, draft, skipped, passed)
         }
-        None => (Ruling::proceed(EventKind::InboundMessage), shared.draft()),
+        None => (
+            Ruling::proceed(EventKind::InboundMessage),
+            shared.draft(),
+            shared.scope.skipped(),
+            Vec::new(),
+        ),
     };
     match refusal(&ruling, &id) {
         Some(refused) => {
@@ -73,6 +86,8 @@ pub(super) async fn judge(shared: Arc<Shared>, upload: Upload, since: Instant) -
             body,
             section,
             draft,
+            skipped,
+            passed,
             ruling,
         })),
     }
@@ -84,6 +99,8 @@ pub(super) struct Ready {
     body: StoredBody,
     section: HeaderSection,
     draft: Draft,
+    skipped: Vec<String>,
+    passed: Vec<String>,
     ruling: Ruling,
 }
 
@@ -110,7 +127,7 @@ fn stage_for(shared: &Shared, ruling: &Ruling) -> Next {
         .map(|by| by.binding.to_string())
         .unwrap_or_default();
     match ruling.decision {
-        Decision::Hold | Decision::Defer(_) => {
+        Decision::Hold { .. } | Decision::Postpone(_) => {
             let stage = Stage::Held {
                 event: ruling.event.name().to_owned(),
                 binding,
@@ -118,7 +135,10 @@ fn stage_for(shared: &Shared, ruling: &Ruling) -> Next {
                 attempts: 0,
             };
             let wait = match ruling.decision {
-                Decision::Defer(time) => time,
+                Decision::Postpone(time) => time,
+                Decision::Hold {
+                    at_most: Some(time),
+                } => time,
                 _ => shared.tools.hold_for,
             };
             Next {
@@ -147,8 +167,10 @@ fn stage_for(shared: &Shared, ruling: &Ruling) -> Next {
 }
 
 /// Commits the message. The 250 leaves only with the proof that the spool gives.
-pub(super) async fn commit(shared: Arc<Shared>, ready: Ready) -> Answered {
-    if matches!(ready.ruling.decision, Decision::Discard) {
+/// `dropped`: sinks have dropped recipients at RCPT; a message to nobody else is dropped too.
+pub(super) async fn commit(shared: Arc<Shared>, ready: Ready, dropped: bool) -> Answered {
+    let is_to_nobody = dropped && ready.draft.recipients.is_empty();
+    if matches!(ready.ruling.decision, Decision::Discard) || is_to_nobody {
         return discard(&shared, &ready);
     }
     let next = stage_for(&shared, &ready.ruling);
@@ -157,6 +179,8 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready) -> Answered {
         body,
         section,
         draft,
+        skipped,
+        passed,
         ruling,
     } = ready;
     let size = body.size();
@@ -178,7 +202,11 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready) -> Answered {
             return refused(&shared, replies::storage_failed(id), size);
         }
     };
-    let message = Arc::new(message(&shared, id, session, draft, version, at));
+    let message = Arc::new(Message {
+        skipped,
+        passed,
+        ..message(&shared, id, session, draft, version, at)
+    });
     let content = body.reader();
     let new = NewMessage {
         message: Arc::clone(&message),
@@ -195,7 +223,7 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready) -> Answered {
                 due: next.due,
                 content,
             });
-            promise(id, &proof, next.fate, &ruling, size)
+            promise(&shared, id, &proof, next.fate, &ruling, size)
         }
         Err(error) => {
             let reply = storage_reply(&shared, id, &error);
@@ -206,13 +234,14 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready) -> Answered {
 
 /// The only place where a kept message becomes a 250.
 fn promise(
+    shared: &Shared,
     id: MessageId,
     _proof: &Durable,
     fate: Fate,
     ruling: &Ruling,
     size_bytes: u64,
 ) -> Answered {
-    positive(id, fate, ruling, size_bytes)
+    positive(shared, id, fate, ruling, size_bytes)
 }
 
 /// Accepted and dropped: the record is the log line.
@@ -227,19 +256,26 @@ fn discard(shared: &Shared, ready: &Ready) -> Answered {
         reason = ready.ruling.reason_code, sender = shared.show_sender(&ready.draft.envelope.sender),
         recipients = ready.draft.recipients.len(), size = ready.size(), "message discarded"
     );
-    positive(ready.id, Fate::Discarded, &ready.ruling, ready.size())
+    positive(
+        shared,
+        ready.id,
+        Fate::Discarded,
+        &ready.ruling,
+        ready.size(),
+    )
 }
 
-fn positive(id: MessageId, fate: Fate, ruling: &Ruling, size_bytes: u64) -> Answered {
+fn positive(
+    shared: &Shared,
+    id: MessageId,
+    fate: Fate,
+    ruling: &Ruling,
+    size_bytes: u64,
+) -> Answered {
     let reply = replies::queued(id);
     let decided_by = ruling.by.as_ref().map(|by| by.binding.to_string());
     Answered {
-        outcome: Outcome {
-            fate,
-            reply: Some(reply.clone()),
-            decided_by,
-            size_bytes,
-        },
+        outcome: shared.outcome(fate, Some(reply.clone()), decided_by, size_bytes),
         reply,
         disconnect: false,
     }
@@ -303,17 +339,15 @@ fn trace<'a>(
         _ => None,
     };
     Trace {
-        helo: session.map_or(b"", SessionContext::greeting_name),
-        extended: session
-            .and_then(|session| session.greeting.as_ref())
-            .is_some_and(|greeting| greeting.is_extended()),
+        helo: session
+            .and_then(|session| session.helo.as_ref())
+            .map_or(b"", |helo| &helo.name),
+        extended: session.is_some_and(SessionContext::is_extended),
         lmtp: shared.server.protocol == Protocol::Lmtp,
         smtp_utf8: draft.envelope.smtp_utf8,
-        client: session
-            .and_then(|session| session.peer)
-            .map(|peer| peer.ip()),
+        client: session.and_then(|session| session.client.address),
         reverse_name: session
-            .map(|session| session.reverse_name.name())
+            .map(|session| session.client.reverse_name.first())
             .and_then(|(name, confirmed)| confirmed.then_some(name)),
         tls: session.and_then(|session| session.tls.as_ref()),
         hostname: &shared.server.hostname,
@@ -333,7 +367,8 @@ fn message(
 ) -> Message {
     Message {
         id,
-        session,
+        session: session.as_ref().map(|session| session.id),
+        context: session.map_or_else(Bytes::new, |session| session.encode()),
         server: shared.server.name.to_string(),
         origin: match shared.server.protocol {
             Protocol::Smtp => Origin::Smtp,
@@ -343,7 +378,8 @@ fn message(
         envelope: draft.envelope,
         recipients: draft.recipients,
         properties: draft.properties,
-        session_properties: draft.session_properties,
+        skipped: Vec::new(),
+        passed: Vec::new(),
         version,
     }
 }

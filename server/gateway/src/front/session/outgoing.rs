@@ -7,9 +7,10 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use postern_dispatch::content::BoxFuture;
-use postern_dispatch::event::EventKind;
-use postern_dispatch::session::ResponseFacts;
-use postern_dispatch::verdict::Decision;
+use postern_events::answer::ResponseAnswer;
+use postern_events::context::CommandLine;
+use postern_events::event::EventKind;
+use postern_events::inbound::Response;
 use postern_smtp::reply::Reply;
 use postern_smtp::server::ReplyTo;
 
@@ -91,13 +92,16 @@ impl Outgoing {
             Noted::Rcpt(id) => Some(id),
             _ => None,
         };
-        let response = ResponseFacts {
-            verb,
+        let response = Response {
+            command: CommandLine {
+                verb,
+                ..CommandLine::default()
+            },
             reply: reply.clone(),
             origin: asked.by,
             recipient,
         };
-        let ruling = self.shared.scope.response(response, &asked.budget);
+        let ruling = self.shared.scope.response(response.clone(), &asked.budget);
         let session = self.shared.session;
         Box::pin(async move {
             let ruling = ruling.await;
@@ -107,17 +111,25 @@ impl Outgoing {
                     ..Line::new(refused.reply, utf8)
                 };
             }
-            let reply = match ruling.decision {
-                Decision::Respond(instead) if may_replace(&reply, &instead) => instead,
-                Decision::Respond(instead) => {
+            // What the reply means has happened: no failure policy can take it back.
+            let changed = ruling
+                .typed::<ResponseAnswer>()
+                .answer
+                .map(|answer| response.replied(&answer));
+            let reply = match changed {
+                Some(Ok(instead)) if may_replace(&reply, &instead) => instead,
+                Some(Ok(instead)) => {
                     tracing::warn!(
                         %session, from = reply.code().value(), to = instead.code().value(),
                         "a sink may not change what a reply means; ours is sent"
                     );
                     reply
                 }
-                // What the reply means has happened: another failure policy cannot take it back.
-                _ => reply,
+                Some(Err(error)) => {
+                    tracing::warn!(%session, %error, "a reply as a sink wants it cannot be sent; ours is");
+                    reply
+                }
+                None => reply,
             };
             Line::new(reply, utf8)
         })

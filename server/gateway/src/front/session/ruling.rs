@@ -3,8 +3,8 @@
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-use postern_dispatch::budget::Budget;
-use postern_dispatch::verdict::{Cause, Decision, Ruling};
+use postern_events::budget::Budget;
+use postern_events::ruling::{Cause, Decision, Ruling};
 use postern_smtp::reply::Reply;
 
 use crate::front::replies;

@@ -5,8 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use postern_dispatch::inbound::InboundScope;
-use postern_dispatch::session::{Fate, Outcome, TlsInfo};
-use postern_message::{Draft, Envelope, MessageId, RecipientId, SessionId};
+use postern_events::answer::RecipientKind;
+use postern_events::context::Tls;
+use postern_events::inbound::{Fate, Outcome, RecipientFate};
+use postern_message::{Draft, Envelope, MessageId, Recipient, RecipientId, SessionId};
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_smtp::reply::Reply;
 
@@ -26,7 +28,7 @@ pub(super) struct Shared {
     pub(super) scope: InboundScope,
     pub(super) may_relay: bool,
     /// TLS was there before the first octet, and nobody has been asked about it yet.
-    pub(super) implicit_tls: Option<TlsInfo>,
+    pub(super) implicit_tls: Option<Tls>,
 }
 
 impl Shared {
@@ -42,6 +44,31 @@ impl Shared {
             session_properties: self.scope.properties(),
             version: None,
         }
+    }
+
+    /// What the service itself says of a recipient.
+    pub(super) fn recipient_kind(&self, address: &ForwardPath) -> RecipientKind {
+        let policy = &self.server.policy;
+        match (
+            policy.is_ours(address),
+            policy.judge(address, self.may_relay),
+        ) {
+            (true, Ok(())) => RecipientKind::Hosted,
+            (true, Err(_)) => RecipientKind::Unknown,
+            (false, _) if self.may_relay => RecipientKind::Relayed,
+            (false, _) => RecipientKind::Forbidden,
+        }
+    }
+
+    /// The accepted recipient of the running transaction with the same address.
+    pub(super) fn duplicate_of(&self, recipient: &Recipient) -> Option<RecipientId> {
+        let is_same = |own: &Recipient| match (&own.address, &recipient.address) {
+            (ForwardPath::Postmaster, ForwardPath::Postmaster) => true,
+            (ForwardPath::Mailbox(own), ForwardPath::Mailbox(other)) => own.is_same_as(other),
+            _ => false,
+        };
+        let accepted = self.scope.recipients();
+        accepted.iter().find(|own| is_same(own)).map(|own| own.id)
     }
 
     /// Octets of content came.
@@ -74,11 +101,31 @@ impl Shared {
             sender = self.scope.envelope().map(|envelope| self.show_sender(&envelope.sender)),
             binding = by, reply = shown(reply), size, "message refused"
         );
+        self.outcome(fate, Some(reply.clone()), by, size)
+    }
+
+    /// What became of the running transaction, for sinks.
+    pub(super) fn outcome(
+        &self,
+        fate: Fate,
+        reply: Option<Reply>,
+        decided_by: Option<String>,
+        size_bytes: u64,
+    ) -> Outcome {
+        let recipients = self.scope.recipients().into_iter();
         Outcome {
+            message_id: self.scope.transaction().unwrap_or_else(MessageId::new),
             fate,
-            reply: Some(reply.clone()),
-            decided_by: by,
-            size_bytes: size,
+            decided_by,
+            recipients: recipients
+                .map(|recipient| RecipientFate {
+                    recipient,
+                    fate,
+                    reply: reply.clone(),
+                })
+                .collect(),
+            reply,
+            size_bytes,
         }
     }
 
@@ -100,6 +147,16 @@ impl Shared {
         );
     }
 
+    /// Logs a recipient that a sink drops: the record of it.
+    pub(super) fn log_dropped_recipient(&self, id: Option<MessageId>, recipient: RecipientId) {
+        let recipient = self.scope.recipient(recipient);
+        tracing::info!(
+            id = id.map(tracing::field::display), session = %self.session, server = %self.server.name,
+            client = self.client, to = recipient.map(|recipient| self.show_recipient(&recipient.address)),
+            "recipient discarded"
+        );
+    }
+
     /// Logs a connection, greeting or sender that was refused.
     pub(super) fn log_refused(&self, what: &str, reply: &Reply, by: Option<&str>) {
         tracing::info!(
@@ -117,12 +174,8 @@ impl Shared {
             session = %self.session, server = %self.server.name, client = self.client, size,
             "client went away before the reply"
         );
-        self.scope.tell_outcome(Outcome {
-            fate: Fate::ClientGone,
-            reply: None,
-            decided_by: None,
-            size_bytes: size,
-        });
+        let outcome = self.outcome(Fate::ClientGone, None, None, size);
+        self.scope.tell_outcome(outcome);
     }
 
     /// A sender as it may stand in the log.

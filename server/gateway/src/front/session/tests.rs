@@ -3,6 +3,7 @@ mod harness;
 
 use std::time::Duration;
 
+use postern_events::context::SessionContext;
 use postern_message::Origin;
 use postern_spool::Stage;
 
@@ -40,10 +41,10 @@ async fn a_message_is_accepted_stored_and_handed_on() {
     assert_eq!(stored.message.id.to_string(), id);
     assert_eq!(stored.stage, Stage::Submit { from_binding: None });
     assert_eq!(stored.message.origin, Origin::Smtp);
-    assert_eq!(
-        stored.message.session.as_ref().unwrap().greeting_name(),
-        b"client.example.org"
-    );
+    let session = SessionContext::decode(&stored.message.context).unwrap();
+    assert_eq!(stored.message.session, Some(session.id));
+    assert_eq!(session.client.address, Some([192, 0, 2, 7].into()));
+    assert_eq!(session.helo.unwrap().name, "client.example.org");
     let text = setting.text(&stored).await;
     let (trace, rest) = text.split_once("Subject: x\r\n").unwrap();
     assert!(
@@ -276,18 +277,8 @@ async fn starttls_protects_the_rest_and_is_in_the_trace() {
         text.contains(" with ESMTPS\r\n") && text.contains("\r\n\ttls TLS_"),
         "{text}"
     );
-    assert_eq!(
-        stored
-            .message
-            .session
-            .as_ref()
-            .unwrap()
-            .tls
-            .as_ref()
-            .unwrap()
-            .version,
-        "TLSv1.3"
-    );
+    let session = SessionContext::decode(&stored.message.context).unwrap();
+    assert_eq!(session.tls.unwrap().version, "TLSv1.3");
     let text = setting.metrics.render().unwrap();
     assert!(
         text.contains("mode=\"starttls\",result=\"tls1.3\"} 1"),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use postern_dispatch::verdict::Ruling;
+use postern_events::inbound::Reset;
+use postern_events::ruling::Ruling;
 use postern_smtp::reply::Reply;
 use postern_smtp::server::{Answer, QuestionId};
 
@@ -48,9 +49,13 @@ impl Session {
                     return Flow::End(reason);
                 }
                 self.committing = true;
+                let all_dropped = self.dropped_recipients > 0;
                 let shared = Arc::clone(&self.shared);
                 self.pending.push(Box::pin(async move {
-                    Done::Answered(id, Box::new(message::commit(shared, *ready).await))
+                    Done::Answered(
+                        id,
+                        Box::new(message::commit(shared, *ready, all_dropped).await),
+                    )
                 }));
             }
         }
@@ -128,8 +133,11 @@ impl Session {
         if let Some(upload) = self.upload.take() {
             upload.give_up();
         }
-        if self.message.take().is_some() {
-            self.shared.scope.tell_reset(self.reset);
+        if let Some(message) = self.message.take() {
+            self.shared.scope.tell_reset(Reset {
+                message_id: Some(message),
+                reason: self.reset,
+            });
         }
     }
 

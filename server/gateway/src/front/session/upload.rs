@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use postern_dispatch::budget::Budget;
 use postern_dispatch::content::BoxFuture;
-use postern_dispatch::event::EventKind;
 use postern_dispatch::exchange::{IncomingMessage, MessageExchange};
-use postern_dispatch::verdict::Ruling;
+use postern_events::budget::Budget;
+use postern_events::event::EventKind;
+use postern_events::ruling::Ruling;
 use postern_message::{HeaderError, HeaderSection, MessageId};
 use postern_smtp::reply::Reply;
 use postern_spool::{Receiving, StoredBody};

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use postern_dispatch::event::EventKind;
 use postern_dispatch::exchange::MessageRuling;
-use postern_dispatch::verdict::{By, Cause, Decision, Ruling};
-use postern_message::Message;
+use postern_events::event::EventKind;
+use postern_events::order::Orders;
+use postern_events::ruling::{By, Cause, Decision, Ruling};
+use postern_message::{Draft, Message};
+use postern_proto::v1::AskReason;
 use postern_smtp::address::ForwardPath;
 use postern_smtp::reply::Reply;
 use postern_spool::Stage;
 
-use super::stage::{Asked, Play, Script, draft};
+use super::stage::{Asked, Play, Script};
 use crate::delivery::tests::peer::Peer;
 
 pub(super) fn ruled(
@@ -31,7 +33,10 @@ pub(super) fn ruled(
     };
     MessageRuling {
         ruling,
-        draft: draft(message),
+        draft: Draft::of(message),
+        orders: Orders::default(),
+        skipped: Vec::new(),
+        passed: Vec::new(),
     }
 }
 
@@ -155,7 +160,7 @@ async fn a_held_message_is_asked_about_again_from_its_binding_on_until_the_sink_
     let play = Play::new(
         &peer,
         Script::new(|message, asked| match asked.attempt {
-            0..=2 => ruled(message, asked, Decision::Hold, "checker"),
+            0..=2 => ruled(message, asked, Decision::Hold { at_most: None }, "checker"),
             _ => proceeds(message, asked),
         }),
     );
@@ -227,11 +232,60 @@ async fn a_refusal_of_a_held_message_follows_the_bindings_setting() {
 async fn a_message_held_too_long_is_kept_for_a_person() {
     let play = Play::new(
         &Peer::with(&[]),
-        Script::new(|message, asked| ruled(message, asked, Decision::Hold, "checker")),
+        Script::new(|message, asked| {
+            ruled(message, asked, Decision::Hold { at_most: None }, "checker")
+        }),
     );
     play.accept(&["a@example.test"]).await;
     let took = play
         .until("the quarantine", |counts| counts.quarantined == 1)
         .await;
     assert!((7200..7300).contains(&took.as_secs()), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_says_why_it_is_asked_and_who_had_a_say_before() {
+    let wait = std::time::Duration::from_secs(60);
+    let cases = [
+        (
+            Decision::Hold {
+                at_most: Some(wait),
+            },
+            AskReason::Released,
+        ),
+        (Decision::Postpone(wait), AskReason::Postponed),
+        (Decision::Tempfail(reply(451)), AskReason::Retry),
+    ];
+    for (decision, reason) in cases {
+        let puts_off = decision.puts_off();
+        let play = Play::new(
+            &Peer::with(&[]),
+            Script::new(move |message, asked| {
+                if asked.reason != AskReason::Happened {
+                    return proceeds(message, asked);
+                }
+                let mut ruling = ruled(message, asked, decision.clone(), "checker");
+                if decision.puts_off() {
+                    ruling.passed = vec!["first".to_owned()];
+                }
+                ruling
+            }),
+        );
+        play.accept(&["a@example.test"]).await;
+        let took = play.until_empty().await;
+        let asked = play.judge.asked.lock();
+        let said: Vec<_> = asked
+            .iter()
+            .map(|asked| (asked.reason, asked.from.as_deref(), asked.passed.len()))
+            .collect();
+        let from = puts_off.then_some("checker");
+        assert_eq!(
+            said,
+            [
+                (AskReason::Happened, None, 0),
+                (reason, from, usize::from(puts_off))
+            ]
+        );
+        assert!(!puts_off || (60..63).contains(&took.as_secs()), "{took:?}");
+    }
 }

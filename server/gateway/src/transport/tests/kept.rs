@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use postern_dispatch::event::EventKind;
-use postern_dispatch::verdict::Decision;
+use postern_events::event::EventKind;
+use postern_events::ruling::Decision;
 use postern_smtp::address::ForwardPath;
 use postern_smtp::reply::Reply;
 use postern_spool::SpoolError;
@@ -35,7 +35,7 @@ async fn a_held_message_that_is_deferred_goes_on_from_who_deferred_it_and_is_edi
                 return proceeds(message, asked);
             }
             let wait = Duration::from_secs(60);
-            let mut ruling = ruled(message, asked, Decision::Defer(wait), "second");
+            let mut ruling = ruled(message, asked, Decision::Postpone(wait), "second");
             let address = &mut ruling.draft.recipients[0].address;
             let text = address.mailbox().unwrap().as_str().to_owned();
             *address = ForwardPath::parse(format!("<x{text}>").as_bytes(), false).unwrap();
@@ -68,7 +68,7 @@ async fn what_is_deferred_for_ever_comes_to_its_end() {
             Some(_) => ruled(
                 message,
                 asked,
-                Decision::Defer(Duration::from_secs(600)),
+                Decision::Postpone(Duration::from_secs(600)),
                 "checker",
             ),
             None => proceeds(message, asked),

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use postern_dispatch::event::EventKind;
-use postern_dispatch::exchange::MessageRuling;
-use postern_dispatch::transport::DeliveryStatus;
-use postern_dispatch::verdict::Ruling;
+use postern_events::delivery::DeliveryStatus;
 
-use super::stage::{MAIL, Play, Script, draft};
+use super::judged::proceeds;
+use super::stage::{MAIL, Play, Script};
 use crate::delivery::tests::peer::Peer;
 
 fn pipelining() -> Peer {
@@ -154,10 +152,7 @@ async fn recipients_beyond_what_a_peer_takes_follow_in_another_transaction() {
 async fn results_are_told() {
     let peer = pipelining();
     peer.says("RCPT TO:<b@", &["450 4.2.1 busy"]);
-    let judge = Script::new(|message, _| MessageRuling {
-        ruling: Ruling::proceed(EventKind::TransportSubmit),
-        draft: draft(message),
-    });
+    let judge = Script::new(proceeds);
     let play = Play::new(&peer, judge);
     play.accept(&["a@example.test", "b@example.test"]).await;
     play.until_empty().await;

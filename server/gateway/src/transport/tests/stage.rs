@@ -8,12 +8,15 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use postern_config::settings::service::LogAddresses;
-use postern_dispatch::budget::Budget;
 use postern_dispatch::content::Content;
-use postern_dispatch::event::EventKind;
 use postern_dispatch::exchange::MessageRuling;
-use postern_dispatch::transport::DeliveryResult;
-use postern_message::{Draft, Message, MessageId};
+use postern_dispatch::transport::Attempt;
+use postern_events::budget::Budget;
+use postern_events::chain::Start;
+use postern_events::delivery;
+use postern_events::event::EventKind;
+use postern_message::{Message, MessageId};
+use postern_proto::v1::AskReason;
 use postern_spool::{
     Batch, Claimed, Due, Durable, Embedded, Entry, Filter, Health, Lease, NewMessage, Options,
     Page, Purpose, Receiving, SpoolError, Stage, StageCounts, Store, StoredMessage,
@@ -169,7 +172,10 @@ type Answer = Box<dyn Fn(&Message, &Asked) -> MessageRuling + Send + Sync>;
 pub(super) struct Asked {
     pub(super) event: EventKind,
     pub(super) from: Option<String>,
+    /// Who had had their say before that binding.
+    pub(super) passed: Vec<String>,
     pub(super) attempt: u32,
+    pub(super) reason: AskReason,
 }
 
 /// A judge for tests. Without an answer nothing is bound.
@@ -177,7 +183,7 @@ pub(super) struct Asked {
 pub(super) struct Script {
     answer: Option<Answer>,
     pub(super) asked: Mutex<Vec<Asked>>,
-    pub(super) told: Mutex<Vec<DeliveryResult>>,
+    pub(super) told: Mutex<Vec<delivery::Result>>,
 }
 
 impl Script {
@@ -217,13 +223,19 @@ impl OneCase {
     fn ask(
         &self,
         event: EventKind,
-        from: Option<&str>,
-        attempt: u32,
+        start: Start,
+        attempt: Attempt,
     ) -> BoxFuture<'static, MessageRuling> {
+        let (from, passed) = match start {
+            Start::First => (None, Vec::new()),
+            Start::At { binding, passed } => (Some(binding), passed),
+        };
         let asked = Asked {
             event,
-            from: from.map(str::to_owned),
-            attempt,
+            from,
+            passed,
+            attempt: attempt.earlier,
+            reason: attempt.reason,
         };
         let ruling = self.script.answer.as_ref().unwrap()(&self.message, &asked);
         self.script.asked.lock().push(asked);
@@ -235,34 +247,24 @@ impl Case for OneCase {
     fn submit(
         &self,
         _budget: &Budget,
-        from: Option<&str>,
-        attempt: u32,
+        start: Start,
+        attempt: Attempt,
     ) -> BoxFuture<'static, MessageRuling> {
-        self.ask(EventKind::TransportSubmit, from, attempt)
+        self.ask(EventKind::TransportSubmit, start, attempt)
     }
 
     fn redo_inbound(
         &self,
         _budget: &Budget,
         event: EventKind,
-        from: &str,
-        attempt: u32,
+        start: Start,
+        attempt: Attempt,
     ) -> BoxFuture<'static, MessageRuling> {
-        self.ask(event, Some(from), attempt)
+        self.ask(event, start, attempt)
     }
 
-    fn tell(&self, result: DeliveryResult) {
+    fn tell(&self, result: delivery::Result) {
         self.script.told.lock().push(result);
-    }
-}
-
-pub(super) fn draft(message: &Message) -> Draft {
-    Draft {
-        envelope: message.envelope.clone(),
-        recipients: message.recipients.clone(),
-        properties: message.properties.clone(),
-        session_properties: message.session_properties.clone(),
-        version: Some(message.version.clone()),
     }
 }
 

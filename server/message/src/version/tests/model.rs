@@ -17,8 +17,8 @@ enum Move {
 fn moves() -> impl Strategy<Value = Vec<Move>> {
     let place = any::<prop::sample::Index>;
     let one = prop_oneof![
-        (place(), 0_u8..4, "[a-z ]{0,5}").prop_map(|(at, how, v)| Move::Insert(at, how, v)),
-        (place(), "[a-z ]{0,5}").prop_map(|(at, v)| Move::Replace(at, v)),
+        (place(), 0_u8..4, "([a-z][a-z ]{0,4})?").prop_map(|(at, how, v)| Move::Insert(at, how, v)),
+        (place(), "([a-z][a-z ]{0,4})?").prop_map(|(at, v)| Move::Replace(at, v)),
         place().prop_map(Move::Remove),
         (place(), 0_u8..5, "[a-z\r\n]{0,5}").prop_map(|(at, n, v)| Move::Splice(at, n, v)),
     ];

@@ -1,5 +1,7 @@
 //! What a test wants the sink to do, and when.
 
+use postern_proto::v1::RecipientKind;
+
 /// `EVENT[:SUBJECT]=ACTION`.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
@@ -25,6 +27,8 @@ pub(crate) enum Action {
     Quarantine,
     /// 250, and asked again.
     Hold,
+    /// Kept, and asked again after so many seconds.
+    Postpone(u32),
     /// 421.
     Disconnect,
     /// The chain ends for this event.
@@ -33,6 +37,8 @@ pub(crate) enum Action {
     FinishMessage,
     /// This reply, `CODE TEXT`, in place of the service's own handling.
     Respond(u32, String),
+    /// Another reply than the one about to be sent, `CODE TEXT`.
+    Reply(u32, String),
     /// No objection, after so many milliseconds.
     Delay(u64),
     /// Never an answer.
@@ -71,6 +77,31 @@ pub(crate) enum Action {
     RewriteRecipient(String),
     /// This recipient in place of all.
     ReplaceRecipients(String),
+    /// The only field of this name, `NAME=VALUE`.
+    SetHeader(String, String),
+    /// No field of this name, or with this prefix and a star.
+    RemoveHeaders(String),
+    /// The recipient is taken: `hosted` or `relayed`.
+    Admit(RecipientKind),
+    /// This frame, which breaks the protocol, in place of a verdict.
+    Breach(Breach),
+}
+
+/// A frame that breaks the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Breach {
+    /// Done with a message that this instance was never told of.
+    DoneWithOther,
+    /// Done with nothing.
+    DoneUnset,
+    /// Ready for an event that the binding does not have.
+    ReadyForOther,
+    /// Ready behind the verdict.
+    LateReady,
+    /// A verdict of an instance that was never opened.
+    NoInstance,
+    /// A frame that says nothing.
+    Empty,
 }
 
 /// Reads a rule of the command line.
@@ -104,6 +135,11 @@ fn parse_action(action: &str) -> Result<Action, String> {
             let code = code.parse().map_err(|e| format!("{code}: {e}"))?;
             Action::Respond(code, text.to_owned())
         }
+        "reply" => {
+            let (code, text) = argument.split_once(' ').ok_or("CODE TEXT is due")?;
+            let code = code.parse().map_err(|e| format!("{code}: {e}"))?;
+            Action::Reply(code, text.to_owned())
+        }
         "delay" => Action::Delay(number()?.into()),
         "hang" => Action::Hang,
         "close" => Action::Close,
@@ -126,6 +162,23 @@ fn parse_action(action: &str) -> Result<Action, String> {
         "remove-recipient" => Action::RemoveRecipient(own()),
         "rewrite-recipient" => Action::RewriteRecipient(own()),
         "replace-recipients" => Action::ReplaceRecipients(own()),
+        "postpone" => Action::Postpone(number()?),
+        "set-header" => {
+            let (name, value) = argument.split_once('=').ok_or("NAME=VALUE is due")?;
+            Action::SetHeader(name.to_owned(), value.to_owned())
+        }
+        "remove-headers" => Action::RemoveHeaders(own()),
+        "admit" => Action::Admit(match argument {
+            "hosted" => RecipientKind::Hosted,
+            "relayed" => RecipientKind::Relayed,
+            _ => return Err("hosted or relayed is due".to_owned()),
+        }),
+        "done-with-other" => Action::Breach(Breach::DoneWithOther),
+        "done-unset" => Action::Breach(Breach::DoneUnset),
+        "ready-for-other" => Action::Breach(Breach::ReadyForOther),
+        "late-ready" => Action::Breach(Breach::LateReady),
+        "no-instance" => Action::Breach(Breach::NoInstance),
+        "empty-frame" => Action::Breach(Breach::Empty),
         _ => return Err(format!("no such action: {name}")),
     })
 }

@@ -39,10 +39,11 @@ pub(crate) fn detail(event: &v1::Event, known: &Known) -> String {
     }
     words.extend(
         known
-            .properties
+            .properties()
             .iter()
             .map(|(key, value)| format!("{key}={value}")),
     );
+    words.extend(known.skipped().map(|binding| format!("skipped={binding}")));
     words.join(" ").replace(['\r', '\n'], " ")
 }
 
@@ -66,7 +67,8 @@ fn subject(event: &v1::Event) -> Vec<String> {
                 .command
                 .as_ref()
                 .map(|c| text(c.line.trim_ascii_end()));
-            vec![line.unwrap_or_default(), format!("known={}", command.known)]
+            let known = command.handling() != v1::CommandHandling::Unknown;
+            vec![line.unwrap_or_default(), format!("known={known}")]
         }
         Some(Happened::InboundResponse(response)) => {
             let code = response.reply.as_ref().map_or(0, |reply| reply.code);
@@ -91,13 +93,15 @@ fn subject(event: &v1::Event) -> Vec<String> {
     }
 }
 
-/// What was told of an instance so far: events say only what has changed.
+/// What was told of an instance so far. Messages that an event brings are whole; recipients are brought up to date.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     /// Those of the transaction or the message.
     pub(crate) recipients: Vec<v1::Recipient>,
-    /// By `NAMESPACE.KEY`.
-    properties: BTreeMap<String, String>,
+    session: Vec<v1::Property>,
+    message: Vec<v1::Property>,
+    skipped_in_session: Vec<String>,
+    skipped_on_message: Vec<String>,
 }
 
 impl Known {
@@ -107,14 +111,39 @@ impl Known {
         if let Some(snapshot) = &open.snapshot {
             let (session, transaction) = (snapshot.session.as_ref(), snapshot.transaction.as_ref());
             known.learn(session, transaction, snapshot.message.as_ref());
+            known.recipients.clone_from(&snapshot.recipients);
         }
         known
     }
 
     /// Takes over what an event changes.
     pub(crate) fn update(&mut self, event: &v1::Event) {
+        if event.message_ended {
+            self.recipients.clear();
+            self.message.clear();
+            self.skipped_on_message.clear();
+        }
         let (session, transaction) = (event.session.as_deref(), event.transaction.as_deref());
         self.learn(session, transaction, event.message.as_deref());
+        let Some(update) = &event.recipients else {
+            return;
+        };
+        if update.replaces_all {
+            self.recipients.clear();
+        }
+        self.recipients
+            .retain(|known| !update.removed_ids.contains(&known.recipient_id));
+        for recipient in &update.changed {
+            let id = &recipient.recipient_id;
+            match self
+                .recipients
+                .iter_mut()
+                .find(|known| known.recipient_id == *id)
+            {
+                Some(known) => known.clone_from(recipient),
+                None => self.recipients.push(recipient.clone()),
+            }
+        }
     }
 
     fn learn(
@@ -123,23 +152,43 @@ impl Known {
         transaction: Option<&v1::Transaction>,
         message: Option<&v1::Message>,
     ) {
-        let mut properties = Vec::new();
-        properties.extend(session.iter().flat_map(|s| &s.properties));
-        properties.extend(transaction.iter().flat_map(|t| &t.properties));
-        properties.extend(message.iter().flat_map(|m| &m.properties));
-        for property in properties {
+        if let Some(session) = session {
+            self.session.clone_from(&session.properties);
+            self.skipped_in_session
+                .clone_from(&session.skipped_bindings);
+        }
+        if let Some(transaction) = transaction {
+            self.message.clone_from(&transaction.properties);
+            self.skipped_on_message
+                .clone_from(&transaction.skipped_bindings);
+        }
+        if let Some(message) = message {
+            self.message.clone_from(&message.properties);
+            self.skipped_on_message
+                .clone_from(&message.skipped_bindings);
+        }
+    }
+
+    /// Bindings that failed and were passed over, in the session or on the message.
+    fn skipped(&self) -> impl Iterator<Item = &String> {
+        self.skipped_in_session
+            .iter()
+            .chain(&self.skipped_on_message)
+    }
+
+    /// The properties, as `NAMESPACE.KEY=VALUE`, in the order of their names.
+    fn properties(&self) -> BTreeMap<String, String> {
+        let all = self.session.iter().chain(&self.message);
+        let named = all.map(|property| {
             let value = match property.value.as_ref().and_then(|v| v.kind.as_ref()) {
                 Some(Held::Text(text)) => text.clone(),
                 other => format!("{other:?}"),
             };
-            let key = format!("{}.{}", property.namespace_name, property.key);
-            self.properties.insert(key, value);
-        }
-        let of_transaction = transaction.iter().flat_map(|t| &t.recipients);
-        for recipient in of_transaction.chain(message.iter().flat_map(|m| &m.recipients)) {
-            self.recipients
-                .retain(|r| r.recipient_id != recipient.recipient_id);
-            self.recipients.push(recipient.clone());
-        }
+            (
+                format!("{}.{}", property.namespace_name, property.key),
+                value,
+            )
+        });
+        named.collect()
     }
 }

@@ -30,7 +30,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::action::{Action, Rule};
+use crate::action::{Action, Breach, Rule};
 use crate::event::Known;
 
 #[derive(Debug, Parser)]
@@ -108,15 +108,24 @@ async fn serve(sink: TestSink, mut frames: Streaming<v1::AttachRequest>, answers
     let mut instances: HashMap<u64, Known> = HashMap::new();
     while let Some(Ok(frame)) = frames.next().await {
         let event = match frame.kind {
-            Some(FromGateway::Open(open)) => {
+            Some(FromGateway::OpenInstance(open)) => {
                 instances.insert(frame.instance_id, Known::open(&open));
                 continue;
             }
-            Some(FromGateway::Close(_)) => {
+            Some(FromGateway::CloseInstance(_)) => {
                 instances.remove(&frame.instance_id);
                 continue;
             }
             Some(FromGateway::Event(event)) => event,
+            Some(FromGateway::Heartbeat(heartbeat)) => {
+                let frame = v1::AttachResponse {
+                    instance_id: 0,
+                    kind: Some(FromSink::Heartbeat(heartbeat)),
+                };
+                // The gateway may have gone: then there is nobody to tell.
+                answers.send(Ok(frame)).await.ok();
+                continue;
+            }
             _ => continue,
         };
         let known = instances.entry(frame.instance_id).or_default();
@@ -165,22 +174,50 @@ async fn answer(action: Action, question: Question, answers: Answers) {
         _ => {}
     }
     log("answered", question.instance, event_id, question.name, "");
-    let kind = match action {
-        Action::Fault => FromSink::Fault(v1::Fault {
+    let verdict = FromSink::Verdict(Box::new(verdict));
+    let frames = match action {
+        Action::Fault => vec![FromSink::Fault(v1::Fault {
             event_id,
-            kind: v1::FaultKind::Internal.into(),
+            kind: v1::FaultKind::SinkError.into(),
             detail: "as the test says".to_owned(),
-        }),
-        _ => FromSink::Verdict(verdict),
+        })],
+        Action::Breach(Breach::LateReady) => vec![verdict, breach(Breach::LateReady)],
+        Action::Breach(Breach::NoInstance) => vec![verdict],
+        Action::Breach(Breach::Empty) => Vec::new(),
+        Action::Breach(kind) => vec![breach(kind), verdict],
+        _ => vec![verdict],
     };
-    for _ in 0..times {
-        let frame = v1::AttachResponse {
-            instance_id: question.instance,
-            kind: Some(kind.clone()),
-        };
+    let instance_id = match action {
+        Action::Breach(Breach::NoInstance) => question.instance + 1_000_000,
+        _ => question.instance,
+    };
+    let mut frames: Vec<_> = frames.into_iter().map(Some).collect();
+    if frames.is_empty() {
+        frames.push(None);
+    }
+    for kind in (0..times).flat_map(|_| frames.clone()) {
+        let frame = v1::AttachResponse { instance_id, kind };
         // The gateway may have gone: then there is nobody to tell.
         if answers.send(Ok(frame)).await.is_err() {
             return;
+        }
+    }
+}
+
+/// A frame that breaks the protocol.
+fn breach(breach: Breach) -> FromSink {
+    match breach {
+        Breach::DoneWithOther => FromSink::Done(v1::Done {
+            kind: Some(v1::done::Kind::MessageId(vec![7; 16].into())),
+        }),
+        Breach::DoneUnset => FromSink::Done(v1::Done { kind: None }),
+        Breach::ReadyForOther | Breach::LateReady | Breach::NoInstance | Breach::Empty => {
+            FromSink::Ready(v1::Ready {
+                events: vec![v1::EventInterest {
+                    event: v1::EventKind::DeliveryTrack.into(),
+                    ..Default::default()
+                }],
+            })
         }
     }
 }

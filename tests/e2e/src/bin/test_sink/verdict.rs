@@ -31,6 +31,24 @@ pub(crate) fn verdict(action: &Action, event: &v1::Event, known: &Known) -> v1::
             ..Default::default()
         });
     }
+    if let Action::Admit(kind) = action {
+        let answer = v1::RcptAnswer {
+            recipient_kind: (*kind).into(),
+            ..Default::default()
+        };
+        verdict.answer = Some(Box::new(v1::Answer {
+            kind: Some(v1::answer::Kind::Rcpt(answer)),
+        }));
+    }
+    if let Action::Reply(code, text) = action {
+        let answer = v1::ResponseAnswer {
+            reply: reply(*code, "", text),
+            ..Default::default()
+        };
+        verdict.answer = Some(Box::new(v1::Answer {
+            kind: Some(v1::answer::Kind::Response(answer)),
+        }));
+    }
     verdict
 }
 
@@ -39,6 +57,7 @@ fn reply(code: u32, enhanced: &'static str, text: &str) -> Option<v1::Reply> {
         code,
         enhanced_code: enhanced.into(),
         lines: vec![text.to_owned().into()],
+        without_enhanced_code: false,
     })
 }
 
@@ -65,6 +84,13 @@ fn decision(action: &Action, event: &v1::Event) -> Decided {
         }),
         Action::Hold => Decided::Hold(v1::Hold {
             reason: "later".to_owned(),
+            at_most: None,
+        }),
+        Action::Postpone(seconds) => Decided::Postpone(v1::Postpone {
+            wait: Some(prost_types::Duration {
+                seconds: i64::from(*seconds),
+                nanos: 0,
+            }),
         }),
         Action::Disconnect => Decided::Disconnect(v1::Disconnect {
             reply: reply(421, "4.7.0", "the sink hangs up"),
@@ -96,13 +122,13 @@ fn edits(action: &Action, event: &v1::Event, known: &Known) -> Vec<Edited> {
             offset: 0,
             remove_bytes: 0,
             insert: Some(v1::Data {
-                kind: Some(v1::data::Kind::Inline(format!("{text}\r\n").into())),
+                kind: Some(v1::data::Kind::Literal(format!("{text}\r\n").into())),
             }),
         })],
         Action::SetSender(address) => vec![Edited::SetSender(v1::SetSender {
             reverse_path: address.clone().into(),
         })],
-        Action::AddRecipient(address) => vec![Edited::AddRecipient(added(address))],
+        Action::AddRecipient(address) => vec![Edited::AddRecipient(Box::new(added(address)))],
         Action::RemoveRecipient(part) => recipients()
             .into_iter()
             .filter(|r| String::from_utf8_lossy(&r.address).contains(part))
@@ -122,11 +148,18 @@ fn edits(action: &Action, event: &v1::Event, known: &Known) -> Vec<Edited> {
                 })
             })
             .collect(),
-        Action::ReplaceRecipients(address) => {
-            vec![Edited::ReplaceRecipients(v1::ReplaceRecipients {
-                recipients: vec![added(address)],
-            })]
-        }
+        Action::ReplaceRecipients(address) => vec![
+            Edited::RetainRecipients(v1::RetainRecipients::default()),
+            Edited::AddRecipient(Box::new(added(address))),
+        ],
+        Action::SetHeader(name, value) => vec![Edited::SetHeader(v1::SetHeader {
+            name: name.clone().into(),
+            value: value.clone().into(),
+            ..Default::default()
+        })],
+        Action::RemoveHeaders(name) => vec![Edited::RemoveHeaders(v1::RemoveHeaders {
+            name: name.clone().into(),
+        })],
         _ => Vec::new(),
     }
 }

@@ -11,8 +11,8 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use postern_dispatch::dispatcher::Dispatcher;
 use postern_dispatch::observer::Deaf;
-use postern_dispatch::plan::Plan;
-use postern_dispatch::settings::Tuning;
+use postern_dispatch::settings::Settings as DispatchSettings;
+use postern_events::plan::Plan;
 use postern_message::Segment;
 use postern_spool::{Embedded, Store, StoredMessage};
 use rustls::pki_types::ServerName;
@@ -95,7 +95,7 @@ impl Setting {
         let metrics = Metrics::new();
         let shutdown = Shutdown::new();
         let tools = Tools {
-            dispatcher: Dispatcher::new(plan, Arc::new(Deaf), Tuning::default()),
+            dispatcher: Dispatcher::new(plan, Arc::new(Deaf), DispatchSettings::default()),
             spool: Arc::clone(&spool),
             onward: Arc::clone(&onward) as Arc<dyn Onward>,
             metrics: Arc::clone(&metrics),

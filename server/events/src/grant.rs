@@ -1,0 +1,383 @@
+//! What a binding reads (`reads`) and what its verdicts may do (`may`).
+//!
+//! Both are lists of words, and `rules.json` has them. Where a predecessor's grants touch what a binding reads, the binding waits for it;
+//! where they do not, both are asked at the same time.
+
+mod header_set;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use postern_proto::rules;
+
+pub use header_set::HeaderSet;
+
+/// Whose properties a binding reads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Namespaces {
+    /// Its own only; those are always shown.
+    #[default]
+    Own,
+    /// Those of these sinks too.
+    Of(Vec<String>),
+    /// Everybody's.
+    All,
+}
+
+impl Namespaces {
+    /// What sink `name` writes is read.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        match self {
+            Self::Own => false,
+            Self::Of(names) => names.iter().any(|own| own == name),
+            Self::All => true,
+        }
+    }
+
+    /// Adds one namespace.
+    pub fn add(&mut self, name: &str) {
+        match self {
+            Self::Own => *self = Self::Of(vec![name.to_owned()]),
+            Self::Of(names) => names.push(name.to_owned()),
+            Self::All => {}
+        }
+    }
+}
+
+/// What a binding reads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// The session: client, greeting, TLS, authentication, conduct.
+    pub session: bool,
+    /// Header fields.
+    pub headers: HeaderSet,
+    /// The body.
+    pub body: bool,
+    /// The sender.
+    pub sender: bool,
+    /// The recipients.
+    pub recipients: bool,
+    /// Properties of other sinks.
+    pub properties: Namespaces,
+    /// Headers and body as received, before any binding's edits.
+    pub original: bool,
+    /// SHA-256 of the content.
+    pub digest: bool,
+    /// The revisions of the content.
+    pub history: bool,
+    /// What AUTH carries.
+    pub credentials: bool,
+}
+
+impl Reads {
+    /// What a binding reads that does not say: everything but properties of other sinks, `original`, `digest`,
+    /// `history` and `credentials`.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self {
+            session: true,
+            headers: HeaderSet::all(),
+            body: true,
+            sender: true,
+            recipients: true,
+            ..Self::default()
+        }
+    }
+
+    /// Parses the words of `reads`.
+    ///
+    /// # Errors
+    /// The first word that is none.
+    pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Self, WordError> {
+        let mut reads = Self::default();
+        for word in words {
+            reads.add(word.as_ref())?;
+        }
+        Ok(reads)
+    }
+
+    fn add(&mut self, word: &str) -> Result<(), WordError> {
+        let unknown = || WordError {
+            word: word.to_owned(),
+            later: false,
+        };
+        if !rules::is_read_word(word) {
+            return Err(unknown());
+        }
+        match word {
+            "session" => self.session = true,
+            "body" => self.body = true,
+            "headers" => self.headers = HeaderSet::all(),
+            "sender" => self.sender = true,
+            "recipients" => self.recipients = true,
+            "properties" => self.properties = Namespaces::All,
+            "original" => self.original = true,
+            "digest" => self.digest = true,
+            "history" => self.history = true,
+            "credentials" => self.credentials = true,
+            _ => match word.split_once(':') {
+                Some(("headers", pattern)) if self.headers.add(pattern) => {}
+                Some(("properties", name)) => self.properties.add(name),
+                _ => return Err(unknown()),
+            },
+        }
+        Ok(())
+    }
+
+    /// Takes in all that `other` holds.
+    pub fn join(&mut self, other: &Self) {
+        self.headers.join(&other.headers);
+        self.session |= other.session;
+        self.body |= other.body;
+        self.sender |= other.sender;
+        self.recipients |= other.recipients;
+        self.original |= other.original;
+        self.digest |= other.digest;
+        self.history |= other.history;
+        self.credentials |= other.credentials;
+        match &other.properties {
+            Namespaces::Own => {}
+            Namespaces::Of(names) => names.iter().for_each(|name| self.properties.add(name)),
+            Namespaces::All => self.properties = Namespaces::All,
+        }
+    }
+
+    /// Shows everything that `wanted` asks for.
+    #[must_use]
+    pub fn cover(&self, wanted: &Self) -> bool {
+        let flags = [
+            (self.session, wanted.session),
+            (self.body, wanted.body),
+            (self.sender, wanted.sender),
+            (self.recipients, wanted.recipients),
+            (self.original, wanted.original),
+            (self.digest, wanted.digest),
+            (self.history, wanted.history),
+            (self.credentials, wanted.credentials),
+        ];
+        let properties = match (&self.properties, &wanted.properties) {
+            (Namespaces::All, _) | (_, Namespaces::Own) => true,
+            (_, Namespaces::All) => false,
+            (own, Namespaces::Of(names)) => names.iter().all(|name| own.contains(name)),
+        };
+        properties
+            && flags.into_iter().all(|(own, wanted)| own || !wanted)
+            && self.headers.covers(&wanted.headers)
+    }
+
+    /// The words again, for display and for the wire.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        push_if(&mut words, self.session, "session");
+        self.headers.words(&mut words);
+        push_if(&mut words, self.body, "body");
+        push_if(&mut words, self.sender, "sender");
+        push_if(&mut words, self.recipients, "recipients");
+        match &self.properties {
+            Namespaces::Own => {}
+            Namespaces::Of(names) => {
+                words.extend(names.iter().map(|name| format!("properties:{name}")))
+            }
+            Namespaces::All => words.push("properties".to_owned()),
+        }
+        push_if(&mut words, self.original, "original");
+        push_if(&mut words, self.digest, "digest");
+        push_if(&mut words, self.history, "history");
+        push_if(&mut words, self.credentials, "credentials");
+        words
+    }
+}
+
+/// What a binding's verdicts may do beside `proceed`, `reject`, `tempfail` and `disconnect`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// Header fields that it may insert, set, replace and remove.
+    pub headers: HeaderSet,
+    /// All other words.
+    words: BTreeSet<&'static str>,
+}
+
+/// Grants that this version of the gateway has nothing to apply to.
+pub const LATER_GRANTS: &[&str] = &[
+    "admit",
+    "relay",
+    "ehlo",
+    "redirect",
+    "expiry",
+    "priority",
+    "inject",
+    "authenticated",
+    "tenant",
+    "dsn",
+    "size",
+    "commands",
+    "act:inject",
+    "act:queue",
+    "act:routes",
+    "act:links",
+    "act:look",
+];
+
+impl Grants {
+    /// Parses the words of `may`.
+    ///
+    /// # Errors
+    /// The first word that is none, or that this version has nothing to apply to.
+    pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Self, WordError> {
+        let mut grants = Self::default();
+        for word in words {
+            let word = word.as_ref();
+            if LATER_GRANTS.contains(&word) {
+                return Err(WordError {
+                    word: word.to_owned(),
+                    later: true,
+                });
+            }
+            grants.add(word)?;
+        }
+        Ok(grants)
+    }
+
+    /// Parses the words of the whole protocol, those that this version has nothing to apply to included.
+    ///
+    /// # Errors
+    /// The first word that is none.
+    pub fn parse_all<S: AsRef<str>>(words: &[S]) -> Result<Self, WordError> {
+        let mut grants = Self::default();
+        for word in words {
+            grants.add(word.as_ref())?;
+        }
+        Ok(grants)
+    }
+
+    fn add(&mut self, word: &str) -> Result<(), WordError> {
+        let unknown = || WordError {
+            word: word.to_owned(),
+            later: false,
+        };
+        if !rules::is_grant_word(word) {
+            return Err(unknown());
+        }
+        if word == "headers" {
+            self.headers = HeaderSet::all();
+        } else if let Some(known) = rules::GRANTS.iter().find(|known| **known == word) {
+            self.words.insert(known);
+        } else {
+            match word.split_once(':') {
+                Some(("headers", pattern)) if self.headers.add(pattern) => {}
+                _ => return Err(unknown()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Allows everything that `wanted` asks for.
+    #[must_use]
+    pub fn cover(&self, wanted: &Self) -> bool {
+        self.headers.covers(&wanted.headers) && wanted.words.is_subset(&self.words)
+    }
+
+    /// Holds this word. For header fields ask [`Grants::headers`].
+    #[must_use]
+    pub fn has(&self, word: &str) -> bool {
+        self.words.contains(word)
+    }
+
+    /// The words again, for display and for the wire.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        self.headers.words(&mut words);
+        let known = rules::GRANTS.iter().filter(|word| self.has(word));
+        words.extend(known.map(|word| (*word).to_owned()));
+        words
+    }
+}
+
+fn push_if(words: &mut Vec<String>, set: bool, word: &str) {
+    if set {
+        words.push(word.to_owned());
+    }
+}
+
+/// A word of `reads` or `may` that this version does not take.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct WordError {
+    /// The word.
+    pub word: String,
+    /// It is known, but not in this version.
+    pub later: bool,
+}
+
+impl fmt::Display for WordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.later {
+            write!(f, "{:?} is not in this version", self.word)
+        } else {
+            write!(f, "{:?} is not known", self.word)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn header_patterns_meet_where_a_name_is_in_both() {
+        let set = |patterns: &[&str]| {
+            let mut set = HeaderSet::default();
+            assert!(patterns.iter().all(|pattern| set.add(pattern)));
+            set
+        };
+        assert!(set(&["X-*"]).meets(&set(&["x-spam"])));
+        assert!(set(&["X-Spam-*"]).meets(&set(&["x-*"])));
+        assert!(!set(&["X-*"]).meets(&set(&["Subject"])));
+        assert!(!set(&["X-Spam"]).meets(&set(&["X-Spam-Score"])));
+        assert!(set(&["*"]).meets(&set(&["Subject"])));
+        assert!(!HeaderSet::all().meets(&HeaderSet::default()));
+        assert!(set(&["X-*"]).contains(b"x-Foo"));
+        assert!(!set(&["X-A"]).contains(b"X-AB"));
+        assert!(!HeaderSet::default().add("Sub:ject"));
+        assert!(!HeaderSet::default().add(""));
+    }
+
+    #[test]
+    fn words_lead_back() {
+        let words = ["headers:x-*", "finish", "hold", "body", "relay", "admit"];
+        assert_eq!(Grants::parse_all(&words).unwrap().words(), words);
+        let words = [
+            "session",
+            "headers:subject",
+            "sender",
+            "properties:spam",
+            "original",
+        ];
+        assert_eq!(Reads::parse(&words).unwrap().words(), words);
+        for word in rules::GRANTS
+            .iter()
+            .filter(|word| !word.contains(char::is_uppercase))
+        {
+            let grants = Grants::parse_all(&[word]).unwrap();
+            assert_eq!(grants.words(), [*word]);
+        }
+    }
+
+    #[test]
+    fn words_of_later_versions_and_unknown_ones_are_told_apart() {
+        assert!(Grants::parse(&["inject"]).unwrap_err().later);
+        assert!(!Grants::parse(&["injekt"]).unwrap_err().later);
+        assert!(Grants::parse(&["quarantine"]).is_ok());
+        assert!(
+            !Grants::parse(&["reject"]).unwrap_err().later,
+            "always allowed"
+        );
+        assert!(Reads::parse(&["finish"]).is_err());
+        for word in LATER_GRANTS {
+            assert!(rules::is_grant_word(word), "{word}");
+        }
+    }
+}

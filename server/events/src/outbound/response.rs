@@ -1,0 +1,187 @@
+//! `outbound.response`: the remote answered.
+
+use std::borrow::Cow;
+
+use postern_message::RecipientId;
+use postern_proto::v1 as pb;
+use postern_proto::v1::event::Kind;
+use postern_smtp::reply::Reply;
+
+use super::proposed::{of_command, of_remote, sent};
+use crate::answer::RemoteStatusAnswer;
+use crate::attributes::{Attribute, AttributeValue};
+use crate::context::{CommandLine, OutgoingContext};
+use crate::event::EventKind;
+use crate::question::{Event, EventFacts};
+use crate::wire::{self, View};
+
+/// A reply of the remote. A sink may take it for another, and say where the session goes on.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The command that it answers: the verb `CONNECT` for the banner, `.` for the end of content.
+    pub command: CommandLine,
+    /// The remote's own reply.
+    pub reply: Reply,
+    /// The recipient that it is about.
+    pub recipient: Option<RecipientId>,
+}
+
+impl Response {
+    /// The reply after what was answered.
+    #[must_use]
+    pub fn reply<'a>(&'a self, said: Option<&'a RemoteStatusAnswer>) -> &'a Reply {
+        said.and_then(|said| said.reply.as_ref())
+            .unwrap_or(&self.reply)
+    }
+}
+
+impl Event for Response {
+    const KIND: EventKind = EventKind::OutboundResponse;
+    type Context = OutgoingContext;
+    type Answer = RemoteStatusAnswer;
+
+    fn body(
+        &self,
+        _: &OutgoingContext,
+        said: Option<&RemoteStatusAnswer>,
+        view: &View<'_>,
+    ) -> Kind {
+        let reply = self.reply(said);
+        let native = (*reply != self.reply).then(|| wire::reply(&self.reply));
+        Kind::OutboundResponse(
+            pb::OutboundResponse {
+                command: Some(sent(&self.command, view.reads)),
+                reply: Some(wire::reply(reply)),
+                recipient_id: self
+                    .recipient
+                    .map(|one| wire::id(one.as_bytes()))
+                    .unwrap_or_default(),
+                native_reply: native,
+            }
+            .into(),
+        )
+    }
+
+    fn attribute(
+        &self,
+        attribute: Attribute,
+        context: &OutgoingContext,
+        said: Option<&RemoteStatusAnswer>,
+    ) -> Option<AttributeValue> {
+        let reply = self.reply(said);
+        Some(match attribute {
+            Attribute::ReplyCode => AttributeValue::count(reply.code().value()),
+            Attribute::ReplyText => {
+                let lines: Vec<_> = reply.text().iter().map(|line| line.as_str()).collect();
+                AttributeValue::Text(lines.join("\n"))
+            }
+            _ => {
+                return of_command(attribute, &self.command, None)
+                    .or_else(|| of_remote(attribute, context));
+            }
+        })
+    }
+
+    fn facts(&self) -> EventFacts<'_> {
+        EventFacts {
+            recipient: self.recipient,
+            recipients: self.recipient.as_slice(),
+            command: Some(&self.command),
+            reply: Some(&self.reply),
+            ..EventFacts::default()
+        }
+    }
+
+    fn detail(&self) -> Cow<'_, str> {
+        Cow::Owned(self.reply.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use bytes::Bytes;
+
+    use super::super::proposed::tests::{has_attributes, line};
+    use super::*;
+    use crate::answer::AnyAnswer;
+    use crate::samples;
+
+    #[test]
+    fn the_reply_is_shown_with_what_was_made_of_it() {
+        let id = RecipientId::new();
+        let mut event = Response {
+            command: line("RCPT", "RCPT TO:<a@example.test>"),
+            reply: samples::reply(450, "later\nplease"),
+            recipient: Some(id),
+        };
+        event.command.pipelined = true;
+        let context = samples::outgoing().into();
+        let native = pb::Reply {
+            code: 450,
+            lines: vec![Bytes::from_static(b"later"), Bytes::from_static(b"please")],
+            ..pb::Reply::default()
+        };
+        let expected = |reply: pb::Reply, native_reply| {
+            Kind::OutboundResponse(
+                pb::OutboundResponse {
+                    command: Some(pb::Command {
+                        verb: Bytes::from_static(b"RCPT"),
+                        line: Bytes::from_static(b"RCPT TO:<a@example.test>"),
+                        pipelined: true,
+                    }),
+                    reply: Some(reply),
+                    recipient_id: wire::id(id.as_bytes()),
+                    native_reply,
+                }
+                .into(),
+            )
+        };
+        assert_eq!(
+            samples::body(event.clone(), None, &context),
+            expected(native.clone(), None)
+        );
+        let said = AnyAnswer::RemoteStatus(RemoteStatusAnswer {
+            reply: Some(samples::reply(550, "never")),
+            next_stage: None,
+        });
+        assert_eq!(
+            samples::body(event.clone(), Some(said.clone()), &context),
+            expected(samples::wire_reply(550, "never"), Some(native))
+        );
+        has_attributes(&event, "RCPT", "RCPT TO:<a@example.test>");
+        let text = AttributeValue::text;
+        for (attribute, own, made) in [
+            (
+                Attribute::ReplyCode,
+                AttributeValue::Int(450),
+                AttributeValue::Int(550),
+            ),
+            (Attribute::ReplyText, text("later\nplease"), text("never")),
+        ] {
+            assert_eq!(samples::attribute(&event, attribute, None, &context), own);
+            let seen = samples::attribute(&event, attribute, Some(&said), &context);
+            assert_eq!(seen, made);
+        }
+        let facts = event.facts();
+        assert_eq!(
+            (facts.recipient, facts.reply),
+            (Some(id), Some(&event.reply))
+        );
+    }
+
+    #[test]
+    fn a_line_of_auth_is_not_shown_to_who_does_not_read_credentials() {
+        let event = Response {
+            command: line("AUTH", "AGEAYg=="),
+            reply: samples::reply(235, "welcome"),
+            recipient: None,
+        };
+        let blind = samples::blind_body(event, &samples::outgoing().into());
+        let Kind::OutboundResponse(blind) = blind else {
+            panic!("{blind:?}");
+        };
+        assert_eq!(blind.command.unwrap().line, "AUTH");
+        assert!(blind.recipient_id.is_empty());
+    }
+}

@@ -1,0 +1,380 @@
+#![allow(clippy::unwrap_used)]
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use postern_message::{AttemptId, MessageId, Recipient};
+use postern_proto::rules;
+use postern_smtp::address::ReversePath;
+
+use super::*;
+use crate::attributes::AttributeSource;
+use crate::context::{
+    DeliveryContext, DestinationContext, InboundContext, OutgoingContext, Remote, ServiceContext,
+};
+use crate::grant::Reads;
+use crate::source::Source;
+use crate::{delivery, inbound, outbound, service, testing, transport};
+
+fn reply() -> Reply {
+    Reply::parse(250, Some("2.0.0"), "ok").unwrap()
+}
+
+fn command(verb: &'static str) -> CommandLine {
+    CommandLine {
+        verb: Bytes::from_static(verb.as_bytes()),
+        line: Bytes::from_static(verb.as_bytes()),
+        pipelined: true,
+    }
+}
+
+/// A session in the middle of a transaction, with a RCPT that is asked about.
+fn inbound_context() -> (InboundContext, MessageId, Recipient) {
+    let mut context = testing::inbound();
+    let id = MessageId::new();
+    context.begin(id, testing::envelope("a@x.test"), Vec::new());
+    context.begun();
+    let kept = Recipient::new(testing::path("b@y.test"));
+    context.propose(kept.clone(), Vec::new());
+    context.decide(kept.id, true);
+    let asked = Recipient::new(testing::path("c@y.test"));
+    context.propose(asked.clone(), Vec::new());
+    context.content(testing::version(true));
+    (context, id, asked)
+}
+
+/// One of each event, in its context.
+pub(crate) fn all() -> Vec<(Question, Context)> {
+    let (inbound, id, asked) = inbound_context();
+    let message = testing::message();
+    let recipient = message.working().draft().recipients.first().unwrap().id;
+    let summary = delivery::MessageSummary::of(message.message(), message.session());
+    let mut outgoing = OutgoingContext::new("in".into(), Remote::default());
+    outgoing.take(message.clone());
+    let server = || "in".into();
+    let native = || command("LINE");
+    let ids = || vec![recipient];
+    let mut all: Vec<(Question, Context)> = Vec::new();
+    let mut at = |context: &Context, question| all.push((question, context.clone()));
+    let here = Context::from(inbound);
+    at(&here, Question::new(inbound::Connect));
+    at(&here, Question::new(inbound::Helo::default()));
+    at(&here, Question::new(inbound::Tls::default()));
+    at(&here, Question::new(inbound::Auth::default()));
+    at(
+        &here,
+        Question::new(inbound::Mail {
+            command: command("MAIL"),
+            message_id: id,
+            envelope: testing::envelope("a@x.test"),
+            parameters: Vec::new(),
+        }),
+    );
+    at(
+        &here,
+        Question::new(inbound::Rcpt {
+            command: command("RCPT"),
+            recipient: asked,
+            parameters: Vec::new(),
+            recipient_kind: crate::answer::RecipientKind::Hosted,
+            duplicate_of: None,
+        }),
+    );
+    at(&here, Question::new(inbound::Data::default()));
+    at(&here, Question::new(inbound::Headers::new(id)));
+    at(&here, Question::new(inbound::Message::new(id)));
+    at(
+        &here,
+        Question::new(inbound::Command {
+            command: command("NOOP"),
+            ..inbound::Command::default()
+        }),
+    );
+    at(
+        &here,
+        Question::new(inbound::Response {
+            command: command("NOOP"),
+            reply: reply(),
+            origin: None,
+            recipient: None,
+        }),
+    );
+    at(
+        &here,
+        Question::new(inbound::Outcome {
+            message_id: id,
+            fate: inbound::Fate::Accepted,
+            reply: Some(reply()),
+            decided_by: None,
+            recipients: Vec::new(),
+            size_bytes: 1,
+        }),
+    );
+    at(
+        &here,
+        Question::new(inbound::Reset {
+            message_id: Some(id),
+            reason: inbound::ResetReason::Command,
+        }),
+    );
+    at(
+        &here,
+        Question::new(inbound::Disconnect {
+            reason: inbound::DisconnectReason::Quit,
+            received_bytes: 1,
+            sent_bytes: 2,
+        }),
+    );
+    let here = Context::from(message);
+    at(&here, Question::new(transport::Submit));
+    at(&here, Question::new(transport::PreCategorize));
+    at(
+        &here,
+        Question::new(transport::Categorize {
+            recipients: ids(),
+            sender_too: true,
+        }),
+    );
+    at(
+        &here,
+        Question::new(transport::Expand {
+            recipient,
+            is_local: true,
+            depth: 1,
+            page_token: Bytes::new(),
+        }),
+    );
+    at(&here, Question::new(transport::PostCategorize::default()));
+    let destination = Context::from(DestinationContext::new(server(), "example.test"));
+    at(&destination, Question::new(transport::Route::default()));
+    at(
+        &here,
+        Question::new(transport::MaxSize {
+            size_bytes: 2,
+            limit_bytes: 1,
+            declared_only: false,
+        }),
+    );
+    at(&destination, Question::new(transport::Resolve::default()));
+    at(
+        &here,
+        Question::new(transport::LocalDelivery {
+            recipients: ids(),
+            attempt: AttemptId::new(),
+        }),
+    );
+    at(
+        &here,
+        Question::new(transport::Dsn::new(Vec::new(), ReversePath::Null)),
+    );
+    let here = Context::from(outgoing);
+    at(
+        &here,
+        Question::new(outbound::SessionStart { command: native() }),
+    );
+    at(
+        &here,
+        Question::new(outbound::MessageStart {
+            attempt: AttemptId::new(),
+            recipients: ids(),
+            command: native(),
+            revisions: vec![outbound::Revision::default()],
+        }),
+    );
+    at(
+        &here,
+        Question::new(outbound::Recipient {
+            recipient,
+            is_local: false,
+            command: native(),
+        }),
+    );
+    at(
+        &here,
+        Question::new(outbound::BeforeData {
+            recipients: ids(),
+            command: native(),
+        }),
+    );
+    at(
+        &here,
+        Question::new(outbound::SessionEnd { command: native() }),
+    );
+    at(
+        &here,
+        Question::new(outbound::Command { command: native() }),
+    );
+    at(
+        &here,
+        Question::new(outbound::Response {
+            command: command("RCPT"),
+            reply: reply(),
+            recipient: Some(recipient),
+        }),
+    );
+    at(&here, Question::new(outbound::Tls::default()));
+    let here = Context::from(DeliveryContext { server: server() });
+    at(
+        &here,
+        Question::new(delivery::Result {
+            summary: summary.clone(),
+            attempt: AttemptId::new(),
+            remote: None,
+            recipients: vec![delivery::RecipientResult {
+                id: recipient,
+                address: testing::path("b@y.test"),
+                given: None,
+                status: delivery::DeliveryStatus::Delivered,
+                reply: Some(reply()),
+                attempts: 1,
+                retry_in: None,
+                of_remote: true,
+            }],
+            age: Duration::ZERO,
+            elapsed: Duration::ZERO,
+        }),
+    );
+    at(
+        &here,
+        Question::new(delivery::Link {
+            destination: Bytes::from_static(b"example.test"),
+            is_up: true,
+            failures: 0,
+            last_reply: None,
+            routing_class: String::new(),
+        }),
+    );
+    at(
+        &here,
+        Question::new(delivery::Track {
+            summary,
+            step: delivery::Step::Accepted,
+            at: SystemTime::UNIX_EPOCH,
+            recipients: Vec::new(),
+            addresses: Vec::new(),
+            related: None,
+            actor: String::new(),
+            reason: String::new(),
+        }),
+    );
+    let here = Context::from(ServiceContext { server: server() });
+    at(&here, Question::new(service::Start::default()));
+    at(&here, Question::new(service::Stop::default()));
+    at(&here, Question::new(service::Config::default()));
+    all
+}
+
+#[test]
+fn every_event_of_the_table_has_its_struct_and_its_arm() {
+    let all = all();
+    let kinds: Vec<EventKind> = all.iter().map(|(question, _)| question.kind()).collect();
+    assert_eq!(kinds, EventKind::ALL);
+    let (everything, nothing) = (Reads::everything(), Reads::default());
+    for (question, context) in &all {
+        let kind = question.kind();
+        for reads in [&everything, &nothing] {
+            let body = question.event().body(context, None, &testing::view(reads));
+            let body = body.unwrap();
+            assert_eq!(rules::event_kind(&body) as i32, kind.number(), "{kind}");
+        }
+        let scope = match context {
+            Context::Inbound(_) => pb::Scope::InboundSession,
+            Context::Transport(_) => pb::Scope::Transport,
+            Context::Outgoing(_) => pb::Scope::OutboundSession,
+            Context::Destination(_) => pb::Scope::Destination,
+            Context::Delivery(_) => pb::Scope::Delivery,
+            Context::Service(_) => pb::Scope::Service,
+        };
+        assert_eq!(scope, kind.scope(), "{kind}");
+    }
+}
+
+#[test]
+fn an_event_is_not_asked_in_another_scope() {
+    let all = all();
+    let (connect, _) = all.first().unwrap();
+    let (_, service) = all.last().unwrap();
+    let reads = Reads::everything();
+    let view = testing::view(&reads);
+    assert!(connect.event().body(service, None, &view).is_err());
+    let max_size = all
+        .iter()
+        .find(|(own, _)| own.kind() == EventKind::TransportMaxSize);
+    let (max_size, _) = max_size.unwrap();
+    let (inbound, _, _) = inbound_context();
+    // It happens in an inbound session too.
+    let inbound = Context::from(inbound);
+    assert!(max_size.event().body(&inbound, None, &view).is_ok());
+}
+
+#[test]
+fn every_attribute_that_exists_at_an_event_has_a_value_there() {
+    for (question, context) in &all() {
+        let source = Source { context, question };
+        for attribute in Attribute::ALL {
+            if !attribute.exists_at(question.kind()) {
+                continue;
+            }
+            let value = source.value(*attribute);
+            assert!(value.is_some(), "{attribute} at {}", question.kind());
+            let fits = match (attribute.kind(), value.unwrap()) {
+                (kind, AttributeValue::Bool(_)) => kind.to_string() == "bool",
+                (kind, AttributeValue::Int(_)) => kind.to_string() == "int",
+                (kind, AttributeValue::Text(_)) => kind.to_string() == "string",
+                (kind, AttributeValue::Texts(_)) => kind.to_string() == "list of string",
+                (kind, AttributeValue::Map(_)) => kind.to_string().starts_with("map"),
+                _ => false,
+            };
+            assert!(fits, "{attribute} at {}", question.kind());
+        }
+    }
+}
+
+#[test]
+fn what_is_not_read_is_empty() {
+    let nothing = Reads::default();
+    let view = testing::view(&nothing);
+    let hidden = ["x.test", "y.test", "192.0.2.7"];
+    for (question, context) in &all() {
+        // The verb's line is the test's own; what it says of parties is in the parsed fields.
+        let body = question.event().body(context, None, &view).unwrap();
+        let text = format!("{body:?}");
+        for word in hidden {
+            assert!(
+                !text.contains(word),
+                "{} shows {word}: {text}",
+                question.kind()
+            );
+        }
+    }
+}
+
+#[test]
+fn an_answer_counts_from_the_next_body_on() {
+    let mut all = all();
+    let place = all
+        .iter()
+        .position(|(own, _)| own.kind() == EventKind::InboundRcpt);
+    let (mut question, context) = all.remove(place.unwrap());
+    let reads = Reads::everything();
+    let kind = |question: &Question| {
+        let view = testing::view(&reads);
+        match question
+            .event()
+            .body(&context, question.said(), &view)
+            .unwrap()
+        {
+            pb::event::Kind::InboundRcpt(own) => own.recipient_kind,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(kind(&question), i32::from(pb::RecipientKind::Hosted));
+    let answer = crate::answer::RcptAnswer {
+        recipient_kind: crate::answer::RecipientKind::Relayed,
+        ..Default::default()
+    };
+    question.answer(AnyAnswer::Rcpt(answer.clone()));
+    assert_eq!(kind(&question), i32::from(pb::RecipientKind::Relayed));
+    assert_eq!(question.take_answer(), Some(AnyAnswer::Rcpt(answer)));
+    let other = Question::new(inbound::Connect);
+    assert!(question.is_same_as(&question.clone()) && !question.is_same_as(&other));
+}

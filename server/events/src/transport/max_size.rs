@@ -1,0 +1,89 @@
+//! `transport.max_size`: a size limit would refuse the message.
+
+use std::borrow::Cow;
+
+use postern_proto::v1 as pb;
+use postern_proto::v1::event::Kind;
+
+use crate::answer::SizeAnswer;
+use crate::attributes::{Attribute, AttributeValue};
+use crate::context::Context;
+use crate::event::EventKind;
+use crate::question::Event;
+use crate::wire::View;
+
+/// A message that is over a size limit: in transport, or in an inbound session before its 552.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MaxSize {
+    /// Octets that it has, or that MAIL declared.
+    pub size_bytes: u64,
+    /// The limit.
+    pub limit_bytes: u64,
+    /// It is only declared; no content was read yet.
+    pub declared_only: bool,
+}
+
+impl Event for MaxSize {
+    const KIND: EventKind = EventKind::TransportMaxSize;
+    type Context = Context;
+    type Answer = SizeAnswer;
+
+    fn body(&self, _: &Context, _: Option<&SizeAnswer>, _: &View<'_>) -> Kind {
+        Kind::TransportMaxSize(pb::TransportMaxSize {
+            size_bytes: self.size_bytes,
+            limit_bytes: self.limit_bytes,
+            declared_only: self.declared_only,
+        })
+    }
+
+    fn attribute(
+        &self,
+        attribute: Attribute,
+        _: &Context,
+        _: Option<&SizeAnswer>,
+    ) -> Option<AttributeValue> {
+        Some(match attribute {
+            Attribute::MaxSizeSize => AttributeValue::count(self.size_bytes),
+            Attribute::MaxSizeLimit => AttributeValue::count(self.limit_bytes),
+            Attribute::MaxSizeDeclaredOnly => AttributeValue::Bool(self.declared_only),
+            _ => return None,
+        })
+    }
+
+    fn detail(&self) -> Cow<'_, str> {
+        Cow::Owned(format!("{} over {}", self.size_bytes, self.limit_bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn it_is_asked_in_transport_and_in_an_inbound_session() {
+        let event = MaxSize {
+            size_bytes: 2000,
+            limit_bytes: 1000,
+            declared_only: true,
+        };
+        let contexts: [Context; 2] = [samples::message().into(), samples::inbound().into()];
+        for context in &contexts {
+            assert_eq!(
+                samples::body(event, None, context),
+                Kind::TransportMaxSize(pb::TransportMaxSize {
+                    size_bytes: 2000,
+                    limit_bytes: 1000,
+                    declared_only: true,
+                })
+            );
+            for (attribute, value) in [
+                (Attribute::MaxSizeSize, AttributeValue::Int(2000)),
+                (Attribute::MaxSizeLimit, AttributeValue::Int(1000)),
+                (Attribute::MaxSizeDeclaredOnly, AttributeValue::Bool(true)),
+            ] {
+                assert_eq!(samples::attribute(&event, attribute, None, context), value);
+            }
+        }
+    }
+}
