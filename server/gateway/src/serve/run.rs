@@ -314,10 +314,12 @@ async fn wait_for_end(
             why = &mut failed => {
                 tracing::error!(%why, "the spool failed: stopping, the next start finds out what the disk holds");
                 shutdown.fail_at_once();
+                break;
             }
             () = acceptors.one_ended() => {
                 tracing::error!("a listener ended by itself");
                 shutdown.fail();
+                break;
             }
             heard = next(signals) => match heard {
                 Heard::Stop => {
