@@ -93,7 +93,7 @@ pub fn run(wishes: &Wishes) -> Result<(), QuickstartError> {
     }
     let ended = served.join();
     outcome?;
-    finish(timeline, printer, &setup, wishes);
+    finish(&timeline, printer, &setup, wishes);
     match ended {
         Ok(result) => Ok(result?),
         Err(_) => Err(ServeError::Failed("the gateway's thread").into()),
@@ -216,7 +216,7 @@ fn invite(address: SocketAddr, setup: &Setup, timeline: &Timeline) {
     ));
 }
 
-fn finish(timeline: Timeline, printer: Printer, setup: &Setup, wishes: &Wishes) {
+fn finish(timeline: &Timeline, printer: Printer, setup: &Setup, wishes: &Wishes) {
     if wishes.keep.is_some() {
         timeline.title(format!(
             "Kept. Start the two sinks and then the gateway again:\n{}\n  {} serve --config {}",
@@ -225,7 +225,6 @@ fn finish(timeline: Timeline, printer: Printer, setup: &Setup, wishes: &Wishes) 
             setup.config_file().display(),
         ));
     }
-    drop(timeline);
     printer.finish();
 }
 

@@ -19,22 +19,37 @@ const LINES_MAX: usize = 4096;
 #[derive(Clone, Debug)]
 pub(crate) struct Timeline {
     started: Instant,
-    lines: SyncSender<String>,
+    lines: SyncSender<Line>,
+}
+
+/// What waits to be printed.
+#[derive(Debug)]
+enum Line {
+    Text(String),
+    /// Nothing is printed after it.
+    End,
 }
 
 /// The thread that prints.
 #[derive(Debug)]
-pub(crate) struct Printer(JoinHandle<()>);
+pub(crate) struct Printer {
+    thread: JoinHandle<()>,
+    lines: SyncSender<Line>,
+}
 
 impl Timeline {
-    /// Begins at time zero. The printer ends when the last clone of the timeline is gone.
+    /// Begins at time zero. The printer ends when it is finished, whoever still holds the timeline.
     pub(crate) fn start() -> (Self, Printer) {
         let (lines, waiting) = sync_channel(LINES_MAX);
+        let printer = Printer {
+            thread: thread::spawn(move || print(&waiting)),
+            lines: lines.clone(),
+        };
         let timeline = Self {
             started: Instant::now(),
             lines,
         };
-        (timeline, Printer(thread::spawn(move || print(&waiting))))
+        (timeline, printer)
     }
 
     /// A line of its own, without time.
@@ -60,21 +75,22 @@ impl Timeline {
 
     fn send(&self, line: String) {
         // A full queue or a printer that is gone: the demonstration goes on without the line.
-        self.lines.try_send(line).ok();
+        self.lines.try_send(Line::Text(line)).ok();
     }
 }
 
 impl Printer {
-    /// Waits until everything is printed. All timelines must be gone.
+    /// Waits until everything that was sent before is printed.
     pub(crate) fn finish(self) {
-        // It ends with the channel; a panic in it has printed itself.
-        self.0.join().ok();
+        // A panic in the thread has printed itself.
+        self.lines.send(Line::End).ok();
+        self.thread.join().ok();
     }
 }
 
-fn print(lines: &Receiver<String>) {
+fn print(lines: &Receiver<Line>) {
     let mut out = io::stdout();
-    for line in lines {
+    while let Ok(Line::Text(line)) = lines.recv() {
         // Nobody reads any more: keep the channel empty all the same.
         if out
             .write_all(line.as_bytes())
