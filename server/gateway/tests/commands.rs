@@ -316,7 +316,7 @@ fn what_a_sink_finds_wrong_with_a_binding_is_an_error_at_its_properties() {
     assert_eq!(outcome.code, 78, "{}", outcome.err);
     assert_eq!(
         outcome.err,
-        "postern.toml:16:1: binding.footer.properties: \"text\" is wrong; may is body, write \"right\"; \
+        "postern.toml:15:1: binding.footer.properties: \"text\" is wrong; may is body, write \"right\"; \
          the sink \"footer\" says so\n"
     );
     assert!(outcome.out.contains("binding footer"), "{}", outcome.out);
