@@ -3729,7 +3729,7 @@ impl AskReason {
     }
 }
 /// Asks a sink who it is and what it wants.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DescribeRequest {
     /// The gateway's version, such as "1.4.2".
     #[prost(string, tag = "1")]
@@ -3750,7 +3750,7 @@ pub struct DescribeRequest {
     pub bindings: ::prost::alloc::vec::Vec<ConfiguredBinding>,
 }
 /// What a sink needs of a binding to tell whether it can work with it. The fields mean what they mean in Binding.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ConfiguredBinding {
     /// Its name.
     #[prost(string, tag = "1")]

@@ -324,6 +324,17 @@ fn what_a_sink_finds_wrong_with_a_binding_is_an_error_at_its_properties() {
     assert_eq!(outcome.code, 0, "{}", outcome.err);
     let outcome = with_sink(&address.to_string(), &binding("right")).run(&["check"]);
     assert_eq!((outcome.code, outcome.err.as_str()), (0, ""));
+    // What no frame could hold would fail at every message.
+    let long = binding(&"x".repeat(1 << 20));
+    let outcome = with_sink(&address.to_string(), &long).run(&["check"]);
+    assert_eq!(outcome.code, 78, "{}", outcome.err);
+    assert!(
+        outcome
+            .err
+            .ends_with("1048587 octets as JSON, a sink takes 983040; shorten them\n"),
+        "{}",
+        outcome.err
+    );
 }
 
 #[test]

@@ -31,7 +31,10 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
             return contradiction(what);
         }
         let earlier = settings.texts.iter().take(number);
-        if let Some(first) = earlier.into_iter().find(|first| takes_all_of(first, text)) {
+        if let Some(first) = earlier
+            .into_iter()
+            .find(|first| takes_all_of(first, text, &settings.own_domains))
+        {
             return contradiction(format!(
                 "the text \"{}\" is never added: every message that it is for gets \"{}\", which stands before it; \
                  change their order or conditions",
@@ -42,12 +45,15 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     Ok(())
 }
 
+/// There are domains, and none of them is one of the operator's.
+fn none_is_own(domains: &[DomainPattern], own: &[DomainPattern]) -> bool {
+    let is_own = |domain: &DomainPattern| own.iter().any(|own| own.overlaps(domain));
+    !domains.is_empty() && !domains.iter().any(is_own)
+}
+
 fn against_own_domains(text: &Text, own: &[DomainPattern]) -> Option<String> {
     let (senders, recipients) = (&text.sender_domains, &text.recipient_domains);
-    let none_is_own = |domains: &[DomainPattern]| {
-        let is_own = |domain: &DomainPattern| own.iter().any(|own| own.overlaps(domain));
-        !domains.is_empty() && !domains.iter().any(is_own)
-    };
+    let none_is_own = |domains: &[DomainPattern]| none_is_own(domains, own);
     let all_are_own = |domains: &[DomainPattern]| {
         let is_own = |domain: &DomainPattern| own.iter().any(|own| own.covers(domain));
         !domains.is_empty() && domains.iter().all(is_own)
@@ -77,7 +83,7 @@ fn against_own_domains(text: &Text, own: &[DomainPattern]) -> Option<String> {
 }
 
 /// Whether every message that fits `later` fits `first`.
-fn takes_all_of(first: &Text, later: &Text) -> bool {
+fn takes_all_of(first: &Text, later: &Text, own: &[DomainPattern]) -> bool {
     let domains = |first: &[DomainPattern], later: &[DomainPattern]| {
         let is_covered = |domain: &DomainPattern| first.iter().any(|own| own.covers(domain));
         first.is_empty() || !later.is_empty() && later.iter().all(is_covered)
@@ -92,7 +98,10 @@ fn takes_all_of(first: &Text, later: &Text) -> bool {
     };
     let languages = first.languages.is_empty()
         || !later.languages.is_empty() && later.languages.iter().all(is_spoken);
-    let direction = first.direction.is_none() || first.direction == later.direction;
+    // Who sends from elsewhere sends what comes in, whether a text says so or not.
+    let from_elsewhere = none_is_own(&later.sender_domains, own).then_some(Direction::Incoming);
+    let direction =
+        first.direction.is_none() || first.direction == later.direction.or(from_elsewhere);
     direction
         && languages
         && domains(&first.sender_domains, &later.sender_domains)

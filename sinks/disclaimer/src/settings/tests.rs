@@ -298,6 +298,10 @@ fn settings_that_leave_each_other_without_effect_are_told() {
             json!({ "direction": "incoming" }),
             json!({ "direction": "incoming" }),
         ),
+        (
+            json!({ "direction": "incoming" }),
+            json!({ "sender_domains": ["sales.test"] }),
+        ),
     ];
     for (first, second) in unreachable {
         let error = two(first, second).unwrap_err();

@@ -7,12 +7,16 @@ use postern_config::{ConfigError, Effective};
 use postern_dispatch::describe::problems;
 use postern_dispatch::settings::Settings as DispatchSettings;
 use postern_events::plan::{Binding, Endpoint, Plan, SinkSpec};
+use postern_proto::rules::bounds;
 use postern_proto::v1::{BindingProblem, ConfiguredBinding};
 
 use super::reach::Reached;
 
 /// Characters of a sink's text that are shown.
 const SHOWN: usize = 1000;
+
+/// Octets of properties that fit into the frame that opens an instance, with all else that is in it.
+const PROPERTIES: usize = bounds::FRAME_BYTES - (64 << 10);
 
 /// What was found: errors, and notes about sinks that did not look.
 #[derive(Default)]
@@ -32,10 +36,22 @@ pub(super) fn ask(
         .enable_all()
         .build()?;
     let spec = crate::plan::spec(&effective.config);
+    let mut found = Found::default();
+    let is_too_long = |binding: &Binding| binding.properties_json.len() > PROPERTIES;
+    for binding in plan.bindings().iter().filter(|own| is_too_long(own)) {
+        let octets = binding.properties_json.len();
+        found.wrong.push(effective.error_at(
+            &["binding", &binding.name, "properties"],
+            format!("{octets} octets as JSON, a sink takes {PROPERTIES}"),
+            "shorten them",
+        ));
+    }
     let asked = spec.sinks.iter().filter_map(|sink| {
         let (endpoint, _) = reached.get(&sink.name)?.replicas.first()?;
         let of_sink = |binding: &&std::sync::Arc<Binding>| {
-            *binding.sink.name == *sink.name && !known.contains(&&*binding.name)
+            *binding.sink.name == *sink.name
+                && !known.contains(&&*binding.name)
+                && !is_too_long(binding)
         };
         let bindings: Vec<_> = plan.bindings().iter().filter(of_sink).collect();
         let bindings: Vec<_> = bindings.into_iter().map(|own| configured(own)).collect();
@@ -43,7 +59,6 @@ pub(super) fn ask(
     });
     let answers = runtime.block_on(join_all(asked));
     runtime.shutdown_background();
-    let mut found = Found::default();
     for (sink, answer) in answers {
         match answer {
             Ok(problems) => found.wrong.extend(
