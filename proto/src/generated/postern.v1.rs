@@ -3729,7 +3729,7 @@ impl AskReason {
     }
 }
 /// Asks a sink who it is and what it wants.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DescribeRequest {
     /// The gateway's version, such as "1.4.2".
     #[prost(string, tag = "1")]
@@ -3744,6 +3744,39 @@ pub struct DescribeRequest {
     /// that serves only one ignores it. Open.binding.sink says the same on the stream.
     #[prost(string, tag = "4")]
     pub sink: ::prost::alloc::string::String,
+    /// Bindings of this sink that are to be looked at before anything runs. Empty: none, which is what a gateway at work
+    /// sends. `postern check` sends one at a time. A sink that does not know the field leaves it unread.
+    #[prost(message, repeated, tag = "5")]
+    pub bindings: ::prost::alloc::vec::Vec<ConfiguredBinding>,
+}
+/// What a sink needs of a binding to tell whether it can work with it. The fields mean what they mean in Binding.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ConfiguredBinding {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Its events, each with its depth of content.
+    #[prost(message, repeated, tag = "2")]
+    pub events: ::prost::alloc::vec::Vec<EventInterest>,
+    /// Its properties: a JSON object in UTF-8. Empty: none.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub properties_json: ::prost::bytes::Bytes,
+    /// What it is shown.
+    #[prost(string, repeated, tag = "4")]
+    pub reads: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What its verdicts may do.
+    #[prost(string, repeated, tag = "5")]
+    pub grants: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Something of a binding that the sink cannot work with.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BindingProblem {
+    /// The binding, by its name in the request. Required.
+    #[prost(string, tag = "1")]
+    pub binding: ::prost::alloc::string::String,
+    /// Which setting, what is wrong with it and what to do, for the operator. Required. At most 1000 characters are shown.
+    #[prost(string, tag = "2")]
+    pub detail: ::prost::alloc::string::String,
 }
 /// A sink's answer. What it asks for is granted only if the operator accepted it (`postern check --accept`) or the
 /// binding grants it outright.
@@ -3830,6 +3863,9 @@ pub struct DescribeResponse {
     /// EHLO keywords that it adds, each with its arguments. Grant "ehlo".
     #[prost(bytes = "bytes", repeated, tag = "15")]
     pub ehlo_keywords: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// What is wrong with the bindings of the request, beyond what the schema can say. Empty: nothing, or it did not look.
+    #[prost(message, repeated, tag = "16")]
+    pub problems: ::prost::alloc::vec::Vec<BindingProblem>,
 }
 /// An event that a sink wants.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use postern_events::fault::{Fault, FaultKind};
 use postern_events::plan::{Endpoint, SinkTls};
 use postern_proto::v1::event_sink_client::EventSinkClient;
-use postern_proto::v1::{DescribeRequest, DescribeResponse};
+use postern_proto::v1::{ConfiguredBinding, DescribeRequest, DescribeResponse};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -71,22 +71,32 @@ pub(crate) async fn connect(
         .connect_with_connector(once)
         .await
         .map_err(|error| unusable(&error))?;
-    let request = DescribeRequest {
-        gateway_version: concat!("postern ", env!("CARGO_PKG_VERSION")).to_owned(),
-        protocol_version: PROTOCOL_VERSION,
-        features: settings.features.words(),
-        sink: sink.to_owned(),
-    };
-    let response = EventSinkClient::new(channel.clone())
-        .describe(request)
-        .await
-        .map_err(|status| call_fault(&status))?
-        .into_inner();
+    let response = describe(&channel, sink, settings, Vec::new()).await?;
     Ok(Connected {
         channel,
         response,
         gone: was_gone,
     })
+}
+
+/// Asks for the description, and what is wrong with `bindings` in it.
+pub(crate) async fn describe(
+    channel: &Channel,
+    sink: &str,
+    settings: &Settings,
+    bindings: Vec<ConfiguredBinding>,
+) -> Result<DescribeResponse, Fault> {
+    let request = DescribeRequest {
+        gateway_version: concat!("postern ", env!("CARGO_PKG_VERSION")).to_owned(),
+        protocol_version: PROTOCOL_VERSION,
+        features: settings.features.words(),
+        sink: sink.to_owned(),
+        bindings,
+    };
+    let response = EventSinkClient::new(channel.clone())
+        .describe(request)
+        .await;
+    Ok(response.map_err(|status| call_fault(&status))?.into_inner())
 }
 
 /// The settings of connections to an endpoint. Reads the TLS files anew.

@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 
 use postern_proto::v1::event_sink_server::{EventSink, EventSinkServer};
 use postern_proto::v1::{
-    AttachRequest, AttachResponse, DescribeRequest, DescribeResponse, EventInterest, EventKind,
+    AttachRequest, AttachResponse, BindingProblem, ConfiguredBinding, DescribeRequest,
+    DescribeResponse, EventInterest, EventKind,
 };
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -66,9 +67,25 @@ fn run(command: &mut Command, folder: &str) -> Outcome {
     }
 }
 
-/// A sink that only describes itself.
+/// A sink that only describes itself. Of bindings whose text is `wrong` it says so.
 #[derive(Clone)]
 struct Describing(DescribeResponse);
+
+fn problems(bindings: &[ConfiguredBinding]) -> Vec<BindingProblem> {
+    let wrong = bindings.iter().filter(|binding| {
+        let properties = String::from_utf8_lossy(&binding.properties_json).into_owned();
+        properties.contains("wrong")
+    });
+    wrong
+        .map(|binding| BindingProblem {
+            binding: binding.name.clone(),
+            detail: format!(
+                "\"text\" is\nwrong; may is {}, write \"right\"",
+                binding.grants.join(",")
+            ),
+        })
+        .collect()
+}
 
 #[tonic::async_trait]
 impl EventSink for Describing {
@@ -76,9 +93,12 @@ impl EventSink for Describing {
 
     async fn describe(
         &self,
-        _: Request<DescribeRequest>,
+        request: Request<DescribeRequest>,
     ) -> Result<Response<DescribeResponse>, Status> {
-        Ok(Response::new(self.0.clone()))
+        Ok(Response::new(DescribeResponse {
+            problems: problems(&request.get_ref().bindings),
+            ..self.0.clone()
+        }))
     }
 
     async fn attach(
@@ -281,6 +301,40 @@ fn a_sink_that_cannot_be_reached_is_a_line_and_69() {
         outcome.out
     );
     assert_eq!(setup.run(&["check", "--offline"]).code, 0);
+}
+
+#[test]
+fn what_a_sink_finds_wrong_with_a_binding_is_an_error_at_its_properties() {
+    let address = serve(description(&[EventKind::InboundMessage], &["body"]));
+    let binding = |text: &str| {
+        format!(
+            "events = [\"inbound.message\"]\nmay = [\"body\"]\n[binding.properties]\ntext = \"{text}\"\n"
+        )
+    };
+    let setup = with_sink(&address.to_string(), &binding("wrong"));
+    let outcome = setup.run(&["check"]);
+    assert_eq!(outcome.code, 78, "{}", outcome.err);
+    assert_eq!(
+        outcome.err,
+        "postern.toml:15:1: binding.footer.properties: \"text\" is wrong; may is body, write \"right\"; \
+         the sink \"footer\" says so\n"
+    );
+    assert!(outcome.out.contains("binding footer"), "{}", outcome.out);
+    let outcome = setup.run(&["check", "--offline"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    let outcome = with_sink(&address.to_string(), &binding("right")).run(&["check"]);
+    assert_eq!((outcome.code, outcome.err.as_str()), (0, ""));
+    // What no frame could hold would fail at every message.
+    let long = binding(&"x".repeat(1 << 20));
+    let outcome = with_sink(&address.to_string(), &long).run(&["check"]);
+    assert_eq!(outcome.code, 78, "{}", outcome.err);
+    assert!(
+        outcome
+            .err
+            .ends_with("1048587 octets as JSON, a sink takes 983040; shorten them\n"),
+        "{}",
+        outcome.err
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod accept;
 mod hops;
 mod listing;
+mod problems;
 mod properties;
 mod reach;
 mod spool;
@@ -11,7 +12,7 @@ use std::collections::HashMap;
 
 use clap::Args;
 use postern_config::Effective;
-use postern_events::plan::Pin;
+use postern_events::plan::{Pin, Plan};
 
 use self::reach::Reached;
 use super::{ConfigFile, Exit, output};
@@ -60,11 +61,12 @@ pub(crate) fn run(args: &CheckArgs) -> Exit {
     };
     let pins = pins(&effective, args.accept, &reached, &mut findings);
     if let Some(pins) = pins {
-        for error in properties::check(&effective, &reached) {
-            findings.wrong(&error);
-        }
+        let misfits = properties::check(&effective, &reached);
+        misfits.iter().for_each(|(_, error)| findings.wrong(error));
         match plan::build(&effective, &pins) {
             Ok(plan) => {
+                let known: Vec<&str> = misfits.iter().map(|(binding, _)| *binding).collect();
+                look(&effective, &plan, &reached, &known, &mut findings);
                 for warning in plan.warnings() {
                     findings.note(&format!("note: {warning}"));
                 }
@@ -142,6 +144,26 @@ fn reach_all(effective: &Effective, findings: &mut Findings) -> HashMap<String, 
         findings.unreachable(&error);
     }
     reached
+}
+
+/// Lets the sinks look at their bindings. `known` are wrong anyhow.
+fn look(
+    effective: &Effective,
+    plan: &Plan,
+    reached: &HashMap<String, Reached>,
+    known: &[&str],
+    findings: &mut Findings,
+) {
+    match problems::ask(effective, plan, reached, known) {
+        Ok(found) => {
+            found.notes.iter().for_each(|line| findings.note(line));
+            found.wrong.iter().for_each(|error| findings.wrong(error));
+        }
+        Err(error) => {
+            findings.note(&format!("no runtime to ask the sinks with: {error}"));
+            findings.raise(Exit::Software);
+        }
+    }
 }
 
 /// The accepted descriptions, those accepted just now among them. `None` when they cannot be used.

@@ -14,7 +14,7 @@ use postern_proto::v1::DescribeResponse;
 pub(super) struct Reached {
     /// What its first replica said.
     pub(super) response: DescribeResponse,
-    /// Replicas that answered, with the time that it took.
+    /// Replicas that answered, as they are configured, with the time that it took.
     pub(super) replicas: Vec<(String, Duration)>,
     /// Replicas that describe themselves in another way than the first.
     pub(super) different: Vec<String>,
