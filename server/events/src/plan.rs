@@ -7,6 +7,7 @@ mod endpoint;
 mod error;
 mod order;
 mod pin;
+mod report;
 mod reserve;
 mod shown;
 mod spec;
@@ -229,28 +230,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Checks sinks, bindings and accepted descriptions and makes a plan of them.
-    ///
-    /// `pins` are the descriptions that the operator accepted, by binding name.
-    ///
-    /// # Errors
-    /// Everything that is wrong, not only the first.
-    pub fn build(spec: PlanSpec, pins: &HashMap<String, Pin>) -> Result<Self, Vec<PlanError>> {
-        build::build(spec, pins, Grants::parse)
-    }
-
-    /// As [`Plan::build`], with the grants of all versions.
-    ///
-    /// # Errors
-    /// Everything that is wrong.
-    #[cfg(test)]
-    pub(crate) fn build_all(
-        spec: PlanSpec,
-        pins: &HashMap<String, Pin>,
-    ) -> Result<Self, Vec<PlanError>> {
-        build::build(spec, pins, Grants::parse_all)
-    }
-
     /// A plan without bindings.
     #[must_use]
     pub fn empty() -> Self {

@@ -81,7 +81,7 @@ impl SinkTask {
         now: Instant,
     ) -> Place {
         if self.draining.is_some() {
-            return Place::Fault(super::shutting_down());
+            return Place::Fault(super::face::shutting_down());
         }
         let elsewhere = self.elsewhere();
         let pick = match again {

@@ -23,11 +23,11 @@ use crate::settings::{Settings, SharedPlan};
 
 use super::command::Command;
 use super::connections::{Connections, Note};
+use super::face::{Face, Start};
+use super::fetching::Fetches;
 use super::questions::Questions;
 use super::queue::{Seats, Waiting};
-use super::showing::Fetches;
 use super::streams::Streams;
-use super::{Face, Start};
 
 /// Times that each source is asked for more before the others have their turn.
 const TURN: usize = 128;

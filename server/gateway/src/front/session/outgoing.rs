@@ -7,10 +7,10 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use postern_dispatch::content::BoxFuture;
-use postern_events::answer::ResponseAnswer;
 use postern_events::context::CommandLine;
 use postern_events::event::EventKind;
 use postern_events::inbound::Response;
+use postern_events::inbound::ResponseAnswer;
 use postern_smtp::reply::Reply;
 use postern_smtp::server::ReplyTo;
 

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use postern_dispatch::inbound::InboundScope;
-use postern_events::answer::RecipientKind;
 use postern_events::context::Tls;
 use postern_events::inbound::{Fate, Outcome, RecipientFate};
+use postern_events::recipient_kind::RecipientKind;
 use postern_message::{Draft, Envelope, MessageId, Recipient, RecipientId, SessionId};
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_smtp::reply::Reply;

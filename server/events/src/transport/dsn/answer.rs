@@ -1,37 +1,20 @@
-//! Answers about size limits, local delivery and notifications.
+//! The answer to `transport.dsn`: how a notification is made.
+
+use std::collections::HashSet;
 
 use bytes::Bytes;
 use postern_message::{HeaderName, HeaderValue, RecipientId, Return};
+use postern_proto::rules::AnswerKind;
+use postern_proto::v1 as pb;
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_smtp::reply::Reply;
 
-/// Whether a size limit is imposed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SizeAnswer {
-    /// Refuse the message, as the service would.
-    Impose,
-    /// Let this message pass.
-    Waive,
-}
+use crate::answer::{AnswerBody, Checks, TypedAnswer, not_the_answer};
+use crate::check::{MAX_ITEMS, forward_path, limit, lines, reverse_path};
+use crate::fault::Fault;
 
-impl SizeAnswer {
-    pub(crate) fn then(self, later: Self) -> Self {
-        later
-    }
-}
-
-/// What became of local recipients. Who is left out stays queued.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LocalDeliveryAnswer {
-    /// Each recipient with its reply: 2xx delivered, 4xx later, 5xx failed.
-    pub statuses: Vec<(RecipientId, Reply)>,
-}
-
-impl LocalDeliveryAnswer {
-    pub(crate) fn then(self, later: Self) -> Self {
-        later
-    }
-}
+/// Octets of a text in a notification.
+const MAX_TEXT: usize = 64 << 10;
 
 /// What a notification tells of a recipient (RFC 3464, section 2.3.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,8 +72,91 @@ pub struct DsnAnswer {
     pub content: Option<Bytes>,
 }
 
-impl DsnAnswer {
-    pub(crate) fn then(mut self, later: Self) -> Self {
+/// What a notification says of some recipients; see [`DsnAnswer::on`] for what several come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DsnRuling {
+    /// The recipients.
+    pub recipients: Vec<RecipientId>,
+    /// Say nothing of them, and count them as reported.
+    pub suppress: bool,
+    /// Another action.
+    pub action: Option<DsnAction>,
+    /// Another reply to be quoted.
+    pub reply: Option<Reply>,
+}
+
+impl TypedAnswer for DsnAnswer {
+    const KIND: Option<AnswerKind> = Some(AnswerKind::Dsn);
+
+    fn check(answer: AnswerBody, checks: &mut dyn Checks) -> Result<Self, Fault> {
+        let AnswerBody::Dsn(own) = answer else {
+            return Err(not_the_answer());
+        };
+        for text in [&own.text_before, &own.text_after] {
+            limit("octets of a text", text.len(), MAX_TEXT)?;
+            if text.contains('\0') {
+                return Err(Fault::protocol("a text of a notification has NUL"));
+            }
+        }
+        let is_tag = own.language.len() <= 35
+            && own
+                .language
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if !is_tag {
+            return Err(Fault::protocol("the language is no tag (RFC 5646)"));
+        }
+        let is_name =
+            |octets: &[u8]| octets.len() <= 255 && octets.iter().all(u8::is_ascii_graphic);
+        if !is_name(&own.reporting_mta) {
+            return Err(Fault::protocol("the reporting MTA is no name"));
+        }
+        limit("copies", own.copy_to.len(), 100)?;
+        limit("header fields", own.headers.len(), 100)?;
+        limit("rulings", own.rulings.len(), MAX_ITEMS)?;
+        let utf8 = checks.utf8();
+        let return_content = match pb::ReturnContent::try_from(own.return_content) {
+            Ok(pb::ReturnContent::Unspecified) => None,
+            Ok(pb::ReturnContent::Full) => Some(Some(postern_message::Return::Full)),
+            Ok(pb::ReturnContent::Headers) => Some(Some(postern_message::Return::Headers)),
+            Ok(pb::ReturnContent::Nothing) => Some(None),
+            Err(_) => return Err(Fault::protocol("what is to be returned is unknown")),
+        };
+        let mut rulings = Vec::with_capacity(own.rulings.len());
+        for ruling in own.rulings {
+            rulings.push(dsn_ruling(ruling, checks)?);
+        }
+        let mut headers = Vec::with_capacity(own.headers.len());
+        for field in own.headers {
+            headers.push(checks.header(&field.name, &field.value)?);
+        }
+        let copies = own.copy_to.iter().map(|path| forward_path(path, utf8));
+        let notify = own.notify_address.as_ref();
+        let notify = notify.map(|path| reverse_path(path, utf8));
+        let content = match own.content {
+            None => None,
+            Some(data) => {
+                let content = checks.data(data, "a notification")?;
+                lines(&content, "a notification")?;
+                Some(content)
+            }
+        };
+        Ok(DsnAnswer {
+            rulings,
+            copy_to: copies.collect::<Result<_, _>>()?,
+            notify_address: notify.transpose()?,
+            text_before: own.text_before,
+            text_after: own.text_after,
+            language: own.language,
+            return_content,
+            headers,
+            reporting_mta: own.reporting_mta,
+            quarantine_instead: own.quarantine_instead,
+            content,
+        })
+    }
+
+    fn then(mut self, later: Self) -> Self {
         let text = |own: String, later: String| if later.is_empty() { own } else { later };
         self.rulings.extend(later.rulings);
         self.copy_to.extend(later.copy_to);
@@ -133,17 +199,30 @@ impl DsnAnswer {
     }
 }
 
-/// What a notification says of some recipients; see [`DsnAnswer::on`] for what several come to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DsnRuling {
-    /// The recipients.
-    pub recipients: Vec<RecipientId>,
-    /// Say nothing of them, and count them as reported.
-    pub suppress: bool,
-    /// Another action.
-    pub action: Option<DsnAction>,
-    /// Another reply to be quoted.
-    pub reply: Option<Reply>,
+fn dsn_ruling(own: pb::DsnRuling, checks: &dyn Checks) -> Result<DsnRuling, Fault> {
+    let mut seen = HashSet::new();
+    let action = match pb::DsnAction::try_from(own.action) {
+        Ok(pb::DsnAction::Unspecified) => None,
+        Ok(pb::DsnAction::Failed) => Some(DsnAction::Failed),
+        Ok(pb::DsnAction::Delayed) => Some(DsnAction::Delayed),
+        Ok(pb::DsnAction::Delivered) => Some(DsnAction::Delivered),
+        Ok(pb::DsnAction::Relayed) => Some(DsnAction::Relayed),
+        Ok(pb::DsnAction::Expanded) => Some(DsnAction::Expanded),
+        Err(_) => return Err(Fault::protocol("the action of a notification is unknown")),
+    };
+    let suppress = match pb::DsnReporting::try_from(own.reporting) {
+        Ok(pb::DsnReporting::Unspecified) => false,
+        Ok(pb::DsnReporting::Suppressed) => true,
+        Err(_) => return Err(Fault::protocol("what is to be reported is unknown")),
+    };
+    let reply = own.reply;
+    let reply = reply.map(|reply| checks.reply(reply, &[2, 4, 5], "a notification"));
+    Ok(DsnRuling {
+        recipients: checks.recipients(&own.recipient_ids, &mut seen)?,
+        suppress,
+        action,
+        reply: reply.transpose()?,
+    })
 }
 
 #[cfg(test)]
@@ -171,10 +250,6 @@ mod tests {
         );
         assert!(both.quarantine_instead);
         assert_eq!(both.return_content, Some(None));
-        assert_eq!(
-            SizeAnswer::Waive.then(SizeAnswer::Impose),
-            SizeAnswer::Impose
-        );
     }
 
     #[test]

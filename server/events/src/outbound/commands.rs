@@ -1,7 +1,15 @@
-//! Answers about the commands of an outgoing session.
+//! The answer to the stages of an outgoing session: commands around and instead of the service's own.
 
 use bytes::Bytes;
-use postern_smtp::reply::Reply;
+use postern_proto::rules::AnswerKind;
+use postern_proto::v1 as pb;
+
+use crate::answer::{AnswerBody, Checks, TypedAnswer, not_the_answer};
+use crate::check::limit;
+use crate::fault::Fault;
+
+/// Octets of a command line, without its CRLF.
+const MAX_COMMAND: usize = 510;
 
 /// Commands of an outgoing session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,18 +27,6 @@ pub struct CommandsAnswer {
 }
 
 impl CommandsAnswer {
-    /// What stands before and after adds up; on the command itself the last answer counts.
-    pub(crate) fn then(mut self, later: Self) -> Self {
-        self.before.extend(later.before);
-        self.after.extend(later.after);
-        if later.drop || !later.instead.is_empty() {
-            self.drop = later.drop;
-            self.instead = later.instead;
-        }
-        self.ask_again |= later.ask_again;
-        self
-    }
-
     /// The command that would be sent in the place of the service's own: nothing where it is dropped.
     #[must_use]
     pub fn proposed<'a>(&'a self, native: &'a Bytes) -> Option<&'a Bytes> {
@@ -62,38 +58,71 @@ pub struct Payload {
     pub follows: bool,
 }
 
-/// Where an outgoing session goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OutgoingStage {
-    /// EHLO.
-    SessionStart,
-    /// MAIL.
-    MessageStart,
-    /// The next RCPT.
-    Recipient,
-    /// DATA or BDAT.
-    BeforeData,
-    /// QUIT.
-    SessionEnd,
-}
+impl TypedAnswer for CommandsAnswer {
+    const KIND: Option<AnswerKind> = Some(AnswerKind::Commands);
 
-/// How a remote reply is taken.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RemoteStatusAnswer {
-    /// Take this for the reply. `None`: as it came.
-    pub reply: Option<Reply>,
-    /// Go on here, if SMTP allows it.
-    pub next_stage: Option<OutgoingStage>,
-}
-
-impl RemoteStatusAnswer {
-    /// What a later answer does not say stays.
-    pub(crate) fn then(self, later: Self) -> Self {
-        Self {
-            reply: later.reply.or(self.reply),
-            next_stage: later.next_stage.or(self.next_stage),
+    fn check(answer: AnswerBody, checks: &mut dyn Checks) -> Result<Self, Fault> {
+        let AnswerBody::Commands(own) = answer else {
+            return Err(not_the_answer());
+        };
+        let all = own.before.len() + own.instead.len() + own.after.len();
+        limit("commands", all, 100)?;
+        if own.drop && !own.instead.is_empty() {
+            return Err(Fault::protocol(
+                "a command is dropped or replaced, not both",
+            ));
         }
+        let mut list = |commands: Vec<pb::OutgoingCommand>| -> Result<Vec<OutgoingCommand>, Fault> {
+            let mut checked = Vec::with_capacity(commands.len());
+            for command in commands {
+                checked.push(command_line(command, checks)?);
+            }
+            Ok(checked)
+        };
+        Ok(CommandsAnswer {
+            before: list(own.before)?,
+            instead: list(own.instead)?,
+            after: list(own.after)?,
+            drop: own.drop,
+            ask_again: own.ask_again,
+        })
     }
+
+    /// What stands before and after adds up; on the command itself the last answer counts.
+    fn then(mut self, later: Self) -> Self {
+        self.before.extend(later.before);
+        self.after.extend(later.after);
+        if later.drop || !later.instead.is_empty() {
+            self.drop = later.drop;
+            self.instead = later.instead;
+        }
+        self.ask_again |= later.ask_again;
+        self
+    }
+}
+
+fn command_line(
+    own: pb::OutgoingCommand,
+    checks: &mut dyn Checks,
+) -> Result<OutgoingCommand, Fault> {
+    limit("octets of a command", own.line.len(), MAX_COMMAND)?;
+    if own.line.is_empty() || own.line.iter().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
+        return Err(Fault::protocol(
+            "a command is a line without CR, LF and NUL, and not empty",
+        ));
+    }
+    let payload = match own.payload {
+        None => None,
+        Some(data) => Some(Payload {
+            octets: checks.data(data, "a command")?,
+            follows: own.payload_follows,
+        }),
+    };
+    Ok(OutgoingCommand {
+        line: own.line,
+        payload,
+        may_pipeline: own.may_pipeline,
+    })
 }
 
 #[cfg(test)]

@@ -5,13 +5,14 @@ use postern_message::{Duplicates, Lifetime, NewRecipient, Notify, ParameterEdit,
 use postern_proto::v1 as pb;
 use postern_smtp::address::{AddressSyntax, ForwardPath, Mailbox, ReversePath};
 
-use super::{MAX_PROPERTY_EDITS, MAX_PROPERTY_OCTETS, is_key, limit, recipient_id};
+use super::bounds::{MAX_PROPERTY_EDITS, MAX_PROPERTY_OCTETS};
+use super::value::{is_key, limit, recipient_id};
 use crate::fault::Fault;
 
 /// Parameters that the gateway makes itself, of what it sends.
 const OWN: [&[u8]; 5] = [b"SIZE", b"BODY", b"SMTPUTF8", b"AUTH", b"RRVS"];
 
-pub(super) fn reverse_path(octets: &[u8], utf8: bool) -> Result<ReversePath, Fault> {
+pub(crate) fn reverse_path(octets: &[u8], utf8: bool) -> Result<ReversePath, Fault> {
     if octets.is_empty() {
         Ok(ReversePath::Null)
     } else {
@@ -19,7 +20,7 @@ pub(super) fn reverse_path(octets: &[u8], utf8: bool) -> Result<ReversePath, Fau
     }
 }
 
-pub(super) fn forward_path(octets: &[u8], utf8: bool) -> Result<ForwardPath, Fault> {
+pub(crate) fn forward_path(octets: &[u8], utf8: bool) -> Result<ForwardPath, Fault> {
     if octets.eq_ignore_ascii_case(b"postmaster") {
         return Ok(ForwardPath::Postmaster);
     }
@@ -32,7 +33,7 @@ fn mailbox(octets: &[u8], utf8: bool) -> Result<Mailbox, Fault> {
         .map_err(|error| Fault::protocol(format!("address {}: {error}", octets.escape_ascii())))
 }
 
-pub(super) fn new_recipient(add: &pb::AddRecipient, utf8: bool) -> Result<NewRecipient, Fault> {
+pub(crate) fn new_recipient(add: &pb::AddRecipient, utf8: bool) -> Result<NewRecipient, Fault> {
     let optional = |octets: &Bytes| {
         let id = (!octets.is_empty()).then(|| recipient_id(octets));
         id.transpose()
@@ -92,7 +93,7 @@ pub(super) fn new_recipient(add: &pb::AddRecipient, utf8: bool) -> Result<NewRec
             given.ok_or_else(|| Fault::protocol("a new recipient has no properties yet"))?;
         recipient
             .properties
-            .push((key(&own.key)?, value(given)?, lifetime(own.lifetime)?));
+            .push((key(&own.key)?, property(given)?, lifetime(own.lifetime)?));
     }
     Ok(recipient)
 }
@@ -105,7 +106,7 @@ fn twice_given(keyword: &[u8]) -> Fault {
 }
 
 /// A parameter of MAIL or RCPT; `None` removes it.
-pub(super) fn parameter(
+pub(crate) fn parameter(
     keyword: &[u8],
     value: Option<Option<Bytes>>,
 ) -> Result<ParameterEdit, Fault> {
@@ -209,7 +210,7 @@ fn envid(value: &[u8]) -> Result<Bytes, Fault> {
     }
 }
 
-pub(super) fn key(key: &str) -> Result<String, Fault> {
+pub(crate) fn key(key: &str) -> Result<String, Fault> {
     if is_key(key) {
         Ok(key.to_owned())
     } else {
@@ -219,7 +220,7 @@ pub(super) fn key(key: &str) -> Result<String, Fault> {
     }
 }
 
-pub(super) fn lifetime(lifetime: i32) -> Result<Lifetime, Fault> {
+pub(crate) fn lifetime(lifetime: i32) -> Result<Lifetime, Fault> {
     match pb::PropertyLifetime::try_from(lifetime) {
         Ok(pb::PropertyLifetime::Unspecified) => Ok(Lifetime::Kept),
         Ok(pb::PropertyLifetime::Stage) => Ok(Lifetime::Stage),
@@ -227,7 +228,7 @@ pub(super) fn lifetime(lifetime: i32) -> Result<Lifetime, Fault> {
     }
 }
 
-pub(super) fn value(value: pb::Value) -> Result<Value, Fault> {
+pub(crate) fn property(value: pb::Value) -> Result<Value, Fault> {
     use pb::value::Kind;
     let checked = |octets: usize| limit("octets of a property", octets, MAX_PROPERTY_OCTETS);
     match value.kind {

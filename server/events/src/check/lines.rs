@@ -6,7 +6,7 @@ use crate::fault::Fault;
 ///
 /// # Errors
 /// The place of the first one.
-pub(super) fn check(octets: &[u8], what: &str) -> Result<(), Fault> {
+pub(crate) fn lines(octets: &[u8], what: &str) -> Result<(), Fault> {
     let mut before = 0;
     for (at, octet) in octets.iter().copied().enumerate() {
         let bare = match (before, octet) {
@@ -37,10 +37,10 @@ mod tests {
     #[test]
     fn only_whole_line_ends_pass() {
         for good in ["", "a", "a\r\n", "\r\n\r\n", "\r\na\r\nb"] {
-            assert!(check(good.as_bytes(), "it").is_ok(), "{good:?}");
+            assert!(lines(good.as_bytes(), "it").is_ok(), "{good:?}");
         }
         for bad in ["\n", "\r", "a\nb", "a\rb", "a\r\n\n", "a\r\r\n", "a\r\n\r"] {
-            assert!(check(bad.as_bytes(), "it").is_err(), "{bad:?}");
+            assert!(lines(bad.as_bytes(), "it").is_err(), "{bad:?}");
         }
     }
 }
