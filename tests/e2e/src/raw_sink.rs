@@ -24,6 +24,8 @@ pub use self::wire::{Asked, Wire, code, flag, frame, header_block, kind, message
 pub struct Manners {
     /// What it says of itself; nothing: the question is never answered.
     pub description: Option<v1::DescribeResponse>,
+    /// The `grpc-message` with which it is UNAVAILABLE in place of saying what it is.
+    pub refusal: Option<&'static str>,
     /// Settings of HTTP/2 that it announces, by identifier.
     pub settings: Vec<(u16, u32)>,
     /// Octets that it sends once it has described itself.
@@ -36,6 +38,7 @@ impl Default for Manners {
     fn default() -> Self {
         Self {
             description: Some(description(1)),
+            refusal: None,
             settings: Vec::new(),
             behind_description: Vec::new(),
             tls: None,

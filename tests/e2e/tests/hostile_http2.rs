@@ -12,6 +12,8 @@ use postern_e2e::raw_sink::{
     Asked, Manners, RawSink, Wire, code, description, flag, frame, header_block, kind, message,
     proceed, setting,
 };
+use postern_proto::v1;
+use postern_proto::v1::attach_response::Kind as FromSink;
 use rustix::net::sockopt::set_socket_linger;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -469,6 +471,32 @@ fn a_flood_of_window_updates_and_resets_costs_nothing() {
         // Of streams that nobody has opened any more.
         let reset = frame(kind::RST_STREAM, 0, 1, &code::CANCEL.to_be_bytes());
         pour(wire, asked, &[update, reset].concat())
+    });
+}
+
+/// What has to be answered, from a sink that reads no answer.
+#[test]
+fn actions_and_uploads_whose_answers_nobody_reads_are_not_kept() {
+    flood("acts-and-reads-nothing", |wire, asked| {
+        wire.stingy = true;
+        for n in 1.. {
+            let action = v1::SinkAction {
+                action_id: n,
+                ..Default::default()
+            };
+            wire.say(asked, FromSink::Action(Box::new(action)))?;
+            let upload = v1::Upload {
+                upload_id: n,
+                event_id: asked.event_id(),
+                octets: vec![b'x'; 1000].into(),
+                ..Default::default()
+            };
+            wire.say(asked, FromSink::Upload(upload))?;
+            if n > 40_000 {
+                break;
+            }
+        }
+        proceed(wire, asked)
     });
 }
 

@@ -152,6 +152,12 @@ impl Wire {
     pub(super) fn next(&mut self, manners: &Manners) -> io::Result<Asked> {
         loop {
             if let Some((stream, describes)) = self.unary.pop_front() {
+                if let (true, Some(words)) = (describes, manners.refusal) {
+                    let status = [("grpc-status", "14"), ("grpc-message", words)];
+                    let first = [(":status", "200"), ("content-type", "application/grpc")];
+                    self.end(stream, &[first, status].concat())?;
+                    continue;
+                }
                 match (describes, &manners.description) {
                     (true, Some(description)) => {
                         self.headers(stream)?;
