@@ -12,6 +12,9 @@ pub const FRAME_BYTES: usize = 1 << 20;
 pub struct LinkSettings {
     /// Instances that it may carry at a time, at least 1.
     pub capacity: usize,
+    /// Its instances are numbered from the next number on. With other numbers on other streams, an answer that a sink
+    /// gives on the wrong one is seen to be none.
+    pub instances_after: u64,
     /// Octets of content that may be pushed for an event before the first `WantContent`. Used where `capacity` is
     /// above 1; elsewhere HTTP/2's flow control is enough.
     pub initial_credit: u64,
@@ -56,6 +59,7 @@ impl Default for LinkSettings {
     fn default() -> Self {
         Self {
             capacity: 1,
+            instances_after: 0,
             initial_credit: 256 << 10,
             features: Features::default(),
             protocol_version: 1,

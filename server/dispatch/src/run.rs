@@ -66,7 +66,21 @@ struct MemberState {
 struct Sent {
     key: QuestionKey,
     attached: Arc<Attached>,
+    /// When it was sent the first time.
     at: Instant,
+    /// The replica that was asked before this one.
+    before: Option<Arc<str>>,
+}
+
+impl Sent {
+    /// The replica that has it; the one before, while it is with none.
+    fn replica(&self) -> Arc<str> {
+        let replica = self.attached.replica();
+        match &self.before {
+            Some(before) if replica.is_empty() => Arc::clone(before),
+            _ => replica,
+        }
+    }
 }
 
 /// How a run begins.

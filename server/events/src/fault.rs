@@ -64,18 +64,20 @@ impl fmt::Display for FaultKind {
 pub struct Fault {
     /// What kind.
     pub kind: FaultKind,
-    /// What exactly, in one line.
+    /// What exactly, in one line of at most 4096 characters.
     pub detail: String,
 }
 
 impl Fault {
-    /// A fault of this kind.
+    /// A fault of this kind. The detail may hold a sink's own words: what would break or turn a line is left out.
     #[must_use]
     pub fn new(kind: FaultKind, detail: impl Into<String>) -> Self {
-        Self {
-            kind,
-            detail: detail.into(),
+        let mut detail = detail.into();
+        if detail.contains(breaks_line) || detail.len() > DETAIL {
+            let whole = detail.chars().filter(|c| !breaks_line(*c));
+            detail = whole.take(DETAIL).collect();
         }
+        Self { kind, detail }
     }
 
     /// The sink sent what it must not send.
@@ -89,6 +91,14 @@ impl Fault {
     pub fn size(detail: impl Into<String>) -> Self {
         Self::new(FaultKind::Size, detail)
     }
+}
+
+/// Longest detail, in characters.
+const DETAIL: usize = 4096;
+
+/// Controls, and what turns the direction of the text behind it.
+fn breaks_line(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The policy of this word.
@@ -178,6 +188,14 @@ const fn column(group: EventGroup) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_detail_is_one_line_of_bounded_length() {
+        let detail = |text: &str| Fault::new(FaultKind::Fault, text).detail;
+        assert_eq!(detail("a\r\nb\u{1b}[0m\u{202e}c"), "ab[0mc");
+        assert_eq!(detail(&"ä".repeat(5000)).chars().count(), DETAIL);
+        assert_eq!(detail("Grüße"), "Grüße");
+    }
 
     #[test]
     fn a_cell_is_set_for_one_group_and_kind() {

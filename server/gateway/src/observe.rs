@@ -265,7 +265,9 @@ fn log(record: &Record<'_>) {
             );
         }
         What::ContractBroken { fault } => {
-            tracing::warn!(%id, event, binding, sink, replica, %fault, "a sink broke the protocol");
+            // The session or message that it names.
+            let about = record.detail;
+            tracing::warn!(about, event, binding, sink, replica, %fault, "a sink broke the protocol");
         }
         What::GoingAway { drain, reason } => {
             tracing::info!(sink, replica, ?drain, reason, "a replica goes away");

@@ -53,24 +53,58 @@ impl Authority {
     /// Writes `NAME.pem` and `NAME.key` to `folder`: a certificate for the host `host`. Files of
     /// that name are replaced.
     pub fn issue(&self, folder: &Path, name: &str, host: &str) -> Issued {
+        self.issue_with(folder, name, host, |_| {})
+    }
+
+    /// The same, already expired.
+    pub fn issue_expired(&self, folder: &Path, name: &str, host: &str) -> Issued {
+        self.issue_with(folder, name, host, |params| {
+            params.not_before = rcgen::date_time_ymd(2019, 1, 1);
+            params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        })
+    }
+
+    fn issue_with(
+        &self,
+        folder: &Path,
+        name: &str,
+        host: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Issued {
         let made = || {
             let key = KeyPair::generate()?;
-            let params = CertificateParams::new(vec![host.to_owned()])?;
+            let mut params = CertificateParams::new(vec![host.to_owned()])?;
+            change(&mut params);
             let certificate = params.signed_by(&key, &self.issuer)?;
             Ok::<_, rcgen::Error>((certificate, key))
         };
         let (certificate, key) = made().unwrap_or_else(|e| panic!("a certificate: {e}"));
-        let files = Certificate {
-            certificate: folder.join(format!("{name}.pem")),
-            key: folder.join(format!("{name}.key")),
-        };
-        fs::write(&files.certificate, certificate.pem())
-            .and_then(|()| fs::write(&files.key, key.serialize_pem()))
-            .unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-        Issued {
-            files,
-            der: certificate.der().to_vec(),
-        }
+        written(folder, name, &certificate, &key)
+    }
+}
+
+/// Writes `NAME.pem` and `NAME.key` to `folder`: a certificate for `host` that nobody but its own key has signed.
+pub fn issue_to_itself(folder: &Path, name: &str, host: &str) -> Issued {
+    let made = || {
+        let key = KeyPair::generate()?;
+        let certificate = CertificateParams::new(vec![host.to_owned()])?.self_signed(&key)?;
+        Ok::<_, rcgen::Error>((certificate, key))
+    };
+    let (certificate, key) = made().unwrap_or_else(|e| panic!("a certificate: {e}"));
+    written(folder, name, &certificate, &key)
+}
+
+fn written(folder: &Path, name: &str, certificate: &rcgen::Certificate, key: &KeyPair) -> Issued {
+    let files = Certificate {
+        certificate: folder.join(format!("{name}.pem")),
+        key: folder.join(format!("{name}.key")),
+    };
+    fs::write(&files.certificate, certificate.pem())
+        .and_then(|()| fs::write(&files.key, key.serialize_pem()))
+        .unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    Issued {
+        files,
+        der: certificate.der().to_vec(),
     }
 }
 

@@ -205,6 +205,15 @@ impl Gateway {
         }
     }
 
+    /// Waits until the log has a line that fits.
+    pub fn wait_for_line(&self, limit: Duration, fits: impl Fn(&str) -> bool) {
+        let until = Instant::now() + limit;
+        while !self.log().lines().any(&fits) {
+            assert!(Instant::now() < until, "no such line:\n{}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// How many messages the spool holds in `state`: `submit`, `deliver`, `held`, `quarantined`.
     pub fn spooled(&self, state: &str) -> u64 {
         let metrics = self.http("/metrics").1;

@@ -49,8 +49,8 @@ impl Link {
                     Some(id) if self.instances.contains_key(&id) => {
                         self.break_instance(now, InstanceId(id), None, detail);
                     }
-                    Some(id) if id != 0 && id <= self.last_instance => {
-                        self.late(InstanceId(id), None)
+                    Some(id) if self.was_opened(InstanceId(id)) => {
+                        self.late(InstanceId(id), None);
                     }
                     _ => self.break_stream(now, None, detail),
                 }
@@ -88,9 +88,14 @@ impl Link {
         }
     }
 
+    /// The instance was opened on this stream, now or earlier.
+    const fn was_opened(&self, instance: InstanceId) -> bool {
+        self.settings.instances_after < instance.0 && instance.0 <= self.last_instance
+    }
+
     fn hear_instance(&mut self, now: Instant, instance: InstanceId, kind: Option<Kind>) {
         if !self.instances.contains_key(&instance.0) {
-            if instance.0 <= self.last_instance {
+            if self.was_opened(instance) {
                 return self.late(instance, None);
             }
             let detail = format!("a frame for instance {instance}, which was never opened");

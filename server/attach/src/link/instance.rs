@@ -87,9 +87,7 @@ impl Instance {
             binding: Some(Arc::clone(self.binding.name())),
             subject: Some(Arc::clone(&self.subject)),
             event_id,
-            event: event_id
-                .and_then(|id| self.ledger.get(id))
-                .map(|event| event.kind),
+            event: event_id.and_then(|id| self.ledger.kind(id)),
         }
     }
 }

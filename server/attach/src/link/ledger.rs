@@ -57,7 +57,7 @@ pub(crate) struct Ledger {
     last: u64,
     sent: u64,
     open: VecDeque<OpenEvent>,
-    over: VecDeque<(u64, Fate)>,
+    over: VecDeque<(u64, Fate, EventKind)>,
 }
 
 impl Ledger {
@@ -102,6 +102,14 @@ impl Ledger {
         self.place(id).and_then(|place| self.open.get_mut(place))
     }
 
+    /// What happened in an event that is open, or over and still remembered.
+    pub(crate) fn kind(&self, id: u64) -> Option<EventKind> {
+        let over = || self.over.iter().find(|(over, _, _)| *over == id);
+        self.get(id)
+            .map(|event| event.kind)
+            .or_else(|| over().map(|(_, _, kind)| *kind))
+    }
+
     /// What a frame from the sink that names this event is about.
     pub(crate) fn standing(&self, id: u64) -> Standing {
         if id == 0 || id > self.sent {
@@ -110,9 +118,9 @@ impl Ledger {
         if self.place(id).is_some() {
             return Standing::Open;
         }
-        match self.over.iter().find(|(over, _)| *over == id) {
-            Some((_, Fate::Answered)) => Standing::Answered,
-            Some((_, Fate::Cancelled)) => Standing::Cancelled,
+        match self.over.iter().find(|(over, _, _)| *over == id) {
+            Some((_, Fate::Answered, _)) => Standing::Answered,
+            Some((_, Fate::Cancelled, _)) => Standing::Cancelled,
             None => Standing::Past,
         }
     }
@@ -129,14 +137,16 @@ impl Ledger {
 
     /// The sink has answered a cancelled event.
     pub(crate) fn answer_late(&mut self, id: u64) {
-        if let Some((_, fate)) = self.over.iter_mut().find(|(over, _)| *over == id) {
+        if let Some((_, fate, _)) = self.over.iter_mut().find(|(over, _, _)| *over == id) {
             *fate = Fate::Answered;
         }
     }
 
     /// The sink owes answers to cancelled events: its handler may still be at work on them.
     pub(crate) fn owes(&self) -> bool {
-        self.over.iter().any(|(_, fate)| *fate == Fate::Cancelled)
+        self.over
+            .iter()
+            .any(|(_, fate, _)| *fate == Fate::Cancelled)
     }
 
     /// Takes all open events, oldest first.
@@ -149,7 +159,7 @@ impl Ledger {
         if self.over.len() == REMEMBERED {
             self.over.pop_front();
         }
-        self.over.push_back((id, fate));
+        self.over.push_back((id, fate, event.kind));
         Some(event)
     }
 
@@ -191,6 +201,7 @@ mod tests {
         assert_eq!(ledger.answer(1).map(|event| event.tag), Some(10));
         assert!(ledger.answer(1).is_none());
         assert_eq!(ledger.standing(1), Standing::Answered);
+        assert_eq!(ledger.kind(1), Some(EventKind::InboundRcpt));
         assert!(!ledger.owes());
         assert_eq!(ledger.cancel(2).map(|event| event.tag), Some(20));
         assert_eq!(ledger.standing(2), Standing::Cancelled);

@@ -89,7 +89,7 @@ impl Link {
             phase: Phase::Open,
             start: Start::Nothing,
             instances: HashMap::new(),
-            last_instance: 0,
+            last_instance: settings.instances_after,
             outbox: Outbox::new(settings.capacity.max(1), linger),
             events: VecDeque::new(),
             pulse: Pulse::new(now, settings.heartbeat_interval, settings.heartbeat_timeout),

@@ -1,7 +1,7 @@
 //! Frames that break the contract are the sink's failure.
 
 use bytes::Bytes;
-use postern_attach::{Ending, LinkEvent, Place, Refusal, Retry};
+use postern_attach::{Ending, LinkEvent, LinkSettings, Place, Refusal, Retry};
 use postern_events::event::EventKind;
 use postern_events::fault::FaultKind;
 use postern_proto::v1 as pb;
@@ -214,6 +214,27 @@ fn v17_instance_0_and_unknown_instances_end_the_stream() {
         ..pb::GoAway::default()
     };
     breaks_the_stream(&encoded(0, Some(Said::GoAway(go_away))));
+}
+
+#[test]
+fn c23_an_answer_on_the_wrong_stream_is_none() {
+    let mut world = World::new(LinkSettings {
+        capacity: 8,
+        instances_after: 4096,
+        ..LinkSettings::default()
+    });
+    let asked = world.asked(1);
+    assert_eq!(asked.instance.to_string(), "4097");
+    // The number that the first instance of another stream has.
+    let verdict = Some(Said::Verdict(Box::new(proceed(1))));
+    world
+        .link
+        .handle_frame(world.now, encoded(1, verdict).into());
+    let events = world.events();
+    let broken = |e: &LinkEvent| matches!(e, LinkEvent::Broken { .. });
+    assert!(events.iter().any(broken), "{events:?}");
+    let answered = |e: &LinkEvent| matches!(e, LinkEvent::Verdict { .. });
+    assert!(!events.iter().any(answered), "{events:?}");
 }
 
 #[test]

@@ -104,10 +104,12 @@ fn put(
         let key = next_number();
         own.attempt += 1;
         own.version.clone_from(&version);
+        let earlier = own.asked.take();
         own.asked = Some(Sent {
             key,
             attached: Arc::clone(&prepared.attached),
-            at: now,
+            at: earlier.as_ref().map_or(now, |earlier| earlier.at),
+            before: earlier.map(|earlier| earlier.replica()),
         });
         let depth = attachment.depth(question.kind());
         let shown = match (&run.content, depth, &version) {

@@ -9,7 +9,7 @@ use postern_proto::v1 as pb;
 use crate::observer::What;
 use crate::sink::Command;
 
-use super::Run;
+use super::{Run, Sent};
 
 impl Run {
     /// Acts on a step of the chain that neither asks nor waits.
@@ -157,7 +157,7 @@ impl Run {
             .members
             .get(member)
             .and_then(|own| own.asked.as_ref())
-            .map(|sent| sent.attached.replica());
+            .map(Sent::replica);
         self.scope.observe(
             question,
             Some(&binding),

@@ -1,5 +1,6 @@
 //! Questions and news of sessions: where they go, and what becomes of them there.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use postern_attach::{
@@ -21,6 +22,16 @@ pub(super) enum Place {
     On(StreamId),
     Wait,
     Fault(Fault),
+}
+
+/// Instances of a stream before its numbers run into those of another one. No harm comes of that: they are for sinks that
+/// mix up their streams, which seldom mix up old ones.
+const NUMBERS: u64 = 1 << 12;
+
+/// Where the numbers of a new stream's instances begin: elsewhere than those of every other stream.
+fn numbers() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(NUMBERS, Ordering::Relaxed)
 }
 
 impl SinkTask {
@@ -150,6 +161,7 @@ impl SinkTask {
         };
         let mut settings = self.settings.link.clone();
         settings.capacity = described.capacity;
+        settings.instances_after = numbers();
         settings.initial_credit = described.initial_credit;
         settings.features = described.features.common(self.settings.features);
         settings.protocol_version = described

@@ -1,5 +1,6 @@
 //! Instances: opened lazily, told what changed, parked, replayed, one at a time where the sink wants it so.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -287,10 +288,14 @@ async fn settled_is_sent_to_those_who_ask_for_it() {
 
 #[tokio::test]
 async fn draining_waits_for_open_questions() {
-    let sink = TestSink::start(16, |frame, replies| {
+    let asked = AtomicU64::new(0);
+    let sink = TestSink::start(16, move |frame, replies| {
+        if frame.question().is_some() {
+            asked.store(frame.instance, Ordering::Relaxed);
+        }
         // The goodbye is what this sink answers at.
         if let In::GoAway(_) = frame.kind {
-            let replies = replies.keep_for(1);
+            let replies = replies.keep_for(asked.load(Ordering::Relaxed));
             replies.proceed(1);
         }
     })

@@ -1,0 +1,157 @@
+//! Sinks that die of a message: how many replicas it may cost, how often it is asked, and what becomes of it.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use postern_e2e::client::Client;
+use postern_e2e::gateway::{Gateway, Setup};
+use postern_e2e::next_hop::NextHop;
+use postern_e2e::raw_sink::{RawSink, proceed};
+use postern_e2e::sink::Sink;
+use postern_proto::v1::attach_request::Kind as FromGateway;
+
+const LIMIT: Duration = Duration::from_secs(30);
+const CONTENT: &[u8] = b"From: a@example.org\r\nSubject: x\r\n\r\nbody\r\n";
+
+fn set_up(
+    next_hop: &NextHop,
+    endpoints: &[String],
+    (event, keys): (&str, &str),
+    expire: &str,
+) -> Gateway {
+    Setup::default()
+        .with(&format!("[queue]\nretry = [\"500ms\"]\nexpire = \"{expire}\""))
+        .domain("good.test", &format!("smtp://{}", next_hop.address()))
+        .domain("example.org", &format!("smtp://{}", next_hop.address()))
+        .with(&format!(
+            "[[sink]]\nname = \"frail\"\nendpoint = {endpoints:?}\n\
+             [[binding]]\nname = \"frail\"\nsink = \"frail\"\nevents = [\"{event}\"]\nmay = []\nbody = \"headers\"\n{keys}"
+        ))
+        .start()
+}
+
+fn send(gateway: &Gateway) -> u16 {
+    let mut client = Client::ready(gateway.smtp());
+    client
+        .deliver("a@example.org", &["b@good.test"], CONTENT)
+        .code
+}
+
+/// A sink that dies of whatever it is asked.
+fn frail() -> RawSink {
+    RawSink::start(|_, asked| match asked.question() {
+        Some(_) => Err(io::Error::other("as the test says")),
+        None => Ok(()),
+    })
+}
+
+#[test]
+fn a_message_that_kills_its_sink_kills_two_replicas_at_most() {
+    let replicas: Vec<RawSink> = (0..4).map(|_| frail()).collect();
+    let endpoints: Vec<String> = replicas.iter().map(RawSink::endpoint).collect();
+    let next_hop = NextHop::start();
+    let gateway = set_up(&next_hop, &endpoints, ("inbound.message", ""), "5d");
+    assert_eq!(send(&gateway), 451);
+    let asked: usize = replicas.iter().map(RawSink::asked).sum();
+    assert_eq!(asked, 2, "once, and once more elsewhere");
+    assert_eq!(next_hop.count(), 0);
+}
+
+/// Whether it has side effects is said by the binding, whatever the sink says of itself.
+#[test]
+fn what_has_side_effects_is_asked_of_one_replica_alone() {
+    let replicas: Vec<RawSink> = (0..4).map(|_| frail()).collect();
+    let endpoints: Vec<String> = replicas.iter().map(RawSink::endpoint).collect();
+    let next_hop = NextHop::start();
+    let gateway = set_up(
+        &next_hop,
+        &endpoints,
+        ("inbound.message", "side_effects = true"),
+        "5d",
+    );
+    assert_eq!(send(&gateway), 451);
+    let asked: usize = replicas.iter().map(RawSink::asked).sum();
+    assert_eq!(asked, 1, "it may have acted before it died");
+}
+
+/// Where one replica dies in mid-body another one judges the message, within the same deadline.
+#[test]
+fn another_replica_judges_what_the_first_died_of() {
+    let (dies, lives) = (frail(), RawSink::start(proceed));
+    let endpoints = [dies.endpoint(), lives.endpoint()];
+    let next_hop = NextHop::start();
+    let gateway = set_up(&next_hop, &endpoints, ("inbound.message", ""), "5d");
+    // Whichever is asked first: no client sees that one of them dies.
+    for n in 1..=6 {
+        assert_eq!(send(&gateway), 250, "{n}");
+    }
+    assert_eq!(next_hop.wait_for(6, LIMIT).len(), 6);
+}
+
+#[test]
+fn a_message_that_kills_its_sink_is_asked_a_bounded_number_of_times_and_comes_back() {
+    let sink = frail();
+    let next_hop = NextHop::start();
+    // The report about it is not asked about. What is too old is given back.
+    let keys = "rule = \"MAIL FROM=*@example.org\"";
+    let gateway = set_up(
+        &next_hop,
+        &[sink.endpoint()],
+        ("transport.submit", keys),
+        "4s",
+    );
+    assert_eq!(send(&gateway), 250);
+    let received = next_hop.wait_for(1, LIMIT);
+    let report = received.first().unwrap();
+    assert!(report.sender.starts_with("<>"), "{report:?}");
+    assert_eq!(report.recipients, ["<a@example.org>"]);
+    let attempts: Vec<u32> = sink
+        .frames()
+        .iter()
+        .filter_map(|frame| match &frame.kind {
+            Some(FromGateway::Event(event)) => Some(event.attempt),
+            _ => None,
+        })
+        .collect();
+    let rises = attempts.windows(2).all(|pair| pair[0] <= pair[1]);
+    assert!(
+        attempts.len() > 2 && rises && attempts.last() > Some(&1),
+        "each attempt has its number: {attempts:?}"
+    );
+    assert_eq!(attempts.first(), Some(&0));
+    let asked = sink.asked();
+    let until = Instant::now() + LIMIT;
+    while gateway.spooled("submit") > 0 {
+        assert!(Instant::now() < until, "it is not over\n{}", gateway.log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(asked, sink.asked(), "nobody asks any more");
+    assert!(asked <= 20, "{asked}");
+}
+
+/// A sink that crashes for real takes its process with it, and only that.
+#[test]
+fn a_crash_in_transport_leaves_the_message_to_the_sink_that_comes_back() {
+    let sink = Sink::start(&["submit=crash"]);
+    let next_hop = NextHop::start();
+    let gateway = set_up(
+        &next_hop,
+        &[sink.endpoint()],
+        ("transport.submit", ""),
+        "5d",
+    );
+    assert_eq!(send(&gateway), 250);
+    sink.wait_asked("submit", 1, LIMIT);
+    let endpoint = sink.endpoint();
+    drop(sink);
+    let back = Sink::at(&endpoint, &[]);
+    let received = next_hop.wait_for(1, LIMIT);
+    assert_eq!(
+        received.first().unwrap().from_line("From:").unwrap(),
+        CONTENT
+    );
+    back.wait_asked("submit", 1, LIMIT);
+    assert!(back.seen().iter().any(|s| s.detail.contains("attempt=")));
+}
