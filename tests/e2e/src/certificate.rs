@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 
 /// Certificate and key in PEM files.
 #[derive(Clone, Debug)]
@@ -53,9 +53,28 @@ impl Authority {
     /// Writes `NAME.pem` and `NAME.key` to `folder`: a certificate for the host `host`. Files of
     /// that name are replaced.
     pub fn issue(&self, folder: &Path, name: &str, host: &str) -> Issued {
+        self.issue_with(folder, name, host, |_| {})
+    }
+
+    /// As [`Authority::issue`], for a year that is over.
+    pub fn issue_expired(&self, folder: &Path, name: &str, host: &str) -> Issued {
+        self.issue_with(folder, name, host, |params| {
+            params.not_before = date_time_ymd(2020, 1, 1);
+            params.not_after = date_time_ymd(2021, 1, 1);
+        })
+    }
+
+    fn issue_with(
+        &self,
+        folder: &Path,
+        name: &str,
+        host: &str,
+        change: impl Fn(&mut CertificateParams),
+    ) -> Issued {
         let made = || {
             let key = KeyPair::generate()?;
-            let params = CertificateParams::new(vec![host.to_owned()])?;
+            let mut params = CertificateParams::new(vec![host.to_owned()])?;
+            change(&mut params);
             let certificate = params.signed_by(&key, &self.issuer)?;
             Ok::<_, rcgen::Error>((certificate, key))
         };
