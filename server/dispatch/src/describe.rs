@@ -14,6 +14,8 @@ use crate::settings::Settings;
 pub struct Described {
     /// Its answer.
     pub response: DescribeResponse,
+    /// The user id of its process, where it answers on a Unix socket.
+    pub user: Option<u32>,
     /// From the first look-up to the answer.
     pub elapsed: Duration,
 }
@@ -32,6 +34,7 @@ pub async fn describe(
     let connected = within(settings, connected(sink, endpoint, tls, settings)).await?;
     Ok(Described {
         response: connected.response,
+        user: connected.user,
         elapsed: began.elapsed(),
     })
 }

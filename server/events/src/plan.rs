@@ -35,7 +35,7 @@ pub use spec::{
     Ask, BindingSpec, BodyDepth, DEFAULT_PRIORITY, MAX_PRIORITY, PlanSpec, ServerSpec, SinkSpec,
     SinkTls, Timeouts,
 };
-pub use wants::{Caution, Shortfall};
+pub use wants::{Caution, Shortfall, Stranger};
 pub use wire::limits;
 
 pub(crate) use reserve::longest;
@@ -115,6 +115,8 @@ pub struct Binding {
     pub properties_json: Vec<u8>,
     /// The name of the program whose description was accepted.
     pub accepted_name: Option<String>,
+    /// The user ids under which it answered on Unix sockets when it was accepted. Empty: any.
+    pub accepted_users: Vec<u32>,
 }
 
 /// One event of a binding.

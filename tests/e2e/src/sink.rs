@@ -73,12 +73,18 @@ impl Sink {
 
     /// Starts `test-sink` where another one was: `endpoint` as that one gave it.
     pub fn at(endpoint: &str, rules: &[&str]) -> Self {
+        Self::at_with(endpoint, rules, &[])
+    }
+
+    /// The same with further arguments.
+    pub fn at_with(endpoint: &str, rules: &[&str], arguments: &[&str]) -> Self {
         let address = endpoint.trim_start_matches("http://").parse();
         let address = address.unwrap_or_else(|e| panic!("{endpoint}: {e}"));
         let mut command = Command::new(program_of_tests("test-sink"));
         for rule in rules {
             command.args(["--on", rule]);
         }
+        command.args(arguments);
         Self::spawn_at(address, command, &["--listen"])
     }
 

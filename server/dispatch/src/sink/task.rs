@@ -221,6 +221,10 @@ impl SinkTask {
         let now = Instant::now();
         match note {
             Note::Made(connection, replica, Ok(connected)) => {
+                if let Some(fault) = self.stranger(&connected) {
+                    self.connections.drop_one(connection);
+                    return self.fleet.connect_failed(now, connection, fault);
+                }
                 let response = connected.response.clone();
                 match self.fleet.connected(now, connection, response) {
                     Ok(()) => self.connections.keep(connection, replica, *connected),

@@ -133,6 +133,7 @@ impl Rig {
                     may: Vec::new(),
                     side_effects: false,
                     repeatable: false,
+                    users: Vec::new(),
                 };
                 pins.insert(format!("binding{number}"), pin);
             }

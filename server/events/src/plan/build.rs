@@ -240,6 +240,7 @@ fn build_binding(
         accepted_name: pin
             .map(|pin| pin.name.clone())
             .filter(|name| !name.is_empty()),
+        accepted_users: pin.map_or_else(Vec::new, |pin| pin.users.clone()),
     })
 }
 

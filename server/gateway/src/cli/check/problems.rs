@@ -47,7 +47,7 @@ pub(super) fn ask(
         ));
     }
     let asked = spec.sinks.iter().filter_map(|sink| {
-        let (endpoint, _) = reached.get(&sink.name)?.replicas.first()?;
+        let endpoint = &reached.get(&sink.name)?.replicas.first()?.endpoint;
         let of_sink = |binding: &&std::sync::Arc<Binding>| {
             *binding.sink.name == *sink.name
                 && !known.contains(&&*binding.name)
@@ -67,7 +67,7 @@ pub(super) fn ask(
                     .map(|problem| error(effective, &sink, problem)),
             ),
             Err(why) => found.notes.push(format!(
-                "note: sink.{sink}: it did not look at its bindings: {why}"
+                "sink.{sink}: it did not look at its bindings: {why}"
             )),
         }
     }

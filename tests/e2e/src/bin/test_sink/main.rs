@@ -41,6 +41,9 @@ struct Arguments {
     /// What to do: EVENT=ACTION or EVENT:SUBJECT=ACTION, the event without its group.
     #[arg(long = "on", value_parser = action::parse)]
     rules: Vec<Rule>,
+    /// The name that it gives itself.
+    #[arg(long, default_value = "test-sink")]
+    name: String,
     /// How many instances a stream may carry at a time.
     #[arg(long, default_value_t = 1)]
     instances: u32,
@@ -60,6 +63,7 @@ struct Arguments {
 
 #[derive(Clone, Debug)]
 struct TestSink {
+    name: String,
     rules: Arc<Vec<Rule>>,
     instances: u32,
     side_effects: bool,
@@ -76,7 +80,7 @@ impl EventSink for TestSink {
         _: Request<v1::DescribeRequest>,
     ) -> Result<Response<v1::DescribeResponse>, Status> {
         Ok(Response::new(v1::DescribeResponse {
-            name: "test-sink".to_owned(),
+            name: self.name.clone(),
             version: "1".to_owned(),
             protocol_version: 1,
             instances_per_stream: self.instances,
@@ -245,6 +249,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         server = server.tls_config(tls)?;
     }
     let sink = TestSink {
+        name: arguments.name,
         rules: Arc::new(arguments.rules),
         instances: arguments.instances,
         side_effects: arguments.side_effects,
