@@ -240,10 +240,9 @@ impl InboundScope {
         MessageExchange::begin(&self.scope, incoming, budget)
     }
 
-    /// `inbound.reset`: the transaction was given up. Also forgets it.
+    /// `inbound.reset`: the client gave the transaction up. Its outcome is told next.
     pub fn tell_reset(&self, reset: Reset) {
         self.scope.tell(&Question::new(reset));
-        self.forget_transaction();
     }
 
     /// `inbound.outcome`: what became of the transaction. Also forgets it.

@@ -6,16 +6,17 @@
 mod ask;
 mod begin;
 mod connection;
+mod content;
 mod facts;
 mod message;
 mod outgoing;
+mod phase;
 mod ruling;
 mod shared;
 mod transaction;
 mod upload;
 
 use std::collections::HashMap;
-use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,13 +26,11 @@ use futures_util::future::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use postern_dispatch::content::BoxFuture;
 use postern_events::budget::Budget;
-use postern_events::inbound::{DisconnectReason, ResetReason};
-use postern_events::ruling::Ruling;
-use postern_message::MessageId;
+use postern_events::inbound::{Disconnect, DisconnectReason};
 use postern_smtp::reply::Reply;
 use postern_smtp::server::{
-    Action, Answer, Ask, CloseReason, Prospect, Question, QuestionId, ReplyTo, Session as Machine,
-    Transport, Wants,
+    Action, Answer, Ask, Prospect, Question, QuestionId, ReplyTo, Session as Machine, Transport,
+    Wants,
 };
 use tokio::time::{Instant as Moment, Sleep, sleep_until};
 
@@ -42,7 +41,9 @@ use crate::metrics::labels::{LimitName, WaitedFor};
 use self::ask::{Asked, Done, Noted};
 pub(super) use self::begin::run;
 use self::outgoing::Outgoing;
+use self::phase::{Arriving, Phase};
 use self::shared::Shared;
+use self::transaction::Transaction;
 use self::upload::Upload;
 
 /// Octets that are read ahead while an answer is waited for: enough for any group of commands, and to notice when
@@ -62,26 +63,17 @@ struct Session {
     fresh: bool,
     eof: bool,
     received: u64,
+    /// When the first octet of what is in `input` came.
+    input_since: Instant,
     outgoing: Outgoing,
     /// What is being found out.
     pending: FuturesUnordered<BoxFuture<'static, Done>>,
     /// What each open question was about.
     asked: HashMap<QuestionId, Asked>,
-    /// The id of the running transaction.
-    message: Option<MessageId>,
-    upload: Option<Upload>,
-    /// Resolves when the message is to be refused while it still arrives.
-    early: Option<BoxFuture<'static, Ruling>>,
-    /// The reply to a message that was refused after all of it had come.
-    refusal: Option<(Reply, Option<String>)>,
-    /// The decision about a message is made: the client's absence no longer changes it.
-    committing: bool,
-    /// The session ends after the reply to the message.
-    close_after_reply: bool,
-    reset: ResetReason,
-    refused_recipients: u32,
-    /// Recipients of the running transaction that sinks have dropped.
-    dropped_recipients: u32,
+    /// How far it is with its transaction.
+    phase: Phase,
+    /// The last reply, if it refused something other than a message, and the binding whose it was.
+    last_refusal: Option<(Reply, Option<String>)>,
     last_reply: Instant,
     timer: Pin<Box<Sleep>>,
 }
@@ -108,23 +100,33 @@ impl Session {
             fresh: false,
             eof: false,
             received: 0,
+            input_since: now,
             pending: FuturesUnordered::new(),
             asked: HashMap::new(),
-            message: None,
-            upload: None,
-            early: None,
-            refusal: None,
-            committing: false,
-            close_after_reply: false,
-            reset: ResetReason::Command,
-            refused_recipients: 0,
-            dropped_recipients: 0,
+            phase: Phase::Idle,
+            last_refusal: None,
             last_reply: now,
             timer: Box::pin(sleep_until(Moment::now() + NEVER)),
         }
     }
 
-    /// Runs to the end.
+    /// Runs to the end, and tells of it.
+    async fn run(mut self) {
+        let reason = self.serve().await;
+        self.end_by_force(reason);
+        self.note_conduct();
+        self.shared.scope.tell_disconnect(Disconnect {
+            reason,
+            received_bytes: self.received,
+            sent_bytes: self.outgoing.sent,
+        });
+        let counters = self.machine.counters();
+        tracing::debug!(
+            session = %self.shared.session, ?reason, commands = counters.commands, errors = counters.errors,
+            messages = counters.messages, "session ends"
+        );
+    }
+
     async fn serve(&mut self) -> DisconnectReason {
         let shutdown = self.shared.tools.shutdown.clone();
         let mut begun = Box::pin(shutdown.begun());
@@ -140,6 +142,7 @@ impl Session {
                 continue;
             }
             if self.pending.is_empty()
+                && !self.phase.is_at_the_end()
                 && self.outgoing.is_settled()
                 && let Err(reason) = self.flush().await
             {
@@ -150,20 +153,25 @@ impl Session {
                 && (self.machine.wants() == Wants::Input || self.input.len() < READ_AHEAD);
             tokio::select! {
                 biased;
-                () = &mut over => return DisconnectReason::Shutdown,
+                // What is being committed is a matter of moments, and then certain.
+                () = &mut over, if !self.phase.is_committing() => return DisconnectReason::Shutdown,
                 () = &mut begun, if !draining => {
                     draining = true;
                     self.machine.shutdown();
                 }
-                ruling = early(&mut self.early) => self.refuse_early(&ruling),
+                step = self.phase.next() => {
+                    if let Flow::End(reason) = self.step(step) {
+                        return reason;
+                    }
+                }
                 Some(done) = self.pending.next() => {
                     if let Flow::End(reason) = self.settle(done).await {
                         return reason;
                     }
                 }
                 () = self.outgoing.next(), if !self.outgoing.is_settled() => {
-                    if self.outgoing.has_hung_up() {
-                        return self.close(CloseReason::Disconnected).await;
+                    if self.outgoing.hang_up().is_some() {
+                        return self.hang_up().await;
                     }
                 }
                 read = self.wire.read(&mut self.input), if reading => {
@@ -197,6 +205,9 @@ impl Session {
         match read {
             Ok(0) => self.eof = true,
             Ok(octets) => {
+                if self.input.len() == octets {
+                    self.input_since = Instant::now();
+                }
                 self.fresh = true;
                 self.received += octets as u64;
             }
@@ -208,8 +219,7 @@ impl Session {
         }
         // A client that has gone without leaving commands behind reads no replies: nothing is asked for it any
         // more. A message that is being committed is no question any more.
-        if self.eof && self.input.is_empty() && !self.committing {
-            self.give_up_message();
+        if self.eof && self.input.is_empty() && !self.phase.is_committing() {
             return Flow::End(DisconnectReason::ClientGone);
         }
         Flow::Go
@@ -230,25 +240,27 @@ impl Session {
     async fn act(&mut self, action: Action) -> Flow {
         match action {
             Action::Ask(question) => self.ask(question),
-            Action::Reply(to, reply) => return self.reply(to, reply).await,
+            Action::Reply(to, reply) => self.reply(to, reply),
             Action::Content(bytes) => self.take_content(bytes).await,
             // The question about the message follows, and takes the upload.
             Action::ContentEnd => self.wire.read_little(),
-            Action::ContentRefused(reply) => self.drop_upload(&reply, None),
-            Action::TransactionReset => self.reset_transaction(),
+            Action::ContentRefused(reply) => self.content_refused(reply),
+            Action::TransactionReset(cause) => self.reset_transaction(cause),
             Action::StartTls => return self.start_tls().await,
             Action::Close(reason) => return Flow::End(self.close(reason).await),
         }
         Flow::Go
     }
 
-    async fn reply(&mut self, to: ReplyTo, reply: Reply) -> Flow {
+    fn reply(&mut self, to: ReplyTo, reply: Reply) {
         let id = match to {
             ReplyTo::Greeting(id) => Some(id),
             ReplyTo::Command(id, _) | ReplyTo::Message(id, _) => id,
             ReplyTo::Unsolicited => None,
         };
         let asked = id.and_then(|id| self.take_asked(id, &to));
+        let by = asked.as_ref().and_then(|asked| asked.by.as_deref());
+        self.note_refusal(&to, &reply, by);
         if let Some(asked) = &asked {
             let kind = match to {
                 ReplyTo::Message(..) => WaitedFor::Message,
@@ -264,10 +276,6 @@ impl Session {
         }
         self.outgoing
             .push(&to, reply, asked, self.machine.replies_utf8());
-        if self.close_after_reply && matches!(to, ReplyTo::Message(..)) {
-            return Flow::End(self.close(CloseReason::Disconnected).await);
-        }
-        Flow::Go
     }
 
     /// LMTP has several replies to one message: the first one is the answer to the question.
@@ -285,13 +293,14 @@ impl Session {
         }
         let by = asked.by.as_deref();
         match asked.noted {
-            Noted::Rcpt(id) => self
-                .shared
-                .log_refused_recipient(self.message, id, reply, by),
+            Noted::Rcpt(id) => {
+                self.shared
+                    .log_refused_recipient(self.phase.message_id(), id, reply, by)
+            }
             Noted::Mail(_) => self.shared.log_refused("sender", reply, by),
             Noted::Greeting => self.shared.log_refused("connection", reply, by),
             Noted::Hello(_) => self.shared.log_refused("greeting", reply, by),
-            Noted::Nothing | Noted::Dropped(_) | Noted::Reset | Noted::Message => {}
+            Noted::Nothing | Noted::Dropped(_) | Noted::Message => {}
         }
     }
 
@@ -303,19 +312,21 @@ impl Session {
                 self.shared.scope.note_helo(hello.clone());
             }
             Noted::Mail(id) if accepted => {
-                self.message = Some(*id);
-                self.dropped_recipients = 0;
+                let transaction = Transaction::begin(Arc::clone(&self.shared), *id);
+                self.phase = Phase::Envelope(transaction);
                 self.shared.scope.note_mail();
             }
             Noted::Dropped(id) => {
-                self.dropped_recipients += 1;
-                self.shared.log_dropped_recipient(self.message, *id);
+                self.shared
+                    .log_dropped_recipient(self.phase.message_id(), *id);
+                if let (Phase::Envelope(transaction), Some(recipient)) =
+                    (&mut self.phase, self.shared.scope.recipient(*id))
+                {
+                    transaction.drop_recipient(recipient);
+                }
                 self.shared.scope.note_rcpt(*id, false);
             }
-            Noted::Rcpt(id) => {
-                self.refused_recipients += u32::from(!accepted);
-                self.shared.scope.note_rcpt(*id, accepted);
-            }
+            Noted::Rcpt(id) => self.shared.scope.note_rcpt(*id, accepted),
             _ => {}
         }
         self.count_limits(noted, reply);
@@ -340,11 +351,7 @@ impl Session {
     /// Finds an answer to a question.
     fn ask(&mut self, question: Question) {
         let since = Instant::now();
-        self.shared.scope.note_conduct(facts::conduct(
-            self.machine.counters(),
-            since.saturating_duration_since(self.last_reply),
-            self.refused_recipients,
-        ));
+        self.note_conduct();
         if let Prospect::Accept(Ask::MessageEnd(_)) = question.prospect {
             let budget = Budget::starting(since, self.shared.server.message_budget);
             self.asked
@@ -353,9 +360,18 @@ impl Session {
             return;
         }
         let id = question.id;
-        let (asked, answer) = ask::begin(&self.shared, question, self.message, since);
+        let message = self.phase.message_id();
+        let (asked, answer) = ask::begin(&self.shared, question, message, since);
         self.asked.insert(id, asked);
         self.pending.push(answer);
+    }
+
+    /// How the client has behaved goes with whatever is asked or told next.
+    fn note_conduct(&self) {
+        let idle = self.input_since.saturating_duration_since(self.last_reply);
+        let connections = self.shared.connections.open();
+        let conduct = facts::conduct(self.machine.counters(), idle, connections);
+        self.shared.scope.note_conduct(conduct);
     }
 
     /// Something has been found out.
@@ -384,21 +400,22 @@ impl Session {
                 self.answer(id, answer, by);
             }
             Done::Content { id, incoming } => {
-                let Some(message) = self.message else {
-                    self.answer(
-                        id,
-                        Answer::Reply(replies::storage_failed(self.shared.session)),
-                        None,
-                    );
-                    return Flow::Go;
+                let answer = match self.phase.take() {
+                    Phase::Envelope(transaction) => {
+                        let upload = Upload::new(&self.shared, transaction.id(), *incoming);
+                        self.phase = Phase::Arriving(Arriving {
+                            transaction,
+                            upload,
+                            early: None,
+                        });
+                        Answer::Proceed
+                    }
+                    other => {
+                        self.phase = other;
+                        Answer::Reply(replies::storage_failed(self.shared.session))
+                    }
                 };
-                self.upload = Some(Upload::new(&self.shared, message, *incoming));
-                self.answer(id, Answer::Proceed, None);
-            }
-            Done::Judged(id, judged) => return self.commit(id, *judged),
-            Done::Answered(id, answered) => {
-                self.committing = false;
-                self.finish_message(id, *answered);
+                self.answer(id, answer, None);
             }
         }
         Flow::Go
@@ -433,23 +450,10 @@ impl Session {
     fn answer(&mut self, id: QuestionId, answer: Answer, by: Option<String>) {
         if let Some(asked) = self.asked.get_mut(&id) {
             asked.by = by;
-            match asked.noted {
-                Noted::Reset => self.reset = ResetReason::Command,
-                Noted::Hello(_) => self.reset = ResetReason::Greeting,
-                _ => {}
-            }
         }
         if let Err(error) = self.machine.answer(id, answer, Instant::now()) {
             tracing::error!(session = %self.shared.session, %error, "answer does not fit its question");
         }
-    }
-}
-
-/// Resolves when the message is to be refused early; never, while none arrives.
-async fn early(future: &mut Option<BoxFuture<'static, Ruling>>) -> Ruling {
-    match future {
-        Some(future) => future.await,
-        None => pending().await,
     }
 }
 

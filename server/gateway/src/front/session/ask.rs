@@ -15,7 +15,7 @@ use postern_smtp::server::{Answer, Ask, Prospect, Question, QuestionId};
 use postern_spool::{Purpose, Receiving};
 
 use super::facts;
-use super::message::{Answered, Judged, storage_reply};
+use super::message::storage_reply;
 use super::ruling::{Refused, hold_back, refusal};
 use super::shared::Shared;
 
@@ -39,10 +39,6 @@ pub(super) enum Done {
         /// Takes the content.
         incoming: Box<Receiving>,
     },
-    /// The verdicts about a message.
-    Judged(QuestionId, Box<Judged>),
-    /// What the client hears of its message.
-    Answered(QuestionId, Box<Answered>),
 }
 
 /// An open question.
@@ -85,8 +81,6 @@ pub(super) enum Noted {
     Rcpt(RecipientId),
     /// RCPT of a recipient that a sink drops.
     Dropped(RecipientId),
-    /// RSET.
-    Reset,
     /// The end of a message.
     Message,
 }
@@ -243,9 +237,9 @@ impl Chains {
                 self.own = Own::Content;
                 Noted::Nothing
             }
-            Ask::Rset => Noted::Reset,
             Ask::MessageEnd(_) => Noted::Message,
             Ask::Bdat { .. }
+            | Ask::Rset
             | Ask::StartTls
             | Ask::Noop
             | Ask::Quit
@@ -337,11 +331,14 @@ async fn ask(
             dropped: true,
         });
     }
-    let Refused { reply, disconnect } = match about {
+    let Refused {
+        reply,
+        disconnect,
+        by,
+    } = match about {
         About::Session => refusal(&ruling, &shared.session),
         About::Message(message) => refusal(&ruling, &message),
     }?;
-    let by = ruling.by.map(|by| by.binding.to_string());
     let answer = if disconnect {
         Answer::Disconnect(reply)
     } else {

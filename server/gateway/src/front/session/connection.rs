@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use postern_events::budget::Budget;
 use postern_events::context::Tls;
 use postern_events::event::EventKind;
-use postern_events::inbound::{self, DisconnectReason, ResetReason};
+use postern_events::inbound::{self, DisconnectReason};
 use postern_smtp::server::{CloseReason, ReplyTo};
 use tokio::time::timeout;
 
 use super::begin::handshake;
-use super::ruling::refusal;
+use super::ruling::{Refused, refusal};
 use super::{Flow, Session, facts};
 use crate::front::wire::Wire;
 use crate::metrics::labels::TlsMode;
@@ -25,6 +25,9 @@ impl Session {
     pub(super) async fn start_tls(&mut self) -> Flow {
         if let Err(reason) = self.send_all().await {
             return Flow::End(reason);
+        }
+        if self.outgoing.hang_up().is_some() {
+            return Flow::End(self.hang_up().await);
         }
         // Whatever came in plain text after the command was not said inside TLS.
         self.input.clear();
@@ -42,7 +45,6 @@ impl Session {
                 self.wire = wire;
                 self.machine
                     .tls_established(&mut self.input, Instant::now());
-                self.reset = ResetReason::Tls;
                 (info, false)
             }
             Err(error) => (
@@ -100,6 +102,14 @@ impl Session {
         Ok(())
     }
 
+    /// A sink has ended the session in place of a reply.
+    pub(super) async fn hang_up(&mut self) -> DisconnectReason {
+        if let Some(Refused { reply, by, .. }) = self.outgoing.hang_up() {
+            self.last_refusal = Some((reply.clone(), by.clone()));
+        }
+        self.close(CloseReason::Disconnected).await
+    }
+
     pub(super) async fn close(&mut self, reason: CloseReason) -> DisconnectReason {
         if let Some(limit) = facts::limit_of(&reason) {
             self.shared
@@ -108,11 +118,7 @@ impl Session {
                 .count_limit(&self.shared.server.name, limit);
             tracing::info!(session = %self.shared.session, client = self.shared.client, ?reason, "session ended by a limit");
         }
-        if let Some(upload) = self.upload.take() {
-            let size = upload.size();
-            upload.give_up();
-            self.shared.tell_gone(size);
-        }
+        self.end_by_close(reason);
         if let Err(reason) = self.send_all().await {
             return reason;
         }

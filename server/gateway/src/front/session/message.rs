@@ -10,24 +10,25 @@ use postern_dispatch::exchange::MessageRuling;
 use postern_events::budget::Budget;
 use postern_events::context::SessionContext;
 use postern_events::event::EventKind;
-use postern_events::inbound::{Fate, Outcome};
+use postern_events::inbound::Fate;
 use postern_events::ruling::{Decision, Ruling};
 use postern_message::{Draft, HeaderSection, Message, MessageId, Origin, Version};
 use postern_smtp::reply::Reply;
 use postern_spool::{Due, Durable, NewMessage, SpoolError, Stage, StoredBody, StoredMessage};
 
-use super::ruling::{hold_back, refusal};
+use super::ruling::{Refused, hold_back, refusal};
 use super::shared::Shared;
+use super::transaction::Ended;
 use super::upload::{Arrived, Upload};
 use crate::front::received::Trace;
 use crate::front::replies;
-use crate::metrics::labels::{LimitName, MessageEnd, OfServer};
+use crate::metrics::labels::LimitName;
 
-/// What the client hears of its message, and what sinks hear of it.
+/// What the client hears of its message, and how its transaction ends with that.
 pub(super) struct Answered {
     pub(super) reply: Reply,
     pub(super) disconnect: bool,
-    pub(super) outcome: Outcome,
+    pub(super) ended: Ended,
 }
 
 /// What the verdicts came to.
@@ -44,7 +45,7 @@ pub(super) async fn judge(shared: Arc<Shared>, upload: Upload, since: Instant) -
     let size = upload.size();
     let arrived = match upload.finish(&shared).await {
         Ok(arrived) => arrived,
-        Err(reply) => return Judged::Refused(refused(&shared, reply, size)),
+        Err(reply) => return Judged::Refused(refused(Refused::by_service(reply), size)),
     };
     let Arrived {
         message: id,
@@ -72,15 +73,7 @@ pub(super) async fn judge(shared: Arc<Shared>, upload: Upload, since: Instant) -
         ),
     };
     match refusal(&ruling, &id) {
-        Some(refused) => {
-            let by = ruling.by.map(|by| by.binding.to_string());
-            let outcome = shared.refused(&refused.reply, by, size);
-            Judged::Refused(Answered {
-                reply: refused.reply,
-                disconnect: refused.disconnect,
-                outcome,
-            })
-        }
+        Some(refusal) => Judged::Refused(refused(refusal, size)),
         None => Judged::Ready(Box::new(Ready {
             id,
             body,
@@ -111,11 +104,10 @@ impl Ready {
     }
 }
 
-/// Where the message goes, when it is looked at, and how it is counted.
+/// Where the message goes, when it is looked at, and what that makes of its transaction.
 struct Next {
     stage: Stage,
     due: Due,
-    counted: MessageEnd,
     fate: Fate,
 }
 
@@ -144,7 +136,6 @@ fn stage_for(shared: &Shared, ruling: &Ruling) -> Next {
             Next {
                 stage,
                 due: Due::At(now + wait),
-                counted: MessageEnd::Held,
                 fate: Fate::Held,
             }
         }
@@ -154,13 +145,11 @@ fn stage_for(shared: &Shared, ruling: &Ruling) -> Next {
                 why: ruling.reason_code.clone(),
             },
             due: Due::Never,
-            counted: MessageEnd::Quarantined,
             fate: Fate::Quarantined,
         },
         _ => Next {
             stage: Stage::Submit { from_binding: None },
             due: Due::At(now),
-            counted: MessageEnd::Accepted,
             fate: Fate::Accepted,
         },
     }
@@ -171,7 +160,7 @@ fn stage_for(shared: &Shared, ruling: &Ruling) -> Next {
 pub(super) async fn commit(shared: Arc<Shared>, ready: Ready, dropped: bool) -> Answered {
     let is_to_nobody = dropped && ready.draft.recipients.is_empty();
     if matches!(ready.ruling.decision, Decision::Discard) || is_to_nobody {
-        return discard(&shared, &ready);
+        return discard(&ready);
     }
     let next = stage_for(&shared, &ready.ruling);
     let Ready {
@@ -184,8 +173,9 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready, dropped: bool) -> 
         ruling,
     } = ready;
     let size = body.size();
+    let refused = |reply| refused(Refused::by_service(reply), size);
     if draft.recipients.is_empty() {
-        return refused(&shared, replies::no_recipients_left(), size);
+        return refused(replies::no_recipients_left());
     }
     let at = SystemTime::now();
     // As it stands now: whoever is asked about the message later sees the same.
@@ -199,7 +189,7 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready, dropped: bool) -> 
         Ok(version) => version,
         Err(error) => {
             tracing::error!(%id, %error, "our own Received field was refused");
-            return refused(&shared, replies::storage_failed(id), size);
+            return refused(replies::storage_failed(id));
         }
     };
     let message = Arc::new(Message {
@@ -216,96 +206,61 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready, dropped: bool) -> 
     };
     match shared.tools.spool.insert(new).await {
         Ok(proof) => {
-            note_accepted(&shared, &message, size, next.counted);
             shared.tools.onward.accept(StoredMessage {
-                message,
+                message: Arc::clone(&message),
                 stage: next.stage,
                 due: next.due,
                 content,
             });
-            promise(&shared, id, &proof, next.fate, &ruling, size)
+            promise(message, &proof, next.fate, &ruling, size)
         }
-        Err(error) => {
-            let reply = storage_reply(&shared, id, &error);
-            refused(&shared, reply, size)
-        }
+        Err(error) => refused(storage_reply(&shared, id, &error)),
     }
 }
 
 /// The only place where a kept message becomes a 250.
 fn promise(
-    shared: &Shared,
-    id: MessageId,
+    message: Arc<Message>,
     _proof: &Durable,
     fate: Fate,
     ruling: &Ruling,
-    size_bytes: u64,
+    size: u64,
 ) -> Answered {
-    positive(shared, id, fate, ruling, size_bytes)
+    let mut answered = positive(message.id, fate, ruling, size);
+    answered.ended.kept = Some(message);
+    answered
 }
 
 /// Accepted and dropped: the record is the log line.
-fn discard(shared: &Shared, ready: &Ready) -> Answered {
-    let by = ready.ruling.by.as_ref().map_or("", |by| &*by.binding);
-    shared
-        .tools
-        .metrics
-        .count_message(&shared.server.name, MessageEnd::Discarded);
-    tracing::info!(
-        id = %ready.id, session = %shared.session, server = %shared.server.name, client = shared.client, binding = by,
-        reason = ready.ruling.reason_code, sender = shared.show_sender(&ready.draft.envelope.sender),
-        recipients = ready.draft.recipients.len(), size = ready.size(), "message discarded"
-    );
-    positive(
-        shared,
-        ready.id,
-        Fate::Discarded,
-        &ready.ruling,
-        ready.size(),
-    )
+fn discard(ready: &Ready) -> Answered {
+    let mut answered = positive(ready.id, Fate::Discarded, &ready.ruling, ready.size());
+    answered.ended.reason.clone_from(&ready.ruling.reason_code);
+    answered
 }
 
-fn positive(
-    shared: &Shared,
-    id: MessageId,
-    fate: Fate,
-    ruling: &Ruling,
-    size_bytes: u64,
-) -> Answered {
+fn positive(id: MessageId, fate: Fate, ruling: &Ruling, size: u64) -> Answered {
     let reply = replies::queued(id);
-    let decided_by = ruling.by.as_ref().map(|by| by.binding.to_string());
+    let by = ruling.by.as_ref().map(|by| by.binding.to_string());
     Answered {
-        outcome: shared.outcome(fate, Some(reply.clone()), decided_by, size_bytes),
+        ended: Ended {
+            by,
+            ..Ended::accepted(fate, reply.clone(), size)
+        },
         reply,
         disconnect: false,
     }
 }
 
-fn note_accepted(shared: &Shared, message: &Message, size: u64, counted: MessageEnd) {
-    let name = &shared.server.name;
-    let metrics = &shared.tools.metrics;
-    metrics.count_message(name, counted);
-    metrics
-        .message_size
-        .get_or_create(&OfServer {
-            server: name.into(),
-        })
-        .observe(size as f64);
-    tracing::info!(
-        id = %message.id, session = %shared.session, server = %name, client = shared.client,
-        sender = shared.show_sender(&message.envelope.sender), recipients = message.recipients.len(), size,
-        "message {}", counted.name()
-    );
-    for recipient in &message.recipients {
-        tracing::debug!(id = %message.id, recipient = shared.show_recipient(&recipient.address), "recipient");
-    }
-}
-
-fn refused(shared: &Shared, reply: Reply, size: u64) -> Answered {
-    Answered {
-        outcome: shared.refused(&reply, None, size),
+fn refused(refused: Refused, size: u64) -> Answered {
+    let Refused {
         reply,
-        disconnect: false,
+        disconnect,
+        by,
+    } = refused;
+    Answered {
+        ended: Ended::refused(reply.clone(), by, size),
+        reply,
+        disconnect,
     }
 }
 

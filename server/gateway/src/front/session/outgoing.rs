@@ -15,7 +15,7 @@ use postern_smtp::reply::Reply;
 use postern_smtp::server::ReplyTo;
 
 use super::ask::{Asked, Noted};
-use super::ruling::refusal;
+use super::ruling::{Refused, refusal};
 use super::shared::Shared;
 use crate::front::wire::Wire;
 
@@ -25,8 +25,8 @@ pub(super) struct Outgoing {
     output: BytesMut,
     /// Replies that sinks are asked about, and those behind them.
     queue: FuturesOrdered<BoxFuture<'static, Line>>,
-    /// A sink has ended the session in place of a reply: that was the last one.
-    hung_up: bool,
+    /// A sink has ended the session in place of a reply: this was the last one.
+    hung_up: Option<Refused>,
     /// Octets written.
     pub(super) sent: u64,
 }
@@ -35,8 +35,8 @@ pub(super) struct Outgoing {
 struct Line {
     reply: Reply,
     utf8: bool,
-    /// The connection ends behind it.
-    hang_up: bool,
+    /// The connection ends behind it, and why.
+    hang_up: Option<Refused>,
 }
 
 impl Line {
@@ -44,7 +44,7 @@ impl Line {
         Self {
             reply,
             utf8,
-            hang_up: false,
+            hang_up: None,
         }
     }
 }
@@ -55,14 +55,14 @@ impl Outgoing {
             shared,
             output: BytesMut::new(),
             queue: FuturesOrdered::new(),
-            hung_up: false,
+            hung_up: None,
             sent: 0,
         }
     }
 
     /// Adds a reply behind the others.
     pub(super) fn push(&mut self, to: &ReplyTo, reply: Reply, asked: Option<Asked>, utf8: bool) {
-        if self.hung_up {
+        if self.hung_up.is_some() {
             return;
         }
         match asked {
@@ -107,8 +107,9 @@ impl Outgoing {
             let ruling = ruling.await;
             if let Some(refused) = refusal(&ruling, &session).filter(|refused| refused.disconnect) {
                 return Line {
-                    hang_up: true,
-                    ..Line::new(refused.reply, utf8)
+                    reply: refused.reply.clone(),
+                    utf8,
+                    hang_up: Some(refused),
                 };
             }
             // What the reply means has happened: no failure policy can take it back.
@@ -135,9 +136,9 @@ impl Outgoing {
         })
     }
 
-    /// A sink has ended the session: what was gathered is to be sent, then the connection ends.
-    pub(super) fn has_hung_up(&self) -> bool {
-        self.hung_up
+    /// A sink has ended the session with this: what was gathered is to be sent, then the connection ends.
+    pub(super) const fn hang_up(&self) -> Option<&Refused> {
+        self.hung_up.as_ref()
     }
 
     /// No reply waits for a sink.
@@ -149,8 +150,8 @@ impl Outgoing {
     pub(super) async fn next(&mut self) {
         if let Some(line) = self.queue.next().await {
             self.encode(&line);
-            if line.hang_up {
-                self.hung_up = true;
+            if let Some(refused) = line.hang_up {
+                self.hung_up = Some(refused);
                 self.queue.clear();
             }
         }

@@ -12,10 +12,23 @@ use crate::front::replies;
 /// Longest time for which a sink may hold a reply back.
 const DELAY_MAX: Duration = Duration::from_secs(30);
 
-/// A ruling that is to be sent in place of our own reply.
+/// A reply in place of our own.
 pub(super) struct Refused {
     pub(super) reply: Reply,
     pub(super) disconnect: bool,
+    /// The binding that decided; absent where it was the service.
+    pub(super) by: Option<String>,
+}
+
+impl Refused {
+    /// The service itself refuses.
+    pub(super) fn by_service(reply: Reply) -> Self {
+        Self {
+            reply,
+            disconnect: false,
+            by: None,
+        }
+    }
 }
 
 /// The reply that the ruling wants sent, if the service is not to go on with its own handling. `id` is what the
@@ -38,6 +51,7 @@ pub(super) fn refusal(ruling: &Ruling, id: &dyn Display) -> Option<Refused> {
     Some(Refused {
         reply,
         disconnect: matches!(ruling.decision, Decision::Disconnect(_)),
+        by: ruling.by.as_ref().map(|by| by.binding.to_string()),
     })
 }
 

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use postern_dispatch::inbound::InboundScope;
 use postern_events::answer::RecipientKind;
 use postern_events::context::Tls;
-use postern_events::inbound::{Fate, Outcome, RecipientFate};
 use postern_message::{Draft, Envelope, MessageId, Recipient, RecipientId, SessionId};
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_smtp::reply::Reply;
 
 use crate::front::VirtualServer;
+use crate::front::admission::ClientConnections;
 use crate::front::worker::Tools;
-use crate::metrics::labels::{MessageEnd, OfServer};
+use crate::metrics::labels::OfServer;
 
 /// One session's surroundings.
 pub(super) struct Shared {
@@ -29,6 +29,8 @@ pub(super) struct Shared {
     pub(super) may_relay: bool,
     /// TLS was there before the first octet, and nobody has been asked about it yet.
     pub(super) implicit_tls: Option<Tls>,
+    /// Those that the client has open.
+    pub(super) connections: ClientConnections,
 }
 
 impl Shared {
@@ -83,52 +85,6 @@ impl Shared {
             .inc_by(octets as u64);
     }
 
-    /// A message was refused: counted, logged, told to sinks.
-    pub(super) fn tell_refused(&self, reply: &Reply, by: Option<String>, size: u64) {
-        self.scope.tell_outcome(self.refused(reply, by, size));
-    }
-
-    /// Counts and logs a refused message.
-    pub(super) fn refused(&self, reply: &Reply, by: Option<String>, size: u64) -> Outcome {
-        let (fate, end) = if reply.code().is_permanent() {
-            (Fate::Rejected, MessageEnd::Rejected)
-        } else {
-            (Fate::Tempfailed, MessageEnd::Tempfailed)
-        };
-        self.tools.metrics.count_message(&self.server.name, end);
-        tracing::info!(
-            session = %self.session, server = %self.server.name, client = self.client,
-            sender = self.scope.envelope().map(|envelope| self.show_sender(&envelope.sender)),
-            binding = by, reply = shown(reply), size, "message refused"
-        );
-        self.outcome(fate, Some(reply.clone()), by, size)
-    }
-
-    /// What became of the running transaction, for sinks.
-    pub(super) fn outcome(
-        &self,
-        fate: Fate,
-        reply: Option<Reply>,
-        decided_by: Option<String>,
-        size_bytes: u64,
-    ) -> Outcome {
-        let recipients = self.scope.recipients().into_iter();
-        Outcome {
-            message_id: self.scope.transaction().unwrap_or_else(MessageId::new),
-            fate,
-            decided_by,
-            recipients: recipients
-                .map(|recipient| RecipientFate {
-                    recipient,
-                    fate,
-                    reply: reply.clone(),
-                })
-                .collect(),
-            reply,
-            size_bytes,
-        }
-    }
-
     /// Logs a refused recipient. `id` is the transaction's.
     pub(super) fn log_refused_recipient(
         &self,
@@ -165,19 +121,6 @@ impl Shared {
         );
     }
 
-    /// The client went away in the middle of a message.
-    pub(super) fn tell_gone(&self, size: u64) {
-        self.tools
-            .metrics
-            .count_message(&self.server.name, MessageEnd::ClientGone);
-        tracing::info!(
-            session = %self.session, server = %self.server.name, client = self.client, size,
-            "client went away before the reply"
-        );
-        let outcome = self.outcome(Fate::ClientGone, None, None, size);
-        self.scope.tell_outcome(outcome);
-    }
-
     /// A sender as it may stand in the log.
     pub(super) fn show_sender(&self, path: &ReversePath) -> String {
         match path {
@@ -200,7 +143,7 @@ impl Shared {
 }
 
 /// A reply's code and first line.
-fn shown(reply: &Reply) -> String {
+pub(super) fn shown(reply: &Reply) -> String {
     let code = reply.code().value();
     let text = reply.text().first().map_or("", |line| line.as_str());
     match reply.enhanced() {

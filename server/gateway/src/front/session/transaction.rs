@@ -1,155 +1,205 @@
-//! What a session does about its transaction: content taken or refused, the message judged and committed.
+//! A transaction, from an accepted MAIL to its end, and the one place that says what became of it.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use bytes::Bytes;
-use postern_events::inbound::Reset;
-use postern_events::ruling::Ruling;
+use postern_events::inbound::{Fate, Outcome, RecipientFate};
+use postern_message::{Message, MessageId, Recipient};
 use postern_smtp::reply::Reply;
-use postern_smtp::server::{Answer, QuestionId};
 
-use super::ask::Done;
-use super::message::{self, Answered, Judged};
-use super::ruling::refusal;
-use super::{Flow, Session};
-use crate::front::replies;
+use super::shared::{Shared, shown};
+use crate::metrics::labels::OfServer;
 
-impl Session {
-    /// The content is complete: asks for the verdicts about it.
-    pub(super) fn judge(&mut self, id: QuestionId, since: Instant) {
-        self.early = None;
-        if let Some((reply, by)) = self.refusal.take() {
-            return self.answer(id, Answer::Reply(reply), by);
-        }
-        match self.upload.take() {
-            Some(upload) => {
-                let shared = Arc::clone(&self.shared);
-                self.pending.push(Box::pin(async move {
-                    Done::Judged(id, Box::new(message::judge(shared, upload, since).await))
-                }));
-            }
-            // Without an upload there is nothing that could be accepted.
-            None => self.answer(
-                id,
-                Answer::Reply(replies::storage_failed(self.shared.session)),
-                None,
-            ),
+/// A transaction that MAIL began. Whatever ends it, it ends once: sinks are told, the end is counted and logged.
+pub(super) struct Transaction {
+    shared: Arc<Shared>,
+    id: MessageId,
+    /// Recipients that were answered with 250 and that sinks have dropped.
+    dropped: Vec<Recipient>,
+    ended: bool,
+}
+
+/// How a transaction ended.
+pub(super) struct Ended {
+    pub(super) fate: Fate,
+    /// What the client was told; absent where it was told nothing.
+    pub(super) reply: Option<Reply>,
+    /// The binding that decided.
+    pub(super) by: Option<String>,
+    /// Octets of content.
+    pub(super) size: u64,
+    /// The reason that the binding gave.
+    pub(super) reason: String,
+    /// The message that was kept.
+    pub(super) kept: Option<Arc<Message>>,
+}
+
+impl Ended {
+    fn of(fate: Fate, size: u64) -> Self {
+        Self {
+            fate,
+            reply: None,
+            by: None,
+            size,
+            reason: String::new(),
+            kept: None,
         }
     }
 
-    /// The verdicts are in: unless the client has gone meanwhile, the message is committed.
-    pub(super) fn commit(&mut self, id: QuestionId, judged: Judged) -> Flow {
-        match judged {
-            Judged::Refused(answered) => self.finish_message(id, answered),
-            Judged::Ready(ready) => {
-                if let Flow::End(reason) = self.look() {
-                    self.shared.tell_gone(ready.size());
-                    self.message = None;
-                    return Flow::End(reason);
-                }
-                self.committing = true;
-                let all_dropped = self.dropped_recipients > 0;
-                let shared = Arc::clone(&self.shared);
-                self.pending.push(Box::pin(async move {
-                    Done::Answered(
-                        id,
-                        Box::new(message::commit(shared, *ready, all_dropped).await),
-                    )
-                }));
-            }
-        }
-        Flow::Go
-    }
-
-    pub(super) fn finish_message(&mut self, id: QuestionId, answered: Answered) {
-        let Answered {
-            reply,
-            disconnect,
-            outcome,
-        } = answered;
-        let by = outcome.decided_by.clone();
-        self.message = None;
-        self.shared.scope.tell_outcome(outcome);
-        let answer = if disconnect {
-            Answer::Disconnect(reply)
+    /// It was refused with this reply, for good or for now.
+    pub(super) fn refused(reply: Reply, by: Option<String>, size: u64) -> Self {
+        let fate = if reply.code().is_permanent() {
+            Fate::Rejected
         } else {
-            Answer::Reply(reply)
+            Fate::Tempfailed
         };
-        self.answer(id, answer, by);
+        Self {
+            reply: Some(reply),
+            by,
+            ..Self::of(fate, size)
+        }
     }
 
-    pub(super) async fn take_content(&mut self, bytes: Bytes) {
-        self.shared.received(bytes.len());
-        let Some(upload) = &mut self.upload else {
-            return;
+    /// The client was gone before the reply.
+    pub(super) fn gone(size: u64) -> Self {
+        Self::of(Fate::ClientGone, size)
+    }
+
+    /// The gateway ended the session without a reply.
+    pub(super) fn cut(size: u64) -> Self {
+        Self::of(Fate::Tempfailed, size)
+    }
+
+    /// The client gave it up.
+    pub(super) fn given_up(size: u64) -> Self {
+        Self::of(Fate::GivenUp, size)
+    }
+
+    /// It was accepted, and so the client is told.
+    pub(super) fn accepted(fate: Fate, reply: Reply, size: u64) -> Self {
+        Self {
+            reply: Some(reply),
+            ..Self::of(fate, size)
+        }
+    }
+}
+
+impl Transaction {
+    /// MAIL was accepted.
+    pub(super) fn begin(shared: Arc<Shared>, id: MessageId) -> Self {
+        Self {
+            shared,
+            id,
+            dropped: Vec::new(),
+            ended: false,
+        }
+    }
+
+    /// The id that its message has.
+    pub(super) const fn id(&self) -> MessageId {
+        self.id
+    }
+
+    /// A recipient is answered with 250 and gets nothing.
+    pub(super) fn drop_recipient(&mut self, recipient: Recipient) {
+        self.dropped.push(recipient);
+    }
+
+    /// Sinks have dropped recipients.
+    pub(super) const fn has_dropped(&self) -> bool {
+        !self.dropped.is_empty()
+    }
+
+    /// It is over.
+    pub(super) fn end(mut self, ended: Ended) {
+        self.tell(ended);
+    }
+
+    fn tell(&mut self, ended: Ended) {
+        self.ended = true;
+        self.count(&ended);
+        self.log(&ended);
+        let Ended {
+            fate,
+            reply,
+            by,
+            size,
+            ..
+        } = ended;
+        let dropped = std::mem::take(&mut self.dropped).into_iter();
+        self.shared.scope.tell_outcome(Outcome {
+            message_id: self.id,
+            fate,
+            reply,
+            decided_by: by,
+            recipients: dropped
+                .filter(|_| fate != Fate::Discarded)
+                .map(|recipient| RecipientFate {
+                    recipient,
+                    fate: Fate::Discarded,
+                    reply: None,
+                })
+                .collect(),
+            size_bytes: size,
+        });
+    }
+
+    fn count(&self, ended: &Ended) {
+        let name = &self.shared.server.name;
+        let metrics = &self.shared.tools.metrics;
+        metrics.count_message(name, ended.fate.into());
+        if ended.kept.is_some() {
+            let label = OfServer {
+                server: name.into(),
+            };
+            metrics
+                .message_size
+                .get_or_create(&label)
+                .observe(ended.size as f64);
+        }
+    }
+
+    fn log(&self, ended: &Ended) {
+        let shared = &self.shared;
+        let (sender, recipients) = match &ended.kept {
+            Some(message) => (
+                Some(shared.show_sender(&message.envelope.sender)),
+                message.recipients.len(),
+            ),
+            None => {
+                let envelope = shared.scope.envelope();
+                let sender = envelope.map(|envelope| shared.show_sender(&envelope.sender));
+                (sender, shared.scope.recipients().len())
+            }
         };
-        let begun = Instant::now();
-        let taken = upload.take(&self.shared, bytes).await;
-        // What the disk took is not the client's slowness.
-        self.machine.excuse_pause(begun.elapsed());
-        match taken {
-            Ok(None) => {}
-            Ok(Some(early)) => self.early = Some(early),
-            Err(reply) => self.refuse_content(reply, None),
-        }
-    }
-
-    pub(super) fn refuse_early(&mut self, ruling: &Ruling) {
-        self.early = None;
-        let Some(message) = self.message else { return };
-        if let Some(refused) = refusal(ruling, &message) {
-            self.close_after_reply = refused.disconnect;
-            let by = ruling.by.as_ref().map(|by| by.binding.to_string());
-            self.refuse_content(refused.reply, by);
-        }
-    }
-
-    /// From here on nothing of the content is kept or shown to sinks.
-    pub(super) fn refuse_content(&mut self, reply: Reply, by: Option<String>) {
-        let in_time = self.machine.refuse_content(reply.clone(), Instant::now());
-        self.drop_upload(&reply, by.clone());
-        if !in_time {
-            // All of it had come in one piece: the question about it is on its way.
-            self.refusal = Some((reply, by));
-        }
-    }
-
-    pub(super) fn drop_upload(&mut self, reply: &Reply, by: Option<String>) {
-        self.early = None;
-        self.refusal = None;
-        let Some(upload) = self.upload.take() else {
-            return;
+        let refusal = ended
+            .reply
+            .as_ref()
+            .filter(|reply| !reply.code().is_positive());
+        let what = match ended.fate {
+            Fate::Accepted => "message accepted",
+            Fate::Held => "message held",
+            Fate::Quarantined => "message quarantined",
+            Fate::Discarded => "message discarded",
+            Fate::Rejected | Fate::Tempfailed => "message refused",
+            Fate::ClientGone => "client went away before the reply",
+            Fate::GivenUp => "transaction given up",
         };
-        let size = upload.size();
-        upload.give_up();
-        self.message = None;
-        self.shared.tell_refused(reply, by, size);
-    }
-
-    pub(super) fn reset_transaction(&mut self) {
-        self.early = None;
-        self.refusal = None;
-        if let Some(upload) = self.upload.take() {
-            upload.give_up();
-        }
-        if let Some(message) = self.message.take() {
-            self.shared.scope.tell_reset(Reset {
-                message_id: Some(message),
-                reason: self.reset,
-            });
+        tracing::info!(
+            id = %self.id, session = %shared.session, server = %shared.server.name, client = shared.client, sender,
+            recipients, binding = ended.by, reason = Some(&*ended.reason).filter(|reason| !reason.is_empty()),
+            reply = refusal.map(shown), size = ended.size, "{what}"
+        );
+        for recipient in ended.kept.iter().flat_map(|message| &message.recipients) {
+            tracing::debug!(id = %self.id, recipient = shared.show_recipient(&recipient.address), "recipient");
         }
     }
+}
 
-    /// The client went away with a message on its way.
-    pub(super) fn give_up_message(&mut self) {
-        self.pending.clear();
-        self.early = None;
-        if let Some(upload) = self.upload.take() {
-            let size = upload.size();
-            upload.give_up();
-            self.shared.tell_gone(size);
-            self.message = None;
+/// Its session was cut short: by a panic, or because the time at the end was up.
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.tell(Ended::cut(0));
         }
     }
 }
