@@ -167,6 +167,7 @@ impl Scene {
     /// The log has one line of the end of this transaction, and it is this one.
     fn expect_line(&self, case: &str, id: &str, line: &str) {
         let id = [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]].join("-");
+        self.gateway.wait_for_log(&id, LIMIT);
         let log = self.gateway.log();
         let of_it = log.lines().filter(|own| own.contains(&id));
         let ends: Vec<_> = of_it
