@@ -8,13 +8,9 @@ mod begin;
 mod connection;
 mod content;
 mod facts;
-mod message;
 mod outgoing;
 mod phase;
-mod ruling;
-mod shared;
-mod transaction;
-mod upload;
+mod replied;
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -29,22 +25,22 @@ use postern_events::budget::Budget;
 use postern_events::inbound::{Disconnect, DisconnectReason};
 use postern_smtp::reply::Reply;
 use postern_smtp::server::{
-    Action, Answer, Ask, Prospect, Question, QuestionId, ReplyTo, Session as Machine, Transport,
-    Wants,
+    Action, Answer, Ask, Prospect, Question, QuestionId, Session as Machine, Transport, Wants,
 };
+use postern_spool::Receiving;
 use tokio::time::{Instant as Moment, Sleep, sleep_until};
 
+use super::reception::Reception;
+use super::reception::chains::Finding;
+use super::reception::ruling::Refused;
+use super::reception::upload::Upload;
 use super::replies;
 use super::wire::Wire;
-use crate::metrics::labels::{LimitName, WaitedFor};
 
 use self::ask::{Asked, Done, Noted};
 pub(super) use self::begin::run;
 use self::outgoing::Outgoing;
 use self::phase::{Arriving, Phase};
-use self::shared::Shared;
-use self::transaction::Transaction;
-use self::upload::Upload;
 
 /// Octets that are read ahead while an answer is waited for: enough for any group of commands, and to notice when
 /// the client goes away.
@@ -55,7 +51,7 @@ const NEVER: Duration = Duration::from_secs(86_400);
 
 /// A session in progress.
 struct Session {
-    shared: Arc<Shared>,
+    reception: Arc<Reception>,
     wire: Wire,
     machine: Machine,
     input: BytesMut,
@@ -88,13 +84,13 @@ enum Flow {
 
 impl Session {
     /// A session over `wire`, on which TLS is in use or not.
-    fn new(shared: Arc<Shared>, wire: Wire, tls: bool) -> Self {
+    fn new(reception: Arc<Reception>, wire: Wire, tls: bool) -> Self {
         let now = Instant::now();
         let transport = Transport { tls };
         Self {
-            machine: Machine::new(Arc::clone(&shared.server.machine), transport, now),
-            outgoing: Outgoing::new(Arc::clone(&shared)),
-            shared,
+            machine: Machine::new(Arc::clone(&reception.server.machine), transport, now),
+            outgoing: Outgoing::new(Arc::clone(&reception)),
+            reception,
             wire,
             input: BytesMut::new(),
             fresh: false,
@@ -115,20 +111,20 @@ impl Session {
         let reason = self.serve().await;
         self.end_by_force(reason);
         self.note_conduct();
-        self.shared.scope.tell_disconnect(Disconnect {
+        self.reception.scope.tell_disconnect(Disconnect {
             reason,
             received_bytes: self.received,
             sent_bytes: self.outgoing.sent,
         });
         let counters = self.machine.counters();
         tracing::debug!(
-            session = %self.shared.session, ?reason, commands = counters.commands, errors = counters.errors,
+            session = %self.reception.session, ?reason, commands = counters.commands, errors = counters.errors,
             messages = counters.messages, "session ends"
         );
     }
 
     async fn serve(&mut self) -> DisconnectReason {
-        let shutdown = self.shared.tools.shutdown.clone();
+        let shutdown = self.reception.tools.shutdown.clone();
         let mut begun = Box::pin(shutdown.begun());
         let mut over = Box::pin(shutdown.over());
         let mut draining = false;
@@ -212,7 +208,7 @@ impl Session {
                 self.received += octets as u64;
             }
             Err(error) => {
-                tracing::debug!(session = %self.shared.session, %error, "connection broke");
+                tracing::debug!(session = %self.reception.session, %error, "connection broke");
                 self.eof = true;
                 self.input.clear();
             }
@@ -252,108 +248,12 @@ impl Session {
         Flow::Go
     }
 
-    fn reply(&mut self, to: ReplyTo, reply: Reply) {
-        let id = match to {
-            ReplyTo::Greeting(id) => Some(id),
-            ReplyTo::Command(id, _) | ReplyTo::Message(id, _) => id,
-            ReplyTo::Unsolicited => None,
-        };
-        let asked = id.and_then(|id| self.take_asked(id, &to));
-        let by = asked.as_ref().and_then(|asked| asked.by.as_deref());
-        self.note_refusal(&to, &reply, by);
-        if let Some(asked) = &asked {
-            let kind = match to {
-                ReplyTo::Message(..) => WaitedFor::Message,
-                _ => WaitedFor::Command,
-            };
-            self.shared.tools.metrics.observe_wait(
-                &self.shared.server.name,
-                kind,
-                asked.since.elapsed(),
-            );
-            self.log_refusal(asked, &reply);
-            self.note(&asked.noted, &reply);
-        }
-        self.outgoing
-            .push(&to, reply, asked, self.machine.replies_utf8());
-    }
-
-    /// LMTP has several replies to one message: the first one is the answer to the question.
-    fn take_asked(&mut self, id: QuestionId, to: &ReplyTo) -> Option<Asked> {
-        match to {
-            ReplyTo::Message(_, Some(place)) if *place > 0 => None,
-            _ => self.asked.remove(&id),
-        }
-    }
-
-    /// Refusals of commands that a sender asks its operator about. What a client does wrong by itself is not logged.
-    fn log_refusal(&self, asked: &Asked, reply: &Reply) {
-        if !(reply.code().is_transient() || reply.code().is_permanent()) {
-            return;
-        }
-        let by = asked.by.as_deref();
-        match asked.noted {
-            Noted::Rcpt(id) => {
-                self.shared
-                    .log_refused_recipient(self.phase.message_id(), id, reply, by)
-            }
-            Noted::Mail(_) => self.shared.log_refused("sender", reply, by),
-            Noted::Greeting => self.shared.log_refused("connection", reply, by),
-            Noted::Hello(_) => self.shared.log_refused("greeting", reply, by),
-            Noted::Nothing | Noted::Dropped(_) | Noted::Message => {}
-        }
-    }
-
-    /// What was said counts for later events once its reply is known.
-    fn note(&mut self, noted: &Noted, reply: &Reply) {
-        let accepted = reply.code().is_positive();
-        match noted {
-            Noted::Hello(hello) if accepted => {
-                self.shared.scope.note_helo(hello.clone());
-            }
-            Noted::Mail(id) if accepted => {
-                let transaction = Transaction::begin(Arc::clone(&self.shared), *id);
-                self.phase = Phase::Envelope(transaction);
-                self.shared.scope.note_mail();
-            }
-            Noted::Dropped(id) => {
-                self.shared
-                    .log_dropped_recipient(self.phase.message_id(), *id);
-                if let (Phase::Envelope(transaction), Some(recipient)) =
-                    (&mut self.phase, self.shared.scope.recipient(*id))
-                {
-                    transaction.drop_recipient(recipient);
-                }
-                self.shared.scope.note_rcpt(*id, false);
-            }
-            Noted::Rcpt(id) => self.shared.scope.note_rcpt(*id, accepted),
-            _ => {}
-        }
-        self.count_limits(noted, reply);
-    }
-
-    /// Limits that the machine keeps are seen by their replies.
-    fn count_limits(&self, noted: &Noted, reply: &Reply) {
-        let status = reply
-            .enhanced()
-            .map(|code| (code.class(), code.subject(), code.detail()));
-        let limit = match (noted, status) {
-            (Noted::Rcpt(..), Some((4, 5, 3))) => LimitName::Recipients,
-            (Noted::Mail(..) | Noted::Message, Some((5, 3, 4))) => LimitName::MessageSize,
-            _ => return,
-        };
-        self.shared
-            .tools
-            .metrics
-            .count_limit(&self.shared.server.name, limit);
-    }
-
     /// Finds an answer to a question.
     fn ask(&mut self, question: Question) {
         let since = Instant::now();
         self.note_conduct();
         if let Prospect::Accept(Ask::MessageEnd(_)) = question.prospect {
-            let budget = Budget::starting(since, self.shared.server.message_budget);
+            let budget = Budget::starting(since, self.reception.server.message_budget);
             self.asked
                 .insert(question.id, Asked::new(Noted::Message, since, budget));
             self.judge(question.id, since);
@@ -361,7 +261,7 @@ impl Session {
         }
         let id = question.id;
         let message = self.phase.message_id();
-        let (asked, answer) = ask::begin(&self.shared, question, message, since);
+        let (asked, answer) = ask::begin(&self.reception, question, message, since);
         self.asked.insert(id, asked);
         self.pending.push(answer);
     }
@@ -369,56 +269,55 @@ impl Session {
     /// How the client has behaved goes with whatever is asked or told next.
     fn note_conduct(&self) {
         let idle = self.input_since.saturating_duration_since(self.last_reply);
-        let connections = self.shared.connections.open();
+        let connections = self.reception.connections.open();
         let conduct = facts::conduct(self.machine.counters(), idle, connections);
-        self.shared.scope.note_conduct(conduct);
+        self.reception.scope.note_conduct(conduct);
     }
 
     /// Something has been found out.
     async fn settle(&mut self, done: Done) -> Flow {
-        match done {
-            Done::Answer {
-                id,
-                answer,
-                by,
-                dropped,
-            } => {
-                if dropped {
-                    self.drop_recipient(id);
-                }
-                if self.is_greeting(id) {
-                    // One look at the socket: whoever speaks before the banner is no mail server.
-                    tokio::task::yield_now().await;
-                    if let Flow::End(reason) = self.look() {
-                        return Flow::End(reason);
-                    }
-                    if self.fresh {
-                        self.fresh = false;
-                        self.machine.handle_input(&mut self.input, Instant::now());
-                    }
-                }
-                self.answer(id, answer, by);
+        let Done { id, finding } = done;
+        let (answer, by) = match finding {
+            Finding::Proceed => (Answer::Proceed, None),
+            Finding::Content(incoming) => (self.expect_content(*incoming), None),
+            Finding::Dropped { by } => {
+                self.drop_recipient(id);
+                (Answer::Proceed, by)
             }
-            Done::Content { id, incoming } => {
-                let answer = match self.phase.take() {
-                    Phase::Envelope(transaction) => {
-                        let upload = Upload::new(&self.shared, transaction.id(), *incoming);
-                        self.phase = Phase::Arriving(Arriving {
-                            transaction,
-                            upload,
-                            early: None,
-                        });
-                        Answer::Proceed
-                    }
-                    other => {
-                        self.phase = other;
-                        Answer::Reply(replies::storage_failed(self.shared.session))
-                    }
-                };
-                self.answer(id, answer, None);
+            Finding::Refused(refused) => answer_of(refused),
+        };
+        if self.is_greeting(id) {
+            // One look at the socket: whoever speaks before the banner is no mail server.
+            tokio::task::yield_now().await;
+            if let Flow::End(reason) = self.look() {
+                return Flow::End(reason);
+            }
+            if self.fresh {
+                self.fresh = false;
+                self.machine.handle_input(&mut self.input, Instant::now());
             }
         }
+        self.answer(id, answer, by);
         Flow::Go
+    }
+
+    /// Content may come, if there is a transaction for it.
+    fn expect_content(&mut self, incoming: Receiving) -> Answer {
+        match self.phase.take() {
+            Phase::Envelope(transaction) => {
+                let upload = Upload::new(&self.reception, transaction.id(), incoming);
+                self.phase = Phase::Arriving(Arriving {
+                    transaction,
+                    upload,
+                    early: None,
+                });
+                Answer::Proceed
+            }
+            other => {
+                self.phase = other;
+                Answer::Reply(replies::storage_failed(self.reception.session))
+            }
+        }
     }
 
     /// RCPT is answered with 250, and the recipient not kept.
@@ -452,9 +351,24 @@ impl Session {
             asked.by = by;
         }
         if let Err(error) = self.machine.answer(id, answer, Instant::now()) {
-            tracing::error!(session = %self.shared.session, %error, "answer does not fit its question");
+            tracing::error!(session = %self.reception.session, %error, "answer does not fit its question");
         }
     }
+}
+
+/// A refusal as an answer to the machine, and the binding that decided.
+fn answer_of(refused: Refused) -> (Answer, Option<String>) {
+    let Refused {
+        reply,
+        disconnect,
+        by,
+    } = refused;
+    let answer = if disconnect {
+        Answer::Disconnect(reply)
+    } else {
+        Answer::Reply(reply)
+    };
+    (answer, by)
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use postern_events::context::{Client, Protocol as Spoken, SessionContext, Tls};
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::Session;
-use super::shared::Shared;
 use crate::front::VirtualServer;
 use crate::front::accept::Arrival;
 use crate::front::admission::ClientConnections;
+use crate::front::reception::Reception;
 use crate::front::wire::{HandshakeError, Wire};
 use crate::front::worker::Tools;
 use crate::metrics::labels::{Handshake, LimitName, OfServer, TlsMode, TlsResult};
@@ -133,7 +133,7 @@ pub(super) async fn serve(
     let id = context.id;
     let scope = tools.dispatcher.begin_session(context);
     tracing::debug!(session = %id, server = %server.name, ?peer, "session begins");
-    let shared = Arc::new(Shared {
+    let reception = Arc::new(Reception {
         session: id,
         client: client.map_or_else(|| "unix".to_owned(), |client| client.to_string()),
         address: client,
@@ -144,7 +144,7 @@ pub(super) async fn serve(
         implicit_tls: tls,
         connections,
     });
-    Session::new(shared, wire, secure).run().await;
+    Session::new(reception, wire, secure).run().await;
 }
 
 /// Does a handshake and counts what came of it.

@@ -8,13 +8,13 @@ use bytes::Bytes;
 use postern_events::inbound::{DisconnectReason, Reset, ResetReason};
 use postern_events::ruling::Ruling;
 use postern_smtp::reply::Reply;
-use postern_smtp::server::{Answer, CloseReason, ContentRefusal, QuestionId, ReplyTo, ResetCause};
+use postern_smtp::server::{Answer, CloseReason, ContentRefusal, QuestionId, ResetCause};
 
-use super::message::{self, Answered, Judged};
 use super::phase::{Arriving, Committing, Judging, Phase, Step};
-use super::ruling::{Refused, refusal};
-use super::transaction::{Ended, Transaction};
-use super::{Flow, Session};
+use super::{Flow, Session, answer_of};
+use crate::front::reception::message::{self, Answered, Judged};
+use crate::front::reception::ruling::{Refused, refusal};
+use crate::front::reception::transaction::{Ended, Transaction};
 use crate::front::replies;
 
 impl Session {
@@ -37,19 +37,22 @@ impl Session {
                 ..
             }) => {
                 let size = upload.size();
-                let shared = Arc::clone(&self.shared);
+                let reception = Arc::clone(&self.reception);
                 self.phase = Phase::Judging(Judging {
                     transaction,
                     question,
                     size,
-                    judged: Box::pin(message::judge(shared, upload, since)),
+                    judged: Box::pin(message::judge(reception, upload, since)),
                 });
             }
-            Phase::Refused(refused) => self.answer_refused(question, refused),
+            Phase::Refused(refused) => {
+                let (answer, by) = answer_of(refused);
+                self.answer(question, answer, by);
+            }
             // Without content there is nothing that could be accepted.
             other => {
                 self.phase = other;
-                let reply = replies::storage_failed(self.shared.session);
+                let reply = replies::storage_failed(self.reception.session);
                 self.answer(question, Answer::Reply(reply), None);
             }
         }
@@ -74,13 +77,13 @@ impl Session {
             ..
         }) = self.phase.take()
         {
-            let shared = Arc::clone(&self.shared);
+            let reception = Arc::clone(&self.reception);
             let dropped = transaction.has_dropped();
             self.phase = Phase::Committing(Committing {
                 transaction,
                 question,
                 size,
-                answered: Box::pin(message::commit(shared, *ready, dropped)),
+                answered: Box::pin(message::commit(reception, *ready, dropped)),
             });
         }
         Flow::Go
@@ -117,12 +120,12 @@ impl Session {
     }
 
     pub(super) async fn take_content(&mut self, bytes: Bytes) {
-        self.shared.received(bytes.len());
+        self.reception.received(bytes.len());
         let Phase::Arriving(arriving) = &mut self.phase else {
             return;
         };
         let begun = Instant::now();
-        let taken = arriving.upload.take(&self.shared, bytes).await;
+        let taken = arriving.upload.take(&self.reception, bytes).await;
         // What the disk took is not the client's slowness.
         self.machine.excuse_pause(begun.elapsed());
         match taken {
@@ -184,7 +187,7 @@ impl Session {
                 return self.end(transaction, Ended::refused(reply, by, size));
             }
         };
-        self.shared.scope.tell_reset(Reset {
+        self.reception.scope.tell_reset(Reset {
             message_id: Some(transaction.id()),
             reason,
         });
@@ -220,27 +223,5 @@ impl Session {
     fn end(&mut self, transaction: Transaction, ended: Ended) {
         self.note_conduct();
         transaction.end(ended);
-    }
-
-    fn answer_refused(&mut self, question: QuestionId, refused: Refused) {
-        let Refused {
-            reply,
-            disconnect,
-            by,
-        } = refused;
-        let answer = if disconnect {
-            Answer::Disconnect(reply)
-        } else {
-            Answer::Reply(reply)
-        };
-        self.answer(question, answer, by);
-    }
-
-    /// A reply that refuses: if the session closes with it, a transaction ends so.
-    pub(super) fn note_refusal(&mut self, to: &ReplyTo, reply: &Reply, by: Option<&str>) {
-        let refuses = reply.code().is_transient() || reply.code().is_permanent();
-        // After the reply to a message there is no transaction.
-        self.last_refusal = (refuses && !matches!(to, ReplyTo::Message(..)))
-            .then(|| (reply.clone(), by.map(str::to_owned)));
     }
 }

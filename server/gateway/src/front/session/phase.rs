@@ -7,10 +7,10 @@ use postern_events::ruling::Ruling;
 use postern_message::MessageId;
 use postern_smtp::server::QuestionId;
 
-use super::message::{Answered, Judged};
-use super::ruling::Refused;
-use super::transaction::Transaction;
-use super::upload::Upload;
+use crate::front::reception::message::{Answered, Judged};
+use crate::front::reception::ruling::Refused;
+use crate::front::reception::transaction::Transaction;
+use crate::front::reception::upload::Upload;
 
 /// How far a session is with its transaction.
 #[derive(Default)]

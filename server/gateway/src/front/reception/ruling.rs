@@ -13,16 +13,16 @@ use crate::front::replies;
 const DELAY_MAX: Duration = Duration::from_secs(30);
 
 /// A reply in place of our own.
-pub(super) struct Refused {
-    pub(super) reply: Reply,
-    pub(super) disconnect: bool,
+pub(in crate::front) struct Refused {
+    pub(in crate::front) reply: Reply,
+    pub(in crate::front) disconnect: bool,
     /// The binding that decided; absent where it was the service.
-    pub(super) by: Option<String>,
+    pub(in crate::front) by: Option<String>,
 }
 
 impl Refused {
     /// The service itself refuses.
-    pub(super) fn by_service(reply: Reply) -> Self {
+    pub(in crate::front) fn by_service(reply: Reply) -> Self {
         Self {
             reply,
             disconnect: false,
@@ -33,7 +33,7 @@ impl Refused {
 
 /// The reply that the ruling wants sent, if the service is not to go on with its own handling. `id` is what the
 /// client reads when a sink failed, and what the operator looks for.
-pub(super) fn refusal(ruling: &Ruling, id: &dyn Display) -> Option<Refused> {
+pub(in crate::front) fn refusal(ruling: &Ruling, id: &dyn Display) -> Option<Refused> {
     let reply = ruling.decision.reply()?;
     let reply = match ruling.by.as_ref() {
         Some(by) => match &by.cause {
@@ -56,7 +56,7 @@ pub(super) fn refusal(ruling: &Ruling, id: &dyn Display) -> Option<Refused> {
 }
 
 /// Holds the reply back for as long as a sink asked for, within the bounds of patience.
-pub(super) async fn hold_back(ruling: &Ruling, budget: &Budget) {
+pub(in crate::front) async fn hold_back(ruling: &Ruling, budget: &Budget) {
     let delay = ruling.delay.min(DELAY_MAX).min(budget.left(Instant::now()));
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;

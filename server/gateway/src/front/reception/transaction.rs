@@ -6,12 +6,12 @@ use postern_events::inbound::{Fate, Outcome, RecipientFate};
 use postern_message::{Message, MessageId, Recipient};
 use postern_smtp::reply::Reply;
 
-use super::shared::{Shared, shown};
+use super::{Reception, shown};
 use crate::metrics::labels::OfServer;
 
 /// A transaction that MAIL began. Whatever ends it, it ends once: sinks are told, the end is counted and logged.
-pub(super) struct Transaction {
-    shared: Arc<Shared>,
+pub(in crate::front) struct Transaction {
+    reception: Arc<Reception>,
     id: MessageId,
     /// Recipients that were answered with 250 and that sinks have dropped.
     dropped: Vec<Recipient>,
@@ -19,18 +19,18 @@ pub(super) struct Transaction {
 }
 
 /// How a transaction ended.
-pub(super) struct Ended {
-    pub(super) fate: Fate,
+pub(in crate::front) struct Ended {
+    pub(in crate::front) fate: Fate,
     /// What the client was told; absent where it was told nothing.
-    pub(super) reply: Option<Reply>,
+    pub(in crate::front) reply: Option<Reply>,
     /// The binding that decided.
-    pub(super) by: Option<String>,
+    pub(in crate::front) by: Option<String>,
     /// Octets of content.
-    pub(super) size: u64,
+    pub(in crate::front) size: u64,
     /// The reason that the binding gave.
-    pub(super) reason: String,
+    pub(in crate::front) reason: String,
     /// The message that was kept.
-    pub(super) kept: Option<Arc<Message>>,
+    pub(in crate::front) kept: Option<Arc<Message>>,
 }
 
 impl Ended {
@@ -46,7 +46,7 @@ impl Ended {
     }
 
     /// It was refused with this reply, for good or for now.
-    pub(super) fn refused(reply: Reply, by: Option<String>, size: u64) -> Self {
+    pub(in crate::front) fn refused(reply: Reply, by: Option<String>, size: u64) -> Self {
         let fate = if reply.code().is_permanent() {
             Fate::Rejected
         } else {
@@ -60,22 +60,22 @@ impl Ended {
     }
 
     /// The client was gone before the reply.
-    pub(super) fn gone(size: u64) -> Self {
+    pub(in crate::front) fn gone(size: u64) -> Self {
         Self::of(Fate::ClientGone, size)
     }
 
     /// The gateway ended the session without a reply.
-    pub(super) fn cut(size: u64) -> Self {
+    pub(in crate::front) fn cut(size: u64) -> Self {
         Self::of(Fate::Tempfailed, size)
     }
 
     /// The client gave it up.
-    pub(super) fn given_up(size: u64) -> Self {
+    pub(in crate::front) fn given_up(size: u64) -> Self {
         Self::of(Fate::GivenUp, size)
     }
 
     /// It was accepted, and so the client is told.
-    pub(super) fn accepted(fate: Fate, reply: Reply, size: u64) -> Self {
+    pub(in crate::front) fn accepted(fate: Fate, reply: Reply, size: u64) -> Self {
         Self {
             reply: Some(reply),
             ..Self::of(fate, size)
@@ -85,9 +85,9 @@ impl Ended {
 
 impl Transaction {
     /// MAIL was accepted.
-    pub(super) fn begin(shared: Arc<Shared>, id: MessageId) -> Self {
+    pub(in crate::front) fn begin(reception: Arc<Reception>, id: MessageId) -> Self {
         Self {
-            shared,
+            reception,
             id,
             dropped: Vec::new(),
             ended: false,
@@ -95,22 +95,22 @@ impl Transaction {
     }
 
     /// The id that its message has.
-    pub(super) const fn id(&self) -> MessageId {
+    pub(in crate::front) const fn id(&self) -> MessageId {
         self.id
     }
 
     /// A recipient is answered with 250 and gets nothing.
-    pub(super) fn drop_recipient(&mut self, recipient: Recipient) {
+    pub(in crate::front) fn drop_recipient(&mut self, recipient: Recipient) {
         self.dropped.push(recipient);
     }
 
     /// Sinks have dropped recipients.
-    pub(super) const fn has_dropped(&self) -> bool {
+    pub(in crate::front) const fn has_dropped(&self) -> bool {
         !self.dropped.is_empty()
     }
 
     /// It is over.
-    pub(super) fn end(mut self, ended: Ended) {
+    pub(in crate::front) fn end(mut self, ended: Ended) {
         self.tell(ended);
     }
 
@@ -126,7 +126,7 @@ impl Transaction {
             ..
         } = ended;
         let dropped = std::mem::take(&mut self.dropped).into_iter();
-        self.shared.scope.tell_outcome(Outcome {
+        self.reception.scope.tell_outcome(Outcome {
             message_id: self.id,
             fate,
             reply,
@@ -144,8 +144,8 @@ impl Transaction {
     }
 
     fn count(&self, ended: &Ended) {
-        let name = &self.shared.server.name;
-        let metrics = &self.shared.tools.metrics;
+        let name = &self.reception.server.name;
+        let metrics = &self.reception.tools.metrics;
         metrics.count_message(name, ended.fate.into());
         if ended.kept.is_some() {
             let label = OfServer {
@@ -159,16 +159,16 @@ impl Transaction {
     }
 
     fn log(&self, ended: &Ended) {
-        let shared = &self.shared;
+        let reception = &self.reception;
         let (sender, recipients) = match &ended.kept {
             Some(message) => (
-                Some(shared.show_sender(&message.envelope.sender)),
+                Some(reception.show_sender(&message.envelope.sender)),
                 message.recipients.len(),
             ),
             None => {
-                let envelope = shared.scope.envelope();
-                let sender = envelope.map(|envelope| shared.show_sender(&envelope.sender));
-                (sender, shared.scope.recipients().len())
+                let envelope = reception.scope.envelope();
+                let sender = envelope.map(|envelope| reception.show_sender(&envelope.sender));
+                (sender, reception.scope.recipients().len())
             }
         };
         let refusal = ended
@@ -185,12 +185,12 @@ impl Transaction {
             Fate::GivenUp => "transaction given up",
         };
         tracing::info!(
-            id = %self.id, session = %shared.session, server = %shared.server.name, client = shared.client, sender,
+            id = %self.id, session = %reception.session, server = %reception.server.name, client = reception.client, sender,
             recipients, binding = ended.by, reason = Some(&*ended.reason).filter(|reason| !reason.is_empty()),
             reply = refusal.map(shown), size = ended.size, "{what}"
         );
         for recipient in ended.kept.iter().flat_map(|message| &message.recipients) {
-            tracing::debug!(id = %self.id, recipient = shared.show_recipient(&recipient.address), "recipient");
+            tracing::debug!(id = %self.id, recipient = reception.show_recipient(&recipient.address), "recipient");
         }
     }
 }

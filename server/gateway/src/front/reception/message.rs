@@ -16,8 +16,8 @@ use postern_message::{Draft, HeaderSection, Message, MessageId, Origin, Version}
 use postern_smtp::reply::Reply;
 use postern_spool::{Due, Durable, NewMessage, SpoolError, Stage, StoredBody, StoredMessage};
 
+use super::Reception;
 use super::ruling::{Refused, hold_back, refusal};
-use super::shared::Shared;
 use super::transaction::Ended;
 use super::upload::{Arrived, Upload};
 use crate::front::received::Trace;
@@ -25,14 +25,14 @@ use crate::front::replies;
 use crate::metrics::labels::LimitName;
 
 /// What the client hears of its message, and how its transaction ends with that.
-pub(super) struct Answered {
-    pub(super) reply: Reply,
-    pub(super) disconnect: bool,
-    pub(super) ended: Ended,
+pub(in crate::front) struct Answered {
+    pub(in crate::front) reply: Reply,
+    pub(in crate::front) disconnect: bool,
+    pub(in crate::front) ended: Ended,
 }
 
 /// What the verdicts came to.
-pub(super) enum Judged {
+pub(in crate::front) enum Judged {
     /// The message is refused.
     Refused(Answered),
     /// It is to be kept, or dropped on record.
@@ -40,10 +40,14 @@ pub(super) enum Judged {
 }
 
 /// Waits for the verdicts about a message that has arrived whole.
-pub(super) async fn judge(shared: Arc<Shared>, upload: Upload, since: Instant) -> Judged {
-    let budget = Budget::starting(since, shared.server.message_budget);
+pub(in crate::front) async fn judge(
+    reception: Arc<Reception>,
+    upload: Upload,
+    since: Instant,
+) -> Judged {
+    let budget = Budget::starting(since, reception.server.message_budget);
     let size = upload.size();
-    let arrived = match upload.finish(&shared).await {
+    let arrived = match upload.finish(&reception).await {
         Ok(arrived) => arrived,
         Err(reply) => return Judged::Refused(refused(Refused::by_service(reply), size)),
     };
@@ -67,8 +71,8 @@ pub(super) async fn judge(shared: Arc<Shared>, upload: Upload, since: Instant) -
         }
         None => (
             Ruling::proceed(EventKind::InboundMessage),
-            shared.draft(),
-            shared.scope.skipped(),
+            reception.draft(),
+            reception.scope.skipped(),
             Vec::new(),
         ),
     };
@@ -87,7 +91,7 @@ pub(super) async fn judge(shared: Arc<Shared>, upload: Upload, since: Instant) -
 }
 
 /// A message on which nobody has anything more to say.
-pub(super) struct Ready {
+pub(in crate::front) struct Ready {
     id: MessageId,
     body: StoredBody,
     section: HeaderSection,
@@ -99,7 +103,7 @@ pub(super) struct Ready {
 
 impl Ready {
     /// Octets of its content.
-    pub(super) fn size(&self) -> u64 {
+    pub(in crate::front) fn size(&self) -> u64 {
         self.body.size()
     }
 }
@@ -111,7 +115,7 @@ struct Next {
     fate: Fate,
 }
 
-fn stage_for(shared: &Shared, ruling: &Ruling) -> Next {
+fn stage_for(reception: &Reception, ruling: &Ruling) -> Next {
     let now = SystemTime::now();
     let binding = ruling
         .by
@@ -131,7 +135,7 @@ fn stage_for(shared: &Shared, ruling: &Ruling) -> Next {
                 Decision::Hold {
                     at_most: Some(time),
                 } => time,
-                _ => shared.tools.hold_for,
+                _ => reception.tools.hold_for,
             };
             Next {
                 stage,
@@ -157,12 +161,16 @@ fn stage_for(shared: &Shared, ruling: &Ruling) -> Next {
 
 /// Commits the message. The 250 leaves only with the proof that the spool gives.
 /// `dropped`: sinks have dropped recipients at RCPT; a message to nobody else is dropped too.
-pub(super) async fn commit(shared: Arc<Shared>, ready: Ready, dropped: bool) -> Answered {
+pub(in crate::front) async fn commit(
+    reception: Arc<Reception>,
+    ready: Ready,
+    dropped: bool,
+) -> Answered {
     let is_to_nobody = dropped && ready.draft.recipients.is_empty();
     if matches!(ready.ruling.decision, Decision::Discard) || is_to_nobody {
         return discard(&ready);
     }
-    let next = stage_for(&shared, &ready.ruling);
+    let next = stage_for(&reception, &ready.ruling);
     let Ready {
         id,
         body,
@@ -179,8 +187,8 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready, dropped: bool) -> 
     }
     let at = SystemTime::now();
     // As it stands now: whoever is asked about the message later sees the same.
-    let session = shared.scope.session();
-    let trace = trace(&shared, id, session.as_ref(), &draft, at).field();
+    let session = reception.scope.session();
+    let trace = trace(&reception, id, session.as_ref(), &draft, at).field();
     let version = draft
         .version
         .clone()
@@ -195,7 +203,7 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready, dropped: bool) -> 
     let message = Arc::new(Message {
         skipped,
         passed,
-        ..message(&shared, id, session, draft, version, at)
+        ..message(&reception, id, session, draft, version, at)
     });
     let content = body.reader();
     let new = NewMessage {
@@ -204,9 +212,9 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready, dropped: bool) -> 
         stage: next.stage.clone(),
         due: next.due,
     };
-    match shared.tools.spool.insert(new).await {
+    match reception.tools.spool.insert(new).await {
         Ok(proof) => {
-            shared.tools.onward.accept(StoredMessage {
+            reception.tools.onward.accept(StoredMessage {
                 message: Arc::clone(&message),
                 stage: next.stage,
                 due: next.due,
@@ -214,7 +222,7 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready, dropped: bool) -> 
             });
             promise(message, &proof, next.fate, &ruling, size)
         }
-        Err(error) => refused(storage_reply(&shared, id, &error)),
+        Err(error) => refused(storage_reply(&reception, id, &error)),
     }
 }
 
@@ -265,13 +273,17 @@ fn refused(refused: Refused, size: u64) -> Answered {
 }
 
 /// What a client hears when the spool fails, and what the operator reads.
-pub(super) fn storage_reply(shared: &Shared, id: impl Display, error: &SpoolError) -> Reply {
+pub(in crate::front) fn storage_reply(
+    reception: &Reception,
+    id: impl Display,
+    error: &SpoolError,
+) -> Reply {
     match error {
         SpoolError::NoSpace => {
-            shared
+            reception
                 .tools
                 .metrics
-                .count_limit(&shared.server.name, LimitName::SpoolSpace);
+                .count_limit(&reception.server.name, LimitName::SpoolSpace);
             tracing::warn!(%id, "message refused for want of space in the spool");
             replies::no_space()
         }
@@ -283,7 +295,7 @@ pub(super) fn storage_reply(shared: &Shared, id: impl Display, error: &SpoolErro
 }
 
 fn trace<'a>(
-    shared: &'a Shared,
+    reception: &'a Reception,
     id: MessageId,
     session: Option<&'a SessionContext>,
     draft: &'a Draft,
@@ -298,14 +310,14 @@ fn trace<'a>(
             .and_then(|session| session.helo.as_ref())
             .map_or(b"", |helo| &helo.name),
         extended: session.is_some_and(SessionContext::is_extended),
-        lmtp: shared.server.protocol == Protocol::Lmtp,
+        lmtp: reception.server.protocol == Protocol::Lmtp,
         smtp_utf8: draft.envelope.smtp_utf8,
         client: session.and_then(|session| session.client.address),
         reverse_name: session
             .map(|session| session.client.reverse_name.first())
             .and_then(|(name, confirmed)| confirmed.then_some(name)),
         tls: session.and_then(|session| session.tls.as_ref()),
-        hostname: &shared.server.hostname,
+        hostname: &reception.server.hostname,
         id,
         only_recipient,
         at,
@@ -313,7 +325,7 @@ fn trace<'a>(
 }
 
 fn message(
-    shared: &Shared,
+    reception: &Reception,
     id: MessageId,
     session: Option<SessionContext>,
     draft: Draft,
@@ -324,8 +336,8 @@ fn message(
         id,
         session: session.as_ref().map(|session| session.id),
         context: session.map_or_else(Bytes::new, |session| session.encode()),
-        server: shared.server.name.to_string(),
-        origin: match shared.server.protocol {
+        server: reception.server.name.to_string(),
+        origin: match reception.server.protocol {
             Protocol::Smtp => Origin::Smtp,
             Protocol::Lmtp => Origin::Lmtp,
         },
