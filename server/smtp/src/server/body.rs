@@ -297,8 +297,7 @@ impl Session {
         else {
             return;
         };
-        let says_so = (expect.reply.code().value() == 421).then_some(CloseReason::Disconnected);
-        let close = close.or(expect.close).or(says_so);
+        let close = close.or(expect.close);
         let transaction = self.transaction.take();
         let recipients = transaction
             .as_ref()

@@ -171,6 +171,42 @@ fn errors_and_junk() {
     play.finish();
 }
 
+/// What is counted for those who judge a client's manners.
+#[test]
+fn counts() {
+    let mut play = Play::greeted(config());
+    play.script(&format!(
+        "C: NOOP\nS: 250..\nC: FOO\nS: 500..\nC: MAIL FROM:<a\nS: 501..\nC: {}\nS: 500..\nC: DATA\nS: 503..",
+        "x".repeat(5000)
+    ));
+    play.script("C: MAIL FROM:<a@x.test>\nC: RCPT TO:<b@@y.test>\nC: RCPT TO:<b@y.test>\nC: DATA");
+    play.script(
+        "S: 250..\nS: 501..\nS: 250..\nS: 354..\nC: .\nM:\nS: 250 2.6.0..\nC: NOOP\nS: 250..",
+    );
+    let counters = *play.session.counters();
+    assert_eq!((counters.commands, counters.messages), (11, 1));
+    assert_eq!((counters.refusals, counters.syntax_errors), (5, 4));
+    assert_eq!(counters.refused_recipients, 1);
+    assert_eq!((counters.junk_commands, counters.junk), (2, 1));
+    // A reply to a message is a reply too, and so is one that nobody asked for.
+    let mut play = Play::greeted(config());
+    play.script(&format!("{ENVELOPE}C: x"));
+    assert!(play.session.refuse_content(reply("550 5.7.1 No"), play.now));
+    play.script("C: .\nS: 550 5.7.1 No\nW: 300\nS: 421 4.4.2..");
+    assert_eq!(play.session.counters().refusals, 2);
+    // What is no command line at all is one that broke the grammar.
+    for line in ["GET / HTTP/1.1\r\n", "NOOP\n"] {
+        let mut play = Play::greeted(config());
+        play.send(line.as_bytes());
+        let counters = play.session.counters();
+        assert_eq!(
+            (counters.commands, counters.syntax_errors),
+            (2, 1),
+            "{line}"
+        );
+    }
+}
+
 /// Messages refused by a verdict are no errors of the client's.
 #[test]
 fn refused_messages_are_no_errors() {
