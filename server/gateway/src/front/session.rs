@@ -306,11 +306,11 @@ impl Session {
         match self.phase.take() {
             Phase::Envelope(transaction) => {
                 let upload = Upload::new(&self.reception, transaction.id(), incoming);
-                self.phase = Phase::Arriving(Arriving {
+                self.phase = Phase::Arriving(Box::new(Arriving {
                     transaction,
                     upload,
                     early: None,
-                });
+                }));
                 Answer::Proceed
             }
             other => {

@@ -31,11 +31,12 @@ impl Session {
     /// The content is complete: asks for the verdicts about it.
     pub(super) fn judge(&mut self, question: QuestionId, since: Instant) {
         match self.phase.take() {
-            Phase::Arriving(Arriving {
-                transaction,
-                upload,
-                ..
-            }) => {
+            Phase::Arriving(arriving) => {
+                let Arriving {
+                    transaction,
+                    upload,
+                    ..
+                } = *arriving;
                 let size = upload.size();
                 let reception = Arc::clone(&self.reception);
                 self.phase = Phase::Judging(Judging {

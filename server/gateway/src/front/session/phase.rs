@@ -21,7 +21,7 @@ pub(super) enum Phase {
     /// MAIL was accepted; there is no content yet.
     Envelope(Transaction),
     /// Content is arriving.
-    Arriving(Arriving),
+    Arriving(Box<Arriving>),
     /// The message was refused, and the transaction is over, when all of the content had come: the question about it
     /// follows, and has this answer.
     Refused(Refused),
@@ -59,7 +59,7 @@ pub(super) struct Committing {
 /// What a phase waited for.
 pub(super) enum Step {
     /// The message is to be refused before all of it has come.
-    Early(Ruling),
+    Early(Box<Ruling>),
     /// The verdicts are in.
     Judged(Judged),
     /// What the client hears of its message.
@@ -71,8 +71,8 @@ impl Phase {
     pub(super) const fn transaction(&self) -> Option<&Transaction> {
         match self {
             Self::Idle | Self::Refused(_) => None,
+            Self::Arriving(arriving) => Some(&arriving.transaction),
             Self::Envelope(transaction)
-            | Self::Arriving(Arriving { transaction, .. })
             | Self::Judging(Judging { transaction, .. })
             | Self::Committing(Committing { transaction, .. }) => Some(transaction),
         }
@@ -104,11 +104,12 @@ impl Phase {
         match self.take() {
             Self::Idle | Self::Refused(_) => None,
             Self::Envelope(transaction) => Some((transaction, 0)),
-            Self::Arriving(Arriving {
-                transaction,
-                upload,
-                ..
-            }) => {
+            Self::Arriving(arriving) => {
+                let Arriving {
+                    transaction,
+                    upload,
+                    ..
+                } = *arriving;
                 let size = upload.size();
                 upload.give_up();
                 Some((transaction, size))
@@ -125,14 +126,13 @@ impl Phase {
     /// Waits for whatever the phase waits for; for ever if that is nothing. Can be given up and called again.
     pub(super) async fn next(&mut self) -> Step {
         match self {
-            Self::Arriving(Arriving {
-                early: Some(early), ..
-            }) => Step::Early(early.await),
+            Self::Arriving(arriving) => match &mut arriving.early {
+                Some(early) => Step::Early(Box::new(early.await)),
+                None => pending().await,
+            },
             Self::Judging(Judging { judged, .. }) => Step::Judged(judged.await),
             Self::Committing(Committing { answered, .. }) => Step::Answered(answered.await),
-            Self::Idle | Self::Envelope(_) | Self::Arriving(_) | Self::Refused(_) => {
-                pending().await
-            }
+            Self::Idle | Self::Envelope(_) | Self::Refused(_) => pending().await,
         }
     }
 }

@@ -121,7 +121,7 @@ impl Known {
             let (session, transaction) = (snapshot.session.as_ref(), snapshot.transaction.as_ref());
             known.learn(session, transaction, snapshot.message.as_ref());
             known.recipients.clone_from(&snapshot.recipients);
-            known.conduct = snapshot.conduct.clone().unwrap_or_default();
+            known.conduct = snapshot.conduct.unwrap_or_default();
         }
         known
     }

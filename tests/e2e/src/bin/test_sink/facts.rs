@@ -117,7 +117,7 @@ fn tls(prefix: &str, tls: Option<&v1::Tls>) -> Vec<String> {
 }
 
 fn conduct(conduct: &v1::Conduct) -> Vec<String> {
-    let idle = conduct.idle.clone().unwrap_or_default();
+    let idle = conduct.idle.unwrap_or_default();
     let idle_ms = idle.seconds * 1000 + i64::from(idle.nanos) / 1_000_000;
     vec![
         fact("commands", Some(conduct.command_count)),
