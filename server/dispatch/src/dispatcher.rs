@@ -104,8 +104,8 @@ impl Dispatcher {
         TransportScope::begin(&self.shared, &self.news, message, content)
     }
 
-    /// Tells sinks that no new instances will come, waits for open questions until `deadline`, then ends all streams.
-    /// What is asked after that fails.
+    /// Tells sinks that no new instances will come, waits for open questions until `deadline`, then ends all streams. What
+    /// was told before is sent first. What is asked after that fails.
     pub async fn drain(&self, deadline: Instant) {
         self.shared.drained.store(true, Ordering::Relaxed);
         let sinks = self.shared.sinks.lock().clone();
@@ -114,8 +114,13 @@ impl Dispatcher {
             // One that cannot take the command ends with its task, below.
             let _stuck = sink.send(Command::Drain { within }).is_err();
         }
-        while sinks.iter().any(|sink| sink.open_questions() > 0) && Instant::now() < deadline {
+        loop {
+            // Everybody else on the thread has a turn: what the last sessions told goes to the network.
             tokio::time::sleep(DRAIN_INTERVAL).await;
+            let is_busy = sinks.iter().any(|sink| sink.open_questions() > 0);
+            if !is_busy || Instant::now() >= deadline {
+                break;
+            }
         }
         for sink in &sinks {
             let within = Duration::ZERO;

@@ -257,10 +257,9 @@ impl InboundScope {
         MessageExchange::begin(&self.scope, incoming, budget)
     }
 
-    /// `inbound.reset`: the transaction was given up. Also forgets it.
+    /// `inbound.reset`: the client gave the transaction up. Its outcome is told next.
     pub fn tell_reset(&self, reset: Reset) {
         self.scope.tell(&Question::new(reset));
-        self.forget_transaction();
     }
 
     /// `inbound.outcome`: what became of the transaction. Also forgets it.
@@ -313,7 +312,9 @@ impl InboundScope {
 
     /// A budget of which the later chains of the same reply have their part.
     fn reserving(&self, budget: &Budget, event: EventKind, verb: &[u8]) -> Budget {
-        budget.reserving(self.scope.plan.reserve(&self.scope.server, event, verb))
+        let implicit_tls = self.read(|own| own.session().client.implicit_tls);
+        let plan = &self.scope.plan;
+        budget.reserving(plan.reserve(&self.scope.server, event, verb, implicit_tls))
     }
 
     fn read<T>(&self, read: impl FnOnce(&InboundContext) -> T) -> T

@@ -231,15 +231,23 @@ fn the_reserve_is_all_chains_that_the_reply_still_needs() {
         },
         at("headers", "inbound.headers", 6),
         at("message", "inbound.message", 7),
+        at("tls", "inbound.tls", 8),
     ])
     .unwrap();
-    let reserve = |event, verb: &[u8]| plan.reserve("in", event, verb).as_secs();
+    let reserve = |event, verb: &[u8]| plan.reserve("in", event, verb, false).as_secs();
     // Side by side the slowest counts, one after the other the sum.
     assert_eq!(reserve(EventKind::InboundCommand, b"mail"), 3 + 9);
     assert_eq!(reserve(EventKind::InboundCommand, b"NOOP"), 9);
     assert_eq!(reserve(EventKind::InboundMail, b""), 9);
     assert_eq!(reserve(EventKind::InboundHeaders, b""), 7 + 9);
+    assert_eq!(reserve(EventKind::InboundMessage, b""), 9);
     assert_eq!(reserve(EventKind::InboundResponse, b""), 0);
+    // The handshake is part of what the banner waits for only if it comes first.
+    assert_eq!(reserve(EventKind::InboundConnect, b""), 9);
+    assert_eq!(reserve(EventKind::InboundTls, b""), 0);
+    let implicit = |event| plan.reserve("in", event, b"", true).as_secs();
+    assert_eq!(implicit(EventKind::InboundConnect), 8 + 9);
+    assert_eq!(implicit(EventKind::InboundTls), 9);
     assert_eq!(reserve(EventKind::TransportSubmit, b""), 0);
 }
 

@@ -1,4 +1,14 @@
-//! What all parts of one session use.
+//! What any way in does with a session's mail, whatever protocol brings it: puts what the client does to the chains of
+//! sinks, takes content, has the message judged, keeps it, and says what became of it. It knows neither the connection nor
+//! the machine that reads commands.
+
+pub(in crate::front) mod chains;
+mod content;
+pub(in crate::front) mod message;
+pub(in crate::front) mod reply;
+pub(in crate::front) mod ruling;
+pub(in crate::front) mod transaction;
+pub(in crate::front) mod upload;
 
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -6,34 +16,36 @@ use std::sync::Arc;
 
 use postern_dispatch::inbound::InboundScope;
 use postern_events::context::Tls;
-use postern_events::inbound::{Fate, Outcome, RecipientFate};
 use postern_events::recipient_kind::RecipientKind;
 use postern_message::{Draft, Envelope, MessageId, Recipient, RecipientId, SessionId};
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_smtp::reply::Reply;
 
 use crate::front::VirtualServer;
+use crate::front::admission::ClientConnections;
 use crate::front::worker::Tools;
-use crate::metrics::labels::{MessageEnd, OfServer};
+use crate::metrics::labels::OfServer;
 
-/// One session's surroundings.
-pub(super) struct Shared {
-    pub(super) session: SessionId,
+/// One client's session, without the protocol that it speaks.
+pub(in crate::front) struct Reception {
+    pub(in crate::front) session: SessionId,
     /// The client's address as it stands in the log.
-    pub(super) client: String,
+    pub(in crate::front) client: String,
     /// The client's address; absent on a Unix socket.
-    pub(super) address: Option<IpAddr>,
-    pub(super) server: Arc<VirtualServer>,
-    pub(super) tools: Arc<Tools>,
-    pub(super) scope: InboundScope,
-    pub(super) may_relay: bool,
+    pub(in crate::front) address: Option<IpAddr>,
+    pub(in crate::front) server: Arc<VirtualServer>,
+    pub(in crate::front) tools: Arc<Tools>,
+    pub(in crate::front) scope: InboundScope,
+    pub(in crate::front) may_relay: bool,
     /// TLS was there before the first octet, and nobody has been asked about it yet.
-    pub(super) implicit_tls: Option<Tls>,
+    pub(in crate::front) implicit_tls: Option<Tls>,
+    /// Those that the client has open.
+    pub(in crate::front) connections: ClientConnections,
 }
 
-impl Shared {
+impl Reception {
     /// The running transaction as sinks have left it.
-    pub(super) fn draft(&self) -> Draft {
+    pub(in crate::front) fn draft(&self) -> Draft {
         Draft {
             envelope: self
                 .scope
@@ -47,7 +59,7 @@ impl Shared {
     }
 
     /// What the service itself says of a recipient.
-    pub(super) fn recipient_kind(&self, address: &ForwardPath) -> RecipientKind {
+    pub(in crate::front) fn recipient_kind(&self, address: &ForwardPath) -> RecipientKind {
         let policy = &self.server.policy;
         match (
             policy.is_ours(address),
@@ -61,7 +73,7 @@ impl Shared {
     }
 
     /// The accepted recipient of the running transaction with the same address.
-    pub(super) fn duplicate_of(&self, recipient: &Recipient) -> Option<RecipientId> {
+    pub(in crate::front) fn duplicate_of(&self, recipient: &Recipient) -> Option<RecipientId> {
         let is_same = |own: &Recipient| match (&own.address, &recipient.address) {
             (ForwardPath::Postmaster, ForwardPath::Postmaster) => true,
             (ForwardPath::Mailbox(own), ForwardPath::Mailbox(other)) => own.is_same_as(other),
@@ -72,7 +84,7 @@ impl Shared {
     }
 
     /// Octets of content came.
-    pub(super) fn received(&self, octets: usize) {
+    pub(in crate::front) fn received(&self, octets: usize) {
         let label = OfServer {
             server: (&self.server.name).into(),
         };
@@ -83,54 +95,8 @@ impl Shared {
             .inc_by(octets as u64);
     }
 
-    /// A message was refused: counted, logged, told to sinks.
-    pub(super) fn tell_refused(&self, reply: &Reply, by: Option<String>, size: u64) {
-        self.scope.tell_outcome(self.refused(reply, by, size));
-    }
-
-    /// Counts and logs a refused message.
-    pub(super) fn refused(&self, reply: &Reply, by: Option<String>, size: u64) -> Outcome {
-        let (fate, end) = if reply.code().is_permanent() {
-            (Fate::Rejected, MessageEnd::Rejected)
-        } else {
-            (Fate::Tempfailed, MessageEnd::Tempfailed)
-        };
-        self.tools.metrics.count_message(&self.server.name, end);
-        tracing::info!(
-            session = %self.session, server = %self.server.name, client = self.client,
-            sender = self.scope.envelope().map(|envelope| self.show_sender(&envelope.sender)),
-            binding = by, reply = shown(reply), size, "message refused"
-        );
-        self.outcome(fate, Some(reply.clone()), by, size)
-    }
-
-    /// What became of the running transaction, for sinks.
-    pub(super) fn outcome(
-        &self,
-        fate: Fate,
-        reply: Option<Reply>,
-        decided_by: Option<String>,
-        size_bytes: u64,
-    ) -> Outcome {
-        let recipients = self.scope.recipients().into_iter();
-        Outcome {
-            message_id: self.scope.transaction().unwrap_or_else(MessageId::new),
-            fate,
-            decided_by,
-            recipients: recipients
-                .map(|recipient| RecipientFate {
-                    recipient,
-                    fate,
-                    reply: reply.clone(),
-                })
-                .collect(),
-            reply,
-            size_bytes,
-        }
-    }
-
     /// Logs a refused recipient. `id` is the transaction's.
-    pub(super) fn log_refused_recipient(
+    pub(in crate::front) fn log_refused_recipient(
         &self,
         id: Option<MessageId>,
         recipient: RecipientId,
@@ -148,7 +114,11 @@ impl Shared {
     }
 
     /// Logs a recipient that a sink drops: the record of it.
-    pub(super) fn log_dropped_recipient(&self, id: Option<MessageId>, recipient: RecipientId) {
+    pub(in crate::front) fn log_dropped_recipient(
+        &self,
+        id: Option<MessageId>,
+        recipient: RecipientId,
+    ) {
         let recipient = self.scope.recipient(recipient);
         tracing::info!(
             id = id.map(tracing::field::display), session = %self.session, server = %self.server.name,
@@ -158,28 +128,15 @@ impl Shared {
     }
 
     /// Logs a connection, greeting or sender that was refused.
-    pub(super) fn log_refused(&self, what: &str, reply: &Reply, by: Option<&str>) {
+    pub(in crate::front) fn log_refused(&self, what: &str, reply: &Reply, by: Option<&str>) {
         tracing::info!(
             session = %self.session, server = %self.server.name, client = self.client, binding = by,
             reply = shown(reply), "{what} refused"
         );
     }
 
-    /// The client went away in the middle of a message.
-    pub(super) fn tell_gone(&self, size: u64) {
-        self.tools
-            .metrics
-            .count_message(&self.server.name, MessageEnd::ClientGone);
-        tracing::info!(
-            session = %self.session, server = %self.server.name, client = self.client, size,
-            "client went away before the reply"
-        );
-        let outcome = self.outcome(Fate::ClientGone, None, None, size);
-        self.scope.tell_outcome(outcome);
-    }
-
     /// A sender as it may stand in the log.
-    pub(super) fn show_sender(&self, path: &ReversePath) -> String {
+    pub(in crate::front) fn show_sender(&self, path: &ReversePath) -> String {
         match path {
             ReversePath::Null => "<>".to_owned(),
             ReversePath::Mailbox(mailbox) => self.show(mailbox.as_str()),
@@ -187,7 +144,7 @@ impl Shared {
     }
 
     /// A recipient as it may stand in the log.
-    pub(super) fn show_recipient(&self, path: &ForwardPath) -> String {
+    pub(in crate::front) fn show_recipient(&self, path: &ForwardPath) -> String {
         match path {
             ForwardPath::Postmaster => "postmaster".to_owned(),
             ForwardPath::Mailbox(mailbox) => self.show(mailbox.as_str()),
@@ -200,7 +157,7 @@ impl Shared {
 }
 
 /// A reply's code and first line.
-fn shown(reply: &Reply) -> String {
+pub(in crate::front) fn shown(reply: &Reply) -> String {
     let code = reply.code().value();
     let text = reply.text().first().map_or("", |line| line.as_str());
     match reply.enhanced() {

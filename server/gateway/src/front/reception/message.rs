@@ -10,28 +10,29 @@ use postern_dispatch::exchange::MessageRuling;
 use postern_events::budget::Budget;
 use postern_events::context::SessionContext;
 use postern_events::event::EventKind;
-use postern_events::inbound::{Fate, Outcome};
+use postern_events::inbound::Fate;
 use postern_events::ruling::{Decision, Ruling};
 use postern_message::{Draft, HeaderSection, Message, MessageId, Origin, Version};
 use postern_smtp::reply::Reply;
 use postern_spool::{Due, Durable, NewMessage, SpoolError, Stage, StoredBody, StoredMessage};
 
-use super::ruling::{hold_back, refusal};
-use super::shared::Shared;
+use super::Reception;
+use super::ruling::{Refused, hold_back, refusal};
+use super::transaction::Ended;
 use super::upload::{Arrived, Upload};
 use crate::front::received::Trace;
 use crate::front::replies;
-use crate::metrics::labels::{LimitName, MessageEnd, OfServer};
+use crate::metrics::labels::LimitName;
 
-/// What the client hears of its message, and what sinks hear of it.
-pub(super) struct Answered {
-    pub(super) reply: Reply,
-    pub(super) disconnect: bool,
-    pub(super) outcome: Outcome,
+/// What the client hears of its message, and how its transaction ends with that.
+pub(in crate::front) struct Answered {
+    pub(in crate::front) reply: Reply,
+    pub(in crate::front) disconnect: bool,
+    pub(in crate::front) ended: Ended,
 }
 
 /// What the verdicts came to.
-pub(super) enum Judged {
+pub(in crate::front) enum Judged {
     /// The message is refused.
     Refused(Answered),
     /// It is to be kept, or dropped on record.
@@ -39,12 +40,16 @@ pub(super) enum Judged {
 }
 
 /// Waits for the verdicts about a message that has arrived whole.
-pub(super) async fn judge(shared: Arc<Shared>, upload: Upload, since: Instant) -> Judged {
-    let budget = Budget::starting(since, shared.server.message_budget);
+pub(in crate::front) async fn judge(
+    reception: Arc<Reception>,
+    upload: Upload,
+    since: Instant,
+) -> Judged {
+    let budget = Budget::starting(since, reception.server.message_budget);
     let size = upload.size();
-    let arrived = match upload.finish(&shared).await {
+    let arrived = match upload.finish(&reception).await {
         Ok(arrived) => arrived,
-        Err(reply) => return Judged::Refused(refused(&shared, reply, size)),
+        Err(reply) => return Judged::Refused(refused(Refused::by_service(reply), size)),
     };
     let Arrived {
         message: id,
@@ -66,21 +71,13 @@ pub(super) async fn judge(shared: Arc<Shared>, upload: Upload, since: Instant) -
         }
         None => (
             Ruling::proceed(EventKind::InboundMessage),
-            shared.draft(),
-            shared.scope.skipped(),
+            reception.draft(),
+            reception.scope.skipped(),
             Vec::new(),
         ),
     };
     match refusal(&ruling, &id) {
-        Some(refused) => {
-            let by = ruling.by.map(|by| by.binding.to_string());
-            let outcome = shared.refused(&refused.reply, by, size);
-            Judged::Refused(Answered {
-                reply: refused.reply,
-                disconnect: refused.disconnect,
-                outcome,
-            })
-        }
+        Some(refusal) => Judged::Refused(refused(refusal, size)),
         None => Judged::Ready(Box::new(Ready {
             id,
             body,
@@ -94,7 +91,7 @@ pub(super) async fn judge(shared: Arc<Shared>, upload: Upload, since: Instant) -
 }
 
 /// A message on which nobody has anything more to say.
-pub(super) struct Ready {
+pub(in crate::front) struct Ready {
     id: MessageId,
     body: StoredBody,
     section: HeaderSection,
@@ -106,20 +103,19 @@ pub(super) struct Ready {
 
 impl Ready {
     /// Octets of its content.
-    pub(super) fn size(&self) -> u64 {
+    pub(in crate::front) fn size(&self) -> u64 {
         self.body.size()
     }
 }
 
-/// Where the message goes, when it is looked at, and how it is counted.
+/// Where the message goes, when it is looked at, and what that makes of its transaction.
 struct Next {
     stage: Stage,
     due: Due,
-    counted: MessageEnd,
     fate: Fate,
 }
 
-fn stage_for(shared: &Shared, ruling: &Ruling) -> Next {
+fn stage_for(reception: &Reception, ruling: &Ruling) -> Next {
     let now = SystemTime::now();
     let binding = ruling
         .by
@@ -139,12 +135,11 @@ fn stage_for(shared: &Shared, ruling: &Ruling) -> Next {
                 Decision::Hold {
                     at_most: Some(time),
                 } => time,
-                _ => shared.tools.hold_for,
+                _ => reception.tools.hold_for,
             };
             Next {
                 stage,
                 due: Due::At(now + wait),
-                counted: MessageEnd::Held,
                 fate: Fate::Held,
             }
         }
@@ -154,13 +149,11 @@ fn stage_for(shared: &Shared, ruling: &Ruling) -> Next {
                 why: ruling.reason_code.clone(),
             },
             due: Due::Never,
-            counted: MessageEnd::Quarantined,
             fate: Fate::Quarantined,
         },
         _ => Next {
             stage: Stage::Submit { from_binding: None },
             due: Due::At(now),
-            counted: MessageEnd::Accepted,
             fate: Fate::Accepted,
         },
     }
@@ -168,12 +161,16 @@ fn stage_for(shared: &Shared, ruling: &Ruling) -> Next {
 
 /// Commits the message. The 250 leaves only with the proof that the spool gives.
 /// `dropped`: sinks have dropped recipients at RCPT; a message to nobody else is dropped too.
-pub(super) async fn commit(shared: Arc<Shared>, ready: Ready, dropped: bool) -> Answered {
+pub(in crate::front) async fn commit(
+    reception: Arc<Reception>,
+    ready: Ready,
+    dropped: bool,
+) -> Answered {
     let is_to_nobody = dropped && ready.draft.recipients.is_empty();
     if matches!(ready.ruling.decision, Decision::Discard) || is_to_nobody {
-        return discard(&shared, &ready);
+        return discard(&ready);
     }
-    let next = stage_for(&shared, &ready.ruling);
+    let next = stage_for(&reception, &ready.ruling);
     let Ready {
         id,
         body,
@@ -184,13 +181,14 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready, dropped: bool) -> 
         ruling,
     } = ready;
     let size = body.size();
+    let refused = |reply| refused(Refused::by_service(reply), size);
     if draft.recipients.is_empty() {
-        return refused(&shared, replies::no_recipients_left(), size);
+        return refused(replies::no_recipients_left());
     }
     let at = SystemTime::now();
     // As it stands now: whoever is asked about the message later sees the same.
-    let session = shared.scope.session();
-    let trace = trace(&shared, id, session.as_ref(), &draft, at).field();
+    let session = reception.scope.session();
+    let trace = trace(&reception, id, session.as_ref(), &draft, at).field();
     let version = draft
         .version
         .clone()
@@ -199,13 +197,13 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready, dropped: bool) -> 
         Ok(version) => version,
         Err(error) => {
             tracing::error!(%id, %error, "our own Received field was refused");
-            return refused(&shared, replies::storage_failed(id), size);
+            return refused(replies::storage_failed(id));
         }
     };
     let message = Arc::new(Message {
         skipped,
         passed,
-        ..message(&shared, id, session, draft, version, at)
+        ..message(&reception, id, session, draft, version, at)
     });
     let content = body.reader();
     let new = NewMessage {
@@ -214,109 +212,78 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready, dropped: bool) -> 
         stage: next.stage.clone(),
         due: next.due,
     };
-    match shared.tools.spool.insert(new).await {
+    match reception.tools.spool.insert(new).await {
         Ok(proof) => {
-            note_accepted(&shared, &message, size, next.counted);
-            shared.tools.onward.accept(StoredMessage {
-                message,
+            reception.tools.onward.accept(StoredMessage {
+                message: Arc::clone(&message),
                 stage: next.stage,
                 due: next.due,
                 content,
             });
-            promise(&shared, id, &proof, next.fate, &ruling, size)
+            promise(message, &proof, next.fate, &ruling, size)
         }
-        Err(error) => {
-            let reply = storage_reply(&shared, id, &error);
-            refused(&shared, reply, size)
-        }
+        Err(error) => refused(storage_reply(&reception, id, &error)),
     }
 }
 
 /// The only place where a kept message becomes a 250.
 fn promise(
-    shared: &Shared,
-    id: MessageId,
+    message: Arc<Message>,
     _proof: &Durable,
     fate: Fate,
     ruling: &Ruling,
-    size_bytes: u64,
+    size: u64,
 ) -> Answered {
-    positive(shared, id, fate, ruling, size_bytes)
+    let mut answered = positive(message.id, fate, ruling, size);
+    answered.ended.kept = Some(message);
+    answered
 }
 
 /// Accepted and dropped: the record is the log line.
-fn discard(shared: &Shared, ready: &Ready) -> Answered {
-    let by = ready.ruling.by.as_ref().map_or("", |by| &*by.binding);
-    shared
-        .tools
-        .metrics
-        .count_message(&shared.server.name, MessageEnd::Discarded);
-    tracing::info!(
-        id = %ready.id, session = %shared.session, server = %shared.server.name, client = shared.client, binding = by,
-        reason = ready.ruling.reason_code, sender = shared.show_sender(&ready.draft.envelope.sender),
-        recipients = ready.draft.recipients.len(), size = ready.size(), "message discarded"
-    );
-    positive(
-        shared,
-        ready.id,
-        Fate::Discarded,
-        &ready.ruling,
-        ready.size(),
-    )
+fn discard(ready: &Ready) -> Answered {
+    let mut answered = positive(ready.id, Fate::Discarded, &ready.ruling, ready.size());
+    answered.ended.reason.clone_from(&ready.ruling.reason_code);
+    answered
 }
 
-fn positive(
-    shared: &Shared,
-    id: MessageId,
-    fate: Fate,
-    ruling: &Ruling,
-    size_bytes: u64,
-) -> Answered {
+fn positive(id: MessageId, fate: Fate, ruling: &Ruling, size: u64) -> Answered {
     let reply = replies::queued(id);
-    let decided_by = ruling.by.as_ref().map(|by| by.binding.to_string());
+    let by = ruling.by.as_ref().map(|by| by.binding.to_string());
     Answered {
-        outcome: shared.outcome(fate, Some(reply.clone()), decided_by, size_bytes),
+        ended: Ended {
+            by,
+            ..Ended::accepted(fate, reply.clone(), size)
+        },
         reply,
         disconnect: false,
     }
 }
 
-fn note_accepted(shared: &Shared, message: &Message, size: u64, counted: MessageEnd) {
-    let name = &shared.server.name;
-    let metrics = &shared.tools.metrics;
-    metrics.count_message(name, counted);
-    metrics
-        .message_size
-        .get_or_create(&OfServer {
-            server: name.into(),
-        })
-        .observe(size as f64);
-    tracing::info!(
-        id = %message.id, session = %shared.session, server = %name, client = shared.client,
-        sender = shared.show_sender(&message.envelope.sender), recipients = message.recipients.len(), size,
-        "message {}", counted.name()
-    );
-    for recipient in &message.recipients {
-        tracing::debug!(id = %message.id, recipient = shared.show_recipient(&recipient.address), "recipient");
-    }
-}
-
-fn refused(shared: &Shared, reply: Reply, size: u64) -> Answered {
-    Answered {
-        outcome: shared.refused(&reply, None, size),
+fn refused(refused: Refused, size: u64) -> Answered {
+    let Refused {
         reply,
-        disconnect: false,
+        disconnect,
+        by,
+    } = refused;
+    Answered {
+        ended: Ended::refused(reply.clone(), by, size),
+        reply,
+        disconnect,
     }
 }
 
 /// What a client hears when the spool fails, and what the operator reads.
-pub(super) fn storage_reply(shared: &Shared, id: impl Display, error: &SpoolError) -> Reply {
+pub(in crate::front) fn storage_reply(
+    reception: &Reception,
+    id: impl Display,
+    error: &SpoolError,
+) -> Reply {
     match error {
         SpoolError::NoSpace => {
-            shared
+            reception
                 .tools
                 .metrics
-                .count_limit(&shared.server.name, LimitName::SpoolSpace);
+                .count_limit(&reception.server.name, LimitName::SpoolSpace);
             tracing::warn!(%id, "message refused for want of space in the spool");
             replies::no_space()
         }
@@ -328,7 +295,7 @@ pub(super) fn storage_reply(shared: &Shared, id: impl Display, error: &SpoolErro
 }
 
 fn trace<'a>(
-    shared: &'a Shared,
+    reception: &'a Reception,
     id: MessageId,
     session: Option<&'a SessionContext>,
     draft: &'a Draft,
@@ -343,14 +310,14 @@ fn trace<'a>(
             .and_then(|session| session.helo.as_ref())
             .map_or(b"", |helo| &helo.name),
         extended: session.is_some_and(SessionContext::is_extended),
-        lmtp: shared.server.protocol == Protocol::Lmtp,
+        lmtp: reception.server.protocol == Protocol::Lmtp,
         smtp_utf8: draft.envelope.smtp_utf8,
         client: session.and_then(|session| session.client.address),
         reverse_name: session
             .map(|session| session.client.reverse_name.first())
             .and_then(|(name, confirmed)| confirmed.then_some(name)),
         tls: session.and_then(|session| session.tls.as_ref()),
-        hostname: &shared.server.hostname,
+        hostname: &reception.server.hostname,
         id,
         only_recipient,
         at,
@@ -358,7 +325,7 @@ fn trace<'a>(
 }
 
 fn message(
-    shared: &Shared,
+    reception: &Reception,
     id: MessageId,
     session: Option<SessionContext>,
     draft: Draft,
@@ -369,8 +336,8 @@ fn message(
         id,
         session: session.as_ref().map(|session| session.id),
         context: session.map_or_else(Bytes::new, |session| session.encode()),
-        server: shared.server.name.to_string(),
-        origin: match shared.server.protocol {
+        server: reception.server.name.to_string(),
+        origin: match reception.server.protocol {
             Protocol::Smtp => Origin::Smtp,
             Protocol::Lmtp => Origin::Lmtp,
         },

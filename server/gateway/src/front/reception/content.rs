@@ -10,7 +10,7 @@ use postern_spool::{ReadAt, Receiving, SpoolError, StoredBody};
 use tokio::sync::watch;
 
 /// Content that is being received.
-pub(crate) struct Intake {
+pub(in crate::front) struct Intake {
     incoming: Receiving,
     /// There until the header section is complete.
     parser: Option<HeaderParser>,
@@ -23,7 +23,7 @@ pub(crate) struct Intake {
 
 /// Why content cannot be taken any further.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum IntakeError {
+pub(in crate::front) enum IntakeError {
     /// The spool failed.
     #[error(transparent)]
     Spool(#[from] SpoolError),
@@ -34,7 +34,11 @@ pub(crate) enum IntakeError {
 
 impl Intake {
     /// Nothing has come yet. `digests`: somebody will want to know them.
-    pub(crate) fn new(mut incoming: Receiving, limits: HeaderLimits, digests: bool) -> Self {
+    pub(in crate::front) fn new(
+        mut incoming: Receiving,
+        limits: HeaderLimits,
+        digests: bool,
+    ) -> Self {
         if digests {
             incoming.want_digests();
         }
@@ -52,17 +56,17 @@ impl Intake {
     }
 
     /// Octets so far.
-    pub(crate) fn size(&self) -> u64 {
+    pub(in crate::front) fn size(&self) -> u64 {
         self.size
     }
 
     /// The content as sinks read it.
-    pub(crate) fn content(&self) -> Arc<dyn Content> {
+    pub(in crate::front) fn content(&self) -> Arc<dyn Content> {
         Arc::clone(&self.arriving.0) as Arc<dyn Content>
     }
 
     /// Takes the next octets. Returns the header section once, when it is complete.
-    pub(crate) async fn take(
+    pub(in crate::front) async fn take(
         &mut self,
         bytes: Bytes,
     ) -> Result<Option<HeaderSection>, IntakeError> {
@@ -82,7 +86,9 @@ impl Intake {
     }
 
     /// No more will come. Returns the header section if it had no end before; else `None`.
-    pub(crate) async fn complete_header(&mut self) -> Result<Option<HeaderSection>, IntakeError> {
+    pub(in crate::front) async fn complete_header(
+        &mut self,
+    ) -> Result<Option<HeaderSection>, IntakeError> {
         let Some(parser) = self.parser.take() else {
             return Ok(None);
         };
@@ -110,7 +116,7 @@ impl Intake {
     }
 
     /// The content is whole: it is on stable storage when this returns, but not yet part of any message.
-    pub(crate) async fn finish(self) -> Result<StoredBody, SpoolError> {
+    pub(in crate::front) async fn finish(self) -> Result<StoredBody, SpoolError> {
         let Self {
             incoming, arriving, ..
         } = self;

@@ -12,9 +12,9 @@ use postern_message::{HeaderError, HeaderSection, MessageId};
 use postern_smtp::reply::Reply;
 use postern_spool::{Receiving, StoredBody};
 
+use super::Reception;
+use super::content::{Intake, IntakeError};
 use super::message::storage_reply;
-use super::shared::Shared;
-use crate::front::content::{Intake, IntakeError};
 use crate::front::replies;
 use crate::metrics::labels::LimitName;
 
@@ -22,7 +22,7 @@ use crate::metrics::labels::LimitName;
 const RECEIVED_MAX: usize = 100;
 
 /// Content that is arriving.
-pub(super) struct Upload {
+pub(in crate::front) struct Upload {
     message: MessageId,
     intake: Intake,
     section: Option<HeaderSection>,
@@ -30,17 +30,25 @@ pub(super) struct Upload {
 }
 
 /// Content that has arrived.
-pub(super) struct Arrived {
-    pub(super) message: MessageId,
-    pub(super) body: StoredBody,
-    pub(super) section: HeaderSection,
+pub(in crate::front) struct Arrived {
+    pub(in crate::front) message: MessageId,
+    pub(in crate::front) body: StoredBody,
+    pub(in crate::front) section: HeaderSection,
     /// There if any sink wants the message.
-    pub(super) exchange: Option<MessageExchange>,
+    pub(in crate::front) exchange: Option<MessageExchange>,
 }
 
 impl Upload {
-    pub(super) fn new(shared: &Shared, message: MessageId, incoming: Receiving) -> Self {
-        let intake = Intake::new(incoming, shared.server.limits.header, is_wanted(shared));
+    pub(in crate::front) fn new(
+        reception: &Reception,
+        message: MessageId,
+        incoming: Receiving,
+    ) -> Self {
+        let intake = Intake::new(
+            incoming,
+            reception.server.limits.header,
+            is_wanted(reception),
+        );
         Self {
             message,
             intake,
@@ -49,7 +57,7 @@ impl Upload {
         }
     }
 
-    pub(super) fn size(&self) -> u64 {
+    pub(in crate::front) fn size(&self) -> u64 {
         self.intake.size()
     }
 
@@ -57,21 +65,21 @@ impl Upload {
     ///
     /// # Errors
     /// The reply that refuses the message.
-    pub(super) async fn take(
+    pub(in crate::front) async fn take(
         &mut self,
-        shared: &Shared,
+        reception: &Reception,
         bytes: Bytes,
     ) -> Result<Option<BoxFuture<'static, Ruling>>, Reply> {
         match self.intake.take(bytes).await {
             Ok(None) => Ok(None),
             Ok(Some(section)) => {
-                self.begin_exchange(shared, section)?;
+                self.begin_exchange(reception, section)?;
                 Ok(self
                     .exchange
                     .as_ref()
                     .map(|exchange| Box::pin(exchange.early()) as BoxFuture<'static, Ruling>))
             }
-            Err(error) => Err(self.refusal(shared, error)),
+            Err(error) => Err(self.refusal(reception, error)),
         }
     }
 
@@ -79,11 +87,14 @@ impl Upload {
     ///
     /// # Errors
     /// The reply that refuses the message.
-    pub(super) async fn finish(mut self, shared: &Shared) -> Result<Arrived, Reply> {
+    pub(in crate::front) async fn finish(
+        mut self,
+        reception: &Reception,
+    ) -> Result<Arrived, Reply> {
         match self.intake.complete_header().await {
             Ok(None) => {}
-            Ok(Some(section)) => self.begin_exchange(shared, section)?,
-            Err(error) => return Err(self.refusal(shared, error)),
+            Ok(Some(section)) => self.begin_exchange(reception, section)?,
+            Err(error) => return Err(self.refusal(reception, error)),
         }
         let Self {
             message,
@@ -102,19 +113,23 @@ impl Upload {
                 section,
                 exchange,
             }),
-            Err(error) => Err(storage_reply(shared, message, &error)),
+            Err(error) => Err(storage_reply(reception, message, &error)),
         }
     }
 
     /// Nothing becomes of it.
-    pub(super) fn give_up(self) {
+    pub(in crate::front) fn give_up(self) {
         if let Some(exchange) = self.exchange {
             exchange.cancel();
         }
     }
 
     /// The header section is complete: from here on sinks can be asked while the body arrives.
-    fn begin_exchange(&mut self, shared: &Shared, section: HeaderSection) -> Result<(), Reply> {
+    fn begin_exchange(
+        &mut self,
+        reception: &Reception,
+        section: HeaderSection,
+    ) -> Result<(), Reply> {
         let received = section
             .fields()
             .iter()
@@ -123,22 +138,22 @@ impl Upload {
         if received > RECEIVED_MAX {
             return Err(replies::loop_detected(received));
         }
-        if is_wanted(shared) {
+        if is_wanted(reception) {
             let incoming = IncomingMessage {
                 message_id: self.message,
                 headers: section.clone(),
                 content: self.intake.content(),
             };
-            let budget = Budget::starting(Instant::now(), shared.server.message_budget);
-            self.exchange = Some(shared.scope.message(incoming, &budget));
+            let budget = Budget::starting(Instant::now(), reception.server.message_budget);
+            self.exchange = Some(reception.scope.message(incoming, &budget));
         }
         self.section = Some(section);
         Ok(())
     }
 
-    fn refusal(&self, shared: &Shared, error: IntakeError) -> Reply {
+    fn refusal(&self, reception: &Reception, error: IntakeError) -> Reply {
         let (limit, reply) = match error {
-            IntakeError::Spool(error) => return storage_reply(shared, self.message, &error),
+            IntakeError::Spool(error) => return storage_reply(reception, self.message, &error),
             IntakeError::Header(HeaderError::TooLarge { limit }) => {
                 (LimitName::HeaderSize, replies::header_too_large(limit))
             }
@@ -146,12 +161,16 @@ impl Upload {
                 (LimitName::HeaderCount, replies::header_too_many(limit))
             }
         };
-        shared.tools.metrics.count_limit(&shared.server.name, limit);
+        reception
+            .tools
+            .metrics
+            .count_limit(&reception.server.name, limit);
         reply
     }
 }
 
 /// Some sink wants to see messages of this session.
-fn is_wanted(shared: &Shared) -> bool {
-    shared.scope.wants(EventKind::InboundHeaders) || shared.scope.wants(EventKind::InboundMessage)
+fn is_wanted(reception: &Reception) -> bool {
+    reception.scope.wants(EventKind::InboundHeaders)
+        || reception.scope.wants(EventKind::InboundMessage)
 }
