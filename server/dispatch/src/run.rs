@@ -5,7 +5,7 @@
 mod driving;
 mod group;
 mod putting;
-mod telling;
+mod reporting;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -160,3 +160,32 @@ impl<A: TypedAnswer> Erased for A {
         Some(AnyAnswer::new(self.clone().then(later)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inbound::RcptAnswer;
+    use crate::transport::SizeAnswer;
+
+    fn rcpt(tenant: &str, hop: Option<&str>) -> RcptAnswer {
+        RcptAnswer {
+            tenant: tenant.to_owned(),
+            next_hop: hop.map(crate::route::NextHop::to),
+            ..RcptAnswer::default()
+        }
+    }
+
+    #[test]
+    fn answers_combine_as_their_type_says_and_are_told_apart() {
+        let first = AnyAnswer::new(rcpt("a", Some("mx")));
+        let both = first.clone().then(AnyAnswer::new(rcpt("b", None)));
+        assert_eq!(both.get(), Some(&rcpt("b", Some("mx"))));
+        assert_eq!(both, AnyAnswer::new(rcpt("b", Some("mx"))));
+        assert_ne!(both, first);
+        // No event takes two kinds: of another one the last counts.
+        let size = AnyAnswer::new(SizeAnswer::Waive);
+        assert_eq!(first.clone().then(size.clone()), size);
+        assert_ne!(first, size);
+        assert_eq!(size.get::<RcptAnswer>(), None);
+    }
+}

@@ -28,7 +28,9 @@ pub enum RuleProblem {
     #[error("a pattern is missing behind '='; use '*' for any")]
     EmptyPattern,
     /// A star in the middle.
-    #[error("'*' stands at the begin or the end of a name, and only at the begin of a domain")]
+    #[error(
+        "'*' stands at the beginning or the end of a name, and only at the beginning of a domain"
+    )]
     Star,
     /// A second `@`, or blanks and controls.
     #[error("{0:?} cannot be in a pattern")]

@@ -1,4 +1,4 @@
-//! What a run tells: sinks that nobody waits any more or what became of their answers, the observer everything.
+//! What a run reports: to sinks that nobody waits any more, or what became of their answers; to the observer everything.
 
 use std::time::Instant;
 
