@@ -65,7 +65,7 @@ pub fn concerns(effective: &Effective, now: SystemTime) -> Vec<Concern> {
 /// Everything that is wrong. The exit code for it is that of a wrong configuration.
 pub fn run(effective: &Effective) -> Result<Plan, Vec<Obstacle>> {
     let mut obstacles: Vec<_> = files(effective).into_iter().map(Obstacle::Config).collect();
-    if let Some(error) = exposed(effective) {
+    if let Some(error) = state(effective) {
         obstacles.push(Obstacle::Config(error));
         return Err(obstacles);
     }
@@ -85,10 +85,14 @@ pub fn run(effective: &Effective) -> Result<Plan, Vec<Obstacle>> {
     }
 }
 
-/// What is wrong with a state folder that others than its owner may write to: nothing in it can be believed.
-pub fn exposed(effective: &Effective) -> Option<ConfigError> {
+/// What is wrong with the state folder: this user cannot use it, or others than its owner may write to it, so that
+/// nothing in it can be believed.
+pub fn state(effective: &Effective) -> Option<ConfigError> {
     let path = &effective.config.spool.path;
-    let (what, advice) = state_folder::exposed(&std::fs::metadata(path).ok()?)?;
+    let (what, advice) = match state_folder::place(path) {
+        Err(wrong) => wrong,
+        Ok(_) => state_folder::exposed(&std::fs::metadata(path).ok()?)?,
+    };
     let what = format!("{}: {what}", path.display());
     Some(effective.error_at(&["spool", "path"], what, advice))
 }

@@ -9,7 +9,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, fchown};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, mkdirat, openat, renameat, unlinkat};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, access, mkdirat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
 /// Bits of a mode with which the group or others may write.
@@ -27,6 +27,40 @@ pub fn exposed(folder: &Metadata) -> Option<(String, &'static str)> {
             "chmod it to 0700; where that cannot be, name a folder of its own inside it",
         )
     })
+}
+
+/// The folder, or the one that it will be made in, if this user can use it.
+///
+/// # Errors
+/// What is wrong, and what to do.
+pub(crate) fn place(path: &Path) -> Result<&Path, (String, &'static str)> {
+    // What is not there yet is made in the nearest folder that is.
+    let there = path
+        .ancestors()
+        .find(|folder| folder.symlink_metadata().is_ok())
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let own = there == path;
+    let shown = there.display();
+    if !there.is_dir() {
+        let what = match own {
+            true => "is not a folder".to_owned(),
+            false => format!("{shown} is not a folder"),
+        };
+        return Err((what, "name a folder on a local disk"));
+    }
+    let wanted = Access::WRITE_OK | Access::EXEC_OK | Access::READ_OK;
+    match access(there, wanted) {
+        Ok(()) => Ok(there),
+        Err(error) if own => Err((
+            format!("cannot be read and written: {error}"),
+            "give it to the user that runs the gateway, and run the check as that user",
+        )),
+        Err(error) => Err((
+            format!("cannot be made in {shown}: {error}"),
+            "make it and give it to the user that runs the gateway",
+        )),
+    }
 }
 
 /// A folder that is open: the state folder, or one in it.
@@ -206,6 +240,18 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_is_one_or_can_be_made() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(place(folder.path()), Ok(folder.path()));
+        assert_eq!(place(&folder.path().join("a/b")), Ok(folder.path()));
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert_eq!(place(&file).unwrap_err().0, "is not a folder");
+        let below = place(&file.join("state")).unwrap_err().0;
+        assert!(below.ends_with("file is not a folder"), "{below}");
+    }
+
+    #[test]
     fn what_is_made_is_its_owners_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/state");
@@ -244,6 +290,25 @@ mod tests {
         let error = state.make_inner("accepted").unwrap_err().to_string();
         assert!(error.contains("symbolic link"), "{error}");
         assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+    }
+
+    /// Root accepts for the gateway's user, who has to read it.
+    #[test]
+    fn what_root_writes_belongs_to_the_owner_of_the_folder() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        Folder::make(&path).unwrap();
+        std::os::unix::fs::chown(&path, Some(4321), Some(1234)).unwrap();
+        let state = Folder::make(&path).unwrap();
+        let inner = state.make_inner("accepted").unwrap();
+        inner.write("x.json", b"{}").unwrap();
+        for name in ["accepted", "accepted/x.json"] {
+            let found = fs::metadata(path.join(name)).unwrap();
+            assert_eq!((found.uid(), found.gid()), (4321, 1234), "{name}");
+        }
     }
 
     #[test]

@@ -97,7 +97,10 @@ async fn x3_another_program_behind_the_endpoint_is_asked_nothing() {
         ..Bound::to(&sink, &["inbound.connect"])
     }]);
     let ruling = rig.session().connect(&budget()).await;
-    assert_eq!(ruling.decision, Decision::Tempfail, "{ruling:?}");
+    assert!(
+        matches!(ruling.decision, Decision::Tempfail(_)),
+        "{ruling:?}"
+    );
     assert!(sink.frames().is_empty(), "{:?}", sink.frames());
     let notes = rig.notes.all();
     assert!(

@@ -13,7 +13,7 @@ use super::consent::Consent;
 use super::reach::Reached;
 use super::report::Report;
 use super::{problems, properties};
-use crate::{accepted, plan};
+use crate::{accepted, plan, preflight};
 
 type Pins = HashMap<String, Pin>;
 type Sinks = HashMap<String, Reached>;
@@ -27,6 +27,10 @@ pub(super) fn bindings(
     report: &mut Report,
 ) -> (Option<Plan>, Pins) {
     let config = &effective.config;
+    if preflight::state(effective).is_some() {
+        // That is said already, and nothing in there says anything.
+        return (None, Pins::new());
+    }
     let names = config.bindings.iter().map(|binding| binding.name.as_str());
     let mut pins = match accepted::load(&config.spool.path, names) {
         Ok(pins) => pins,

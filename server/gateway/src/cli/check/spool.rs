@@ -10,7 +10,7 @@ use rustix::fs::{Access, access, statvfs};
 
 use super::super::Exit;
 use super::report::Report;
-use crate::preflight;
+use crate::{preflight, state_folder};
 
 /// What the gateway keeps in the folder.
 const OWN: [&str; 5] = [
@@ -36,12 +36,13 @@ pub(super) fn look(effective: &Effective, report: &mut Report) -> Vec<Line> {
     let mut lines = vec![("path", path.display().to_string())];
     let mut say = |exit: Exit, (what, advice): Wrong| {
         let what = format!("{}: {what}", path.display());
-        report.error(exit, &effective.error_at(&["spool", "path"], what, advice));
+        let error = effective.error_at(&["spool", "path"], what, advice);
+        match exit {
+            Exit::Ok => report.warning(&error),
+            exit => report.error(exit, &error),
+        }
     };
-    let usable = place(path);
-    if let Some(wrong) = usable.clone().err() {
-        say(Exit::Config, wrong);
-    }
+    let usable = state_folder::place(path).ok();
     match fs::metadata(path) {
         Ok(folder) if folder.is_dir() => {
             let owner = user(folder.uid());
@@ -49,14 +50,14 @@ pub(super) fn look(effective: &Effective, report: &mut Report) -> Vec<Line> {
                 "owner",
                 format!("{owner}, mode {:04o}", folder.mode() & 0o7777),
             ));
-            foreign(path, &folder)
-                .into_iter()
-                .for_each(|wrong| say(Exit::Config, wrong));
+            for (exit, wrong) in foreign(path, &folder) {
+                say(exit, wrong);
+            }
         }
-        _ if usable.is_ok() => lines.push(("owner", "it is made at the first start".to_owned())),
+        _ if usable.is_some() => lines.push(("owner", "it is made at the first start".to_owned())),
         _ => {}
     }
-    if let Ok(there) = usable {
+    if let Some(there) = usable {
         match free(there) {
             Some(octets) => {
                 let least = effective.config.spool.min_free;
@@ -86,55 +87,23 @@ pub(super) fn look(effective: &Effective, report: &mut Report) -> Vec<Line> {
             (error.to_string(), "see what the error names"),
         ),
     }
-    if let Some(error) = preflight::exposed(effective) {
+    if let Some(error) = preflight::state(effective) {
         report.wrong(&error);
     }
     lines
 }
 
-/// The folder, or the one that it will be made in, if it can be used.
-fn place(path: &Path) -> Result<&Path, Wrong> {
-    // What is not there yet is made in the nearest folder that is.
-    let there = path
-        .ancestors()
-        .find(|folder| folder.symlink_metadata().is_ok())
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let own = there == path;
-    let shown = there.display();
-    if !there.is_dir() {
-        let what = match own {
-            true => "is not a folder".to_owned(),
-            false => format!("{shown} is not a folder"),
-        };
-        return Err((what, "name a folder on a local disk"));
-    }
-    let wanted = Access::WRITE_OK | Access::EXEC_OK | Access::READ_OK;
-    match access(there, wanted) {
-        Ok(()) => Ok(there),
-        Err(error) if own => Err((
-            format!("cannot be read and written: {error}"),
-            "give it to the user that runs the gateway, and run the check as that user",
-        )),
-        Err(error) => Err((
-            format!("cannot be made in {shown}: {error}"),
-            "make it and give it to the user that runs the gateway",
-        )),
-    }
-}
-
-/// What keeps the owner of the folder, or whoever runs the check, from using what is in it.
-fn foreign(path: &Path, folder: &Metadata) -> Vec<Wrong> {
+/// What keeps the owner of the folder, or whoever runs the check, from using what is in it. What only may do so has
+/// [`Exit::Ok`].
+fn foreign(path: &Path, folder: &Metadata) -> Vec<(Exit, Wrong)> {
     let is_root = rustix::process::geteuid().is_root();
     let mut found = Vec::new();
     if folder.uid() != 0 && folder.mode() & 0o700 != 0o700 {
-        found.push((
-            format!(
-                "{}, whose it is, cannot read and write it",
-                user(folder.uid())
-            ),
-            "chmod it to 0700",
-        ));
+        let what = format!(
+            "{}, whose it is, cannot read and write it",
+            user(folder.uid())
+        );
+        found.push((Exit::Config, (what, "chmod it to 0700")));
     }
     for name in OWN {
         let inner = path.join(name);
@@ -143,24 +112,22 @@ fn foreign(path: &Path, folder: &Metadata) -> Vec<Wrong> {
         };
         let wanted = Access::READ_OK | Access::WRITE_OK;
         if there.is_symlink() {
-            found.push((
-                format!("{name} is a symbolic link"),
-                "put there what it leads to, or remove it",
-            ));
+            let what = format!("{name} is a symbolic link");
+            let advice = "put there what it leads to, or remove it";
+            found.push((Exit::Config, (what, advice)));
         } else if is_root && there.uid() != folder.uid() {
-            found.push((
-                format!(
-                    "{name} belongs to {}, and the folder to {}",
-                    user(there.uid()),
-                    user(folder.uid())
-                ),
-                "chown it to the user that runs the gateway",
-            ));
+            let what = format!(
+                "{name} belongs to {}, and the folder to {}",
+                user(there.uid()),
+                user(folder.uid())
+            );
+            let advice = "chown both to the user that runs the gateway";
+            found.push((Exit::Ok, (what, advice)));
         } else if let (false, Err(error)) = (is_root, access(&inner, wanted)) {
-            found.push((
-                format!("{name} cannot be read and written: {error}"),
-                "chown it to the user that runs the gateway, and run the check as that user",
-            ));
+            let what = format!("{name} cannot be read and written: {error}");
+            let advice =
+                "chown it to the user that runs the gateway, and run the check as that user";
+            found.push((Exit::Config, (what, advice)));
         }
     }
     found
@@ -214,28 +181,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_one_or_can_be_made() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(place(folder.path()), Ok(folder.path()));
-        assert_eq!(place(&folder.path().join("a/b")), Ok(folder.path()));
-        let file = folder.path().join("file");
-        fs::write(&file, "").unwrap();
-        assert_eq!(place(&file).unwrap_err().0, "is not a folder");
-        let below = place(&file.join("state")).unwrap_err().0;
-        assert!(below.ends_with("file is not a folder"), "{below}");
-    }
-
-    #[test]
     fn a_link_where_the_gateway_keeps_its_own_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let found = || foreign(folder.path(), &fs::metadata(folder.path()).unwrap());
         fs::write(folder.path().join("spool.db"), "").unwrap();
-        assert_eq!(found(), []);
+        assert!(found().is_empty());
         symlink("/etc/passwd", folder.path().join("spool.format")).unwrap();
-        assert_eq!(
-            found().first().unwrap().0,
-            "spool.format is a symbolic link"
-        );
+        let (exit, (what, _)) = found().remove(0);
+        assert_eq!(exit, Exit::Config);
+        assert_eq!(what, "spool.format is a symbolic link");
     }
 
     #[test]
