@@ -2048,7 +2048,7 @@ pub struct Conduct {
     /// Replies of the 4xx and 5xx classes.
     #[prost(uint32, tag = "2")]
     pub error_count: u32,
-    /// Lines that were no known command or broke the grammar.
+    /// Lines that were no known command or broke the grammar, too long ones included.
     #[prost(uint32, tag = "3")]
     pub syntax_error_count: u32,
     /// Octets arrived before the banner was sent.
@@ -2057,10 +2057,10 @@ pub struct Conduct {
     /// Commands arrived together before EHLO had offered PIPELINING, or after a command that ends a group.
     #[prost(bool, tag = "5")]
     pub pipelined_early: bool,
-    /// Time between our last reply and the first octet of this command.
+    /// Time between our last write to the client and the first octet of this command; zero if that came before.
     #[prost(message, optional, tag = "6")]
     pub idle: ::core::option::Option<::prost_types::Duration>,
-    /// Transactions accepted.
+    /// Messages accepted.
     #[prost(uint32, tag = "7")]
     pub message_count: u32,
     /// RCPT commands refused.
@@ -2072,7 +2072,8 @@ pub struct Conduct {
     /// Authentications that failed.
     #[prost(uint32, tag = "10")]
     pub failed_authentication_count: u32,
-    /// Connections that this client address has open to this gateway, this one included.
+    /// Connections that this client has open to this virtual server, this one included. An IPv6 client is its /64. 0 on a
+    /// Unix socket.
     #[prost(uint32, tag = "11")]
     pub connection_count: u32,
 }
@@ -2377,10 +2378,11 @@ pub struct InboundResponse {
     #[prost(bytes = "bytes", tag = "5")]
     pub recipient_id: ::prost::bytes::Bytes,
 }
-/// inbound.outcome: one-way; what became of a transaction that got as far as DATA or BDAT. Told exactly once for each.
+/// inbound.outcome: one-way; what became of a transaction. Told exactly once for each that MAIL began, whatever ended it;
+/// after inbound.reset, where there is one. A time-out, a limit or the end of the gateway in a transaction is a refusal.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct InboundOutcome {
-    /// The message's id.
+    /// The id of the transaction and its message.
     #[prost(bytes = "bytes", tag = "1")]
     pub message_id: ::prost::bytes::Bytes,
     /// What became of it.
@@ -2399,7 +2401,7 @@ pub struct InboundOutcome {
     #[prost(uint64, tag = "6")]
     pub size_bytes: u64,
 }
-/// inbound.reset: one-way; a transaction was given up before its content.
+/// inbound.reset: one-way; the client gave a transaction up before its content. inbound.outcome follows.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InboundReset {
     /// The transaction. Empty: there was none.
@@ -2481,8 +2483,10 @@ pub enum Outcome {
     Quarantined = 5,
     /// Accepted, and to be judged again.
     Held = 6,
-    /// The client was gone before the reply, in the body or after it; nothing was accepted.
+    /// The client was gone before the reply; nothing was accepted.
     ClientGone = 7,
+    /// The client gave it up before its content: RSET, another greeting, QUIT.
+    GivenUp = 8,
 }
 impl Outcome {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -2499,6 +2503,7 @@ impl Outcome {
             Self::Quarantined => "OUTCOME_QUARANTINED",
             Self::Held => "OUTCOME_HELD",
             Self::ClientGone => "OUTCOME_CLIENT_GONE",
+            Self::GivenUp => "OUTCOME_GIVEN_UP",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -2512,6 +2517,7 @@ impl Outcome {
             "OUTCOME_QUARANTINED" => Some(Self::Quarantined),
             "OUTCOME_HELD" => Some(Self::Held),
             "OUTCOME_CLIENT_GONE" => Some(Self::ClientGone),
+            "OUTCOME_GIVEN_UP" => Some(Self::GivenUp),
             _ => None,
         }
     }
@@ -2526,7 +2532,7 @@ pub enum ResetReason {
     Command = 1,
     /// HELO, EHLO or LHLO in the transaction.
     Greeting = 2,
-    /// TLS began.
+    /// TLS began. Not sent by a gateway that refuses STARTTLS in a transaction.
     Tls = 3,
 }
 impl ResetReason {
@@ -3729,7 +3735,7 @@ impl AskReason {
     }
 }
 /// Asks a sink who it is and what it wants.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DescribeRequest {
     /// The gateway's version, such as "1.4.2".
     #[prost(string, tag = "1")]
@@ -3744,6 +3750,39 @@ pub struct DescribeRequest {
     /// that serves only one ignores it. Open.binding.sink says the same on the stream.
     #[prost(string, tag = "4")]
     pub sink: ::prost::alloc::string::String,
+    /// Bindings of this sink that are to be looked at before anything runs. Empty: none, which is what a gateway at work
+    /// sends. `postern check` sends one at a time. A sink that does not know the field leaves it unread.
+    #[prost(message, repeated, tag = "5")]
+    pub bindings: ::prost::alloc::vec::Vec<ConfiguredBinding>,
+}
+/// What a sink needs of a binding to tell whether it can work with it. The fields mean what they mean in Binding.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ConfiguredBinding {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Its events, each with its depth of content.
+    #[prost(message, repeated, tag = "2")]
+    pub events: ::prost::alloc::vec::Vec<EventInterest>,
+    /// Its properties: a JSON object in UTF-8. Empty: none.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub properties_json: ::prost::bytes::Bytes,
+    /// What it is shown.
+    #[prost(string, repeated, tag = "4")]
+    pub reads: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What its verdicts may do.
+    #[prost(string, repeated, tag = "5")]
+    pub grants: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Something of a binding that the sink cannot work with.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BindingProblem {
+    /// The binding, by its name in the request. Required.
+    #[prost(string, tag = "1")]
+    pub binding: ::prost::alloc::string::String,
+    /// Which setting, what is wrong with it and what to do, for the operator. Required. At most 1000 characters are shown.
+    #[prost(string, tag = "2")]
+    pub detail: ::prost::alloc::string::String,
 }
 /// A sink's answer. What it asks for is granted only if the operator accepted it (`postern check --accept`) or the
 /// binding grants it outright.
@@ -3830,6 +3869,9 @@ pub struct DescribeResponse {
     /// EHLO keywords that it adds, each with its arguments. Grant "ehlo".
     #[prost(bytes = "bytes", repeated, tag = "15")]
     pub ehlo_keywords: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// What is wrong with the bindings of the request, beyond what the schema can say. Empty: nothing, or it did not look.
+    #[prost(message, repeated, tag = "16")]
+    pub problems: ::prost::alloc::vec::Vec<BindingProblem>,
 }
 /// An event that a sink wants.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -193,6 +193,26 @@ impl Needs {
     }
 }
 
+impl Needs {
+    /// The properties of a binding, as the handlers take them.
+    pub(crate) fn read_properties(
+        &self,
+        json: &[u8],
+    ) -> Result<Arc<dyn Any + Send + Sync>, String> {
+        let json: &[u8] = if json.is_empty() { b"{}" } else { json };
+        match &self.properties {
+            Some(properties) => (properties.read)(json),
+            None if is_empty_object(json) => Ok(Arc::new(())),
+            None => Err("the sink takes no properties".to_owned()),
+        }
+    }
+}
+
+fn is_empty_object(json: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(json)
+        .is_ok_and(|object| object.is_empty())
+}
+
 /// Reads the properties of a binding.
 type Reader = fn(&[u8]) -> Result<Arc<dyn Any + Send + Sync>, String>;
 

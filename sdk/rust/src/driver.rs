@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -631,15 +630,7 @@ async fn drained(mut drain: Drain) -> Option<Duration> {
 fn prepare(sink: &Ready, opening: &Opening) -> Prepared {
     let binding = &opening.binding.binding;
     let grants = Arc::new(Grants::of(&binding.grants));
-    let json: &[u8] = match binding.properties_json.as_ref() {
-        b"" => b"{}",
-        json => json,
-    };
-    let properties = match &sink.needs.properties {
-        Some(properties) => (properties.read)(json),
-        None if is_empty_object(&binding.properties_json) => Ok(Arc::new(()) as _),
-        None => Err("the sink takes no properties".to_owned()),
-    };
+    let properties = sink.needs.read_properties(&binding.properties_json);
     match properties {
         Ok(properties) => Ok((properties, grants)),
         Err(problem) => Err(Fault::properties(format!(
@@ -647,10 +638,4 @@ fn prepare(sink: &Ready, opening: &Opening) -> Prepared {
             binding.name
         ))),
     }
-}
-
-fn is_empty_object(json: &Bytes) -> bool {
-    json.is_empty()
-        || serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(json)
-            .is_ok_and(|object| object.is_empty())
 }

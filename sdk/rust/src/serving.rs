@@ -91,8 +91,12 @@ impl EventSink for SinkService {
         &self,
         request: Request<DescribeRequest>,
     ) -> Result<Response<DescribeResponse>, Status> {
-        debug!(gateway = request.get_ref().gateway_version, "described");
-        Ok(Response::new(self.sink.description.clone()))
+        let request = request.get_ref();
+        debug!(gateway = request.gateway_version, "described");
+        Ok(Response::new(DescribeResponse {
+            problems: self.sink.problems(&request.bindings),
+            ..self.sink.description.clone()
+        }))
     }
 
     async fn attach(

@@ -1,5 +1,7 @@
 //! A sink: what it is, and its handlers.
 
+mod checks;
+
 use std::any::TypeId;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use postern_proto::rules;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use self::checks::Check;
 use crate::call::{Answer, Call, Needs, Values};
 use crate::event::{Interest, Told};
 use crate::handler::Handler;
@@ -62,6 +65,7 @@ pub struct Sink {
     carried_types: Vec<TypeId>,
     problems: Vec<String>,
     judge: Option<Judge>,
+    check: Option<Check>,
 }
 
 /// Why a sink cannot be served: what is wrong with how it was built.
@@ -91,6 +95,22 @@ pub(crate) struct Ready {
     pub(crate) needs: Needs,
     pub(crate) carried: Arc<Values>,
     pub(crate) judge: Option<Judge>,
+    check: Option<Check>,
+}
+
+impl Ready {
+    /// What is wrong with these bindings.
+    pub(crate) fn problems(&self, bindings: &[v1::ConfiguredBinding]) -> Vec<v1::BindingProblem> {
+        let of = |binding: &v1::ConfiguredBinding| {
+            let name = binding.name.clone();
+            let found = checks::problems(&self.needs, self.check.as_ref(), binding);
+            found.into_iter().map(move |detail| v1::BindingProblem {
+                binding: name.clone(),
+                detail,
+            })
+        };
+        bindings.iter().flat_map(of).collect()
+    }
 }
 
 impl Sink {
@@ -113,6 +133,7 @@ impl Sink {
             carried_types: Vec::new(),
             problems: Vec::new(),
             judge: None,
+            check: None,
         }
     }
 
@@ -264,6 +285,24 @@ impl Sink {
         self
     }
 
+    /// Looks at a binding before anything runs, when `postern check` asks: whether the sink can work with its properties,
+    /// its `reads` and its `may`. Each text says which setting, what is wrong, and what to do. Properties that do not fit
+    /// `P` are found without it; this is for what the type lets pass.
+    pub fn check<P: Send + Sync + 'static>(
+        mut self,
+        check: impl Fn(&P, &v1::ConfiguredBinding) -> Vec<String> + Send + Sync + 'static,
+    ) -> Self {
+        if self.check.replace(Check::of(check)).is_some() {
+            self.problems.push("`check` is given twice".to_owned());
+        }
+        self
+    }
+
+    /// What it says of a binding when the gateway asks. Empty: it can work with it.
+    pub fn problems(&self, binding: &v1::ConfiguredBinding) -> Vec<String> {
+        checks::problems(&self.needs, self.check.as_ref(), binding)
+    }
+
     /// Puts a tower layer around all its handlers: limits, time-outs, logs, metrics. The one put last is outermost.
     pub fn layer<L>(mut self, layer: L) -> Self
     where
@@ -296,6 +335,11 @@ impl Sink {
                 ));
             }
         }
+        problems.extend(
+            self.check
+                .as_ref()
+                .and_then(|check| check.problem(&self.needs)),
+        );
         if !problems.is_empty() {
             return Err(StartError {
                 name: self.description.name.clone(),
@@ -338,6 +382,7 @@ impl Sink {
             needs: self.needs,
             carried: Arc::new(self.carried),
             judge: self.judge,
+            check: self.check,
         }))
     }
 

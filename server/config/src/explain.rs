@@ -96,7 +96,19 @@ fn key_page(known: &Known) -> String {
     for (word, doc) in words {
         page.push_str(&format!("    {:<14}{doc}\n", format!("\"{word}\"")));
     }
+    if let Some(text) = grammar(&known.path) {
+        page.push('\n');
+        for line in text.lines() {
+            page.push_str(format!("    {line}").trim_end());
+            page.push('\n');
+        }
+    }
     page
+}
+
+/// How the text of a key is built, where that takes more than a line.
+pub(crate) fn grammar(path: &str) -> Option<&'static str> {
+    (path == "binding.rule").then_some(include_str!("rules.txt"))
 }
 
 fn section_page(section: &SectionDoc) -> String {
@@ -214,6 +226,17 @@ mod tests {
             }
         }
         assert!(explain("").unwrap().contains("\n    spool "));
+    }
+
+    #[test]
+    fn a_rule_comes_with_its_grammar() {
+        let page = explain("binding.footer.rule").unwrap();
+        for part in [
+            "    rule            = condition *( \";\" condition )\n",
+            "EHLO=*.example.net",
+        ] {
+            assert!(page.contains(part), "{part} is not in\n{page}");
+        }
     }
 
     #[test]

@@ -69,6 +69,14 @@ mod tests {
     const BEGIN: &str = "<!-- keys: generated, see server/config/src/reference.rs -->\n\n";
     const END: &str = "<!-- end of keys -->\n";
 
+    #[test]
+    fn the_grammar_of_rules_is_in_the_book() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let grammar = crate::explain::grammar("binding.rule").unwrap();
+        assert!(page.contains(&format!("```text\n{grammar}```\n")));
+    }
+
     /// With `POSTERN_UPDATE_DOCS` set the page is written instead.
     #[test]
     fn the_page_in_the_book_is_up_to_date() {

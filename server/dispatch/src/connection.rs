@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use postern_events::fault::{Fault, FaultKind};
 use postern_events::plan::{Endpoint, SinkTls};
 use postern_proto::v1::event_sink_client::EventSinkClient;
-use postern_proto::v1::{DescribeRequest, DescribeResponse};
+use postern_proto::v1::{ConfiguredBinding, DescribeRequest, DescribeResponse};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -47,6 +47,8 @@ pub(crate) struct Connected {
     pub(crate) channel: Channel,
     /// Its description.
     pub(crate) response: DescribeResponse,
+    /// The user id of its process, where it answers on a Unix socket.
+    pub(crate) user: Option<u32>,
     /// Resolves when the connection is gone.
     pub(crate) gone: oneshot::Receiver<()>,
 }
@@ -63,30 +65,43 @@ pub(crate) async fn connect(
 ) -> Result<Connected, Fault> {
     let remote = remote(&target.endpoint, tls).await?;
     let (gone, was_gone) = oneshot::channel();
+    let user = Arc::new(OnceLock::new());
     let once = Once {
         target: Some((target.clone(), gone)),
+        user: Arc::clone(&user),
         keep_alive: settings.keep_alive_interval,
     };
     let channel = remote
         .connect_with_connector(once)
         .await
         .map_err(|error| unusable(&error))?;
+    let response = describe(&channel, sink, settings, Vec::new()).await?;
+    Ok(Connected {
+        channel,
+        response,
+        user: user.get().copied(),
+        gone: was_gone,
+    })
+}
+
+/// Asks for the description, and what is wrong with `bindings` in it.
+pub(crate) async fn describe(
+    channel: &Channel,
+    sink: &str,
+    settings: &Settings,
+    bindings: Vec<ConfiguredBinding>,
+) -> Result<DescribeResponse, Fault> {
     let request = DescribeRequest {
         gateway_version: concat!("postern ", env!("CARGO_PKG_VERSION")).to_owned(),
         protocol_version: PROTOCOL_VERSION,
         features: settings.features.words(),
         sink: sink.to_owned(),
+        bindings,
     };
     let response = EventSinkClient::new(channel.clone())
         .describe(request)
-        .await
-        .map_err(|status| call_fault(&status))?
-        .into_inner();
-    Ok(Connected {
-        channel,
-        response,
-        gone: was_gone,
-    })
+        .await;
+    Ok(response.map_err(|status| call_fault(&status))?.into_inner())
 }
 
 /// The settings of connections to an endpoint. Reads the TLS files anew.
@@ -159,6 +174,8 @@ fn unusable(error: &tonic::transport::Error) -> Fault {
 /// a new connection must describe itself first.
 struct Once {
     target: Option<(Target, oneshot::Sender<()>)>,
+    /// Whose process answers on a Unix socket.
+    user: Arc<OnceLock<u32>>,
     keep_alive: Duration,
 }
 
@@ -174,11 +191,16 @@ impl tower::Service<Uri> for Once {
     fn call(&mut self, _: Uri) -> Self::Future {
         let target = self.target.take();
         let keep_alive = self.keep_alive;
+        let user = Arc::clone(&self.user);
         Box::pin(async move {
             let (target, gone) = target.ok_or_else(|| {
                 io::Error::new(io::ErrorKind::NotConnected, "the connection is gone")
             })?;
             let socket = open(&target, keep_alive).await?;
+            if let Socket::Unix(stream) = &socket {
+                let peer = stream.peer_cred()?.uid();
+                user.get_or_init(|| peer);
+            }
             Ok(TokioIo::new(Watched {
                 socket,
                 gone: Some(gone),

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use postern_events::budget::Budget;
 use postern_events::context::Context;
@@ -99,6 +100,8 @@ impl MessageRuling {
 
 /// The questions about one incoming message. Dropping it cancels them and ends its content.
 pub struct MessageExchange {
+    /// Time for the chain about the reply.
+    reserved: Duration,
     ending: Option<oneshot::Sender<Budget>>,
     early: watch::Receiver<Option<Ruling>>,
     task: Task,
@@ -127,8 +130,11 @@ impl MessageExchange {
             ended: Some(ended),
             hasty,
         };
-        let task = Task(tokio::spawn(judging.ruling(*budget)));
+        let reserve = |event| scope.plan.reserve(&scope.server, event, b"", false);
+        let budget = budget.reserving(reserve(EventKind::InboundHeaders));
+        let task = Task(tokio::spawn(judging.ruling(budget)));
         Self {
+            reserved: reserve(EventKind::InboundMessage),
             ending: Some(ending),
             early,
             task,
@@ -154,7 +160,7 @@ impl MessageExchange {
 
     /// The content is complete: waits for the verdicts within the budget.
     pub fn finish(mut self, budget: &Budget) -> impl Future<Output = MessageRuling> + Send + use<> {
-        let budget = *budget;
+        let budget = budget.reserving(self.reserved);
         async move {
             if let Some(ending) = self.ending.take() {
                 // Nobody listens where an early refusal has ended the questions.

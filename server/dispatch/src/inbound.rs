@@ -17,10 +17,10 @@ use postern_events::ruling::{Ruling, Standing};
 use postern_message::{Envelope, MessageId, Properties, Recipient, RecipientId};
 use postern_proto::v1 as pb;
 
-use crate::dispatcher::Shared;
 use crate::exchange::{IncomingMessage, MessageExchange};
 use crate::run::{Begin, Gathering, Run};
 use crate::scope::Scope;
+use crate::shared::Shared;
 
 /// One inbound session. Dropping it closes what is open at the sinks.
 ///
@@ -61,6 +61,23 @@ impl InboundScope {
     /// How the client has behaved so far; goes with the next events.
     pub fn note_conduct(&self, conduct: Conduct) {
         self.change(|own| own.note_conduct(conduct));
+    }
+
+    /// Asks about any event of the session, as the methods for single events do. [`Ruling::typed`] has the answer.
+    pub fn ask<E: Event<Context = InboundContext>>(
+        &self,
+        event: E,
+        budget: &Budget,
+    ) -> impl Future<Output = Ruling> + Send + use<E> {
+        let verb = event
+            .facts()
+            .command
+            .map_or_else(Bytes::new, |command| command.verb.clone());
+        let begin = Begin {
+            budget: Some(self.reserving(budget, E::KIND, &verb)),
+            ..Begin::default()
+        };
+        self.ask_with(event, begin)
     }
 
     /// `inbound.connect`: asks whether the client may have a banner.
@@ -240,10 +257,9 @@ impl InboundScope {
         MessageExchange::begin(&self.scope, incoming, budget)
     }
 
-    /// `inbound.reset`: the transaction was given up. Also forgets it.
+    /// `inbound.reset`: the client gave the transaction up. Its outcome is told next.
     pub fn tell_reset(&self, reset: Reset) {
         self.scope.tell(&Question::new(reset));
-        self.forget_transaction();
     }
 
     /// `inbound.outcome`: what became of the transaction. Also forgets it.
@@ -260,22 +276,6 @@ impl InboundScope {
     fn forget_transaction(&self) {
         self.deferred.lock().transaction_ended();
         self.scope.transaction_ended();
-    }
-
-    fn ask<E: Event>(
-        &self,
-        event: E,
-        budget: &Budget,
-    ) -> impl Future<Output = Ruling> + Send + use<E> {
-        let verb = event
-            .facts()
-            .command
-            .map_or_else(Bytes::new, |command| command.verb.clone());
-        let begin = Begin {
-            budget: Some(self.reserving(budget, E::KIND, &verb)),
-            ..Begin::default()
-        };
-        self.ask_with(event, begin)
     }
 
     fn ask_with<E: Event>(
@@ -312,7 +312,9 @@ impl InboundScope {
 
     /// A budget of which the later chains of the same reply have their part.
     fn reserving(&self, budget: &Budget, event: EventKind, verb: &[u8]) -> Budget {
-        budget.reserving(self.scope.plan.reserve(&self.scope.server, event, verb))
+        let implicit_tls = self.read(|own| own.session().client.implicit_tls);
+        let plan = &self.scope.plan;
+        budget.reserving(plan.reserve(&self.scope.server, event, verb, implicit_tls))
     }
 
     fn read<T>(&self, read: impl FnOnce(&InboundContext) -> T) -> T

@@ -30,6 +30,7 @@ mod pipe;
 mod randomness;
 mod run;
 mod scope;
+mod shared;
 mod shown;
 mod sink;
 mod trace_context;

@@ -8,8 +8,8 @@ use postern_events::plan::Plan;
 use postern_events::question::Question;
 use postern_proto::v1 as pb;
 
-use crate::dispatcher::Shared;
 use crate::scope::Scope;
+use crate::shared::Shared;
 
 /// One scope for each plan and virtual server that something was told of.
 #[derive(Default)]

@@ -135,8 +135,7 @@ pub enum What<'a> {
         /// For how long it is left alone.
         retry_in: Duration,
     },
-    /// What the sink says of itself is not what was accepted for its binding: it asks for more, and does not get it, or
-    /// it is another program.
+    /// What the sink asks for is not what was accepted for its binding: it asks for more, and does not get it.
     AsksForMore {
         /// What differs.
         what: &'a str,

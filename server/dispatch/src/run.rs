@@ -2,16 +2,17 @@
 //!
 //! It runs inside the future of whoever waits for the ruling, with no task of its own. Dropping it cancels what is open.
 
+mod driving;
 mod group;
 mod putting;
-mod telling;
+mod reporting;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postern_events::budget::Budget;
 use postern_events::chain::{Chain, ChainOptions, Start, Step};
-use postern_events::fault::{Fault, FaultKind};
+use postern_events::fault::Fault;
 use postern_events::judge::Judge;
 use postern_events::plan::{Binding, Stage};
 use postern_events::question::Question;
@@ -19,7 +20,6 @@ use postern_events::ruling::{Decision, Ruling, Verdict};
 use postern_events::validate::{Asked, NoUploads, validate};
 use postern_message::Version;
 use postern_proto::v1 as pb;
-use tokio::sync::oneshot;
 
 use crate::answers::Answers;
 use crate::attached::Attached;
@@ -27,14 +27,9 @@ use crate::attachment::Unasked;
 use crate::content::Content;
 use crate::observer::What;
 use crate::scope::Scope;
-use crate::sink::{Again, Answer, Command, Heard, QuestionKey, Ticket};
-
-use putting::put_all;
+use crate::sink::{Answer, QuestionKey, Ticket};
 
 pub(crate) use group::Gathering;
-
-/// Times that a question is put to a new instance because the one before had just ended.
-const TRIES: u32 = 4;
 
 /// One run.
 pub(crate) struct Run {
@@ -124,13 +119,6 @@ struct Due {
     deadline: Option<Instant>,
 }
 
-/// What ended a wait.
-enum Woke {
-    Answer(Answer),
-    Ended(Budget),
-    Time,
-}
-
 impl Run {
     /// Begins a run of a stage.
     pub(crate) fn new(
@@ -176,33 +164,6 @@ impl Run {
         }
     }
 
-    /// Runs to the end of the chain. `ending` brings the budget when the content ends.
-    pub(crate) async fn ruling(
-        mut self,
-        mut ending: Option<&mut oneshot::Receiver<Budget>>,
-    ) -> Ruling {
-        loop {
-            let (due, until) = self.advance();
-            if !due.is_empty() {
-                let scope = Arc::clone(&self.scope);
-                let due = due.into_iter().map(|due| (0, due)).collect();
-                put_all(&scope, &mut [&mut self], due, None);
-                continue;
-            }
-            if let Some(ruling) = self.ended.take() {
-                return self.finish(ruling);
-            }
-            match self.wait(until, &mut ending).await {
-                Woke::Answer(answer) => self.hear(answer),
-                Woke::Ended(budget) => {
-                    ending = None;
-                    self.content_ended(budget);
-                }
-                Woke::Time => {}
-            }
-        }
-    }
-
     /// Goes on until the chain waits or has ended: whom it wants asked, and until when it waits.
     fn advance(&mut self) -> (Vec<Due>, Option<Instant>) {
         let mut due = Vec::new();
@@ -231,122 +192,6 @@ impl Run {
             cautious: &self.cautious,
         };
         self.chain.poll(Instant::now(), &mut judge)
-    }
-
-    async fn wait(
-        &mut self,
-        until: Option<Instant>,
-        ending: &mut Option<&mut oneshot::Receiver<Budget>>,
-    ) -> Woke {
-        let time = async {
-            match until {
-                Some(until) => tokio::time::sleep_until(until.into()).await,
-                None => std::future::pending().await,
-            }
-        };
-        let end = async {
-            match ending {
-                // A sender that is gone has given the run up; the run is dropped with it.
-                Some(ending) => match ending.await {
-                    Ok(budget) => budget,
-                    Err(_) => std::future::pending().await,
-                },
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            answer = self.answers.take() => Woke::Answer(answer),
-            budget = end => Woke::Ended(budget),
-            () = time => Woke::Time,
-        }
-    }
-
-    /// Asks one member.
-    fn ask(&mut self, due: Due, again: Option<Box<Again>>) {
-        let scope = Arc::clone(&self.scope);
-        put_all(&scope, &mut [self], vec![(0, due)], again);
-    }
-
-    fn hear(&mut self, answer: Answer) {
-        let Answer { ticket, heard } = answer;
-        let now = Instant::now();
-        if !self.is_current(ticket) {
-            return;
-        }
-        let member = ticket.member;
-        match heard {
-            Heard::Progress { wanted } => self.progress(member, wanted, now),
-            Heard::Verdict(verdict) => {
-                self.note_over(member);
-                let checked = self.check(member, *verdict);
-                if let Ok(verdict) = &checked {
-                    self.observe_answer(member, verdict);
-                }
-                self.chain.answer(member, checked, now);
-            }
-            Heard::Declined => {
-                self.note_over(member);
-                self.declined(member);
-            }
-            Heard::Gone => self.once_more(member, None, &over()),
-            Heard::Failed {
-                fault,
-                again: Some(again),
-            } => self.once_more(member, Some(again), &fault),
-            Heard::Failed { fault, again: None } => {
-                self.note_over(member);
-                self.chain.answer(member, Err(fault), now);
-            }
-        }
-    }
-
-    /// The sink is still at work: its time starts anew. It is told how much it has if it asked for some.
-    fn progress(&mut self, member: usize, wanted: Option<Duration>, now: Instant) {
-        let extension = self.chain.progress(member, wanted, now);
-        if let Some(remaining) = extension.and_then(|extension| extension.remaining)
-            && let Some((sink, question)) = self.way(member)
-        {
-            let command = Command::Extend {
-                question,
-                remaining,
-            };
-            // One that cannot be told of its time finds out.
-            let _stuck = sink.send(command).is_err();
-        }
-    }
-
-    /// A question failed and may be asked again, or never reached its instance.
-    fn once_more(&mut self, member: usize, again: Option<Box<Again>>, fault: &Fault) {
-        let now = Instant::now();
-        let deadline = self.chain.deadline(member);
-        let late = deadline.is_some_and(|at| at <= now);
-        let attempts = self.members.get(member).map_or(0, |own| own.attempt);
-        let question = self.question_of(member).cloned();
-        let (Some(binding), Some(question)) = (self.binding(member), question) else {
-            return;
-        };
-        let possible = {
-            let mut state = self.scope.state();
-            let (attachment, _, _) = self.scope.attachment(&mut state, &binding);
-            // What else is open there would be lost with the instance.
-            let alone = again.is_none() || !attachment.has_others(&question);
-            if alone && !late && attempts < TRIES {
-                attachment.over(&question);
-                if again.is_some() {
-                    attachment.detach();
-                }
-                true
-            } else {
-                false
-            }
-        };
-        if possible {
-            self.ask(Due { member, deadline }, again);
-        } else {
-            self.note_over(member);
-            self.chain.answer(member, Err(fault.clone()), now);
-        }
     }
 
     /// A member is not asked after all.
@@ -449,10 +294,6 @@ impl Run {
         let (attachment, _, _) = self.scope.attachment(&mut state, &binding);
         attachment.over(&question);
     }
-}
-
-fn over() -> Fault {
-    Fault::new(FaultKind::Unreachable, "its instance ended again and again")
 }
 
 impl Drop for Run {

@@ -15,8 +15,8 @@ use postern_message::{MessageId, SessionId};
 use postern_proto::v1 as pb;
 
 use crate::attachment::{Attachment, Subject, Unasked};
-use crate::dispatcher::Shared;
 use crate::observer::{Observer, Record, What};
+use crate::shared::Shared;
 use crate::sink::{self, Command, Tell};
 
 /// One scope of instances. Dropping it closes what is open.

@@ -4,6 +4,8 @@
 mod asking;
 mod command;
 mod connections;
+mod face;
+mod fetching;
 mod fleet;
 mod hearing;
 mod news;
@@ -14,33 +16,21 @@ mod streams;
 mod task;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
-use parking_lot::RwLock;
 use postern_attach::FleetStatus;
 use postern_events::fault::{Fault, FaultKind};
 use postern_events::plan::Sink;
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 
-use crate::observer::Observer;
-use crate::settings::{Settings, SharedPlan};
+use face::{Face, shutting_down};
 
 pub(crate) use command::{
     Again, Answer, Ask, Asking, Begin, Command, Heard, QuestionKey, Tell, Ticket, Told,
 };
-
-/// What a sink's task is started with.
-pub(crate) struct Start {
-    pub(crate) sink: Arc<Sink>,
-    /// The plan in force, for what the bindings that use it were granted.
-    pub(crate) plan: SharedPlan,
-    pub(crate) observer: Arc<dyn Observer>,
-    pub(crate) settings: Arc<Settings>,
-    /// Hears the sink's name when it can be reached again.
-    pub(crate) back: broadcast::Sender<Arc<str>>,
-}
+pub(crate) use face::Start;
 
 /// The way to a sink's task. The task ends with it.
 pub(crate) struct SinkHandle {
@@ -48,28 +38,6 @@ pub(crate) struct SinkHandle {
     commands: mpsc::Sender<Command>,
     face: Arc<Face>,
     task: JoinHandle<()>,
-}
-
-/// What others may see of a sink's task.
-pub(crate) struct Face {
-    status: RwLock<FleetStatus>,
-    /// Instances, open and being opened, and events that wait.
-    busy: AtomicUsize,
-    /// Open questions.
-    questions: AtomicUsize,
-    /// Some replica says that asking has side effects.
-    cautious: AtomicBool,
-}
-
-impl Face {
-    pub(crate) fn new(status: FleetStatus) -> Self {
-        Self {
-            status: RwLock::new(status),
-            busy: AtomicUsize::new(0),
-            questions: AtomicUsize::new(0),
-            cautious: AtomicBool::new(false),
-        }
-    }
 }
 
 impl SinkHandle {
@@ -135,11 +103,6 @@ impl SinkHandle {
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.sink.name
     }
-}
-
-/// Nothing is asked any more.
-fn shutting_down() -> Fault {
-    Fault::new(FaultKind::Unreachable, "the gateway is shutting down")
 }
 
 impl Drop for SinkHandle {

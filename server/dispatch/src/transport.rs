@@ -9,16 +9,17 @@ use postern_events::context::{Client, Context, InboundContext, MessageContext, S
 use postern_events::delivery;
 use postern_events::event::EventKind;
 use postern_events::inbound::{Headers, Message};
-use postern_events::question::Question;
+use postern_events::question::{Event, Question};
 use postern_events::ruling::Ruling;
 use postern_events::transport::Submit;
 use postern_proto::v1 as pb;
 
 use crate::content::Content;
-use crate::dispatcher::Shared;
 use crate::exchange::MessageRuling;
+use crate::news::NewsDesk;
 use crate::run::{Begin, Run};
 use crate::scope::Scope;
+use crate::shared::Shared;
 
 /// How often, and why, a stage is begun for a message.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +33,7 @@ pub struct Attempt {
 /// One message in transport. Dropping it closes what is open at the sinks.
 pub struct TransportScope {
     shared: Arc<Shared>,
+    news: Arc<NewsDesk>,
     content: Arc<dyn Content>,
     scope: Arc<Scope>,
 }
@@ -39,6 +41,7 @@ pub struct TransportScope {
 impl TransportScope {
     pub(crate) fn begin(
         shared: &Arc<Shared>,
+        news: &Arc<NewsDesk>,
         message: MessageContext,
         content: Arc<dyn Content>,
     ) -> Self {
@@ -47,6 +50,7 @@ impl TransportScope {
         let scope = Scope::new(pb::Scope::Transport, shared, server, context);
         Self {
             shared: Arc::clone(shared),
+            news: Arc::clone(news),
             content,
             scope: Arc::new(scope),
         }
@@ -68,26 +72,49 @@ impl TransportScope {
         if let Context::Transport(own) = &mut self.scope.state().context {
             own.attempt = attempt.earlier.saturating_add(1);
         }
-        let event = EventKind::TransportSubmit;
         let begin = Begin {
-            budget: Some(*budget),
             start,
+            ..self.beginning(budget, attempt)
+        };
+        let ruling = self.ask_with(Submit, begin);
+        let scope = Arc::clone(&self.scope);
+        async move { MessageRuling::of(&scope, ruling.await) }
+    }
+
+    /// Asks about any event of a message in transport. [`Ruling::typed`] has the answer.
+    pub fn ask<E: Event<Context = MessageContext>>(
+        &self,
+        event: E,
+        budget: &Budget,
+        attempt: Attempt,
+    ) -> impl Future<Output = Ruling> + Send + use<E> {
+        self.ask_with(event, self.beginning(budget, attempt))
+    }
+
+    fn ask_with<E: Event>(
+        &self,
+        event: E,
+        begin: Begin,
+    ) -> impl Future<Output = Ruling> + Send + use<E> {
+        let question = Question::new(event);
+        self.scope.tell(&question);
+        let stage = self.scope.stage(E::KIND);
+        let run = stage.map(|stage| Run::new(&self.scope, stage, vec![question], begin));
+        async move {
+            match run {
+                Some(run) => run.ruling(None).await,
+                None => Ruling::proceed(E::KIND),
+            }
+        }
+    }
+
+    fn beginning(&self, budget: &Budget, attempt: Attempt) -> Begin {
+        Begin {
+            budget: Some(*budget),
             earlier: attempt.earlier,
             reason: attempt.reason,
             content: Some(Arc::clone(&self.content)),
-            reply_stands: false,
-        };
-        let run = self
-            .scope
-            .stage(event)
-            .map(|stage| Run::new(&self.scope, stage, vec![Question::new(Submit)], begin));
-        let scope = Arc::clone(&self.scope);
-        async move {
-            let ruling = match run {
-                Some(run) => run.ruling(None).await,
-                None => Ruling::proceed(event),
-            };
-            MessageRuling::of(&scope, ruling)
+            ..Begin::default()
         }
     }
 
@@ -162,7 +189,7 @@ impl TransportScope {
     /// `delivery.result`: tells what became of an attempt. Never waits.
     pub fn tell_delivery_result(&self, result: delivery::Result) {
         let question = Question::new(result);
-        self.shared.news.tell(
+        self.news.tell(
             &self.shared,
             &self.scope.plan,
             &self.scope.server,

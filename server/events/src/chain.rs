@@ -17,6 +17,7 @@ mod branches;
 mod early;
 mod effect;
 mod policy;
+mod slot;
 mod step;
 
 use std::collections::VecDeque;
@@ -29,7 +30,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::plan::{Stage, longest};
 use crate::ruling::{Failure, Standing, Verdict};
 
-use branches::{Decided, Later};
+use slot::{Deadline, Decided, Later, Slot};
 
 pub use step::{Cancelled, ChainOptions, ChainState, Extension, Start, Step};
 
@@ -60,30 +61,6 @@ pub struct Chain {
     made_by: Option<Arc<str>>,
     /// The first refusal of an event that had waited.
     standing: Option<Standing>,
-}
-
-#[derive(Clone, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one for each member of a chain, and most of them are answered"
-)]
-enum Slot {
-    Waiting,
-    Asked(Option<Deadline>),
-    Answered {
-        answer: Result<Verdict, Fault>,
-        asked: bool,
-        /// It was settled for another branch.
-        settled: bool,
-    },
-    /// Did not fire, or took effect.
-    Over,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Deadline {
-    at: Instant,
-    by_budget: bool,
 }
 
 impl Stage {

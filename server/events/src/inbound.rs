@@ -13,15 +13,39 @@ mod reset;
 mod response;
 mod tls;
 
-pub use auth::Auth;
-pub use command::{Command, Handling};
+#[cfg(test)]
+use crate::every_event::{Row, row};
+
+pub use auth::{Auth, AuthAnswer, AuthSuccess};
+pub use command::{Command, DialogueAnswer, Expects, Handling};
 pub use connect::Connect;
 pub use content::{Data, Headers, Message};
 pub use disconnect::{Disconnect, DisconnectReason};
 pub use helo::Helo;
 pub use mail::Mail;
 pub use outcome::{Fate, Outcome, RecipientFate};
-pub use rcpt::Rcpt;
+pub use rcpt::{Rcpt, RcptAnswer};
 pub use reset::{Reset, ResetReason};
-pub use response::Response;
+pub use response::{Response, ResponseAnswer};
 pub use tls::Tls;
+
+/// The events of this family, by number.
+#[cfg(test)]
+pub(crate) fn rows() -> Vec<Row> {
+    vec![
+        row::<Connect>(),
+        row::<Helo>(),
+        row::<Tls>(),
+        row::<Auth>(),
+        row::<Mail>(),
+        row::<Rcpt>(),
+        row::<Data>(),
+        row::<Headers>(),
+        row::<Message>(),
+        row::<Command>(),
+        row::<Response>(),
+        row::<Outcome>(),
+        row::<Reset>(),
+        row::<Disconnect>(),
+    ]
+}

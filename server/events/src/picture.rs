@@ -6,6 +6,7 @@
 //! What bindings with the same view and the same picture are told is encoded once for all of them.
 
 mod encodings;
+mod place;
 mod update;
 
 use crate::context::Context;
@@ -16,6 +17,7 @@ use crate::plan::Binding;
 use crate::question::Question;
 
 pub use encodings::Encodings;
+pub use place::Place;
 
 use update::Told;
 
@@ -39,23 +41,6 @@ pub struct Opening {
     pub replayed: Vec<EncodedEvent>,
     /// How often an instance was opened before.
     pub reopened_count: u32,
-}
-
-/// A RCPT's place among those that are sent to a binding in one go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
-    /// From 1.
-    pub position: u32,
-    /// How many there are.
-    pub size: u32,
-}
-
-impl Place {
-    /// It stands alone.
-    pub const ALONE: Self = Self {
-        position: 1,
-        size: 1,
-    };
 }
 
 /// Events of one transaction that are told again at most.

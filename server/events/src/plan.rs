@@ -7,6 +7,7 @@ mod endpoint;
 mod error;
 mod order;
 mod pin;
+mod report;
 mod reserve;
 mod shown;
 mod spec;
@@ -34,7 +35,7 @@ pub use spec::{
     Ask, BindingSpec, BodyDepth, DEFAULT_PRIORITY, MAX_PRIORITY, PlanSpec, ServerSpec, SinkSpec,
     SinkTls, Timeouts,
 };
-pub use wants::{Caution, Shortfall};
+pub use wants::{Caution, Shortfall, Stranger};
 pub use wire::limits;
 
 pub(crate) use reserve::longest;
@@ -114,6 +115,8 @@ pub struct Binding {
     pub properties_json: Vec<u8>,
     /// The name of the program whose description was accepted.
     pub accepted_name: Option<String>,
+    /// The user ids under which it answered on Unix sockets when it was accepted. Empty: any.
+    pub accepted_users: Vec<u32>,
 }
 
 /// One event of a binding.
@@ -229,28 +232,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Checks sinks, bindings and accepted descriptions and makes a plan of them.
-    ///
-    /// `pins` are the descriptions that the operator accepted, by binding name.
-    ///
-    /// # Errors
-    /// Everything that is wrong, not only the first.
-    pub fn build(spec: PlanSpec, pins: &HashMap<String, Pin>) -> Result<Self, Vec<PlanError>> {
-        build::build(spec, pins, Grants::parse)
-    }
-
-    /// As [`Plan::build`], with the grants of all versions.
-    ///
-    /// # Errors
-    /// Everything that is wrong.
-    #[cfg(test)]
-    pub(crate) fn build_all(
-        spec: PlanSpec,
-        pins: &HashMap<String, Pin>,
-    ) -> Result<Self, Vec<PlanError>> {
-        build::build(spec, pins, Grants::parse_all)
-    }
-
     /// A plan without bindings.
     #[must_use]
     pub fn empty() -> Self {

@@ -9,7 +9,7 @@ use postern_message::RecipientId;
 use postern_proto::v1 as pb;
 use postern_smtp::reply::Reply;
 
-use crate::answer::{AnyAnswer, TypedAnswer};
+use crate::answer::{AnyAnswer, Checks, TypedAnswer};
 use crate::attributes::{Attribute, AttributeValue};
 use crate::context::{CommandLine, Context, Within};
 use crate::event::EventKind;
@@ -109,6 +109,16 @@ pub trait AnyEvent: fmt::Debug + Send + Sync {
         said: Option<&AnyAnswer>,
     ) -> Option<AttributeValue>;
 
+    /// Checks the answer that it asks for, as a sink sent it; see [`TypedAnswer::check`].
+    ///
+    /// # Errors
+    /// What is wrong with it: the sink's failure.
+    fn check_answer(
+        &self,
+        answer: pb::answer::Kind,
+        checks: &mut dyn Checks,
+    ) -> Result<AnyAnswer, Fault>;
+
     /// See [`Event::facts`].
     fn facts(&self) -> EventFacts<'_>;
 
@@ -131,7 +141,12 @@ impl<E: Event> AnyEvent for E {
         view: &View<'_>,
     ) -> Result<pb::event::Kind, Fault> {
         match E::Context::of(context) {
-            Some(own) => Ok(Event::body(self, own, said.and_then(E::Answer::of), view)),
+            Some(own) => Ok(Event::body(
+                self,
+                own,
+                said.and_then(AnyAnswer::get::<E::Answer>),
+                view,
+            )),
             None => Err(Fault::new(
                 FaultKind::Fault,
                 format!("{} does not happen in this scope", E::KIND),
@@ -146,7 +161,20 @@ impl<E: Event> AnyEvent for E {
         said: Option<&AnyAnswer>,
     ) -> Option<AttributeValue> {
         let own = E::Context::of(context)?;
-        Event::attribute(self, attribute, own, said.and_then(E::Answer::of))
+        Event::attribute(
+            self,
+            attribute,
+            own,
+            said.and_then(AnyAnswer::get::<E::Answer>),
+        )
+    }
+
+    fn check_answer(
+        &self,
+        answer: pb::answer::Kind,
+        checks: &mut dyn Checks,
+    ) -> Result<AnyAnswer, Fault> {
+        E::Answer::check(answer, checks).map(AnyAnswer::new)
     }
 
     fn facts(&self) -> EventFacts<'_> {

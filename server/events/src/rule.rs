@@ -22,6 +22,7 @@
 //! `outbound.command` and `outbound.response`, where the others hold by the message that is being sent.
 
 mod pattern;
+mod problem;
 
 use std::fmt;
 
@@ -30,6 +31,9 @@ use postern_proto::v1 as pb;
 use crate::event::EventKind;
 
 use pattern::{AddressPattern, Glob, parse_address, parse_domain};
+use problem::Located;
+
+pub use problem::{RuleError, RuleProblem};
 
 /// What a rule is matched against. Nothing is allocated for it.
 pub trait RuleFacts {
@@ -72,41 +76,6 @@ enum Keyword {
     EndOfData,
     /// Upper case.
     Other(String),
-}
-
-/// Why a rule does not parse: what, and at which octet, counted from 1.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("rule {rule:?}, column {column}: {problem}")]
-pub struct RuleError {
-    /// The whole rule.
-    pub rule: String,
-    /// Octet where it went wrong, from 1.
-    pub column: usize,
-    /// What went wrong.
-    pub problem: RuleProblem,
-}
-
-/// What can be wrong with a rule.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RuleProblem {
-    /// Two semicolons in a row, or one at an end.
-    #[error("a condition is missing; conditions are joined by single semicolons")]
-    EmptyCondition,
-    /// A command with a pattern that is not one of the three.
-    #[error("{0:?} takes no pattern; patterns go with EHLO, MAIL FROM and RCPT TO")]
-    Command(String),
-    /// A keyword that no verb can be.
-    #[error("{0:?} is not a command; a verb is up to 32 letters, digits and hyphens")]
-    Keyword(String),
-    /// Nothing behind the equals sign.
-    #[error("a pattern is missing behind '='; use '*' for any")]
-    EmptyPattern,
-    /// A star in the middle.
-    #[error("'*' stands at the begin or the end of a name, and only at the begin of a domain")]
-    Star,
-    /// A second `@`, or blanks and controls.
-    #[error("{0:?} cannot be in a pattern")]
-    Character(char),
 }
 
 impl Rule {
@@ -223,8 +192,6 @@ impl fmt::Display for Rule {
         f.write_str(&self.text)
     }
 }
-
-type Located = (usize, RuleProblem);
 
 fn parse_condition(part: &str, at: usize) -> Result<Condition, Located> {
     if part.is_empty() {

@@ -30,7 +30,7 @@ pub enum Decision {
     /// No objection, and nobody later is asked. The service goes on with its own handling.
     Finish(FinishScope),
     /// The sink answered the command; the service does not act on it. Without a reply only beside a
-    /// [`DialogueAnswer`](crate::answer::DialogueAnswer), which has its own.
+    /// [`DialogueAnswer`](crate::inbound::DialogueAnswer), which has its own.
     Respond(Option<Reply>),
     /// Refused for good. The reply is 5xx; in transport it is the status of the recipients.
     Reject(Reply),
@@ -320,7 +320,7 @@ impl Ruling {
             event: self.event,
             decision: self.decision,
             by: self.by,
-            answer: self.answer.and_then(A::from_any),
+            answer: self.answer.and_then(|answer| answer.get().cloned()),
             branches: self.branches,
             standing: self.standing,
             delay: self.delay,

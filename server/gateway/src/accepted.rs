@@ -1,20 +1,24 @@
 //! Descriptions of sinks that the operator accepted, one file for each binding: `<state>/accepted/<binding>.json`.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use postern_events::plan::Pin;
 
+use crate::state_folder::Folder;
+
 /// Largest file that is read. Descriptions are a few kilobytes.
 const MAX_FILE: u64 = 1 << 20;
+
+/// The folder in the state folder.
+const FOLDER: &str = "accepted";
 
 /// An accepted description that cannot be used. The operator's or the disk's fault.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptedError {
     /// It cannot be read.
-    #[error("{}: cannot be read: {source}; allow this user to read it", path.display())]
+    #[error("{}: cannot be read: {source}; let this user read it, and nobody else write to it", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -49,8 +53,13 @@ pub fn load<'a>(
 ) -> Result<HashMap<String, Pin>, Vec<AcceptedError>> {
     let mut pins = HashMap::new();
     let mut errors = Vec::new();
+    let folder = match open(state) {
+        Ok(Some(folder)) => folder,
+        Ok(None) => return Ok(pins),
+        Err(error) => return Err(vec![error]),
+    };
     for binding in bindings {
-        match read(&path(state, binding)) {
+        match read(&folder, state, binding) {
             Ok(Some(pin)) => {
                 pins.insert(binding.to_owned(), pin);
             }
@@ -65,101 +74,79 @@ pub fn load<'a>(
     }
 }
 
-/// Writes the accepted description of a binding. After a crash the old one or the new one is there, whole.
+/// Writes the accepted description of a binding, and the schema of the properties that its sink takes: empty, none is
+/// kept. After a crash each of the two files is the old one or the new one, whole.
 ///
 /// # Errors
 /// [`AcceptedError::Write`]
-pub fn store(state: &Path, binding: &str, pin: &Pin) -> Result<(), AcceptedError> {
-    let path = path(state, binding);
-    serde_json::to_vec_pretty(pin)
-        .map_err(io::Error::from)
-        .and_then(|mut text| {
-            text.push(b'\n');
-            write(&path, &text)
-        })
-        .map_err(|source| AcceptedError::Write { path, source })
-}
-
-/// Writes the schema of the properties that a binding's sink takes, as it was accepted. Empty: none is kept.
-///
-/// # Errors
-/// [`AcceptedError::Write`]
-pub fn store_schema(state: &Path, binding: &str, schema: &[u8]) -> Result<(), AcceptedError> {
-    let path = schema_path(state, binding);
-    let written = if schema.is_empty() {
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+pub fn store(state: &Path, binding: &str, pin: &Pin, schema: &[u8]) -> Result<(), AcceptedError> {
+    let write = || -> io::Result<()> {
+        let mut text = serde_json::to_vec_pretty(pin)?;
+        text.push(b'\n');
+        let folder = Folder::make(state)?.make_inner(FOLDER)?;
+        match schema {
+            [] => folder.remove(&schema_file(binding))?,
+            schema => folder.write(&schema_file(binding), schema)?,
         }
-    } else {
-        write(&path, schema)
+        folder.write(&pin_file(binding), &text)
     };
-    written.map_err(|source| AcceptedError::Write { path, source })
+    write().map_err(|source| AcceptedError::Write {
+        path: state.join(FOLDER).join(pin_file(binding)),
+        source,
+    })
 }
 
 /// The schema of the properties that a binding's sink takes; `None` where none was accepted, or it cannot be read.
 #[must_use]
 pub fn schema(state: &Path, binding: &str) -> Option<serde_json::Value> {
-    let path = schema_path(state, binding);
-    let small = fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= MAX_FILE);
-    small
-        .then(|| fs::read(&path).ok())
-        .flatten()
-        .and_then(|octets| serde_json::from_slice(&octets).ok())
+    let folder = open(state).ok()??;
+    let octets = folder.read(&schema_file(binding), MAX_FILE).ok()??;
+    serde_json::from_slice(&octets).ok()
 }
 
-fn schema_path(state: &Path, binding: &str) -> PathBuf {
-    state
-        .join("accepted")
-        .join(format!("{binding}.properties-schema"))
+// Names of bindings are checked by the configuration: none of them leads out of the folder.
+
+fn pin_file(binding: &str) -> String {
+    format!("{binding}.json")
 }
 
-/// Names of bindings are checked by the configuration: none of them leads out of the folder.
-fn path(state: &Path, binding: &str) -> PathBuf {
-    state.join("accepted").join(format!("{binding}.json"))
+fn schema_file(binding: &str) -> String {
+    format!("{binding}.properties-schema")
 }
 
-fn read(path: &Path) -> Result<Option<Pin>, AcceptedError> {
-    let unreadable = |source| AcceptedError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let damaged = |what: String| AcceptedError::Format {
-        path: path.to_owned(),
-        what,
-    };
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.len() > MAX_FILE => {
-            return Err(damaged("it is too large".to_owned()));
-        }
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unreadable(error)),
+/// The folder of accepted descriptions; `None` if there is none.
+fn open(state: &Path) -> Result<Option<Folder>, AcceptedError> {
+    let unreadable = |path: PathBuf| move |source| AcceptedError::Read { path, source };
+    match Folder::open(state).map_err(unreadable(state.to_owned()))? {
+        Some(folder) => folder.inner(FOLDER).map_err(unreadable(state.join(FOLDER))),
+        None => Ok(None),
     }
-    let octets = fs::read(path).map_err(unreadable)?;
-    serde_json::from_slice(&octets)
-        .map(Some)
-        .map_err(|error| damaged(error.to_string()))
 }
 
-fn write(path: &Path, text: &[u8]) -> io::Result<()> {
-    let Some(folder) = path.parent() else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
-    fs::create_dir_all(folder)?;
-    let mut fresh = path.as_os_str().to_owned();
-    fresh.push(".new");
-    let fresh = PathBuf::from(fresh);
-    let mut file = File::create(&fresh)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)?;
-    File::open(folder)?.sync_all()
+fn read(folder: &Folder, state: &Path, binding: &str) -> Result<Option<Pin>, AcceptedError> {
+    let path = || state.join(FOLDER).join(pin_file(binding));
+    let damaged = |what: String| AcceptedError::Format { path: path(), what };
+    match folder.read(&pin_file(binding), MAX_FILE) {
+        Ok(None) => Ok(None),
+        Ok(Some(octets)) => serde_json::from_slice(&octets)
+            .map(Some)
+            .map_err(|error| damaged(error.to_string())),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            Err(damaged("it is too large".to_owned()))
+        }
+        Err(source) => Err(AcceptedError::Read {
+            path: path(),
+            source,
+        }),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
 
@@ -172,8 +159,8 @@ mod tests {
             may: vec!["body".into()],
             ..Pin::default()
         };
-        store(state.path(), "footer", &Pin::default()).unwrap();
-        store(state.path(), "footer", &pin).unwrap();
+        store(state.path(), "footer", &Pin::default(), b"").unwrap();
+        store(state.path(), "footer", &pin, b"").unwrap();
         let pins = load(state.path(), ["footer", "other"]).unwrap();
         assert_eq!(pins, HashMap::from([("footer".to_owned(), pin)]));
         assert_eq!(
@@ -186,13 +173,14 @@ mod tests {
     fn an_accepted_schema_is_read_again_until_it_is_gone() {
         let state = tempfile::tempdir().unwrap();
         assert_eq!(schema(state.path(), "footer"), None);
-        store_schema(state.path(), "footer", b"{\"type\":\"object\"}").unwrap();
+        let accept = |schema| store(state.path(), "footer", &Pin::default(), schema);
+        accept(b"{\"type\":\"object\"}").unwrap();
         assert_eq!(
             schema(state.path(), "footer"),
             Some(serde_json::json!({ "type": "object" }))
         );
-        store_schema(state.path(), "footer", b"").unwrap();
-        store_schema(state.path(), "footer", b"").unwrap();
+        accept(b"").unwrap();
+        accept(b"").unwrap();
         assert_eq!(schema(state.path(), "footer"), None);
     }
 
@@ -217,8 +205,43 @@ mod tests {
     fn a_state_folder_that_is_a_file_cannot_be_written() {
         let state = tempfile::NamedTempFile::new().unwrap();
         assert!(matches!(
-            store(state.path(), "a", &Pin::default()),
+            store(state.path(), "a", &Pin::default(), b""),
             Err(AcceptedError::Write { .. })
         ));
+    }
+
+    /// Who owns the state folder could have put them there before root accepts.
+    #[test]
+    fn accepting_writes_through_no_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "untouched").unwrap();
+        let state = folder.path().join("state");
+        fs::create_dir_all(state.join("accepted")).unwrap();
+        for name in [
+            "a.json",
+            "a.json.new",
+            "a.properties-schema",
+            "a.properties-schema.new",
+        ] {
+            symlink(&victim, state.join("accepted").join(name)).unwrap();
+        }
+        store(&state, "a", &Pin::default(), b"{}").unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
+        assert!(load(&state, ["a"]).unwrap().contains_key("a"));
+        assert!(schema(&state, "a").is_some());
+    }
+
+    #[test]
+    fn what_others_could_have_written_is_no_consent() {
+        let state = tempfile::tempdir().unwrap();
+        store(state.path(), "a", &Pin::default(), b"").unwrap();
+        let open_to_all = fs::Permissions::from_mode(0o777);
+        fs::set_permissions(state.path().join("accepted"), open_to_all).unwrap();
+        let text = load(state.path(), ["a"]).unwrap_err()[0].to_string();
+        assert!(
+            text.contains("accepted: cannot be read: its mode is 0777"),
+            "{text}"
+        );
     }
 }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use postern_config::{Effective, ProcessEnv};
+use postern_config::{ConfigError, Effective, ProcessEnv};
 
 pub use exit::Exit;
 
@@ -35,7 +35,7 @@ Examples:
   postern quickstart                                See it work, with nothing configured
   postern serve --config ./postern.toml             Run the gateway
   postern check --config ./postern.toml --offline   Is the configuration in order?
-  postern check --accept                            Ask the sinks, and accept what they ask for
+  postern check --accept disclaimer                 Ask the sinks, and accept what this binding's asks for
   postern config explain server.limits.recipients   What does this key mean?
   postern config show | grep -v '# default'         What did somebody set, and where?
 
@@ -66,9 +66,17 @@ pub(crate) struct ConfigFile {
 }
 
 impl ConfigFile {
+    /// Loads it with the environment of this process.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub(crate) fn read(&self) -> Result<Effective, Vec<ConfigError>> {
+        postern_config::load(&self.path, &ProcessEnv)
+    }
+
     /// Loads it with the environment of this process. Every error is a line on standard error.
     pub(crate) fn load(&self) -> Result<Effective, Exit> {
-        postern_config::load(&self.path, &ProcessEnv).map_err(|errors| {
+        self.read().map_err(|errors| {
             for error in errors {
                 output::complain(&error);
             }
@@ -129,6 +137,10 @@ mod tests {
     fn accepting_without_asking_is_refused() {
         assert!(Cli::try_parse_from(["postern", "check", "--offline", "--accept"]).is_err());
         assert!(Cli::try_parse_from(["postern", "check", "--accept", "--config", "x"]).is_ok());
+        let named = [
+            "postern", "check", "--accept", "a", "--accept", "b", "--strict",
+        ];
+        assert!(Cli::try_parse_from(named).is_ok());
         assert!(
             Cli::try_parse_from(["postern", "config", "show", "--config", "x", "--json"]).is_ok()
         );

@@ -6,11 +6,11 @@
 
 mod accept;
 pub mod admission;
-mod content;
 mod handshakes;
 pub mod listener;
 pub mod policy;
 mod received;
+mod reception;
 pub mod recipients;
 mod replies;
 mod session;

@@ -145,7 +145,7 @@ impl Metrics {
         );
         registry.register(
             "messages",
-            "Messages received by what became of them",
+            "Transactions by what became of them and their messages",
             self.messages.clone(),
         );
         registry.register_with_unit(
@@ -271,7 +271,7 @@ impl Metrics {
             .observe(time.as_secs_f64());
     }
 
-    /// A message came to this end.
+    /// A transaction came to this end.
     pub fn count_message(&self, server: &Arc<str>, end: MessageEnd) {
         self.messages
             .get_or_create(&Messages {

@@ -15,6 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 
 use crate::metrics::Metrics;
 use crate::metrics::labels::{Change, Endpoint, Faulted, OfSink, Reasoned, ReplicaChange, Ruled};
+use crate::sink_advice;
 
 pub mod addresses;
 
@@ -253,7 +254,8 @@ fn log(record: &Record<'_>) {
             tracing::info!(sink, replica, description, "sink is reachable")
         }
         What::ReplicaDown { fault, retry_in } => {
-            tracing::warn!(sink, replica, %fault, ?retry_in, "sink is not reachable");
+            let advice = sink_advice::for_failure(replica, &fault.detail);
+            tracing::warn!(sink, replica, %fault, ?retry_in, advice, "sink is not reachable");
         }
         What::AsksForMore { what } => {
             tracing::warn!(

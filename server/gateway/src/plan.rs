@@ -9,8 +9,8 @@ use postern_config::{Config, ConfigError, Effective};
 use postern_events::event::EventGroup;
 use postern_events::fault::{FailurePolicy, FaultKind, Policy as Done};
 use postern_events::plan::{
-    Ask, BindingSpec, BodyDepth as Depth, Pin, Place, Plan, PlanError, PlanSpec, ServerSpec,
-    SinkSpec, SinkTls, Timeouts,
+    Ask, BindingSpec, BodyDepth as Depth, Pin, Place, Plan, PlanError, PlanSpec, PlanWarning,
+    Problem, ServerSpec, SinkSpec, SinkTls, Timeouts,
 };
 use postern_message::EditLimits;
 
@@ -29,7 +29,7 @@ pub fn spec(config: &Config) -> PlanSpec {
 /// # Errors
 /// Everything that is wrong, each with the place in the configuration that says it.
 pub fn build(effective: &Effective, pins: &HashMap<String, Pin>) -> Result<Plan, Vec<ConfigError>> {
-    Plan::build(spec(&effective.config), pins).map_err(|errors| {
+    of(effective, pins).map_err(|errors| {
         errors
             .iter()
             .map(|error| located(effective, error))
@@ -37,16 +37,45 @@ pub fn build(effective: &Effective, pins: &HashMap<String, Pin>) -> Result<Plan,
     })
 }
 
-fn located(effective: &Effective, error: &PlanError) -> ConfigError {
-    let (section, name) = match &error.place {
-        Place::Sink(name) => ("sink", name),
-        Place::Binding(name) => ("binding", name),
-    };
+/// Makes the plan, as [`build`].
+///
+/// # Errors
+/// Everything that is wrong, in the terms of the plan.
+pub fn of(effective: &Effective, pins: &HashMap<String, Pin>) -> Result<Plan, Vec<PlanError>> {
+    Plan::build(spec(&effective.config), pins)
+}
+
+/// An error of the plan with the place in the configuration that says it.
+#[must_use]
+pub fn located(effective: &Effective, error: &PlanError) -> ConfigError {
+    let (section, name) = place(&error.place);
+    if error.problem == Problem::NothingAccepted {
+        let what = "nothing says what this binding may see and do";
+        let advice = format!(
+            "accept what its sink asks for with `postern check --accept {name}`, or set events and may"
+        );
+        return effective.error_at(&[section, name, error.key], what, advice);
+    }
     let text = error.problem.to_string();
     // Problems say what to do behind a semicolon, where there is more to say than the reference does.
     let advice = format!("see \"postern config explain {section}.{}\"", error.key);
     let (what, advice) = text.split_once("; ").unwrap_or((&text, &advice));
     effective.error_at(&[section, name, error.key], what, advice)
+}
+
+/// A warning of the plan with the place in the configuration that it is about.
+#[must_use]
+pub fn located_warning(effective: &Effective, warning: &PlanWarning) -> ConfigError {
+    let (section, name) = place(&warning.place);
+    let advice = format!("see \"postern config explain {section}.{}\"", warning.key);
+    effective.error_at(&[section, name, warning.key], &warning.text, advice)
+}
+
+fn place(place: &Place) -> (&'static str, &str) {
+    match place {
+        Place::Sink(name) => ("sink", name),
+        Place::Binding(name) => ("binding", name),
+    }
 }
 
 /// A virtual server with the limits that its messages keep after all edits.
@@ -274,8 +303,8 @@ mod tests {
         assert_eq!(
             refused(""),
             [
-                "/p.toml:4:1: binding.b.events: nothing says what this binding may see and do; accept the sink's \
-              description with `postern check --accept`, or set events and may"
+                "/p.toml:4:1: binding.b.events: nothing says what this binding may see and do; accept what its \
+              sink asks for with `postern check --accept b`, or set events and may"
             ]
         );
         let lines = refused(

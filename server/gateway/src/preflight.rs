@@ -1,8 +1,12 @@
 //! What has to be right before anything starts, beyond what the configuration itself can show: the files that it
 //! names, accepted descriptions, the plan. `postern check` and `postern serve` ask here, and say the same.
 
+mod certificates;
+mod local_sinks;
+
 use std::fmt;
 use std::path::Path;
+use std::time::SystemTime;
 
 use postern_config::settings::delivery::Recipients;
 use postern_config::settings::sink::SinkTls;
@@ -14,8 +18,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::accepted::{self, AcceptedError};
 use crate::front::recipients::RecipientFile;
-use crate::plan;
 use crate::tls::{CertificateFiles, ServerTls};
+use crate::{plan, state_folder};
 
 /// One thing that keeps the gateway from starting, as one line.
 #[derive(Debug)]
@@ -37,12 +41,34 @@ impl fmt::Display for Obstacle {
 
 impl std::error::Error for Obstacle {}
 
+/// Something that the operator should know and that keeps nothing from starting.
+#[derive(Debug)]
+pub struct Concern {
+    /// Where it is, what, and what to do.
+    pub error: ConfigError,
+    /// It fails already: `postern check` counts it as an error.
+    pub severe: bool,
+}
+
+/// All that the operator should know before it shows: certificates that end, keys that are no secret, sinks whose place
+/// others can take. Blocks.
+#[must_use]
+pub fn concerns(effective: &Effective, now: SystemTime) -> Vec<Concern> {
+    let mut found = certificates::concerns(effective, now);
+    found.extend(local_sinks::concerns(effective));
+    found
+}
+
 /// Looks at everything and makes the plan. Asks no sink. Blocks.
 ///
 /// # Errors
 /// Everything that is wrong. The exit code for it is that of a wrong configuration.
 pub fn run(effective: &Effective) -> Result<Plan, Vec<Obstacle>> {
     let mut obstacles: Vec<_> = files(effective).into_iter().map(Obstacle::Config).collect();
+    if let Some(error) = state(effective) {
+        obstacles.push(Obstacle::Config(error));
+        return Err(obstacles);
+    }
     let config = &effective.config;
     let names = config.bindings.iter().map(|binding| binding.name.as_str());
     let plan = match accepted::load(&config.spool.path, names) {
@@ -57,6 +83,18 @@ pub fn run(effective: &Effective) -> Result<Plan, Vec<Obstacle>> {
         Ok(plan) if obstacles.is_empty() => Ok(plan),
         _ => Err(obstacles),
     }
+}
+
+/// What is wrong with the state folder: this user cannot use it, or others than its owner may write to it, so that
+/// nothing in it can be believed.
+pub fn state(effective: &Effective) -> Option<ConfigError> {
+    let path = &effective.config.spool.path;
+    let (what, advice) = match state_folder::place(path) {
+        Err(wrong) => wrong,
+        Ok(_) => state_folder::exposed(&std::fs::metadata(path).ok()?)?,
+    };
+    let what = format!("{}: {what}", path.display());
+    Some(effective.error_at(&["spool", "path"], what, advice))
 }
 
 /// Everything that is wrong with names, certificates, keys and lists of recipients.

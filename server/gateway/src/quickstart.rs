@@ -1,5 +1,6 @@
 //! `postern quickstart`: a whole working set-up on loopback, and a real message through it.
 
+mod delivered;
 mod mail;
 mod setup;
 mod sinks;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use postern_config::ProcessEnv;
 use postern_config::settings::server::ListenAddress;
 
+use self::delivered::Line;
 use self::setup::Setup;
 use self::timeline::{Printer, Timeline};
 use crate::serve::{Gateway, Options, ServeError, ServiceEvent};
@@ -50,6 +52,9 @@ pub enum QuickstartError {
     /// The folder to keep it in has something in it already.
     #[error("{} is not empty; name another folder with --keep", .0.display())]
     NotEmpty(PathBuf),
+    /// The path of the folder to keep it in leaves no room for the sockets in it.
+    #[error("{}: the path is too long for sockets in it; name a shorter one with --keep", .0.display())]
+    TooLong(PathBuf),
     /// The configuration that it wrote itself.
     #[error("the configuration of the demonstration: {0}")]
     Config(String),
@@ -86,6 +91,9 @@ pub fn run(wishes: &Wishes) -> Result<(), QuickstartError> {
     let served = thread::spawn(move || gateway.run());
 
     let outcome = demonstrate(address, &setup, &timeline, &news);
+    if outcome.is_ok() {
+        summarise(&timeline);
+    }
     if wishes.once || outcome.is_err() {
         shutdown.drain(DRAIN);
     } else {
@@ -93,7 +101,7 @@ pub fn run(wishes: &Wishes) -> Result<(), QuickstartError> {
     }
     let ended = served.join();
     outcome?;
-    finish(timeline, printer, &setup, wishes);
+    finish(&timeline, printer, &setup, wishes);
     match ended {
         Ok(result) => Ok(result?),
         Err(_) => Err(ServeError::Failed("the gateway's thread").into()),
@@ -185,11 +193,16 @@ fn demonstrate(
     let file = file.ok_or(QuickstartError::NotDelivered)?;
     let text = fs::read(&file).map_err(io_error("reading the delivered message"))?;
     timeline.title(format!(
-        "Delivered, as altered by the sinks: {}\n",
+        "Delivered, as its reader sees it: texts decoded, + came in on the way, - went: {}\n",
         file.display()
     ));
-    for line in String::from_utf8_lossy(&text).lines() {
-        timeline.plain(format!("  | {line}"));
+    let paint = timeline.paint();
+    for line in delivered::compared(mail::MESSAGE, &String::from_utf8_lossy(&text)) {
+        timeline.plain(match line {
+            Line::Same(line) => format!("    {line}"),
+            Line::Added(line) => paint.green(format!("  + {line}")),
+            Line::Removed(line) => paint.red(format!("  - {line}")),
+        });
     }
     Ok(())
 }
@@ -216,17 +229,47 @@ fn invite(address: SocketAddr, setup: &Setup, timeline: &Timeline) {
     ));
 }
 
-fn finish(timeline: Timeline, printer: Printer, setup: &Setup, wishes: &Wishes) {
+/// What was seen, in one line.
+fn summarise(timeline: &Timeline) {
+    let seen = timeline.seen();
+    timeline.title(format!(
+        "{}: one message, accepted, altered and delivered after {:.0} ms: {} questions to 2 sinks, {} verdicts, \
+         {} edits, {} failures.",
+        timeline.paint().green("It works"),
+        timeline.elapsed().as_secs_f64() * 1000.0,
+        seen.questions,
+        seen.verdicts,
+        seen.edits,
+        seen.failures,
+    ));
+}
+
+fn finish(timeline: &Timeline, printer: Printer, setup: &Setup, wishes: &Wishes) {
+    let postern = setup::sibling("postern");
     if wishes.keep.is_some() {
+        let config = setup.config_file();
         timeline.title(format!(
-            "Kept. Start the two sinks and then the gateway again:\n{}\n  {} serve --config {}",
-            setup.sink_commands(),
-            setup::sibling("postern"),
-            setup.config_file().display(),
+            "Kept in {folder}. Next:\n\
+             \n  {start}\
+             \n      starts the two sinks and the gateway again\
+             \n  {postern} check --config {config}\
+             \n      shows servers, sinks and what each binding gives\
+             \n  docs/sinks.md\
+             \n      tells how to write a sink; put it into postern.toml beside these two",
+            folder = setup.folder().display(),
+            start = setup.start_file().display(),
+            config = config.display(),
+        ));
+    } else {
+        timeline.title(format!(
+            "Next:\n\
+             \n  {postern} quickstart --keep DIR\
+             \n      does the same and leaves everything in DIR to go on from\
+             \n  docs/sinks.md\
+             \n      tells how to write a sink, in 15 lines of Rust or in any language with gRPC"
         ));
     }
-    drop(timeline);
-    printer.finish();
+    printer.finish(timeline);
 }
 
 /// The newest file of a Maildir's `new`.

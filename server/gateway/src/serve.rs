@@ -130,7 +130,20 @@ pub fn run(effective: &Effective, options: Options) -> Result<(), ServeError> {
         version = env!("CARGO_PKG_VERSION"), configuration = ?effective.files(),
         spool = %effective.config.spool.path.display(), "postern starts"
     );
-    Gateway::prepare(effective, options)?.run()
+    if rustix::process::geteuid().is_root() {
+        tracing::warn!(
+            "the gateway runs as root, and with it all that can go wrong in it; give it a user of its own, \
+             and CAP_NET_BIND_SERVICE for ports below 1024"
+        );
+    }
+    let gateway = Gateway::prepare(effective, options)?;
+    for concern in preflight::concerns(effective, SystemTime::now()) {
+        match concern.severe {
+            true => tracing::error!("{}", concern.error),
+            false => tracing::warn!("{}", concern.error),
+        }
+    }
+    gateway.run()
 }
 
 impl Gateway {

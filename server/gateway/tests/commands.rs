@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 
 use postern_proto::v1::event_sink_server::{EventSink, EventSinkServer};
 use postern_proto::v1::{
-    AttachRequest, AttachResponse, DescribeRequest, DescribeResponse, EventInterest, EventKind,
+    AttachRequest, AttachResponse, BindingProblem, ConfiguredBinding, DescribeRequest,
+    DescribeResponse, EventInterest, EventKind,
 };
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -66,9 +67,25 @@ fn run(command: &mut Command, folder: &str) -> Outcome {
     }
 }
 
-/// A sink that only describes itself.
+/// A sink that only describes itself. Of bindings whose text is `wrong` it says so.
 #[derive(Clone)]
 struct Describing(DescribeResponse);
+
+fn problems(bindings: &[ConfiguredBinding]) -> Vec<BindingProblem> {
+    let wrong = bindings.iter().filter(|binding| {
+        let properties = String::from_utf8_lossy(&binding.properties_json).into_owned();
+        properties.contains("wrong")
+    });
+    wrong
+        .map(|binding| BindingProblem {
+            binding: binding.name.clone(),
+            detail: format!(
+                "\"text\" is\nwrong; may is {}, write \"right\"",
+                binding.grants.join(",")
+            ),
+        })
+        .collect()
+}
 
 #[tonic::async_trait]
 impl EventSink for Describing {
@@ -76,9 +93,12 @@ impl EventSink for Describing {
 
     async fn describe(
         &self,
-        _: Request<DescribeRequest>,
+        request: Request<DescribeRequest>,
     ) -> Result<Response<DescribeResponse>, Status> {
-        Ok(Response::new(self.0.clone()))
+        Ok(Response::new(DescribeResponse {
+            problems: problems(&request.get_ref().bindings),
+            ..self.0.clone()
+        }))
     }
 
     async fn attach(
@@ -139,16 +159,29 @@ fn every_error_is_a_line_and_the_code_is_that_of_a_configuration() {
     let setup = Setup::new(&format!(
         "{BASE}hostnme = \"x\"\n[trace]\nkeep = \"3d\"\n[queue]\nexpire = 5\n"
     ));
-    for arguments in [&["check", "--offline"][..], &["check"], &["config", "show"]] {
+    for (arguments, label, last) in [
+        (
+            &["check", "--offline"][..],
+            "error: ",
+            "not well: 3 errors, no warnings\n",
+        ),
+        (&["check"], "error: ", "not well: 3 errors, no warnings\n"),
+        (&["config", "show"], "", ""),
+    ] {
         let outcome = setup.run(arguments);
         assert_eq!(outcome.code, 78);
+        let lines: String = outcome
+            .err
+            .lines()
+            .map(|line| format!("{}\n", line.strip_prefix(label).unwrap()))
+            .collect();
         assert_eq!(
-            outcome.err,
+            lines,
             "postern.toml:7:1: server.inbound.hostnme: unknown key; did you mean \"hostname\"?\n\
              postern.toml:8:2: trace: is not in this version; remove it\n\
              postern.toml:11:10: queue.expire: has no unit; write a number and ms, s, m, h or d, such as \"30s\"\n"
         );
-        assert_eq!(outcome.out, "");
+        assert_eq!(outcome.out, last);
     }
 }
 
@@ -158,6 +191,7 @@ fn a_wrong_command_line_is_a_usage_error() {
     for arguments in [
         &["chek"][..],
         &["check", "--offline", "--accept"],
+        &["check", "--accept", "nobody"],
         &["config"],
         &["config", "explain", "spool.pth"],
     ] {
@@ -250,12 +284,13 @@ fn files_that_are_missing_or_do_not_fit_are_named() {
     let lines: Vec<_> = outcome.err.lines().collect();
     assert_eq!(lines.len(), 2, "{}", outcome.err);
     assert!(
-        lines[0].starts_with("postern.toml:7:7: server.inbound.tls: no.pem: "),
+        lines[0].starts_with("error: postern.toml:7:7: server.inbound.tls: no.pem: "),
         "{}",
         lines[0]
     );
     assert!(
-        lines[1].starts_with("postern.toml:10:14: domain.\"example.test\".recipients: people: "),
+        lines[1]
+            .starts_with("error: postern.toml:10:14: domain.\"example.test\".recipients: people: "),
         "{}",
         lines[1]
     );
@@ -271,16 +306,71 @@ fn a_sink_that_cannot_be_reached_is_a_line_and_69() {
     let setup = with_sink(&nobody, "events = [\"inbound.rcpt\"]\nmay = []\n");
     let outcome = setup.run(&["check"]);
     assert_eq!(outcome.code, 69, "{}", outcome.err);
-    assert_eq!(outcome.err.lines().count(), 1, "{}", outcome.err);
-    let start =
-        format!("postern.toml:9:12: sink.footer.endpoint: http://{nobody} cannot be reached: ");
-    assert!(outcome.err.starts_with(&start), "{}", outcome.err);
+    // What has to be done is last on the screen, and behind it whether all is well.
+    let (warning, error) = outcome.err.trim_end().split_once('\n').unwrap();
+    assert!(
+        warning.starts_with("warning: postern.toml:9:12: sink.footer.endpoint: "),
+        "{}",
+        outcome.err
+    );
+    let start = format!(
+        "error: postern.toml:9:12: sink.footer.endpoint: http://{nobody} cannot be reached: "
+    );
+    assert!(error.starts_with(&start), "{}", outcome.err);
     assert!(
         outcome.out.contains("binding footer"),
         "the rest is still shown: {}",
         outcome.out
     );
-    assert_eq!(setup.run(&["check", "--offline"]).code, 0);
+    assert!(
+        outcome.out.ends_with("\n\nnot well: 1 error, 1 warning\n"),
+        "{}",
+        outcome.out
+    );
+    let outcome = setup.run(&["check", "--offline"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    assert!(
+        outcome
+            .out
+            .ends_with("\n\nwell: no errors, 1 warning; no sink and no next hop was asked\n"),
+        "{}",
+        outcome.out
+    );
+    assert_eq!(setup.run(&["check", "--offline", "--strict"]).code, 78);
+}
+
+#[test]
+fn what_a_sink_finds_wrong_with_a_binding_is_an_error_at_its_properties() {
+    let address = serve(description(&[EventKind::InboundMessage], &["body"]));
+    let binding = |text: &str| {
+        format!(
+            "events = [\"inbound.message\"]\nmay = [\"body\"]\n[binding.properties]\ntext = \"{text}\"\n"
+        )
+    };
+    let setup = with_sink(&address.to_string(), &binding("wrong"));
+    let outcome = setup.run(&["check"]);
+    assert_eq!(outcome.code, 78, "{}", outcome.err);
+    assert_eq!(
+        outcome.err,
+        "postern.toml:15:1: binding.footer.properties: \"text\" is wrong; may is body, write \"right\"; \
+         the sink \"footer\" says so\n"
+    );
+    assert!(outcome.out.contains("binding footer"), "{}", outcome.out);
+    let outcome = setup.run(&["check", "--offline"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    let outcome = with_sink(&address.to_string(), &binding("right")).run(&["check"]);
+    assert_eq!((outcome.code, outcome.err.as_str()), (0, ""));
+    // What no frame could hold would fail at every message.
+    let long = binding(&"x".repeat(1 << 20));
+    let outcome = with_sink(&address.to_string(), &long).run(&["check"]);
+    assert_eq!(outcome.code, 78, "{}", outcome.err);
+    assert!(
+        outcome
+            .err
+            .ends_with("1048587 octets as JSON, a sink takes 983040; shorten them\n"),
+        "{}",
+        outcome.err
+    );
 }
 
 #[test]
@@ -299,7 +389,19 @@ fn what_a_sink_asks_for_is_given_once_it_is_accepted_and_no_more_after() {
         "{}",
         outcome.err
     );
-    assert!(outcome.err.contains("postern check --accept"));
+    assert!(outcome.err.contains("postern check --accept footer"));
+    // It is shown whole before anybody consents.
+    for part in [
+        "  asks for    events inbound.rcpt\n              to read what these events show\n              may body\n",
+        "  events      inbound.rcpt\n",
+        "  accepted    not yet; `postern check --accept footer` gives it the above\n",
+    ] {
+        assert!(
+            outcome.out.contains(part),
+            "{part:?} is not in\n{}",
+            outcome.out
+        );
+    }
     assert!(
         outcome.err.contains(
             "note: binding.footer: footer 1.2 asks for events inbound.rcpt; to read what these events show; may body\n"
@@ -330,7 +432,8 @@ fn what_a_sink_asks_for_is_given_once_it_is_accepted_and_no_more_after() {
             .exists()
     );
     let outcome = setup.run(&["check", "--offline"]);
-    assert_eq!((outcome.code, outcome.err.as_str()), (0, ""));
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    assert_eq!(outcome.err.lines().count(), 1, "{}", outcome.err);
     for part in [
         "events      inbound.rcpt\n",
         "may         body\n",
@@ -354,13 +457,13 @@ fn what_a_sink_asks_for_is_given_once_it_is_accepted_and_no_more_after() {
     )];
     let outcome = setup.run_with(&["check"], &env);
     assert_eq!(outcome.code, 0, "{}", outcome.err);
-    for wish in [
-        "its sink also wants inbound.mail",
-        "its sink also asks for recipients",
+    for (key, wish) in [
+        ("events", "its sink also wants inbound.mail"),
+        ("may", "its sink also asks for recipients"),
     ] {
         assert!(
             outcome.err.contains(&format!(
-                "note: binding.footer: {wish}; accept it with `postern check --accept`"
+                "binding.footer.{key}: {wish}; accept it with `postern check --accept footer`, or give it"
             )),
             "{}",
             outcome.err
@@ -387,9 +490,13 @@ fn what_a_binding_of_its_own_words_does_not_give_is_shown_without_any_consent() 
     let own = "events = [\"inbound.rcpt\"]\nmay = []\n";
     let outcome = with_sink(&address.to_string(), own).run(&["check"]);
     assert_eq!(outcome.code, 0, "{}", outcome.err);
-    assert_eq!(
-        outcome.err,
-        "note: binding.footer: its sink also asks for body; give it in the binding, if it is to have it\n"
+    assert!(
+        outcome.err.contains(
+            "note: postern.toml:14:7: binding.footer.may: its sink also asks for body; give it in the binding, if it is \
+             to have it\n"
+        ),
+        "{}",
+        outcome.err
     );
     assert!(
         outcome
@@ -416,6 +523,14 @@ fn properties_that_a_sink_does_not_take_are_refused() {
     let setup = with_sink(&address.to_string(), "properties = { txt = \"x\" }\n");
     let outcome = setup.run(&["check", "--accept"]);
     assert_eq!(outcome.code, 78);
+    assert!(
+        outcome
+            .err
+            .contains("note: nothing was accepted, because of the errors")
+            && !setup.folder.path().join("state").exists(),
+        "{}",
+        outcome.err
+    );
     assert!(
         outcome.err.contains("postern.toml:13:14: binding.footer.properties: \"txt\" is unknown to it; the sink \"footer\" takes text"),
         "{}",
@@ -457,7 +572,7 @@ fn a_spool_that_cannot_be_is_named_with_its_key_and_a_hop_that_is_away_is_told()
     assert!(
         outcome
             .err
-            .contains("note: domain.\"d.test\".deliver: smtp://127.0.0.1:1 cannot be reached"),
+            .contains("domain.\"d.test\".deliver: smtp://127.0.0.1:1 cannot be reached"),
         "{}",
         outcome.err
     );
@@ -468,4 +583,244 @@ fn a_spool_that_cannot_be_is_named_with_its_key_and_a_hop_that_is_away_is_told()
         "{}",
         outcome.err
     );
+}
+
+fn two_bindings(address: &str) -> Setup {
+    with_sink(
+        address,
+        "[[binding]]\nname = \"other\"\nsink = \"footer\"\n",
+    )
+}
+
+#[test]
+fn w9_one_binding_is_accepted_by_its_name_and_the_others_are_not() {
+    let address = serve(description(&[EventKind::InboundRcpt], &["body"]));
+    let setup = two_bindings(&address.to_string());
+    let accepted = |name: &str| {
+        let file = format!("state/accepted/{name}.json");
+        setup.folder.path().join(file).exists()
+    };
+    let outcome = setup.run(&["check", "--accept", "other"]);
+    assert_eq!(outcome.code, 78, "footer is still open: {}", outcome.err);
+    assert!(accepted("other") && !accepted("footer"), "{}", outcome.err);
+    let outcome = setup.run(&["check", "--accept", "other", "--accept", "footer"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    assert!(accepted("footer"));
+}
+
+#[test]
+fn w9_nothing_is_accepted_while_the_file_has_an_error() {
+    let address = serve(description(&[EventKind::InboundRcpt], &["body"]));
+    let setup = with_sink(
+        &address.to_string(),
+        "rule = \"RCPT TO\"\nwhen = \"session.helo ==\"\n",
+    );
+    for arguments in [&["check", "--accept"][..], &["check", "--accept", "footer"]] {
+        let outcome = setup.run(arguments);
+        assert_eq!(outcome.code, 78);
+        assert!(
+            outcome.err.contains("binding.footer.when: "),
+            "{}",
+            outcome.err
+        );
+        assert!(
+            outcome.err.contains("nothing was accepted"),
+            "{}",
+            outcome.err
+        );
+        assert!(!setup.folder.path().join("state").exists());
+    }
+}
+
+#[test]
+fn v24_a_binding_that_shows_less_of_the_body_than_its_sink_asks_for_is_a_warning() {
+    let mut whole = description(&[], &[]);
+    whole.events = vec![EventInterest {
+        event: EventKind::InboundMessage.into(),
+        body: Some(postern_proto::v1::BodyDepth {
+            kind: Some(postern_proto::v1::body_depth::Kind::Full(
+                postern_proto::v1::FullBody {},
+            )),
+        }),
+        ..EventInterest::default()
+    }];
+    let address = serve(whole);
+    let binding = "events = [\"inbound.message\"]\nmay = []\nbody = \"none\"\n";
+    let setup = with_sink(&address.to_string(), binding);
+    let outcome = setup.run(&["check"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    assert!(
+        outcome.err.contains(
+            "warning: postern.toml:15:8: binding.footer.body: at inbound.message its sink asks for body \"full\" and gets \
+             \"none\"; give it in the binding"
+        ),
+        "{}",
+        outcome.err
+    );
+    assert_eq!(setup.run(&["check", "--strict"]).code, 78);
+}
+
+#[test]
+fn x3_another_program_takes_a_consent_of_its_own() {
+    let address = serve(description(&[EventKind::InboundRcpt], &[]));
+    let setup = with_sink(&address.to_string(), "");
+    assert_eq!(setup.run(&["check", "--accept"]).code, 0);
+    let mut other = description(&[EventKind::InboundRcpt], &["body"]);
+    other.name = "impostor".into();
+    let endpoint = format!("http://{}", serve(other));
+    let env = [("POSTERN__SINK__FOOTER__ENDPOINT", endpoint.as_str())];
+    let pin = || std::fs::read_to_string(setup.folder.path().join("state/accepted/footer.json"));
+    for arguments in [&["check"][..], &["check", "--accept"]] {
+        let outcome = setup.run_with(arguments, &env);
+        assert_eq!(outcome.code, 69, "{}", outcome.err);
+        assert!(
+            outcome.err.contains(&format!(
+                "sink.footer.endpoint: {endpoint}: \"footer\" was accepted, and \"impostor\" answers; it is not asked; start the \
+                 one that was accepted, or accept this one with `postern check --accept footer`"
+            )),
+            "{}",
+            outcome.err
+        );
+        assert!(pin().unwrap().contains("\"footer\""));
+    }
+    let outcome = setup.run_with(&["check", "--accept", "footer"], &env);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    assert!(pin().unwrap().contains("\"impostor\""));
+}
+
+/// Who owns the folder could have put them there before root accepts.
+#[test]
+fn x4_accepting_writes_through_no_link_and_into_no_folder_of_everybodys() {
+    let address = serve(description(&[EventKind::InboundRcpt], &[]));
+    let setup = with_sink(&address.to_string(), "");
+    let victim = setup.folder.path().join("victim");
+    std::fs::write(&victim, "untouched").unwrap();
+    let accepted = setup.folder.path().join("state/accepted");
+    std::fs::create_dir_all(&accepted).unwrap();
+    let names = [
+        "footer.json",
+        "footer.json.new",
+        "footer.properties-schema",
+        "footer.properties-schema.new",
+    ];
+    for name in &names[1..] {
+        std::os::unix::fs::symlink(&victim, accepted.join(name)).unwrap();
+    }
+    let outcome = setup.run(&["check", "--accept"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    assert_eq!(std::fs::read_to_string(&victim).unwrap(), "untouched");
+    assert!(
+        accepted
+            .join("footer.json")
+            .symlink_metadata()
+            .unwrap()
+            .is_file()
+    );
+
+    let state = setup.folder.path().join("state");
+    let mode = |mode| std::os::unix::fs::PermissionsExt::from_mode(mode);
+    std::fs::set_permissions(&state, mode(0o770)).unwrap();
+    for arguments in [
+        &["check", "--accept"][..],
+        &["check", "--offline"],
+        &["serve"],
+    ] {
+        let outcome = setup.run(arguments);
+        assert_eq!(outcome.code, 78, "{arguments:?}: {}", outcome.err);
+        assert!(
+            outcome.err.contains("postern.toml:2:8: spool.path: state: its mode is 0770: others than its owner may write"),
+            "{arguments:?}: {}",
+            outcome.err
+        );
+    }
+}
+
+#[test]
+fn x4_the_state_folder_that_accepting_makes_is_its_owners_alone() {
+    use std::os::unix::fs::MetadataExt;
+    let address = serve(description(&[EventKind::InboundRcpt], &[]));
+    let setup = with_sink(&address.to_string(), "");
+    assert_eq!(setup.run(&["check", "--accept"]).code, 0);
+    for (path, expected) in [
+        ("state", 0o700),
+        ("state/accepted", 0o700),
+        ("state/accepted/footer.json", 0o600),
+    ] {
+        let found = std::fs::metadata(setup.folder.path().join(path)).unwrap();
+        assert_eq!(found.mode() & 0o7777, expected, "{path}");
+    }
+}
+
+#[test]
+fn x11_an_expired_certificate_and_an_open_key_are_told() {
+    let setup = Setup::new(&format!(
+        "{BASE}tls = {{ cert = \"mx.pem\", key = \"mx.key\" }}\n"
+    ));
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["mx.example.test".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    let path = |name: &str| setup.folder.path().join(name);
+    let write = |params: &rcgen::CertificateParams| {
+        std::fs::write(path("mx.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+    };
+    write(&params);
+    std::fs::write(path("mx.key"), key.serialize_pem()).unwrap();
+    let mode = |mode| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(path("mx.key"), mode).unwrap();
+    };
+    mode(0o644);
+    let outcome = setup.run(&["check", "--offline"]);
+    assert_eq!(outcome.code, 78);
+    for line in [
+        "error: postern.toml:7:7: server.inbound.tls: mx.pem: expired on 2021-01-01; renew it",
+        "warning: postern.toml:7:7: server.inbound.tls: mx.key: its mode is 0644: any user of this machine can read",
+    ] {
+        assert!(
+            outcome.err.contains(line),
+            "{line} is not in\n{}",
+            outcome.err
+        );
+    }
+    mode(0o600);
+    params.not_after = rcgen::date_time_ymd(2999, 1, 1);
+    write(&params);
+    let outcome = setup.run(&["check", "--offline"]);
+    assert_eq!((outcome.code, outcome.err.as_str()), (0, ""));
+    assert!(outcome.out.contains("well: no errors, no warnings"));
+}
+
+#[test]
+fn f6_spool_domains_and_next_hops_are_shown() {
+    let hop = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = hop.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in hop.incoming() {
+            std::io::Write::write_all(&mut stream.unwrap(), b"220 hop\r\n").unwrap();
+        }
+    });
+    let setup = Setup::new(&format!(
+        "{BASE}[[domain]]\nname = \"d.test\"\nrecipients = \"any\"\ndeliver = \"smtp://{address}\"\n\
+         [[domain]]\nname = \"e.test\"\nrecipients = \"any\"\ndeliver = \"maildir:mail/{{user}}\"\n\
+         [outbound]\ndeliver = \"smtp://no-such-host.invalid:25\"\n"
+    ));
+    let outcome = setup.run(&["check"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    for part in [
+        format!("domain d.test\n  recipients  any\n  deliver     smtp://{address}, greets in "),
+        "domain e.test\n  recipients  any\n  deliver     maildir:".to_owned(),
+        "outbound\n  deliver     smtp://no-such-host.invalid:25, has a name that does not resolve: ".to_owned(),
+        "spool\n  path        state\n  owner       it is made at the first start\n  free        ".to_owned(),
+    ] {
+        assert!(outcome.out.contains(&part), "{part:?} is not in\n{}", outcome.out);
+    }
+    assert!(
+        outcome.err.starts_with(
+            "warning: postern.toml:16:11: outbound.deliver: smtp://no-such-host.invalid:25 has a name that does not resolve: "
+        ),
+        "{}",
+        outcome.err
+    );
+    assert_eq!(setup.run(&["check", "--strict"]).code, 69);
 }

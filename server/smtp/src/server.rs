@@ -31,7 +31,10 @@ mod question;
 mod replies;
 mod session;
 
-pub use action::{Action, BODY_RATE_WINDOW, CloseReason, ReplyTo, TimeoutReason, Wants};
+pub use action::{
+    Action, BODY_RATE_WINDOW, CloseReason, ReplyTo, ResetCause, TimeoutReason, Wants,
+};
+pub use body::ContentRefusal;
 pub use config::{Config, EarlyRefusal, Limits, Protocol};
 pub use counters::Counters;
 pub use question::{

@@ -94,7 +94,7 @@ impl Watch {
                     assert!(out[..].split(|&b| b == b'\n').all(|line| line.len() < 512));
                 }
                 Action::Content(content) => self.content += content.len() as u64,
-                Action::ContentEnd | Action::ContentRefused(_) | Action::TransactionReset => {
+                Action::ContentEnd | Action::ContentRefused(_) | Action::TransactionReset(_) => {
                     self.content = 0
                 }
                 Action::StartTls => assert_eq!(self.session.wants(), Wants::Tls),

@@ -27,6 +27,8 @@ mod weigh;
 mod write;
 mod writer;
 
+pub use open::examine;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

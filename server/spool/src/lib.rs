@@ -24,7 +24,7 @@ mod sums;
 pub use body::{Blob, Digests, Place, ReadAt, Spill, Spills, StoredBody};
 pub use claim::{Claimed, Lease};
 pub use disk::{Disk, Free, SystemDisk};
-pub use embedded::{Damage, Embedded, Options, SetAside};
+pub use embedded::{Damage, Embedded, Options, SetAside, examine};
 pub use error::SpoolError;
 pub use facts::ContentFacts;
 pub use health::Health;

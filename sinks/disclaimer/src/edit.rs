@@ -65,14 +65,18 @@ pub enum Dkim {
     Remove,
 }
 
-/// What the gateway takes.
+/// What the gateway takes. The default is without limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Octets that the edits of a verdict may bring in.
+    /// Edits of a verdict.
+    pub edits: usize,
+    /// Octets that the splices of a verdict may bring in.
     pub insert: usize,
+    /// Octets of a verdict as it is sent.
+    pub verdict: usize,
     /// Octets of the message after the edit.
     pub message: usize,
-    /// Octets of its header section after the edit.
+    /// Octets of its header section after the edit, blank line included.
     pub header: usize,
     /// Header fields after the edit.
     pub fields: usize,
@@ -81,10 +85,12 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            insert: 512 << 10,
-            message: 25 << 20,
-            header: 256 << 10,
-            fields: 1000,
+            edits: usize::MAX,
+            insert: usize::MAX,
+            verdict: usize::MAX,
+            message: usize::MAX,
+            header: usize::MAX,
+            fields: usize::MAX,
         }
     }
 }
@@ -109,6 +115,8 @@ pub struct Edits {
     pub texts: usize,
     /// Parts that come in: images, and the addition itself where the text is signed.
     pub parts: usize,
+    /// Octets of the message before its body, by which the splices count.
+    pub body_start: usize,
 }
 
 /// Octets of the body replaced by others.
@@ -127,8 +135,8 @@ pub enum FieldEdit {
     Set {
         /// Its name.
         name: &'static str,
-        /// Its value, not folded.
-        value: String,
+        /// What stands behind the colon: a blank first, folded.
+        value: Vec<u8>,
     },
     /// All fields of this name go.
     Remove {
@@ -138,6 +146,14 @@ pub enum FieldEdit {
 }
 
 impl FieldEdit {
+    /// Octets of its value.
+    fn written(&self) -> usize {
+        match self {
+            Self::Set { value, .. } => value.len(),
+            Self::Remove { .. } => 0,
+        }
+    }
+
     /// The name of the field.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -179,6 +195,18 @@ pub fn shown_html(piece: &str) -> String {
     html::shown(piece)
 }
 
+/// The ids of the images that a piece of HTML shows by `cid:`, in their order.
+#[must_use]
+pub fn shown_images(piece: &str) -> Vec<String> {
+    html::shown_images(piece)
+}
+
+/// Whether two pieces of HTML have the same tags with as many attributes, so that they differ in text alone.
+#[must_use]
+pub fn is_same_markup(one: &str, other: &str) -> bool {
+    html::markup(one) == html::markup(other)
+}
+
 /// Whether a piece of HTML can stand inside of any document.
 ///
 /// # Errors
@@ -207,6 +235,7 @@ fn edits(
     if let Some(multipart) = place::signed_inside(&root) {
         own_part::add(multipart, addition, &mut changes)?;
     }
+    part::forget_old_bodies(message, &root, true, &mut changes);
     if signatures > 0 && dkim == Dkim::Remove {
         changes.fields.push(FieldEdit::Remove {
             name: "DKIM-Signature",
@@ -240,6 +269,14 @@ impl Changes {
         });
     }
 
+    /// All fields of this name go, once.
+    fn remove_field(&mut self, name: &'static str) {
+        let removal = FieldEdit::Remove { name };
+        if !self.fields.contains(&removal) {
+            self.fields.push(removal);
+        }
+    }
+
     fn into_edits(mut self, body: usize) -> Result<Edits, Reason> {
         // Stable: what is put at one place keeps its order.
         self.splices.sort_by_key(|splice| splice.range.start);
@@ -258,6 +295,7 @@ impl Changes {
                 fields: self.fields,
                 texts: self.texts,
                 parts: self.more_parts,
+                body_start: body,
             }),
         }
     }

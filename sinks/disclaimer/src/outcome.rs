@@ -8,6 +8,9 @@ use crate::policy::{self, Mail};
 use crate::reason::Reason;
 use crate::settings::Settings;
 
+/// Characters of an explanation. The gateway takes 4 KiB.
+const EXPLANATION_MAX: usize = 900;
+
 /// What is to be done with a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -17,6 +20,8 @@ pub struct Outcome {
     pub code: String,
     /// For the trace.
     pub explanation: String,
+    /// The explanation is for the operator's log too: something is wrong with the binding or the sink.
+    pub is_for_the_operator: bool,
 }
 
 /// What a binding shows and grants, and the gateway's limits.
@@ -28,6 +33,8 @@ pub struct Frame {
     pub may: Vec<String>,
     /// The limits.
     pub limits: Limits,
+    /// Where the body begins in the octets that were shown.
+    pub body_start: usize,
 }
 
 impl Outcome {
@@ -49,15 +56,19 @@ impl Outcome {
         Self {
             edits: None,
             code: format!("left-alone.{}", reason.code()),
-            explanation: format!("left alone: {reason}"),
+            explanation: shown(&format!("left alone: {reason}")),
+            is_for_the_operator: reason.is_for_the_operator(),
         }
     }
 
     fn added(settings: &Settings, mail: &Mail<'_>, frame: &Frame) -> Result<Self, Reason> {
-        binding::shows(&frame.reads, &settings.reads())?;
+        binding::shows(&frame.reads, settings)?;
         let (name, addition) = policy::choose(settings, mail)?;
         match edit::plan(mail.message, &addition, settings.dkim, &frame.limits) {
             Plan::Edit(edits) => {
+                if edits.body_start != frame.body_start {
+                    return Err(Reason::Structure("where its body begins"));
+                }
                 binding::grants(&frame.may, &edits)?;
                 let place = match edits.texts {
                     0 => "as a part of its own".to_owned(),
@@ -65,14 +76,29 @@ impl Outcome {
                     count => format!("to {count} texts"),
                 };
                 Ok(Self {
-                    explanation: format!("\"{name}\" added {place}"),
+                    explanation: shown(&format!("\"{name}\" added {place}")),
                     code: "added".to_owned(),
                     edits: Some(edits),
+                    is_for_the_operator: false,
                 })
             }
             Plan::LeftAlone(reason) => Err(reason),
         }
     }
+}
+
+/// Text that may hold what a message or an operator wrote, as a trace takes it: short, in one line.
+fn shown(text: &str) -> String {
+    let in_one_line = |c: char| if c.is_control() { ' ' } else { c };
+    let mut shown: String = text
+        .chars()
+        .take(EXPLANATION_MAX)
+        .map(in_one_line)
+        .collect();
+    if text.chars().nth(EXPLANATION_MAX).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -96,7 +122,7 @@ mod tests {
                 .to_vec(),
             ..Frame::default()
         };
-        let outcome = Outcome::of(&serde_json::from_value(settings).unwrap(), &mail, &frame);
+        let outcome = Outcome::of(&Settings::read(&settings).unwrap(), &mail, &frame);
         assert_eq!(
             (outcome.code.as_str(), outcome.edits),
             ("left-alone.bug", None)

@@ -4,7 +4,7 @@ use crate::edit::{self, Addition};
 use crate::mime::field::{Section, unfolded};
 use crate::reason::Reason;
 use crate::settings::{Direction, Repeat, Settings, Text, escaped};
-use crate::template::Source;
+use crate::template::{Source, Template};
 
 /// A message as the policy sees it.
 #[derive(Clone, Copy)]
@@ -39,7 +39,7 @@ pub fn choose<'s>(settings: &'s Settings, mail: &Mail<'_>) -> Result<(&'s str, A
         .find(|text| seen.fits(text, direction, language.as_deref()))
         .ok_or(Reason::NoTextFits)?;
     let addition = seen.filled(text)?;
-    if settings.repeat == Repeat::UnlessQuoted && is_quoted(mail.message, &addition) {
+    if settings.repeat == Repeat::UnlessQuoted && is_quoted(mail.message, text) {
         return Err(Reason::Quoted);
     }
     Ok((&text.name, addition))
@@ -176,17 +176,46 @@ fn domain(address: &str) -> &str {
     address.rsplit_once('@').map_or("", |(_, domain)| domain)
 }
 
-/// Whether one of the texts has the addition already, quoted or not, wrapped as it may be.
-fn is_quoted(message: &[u8], addition: &Addition) -> bool {
+/// Stands for the values of placeholders, which are others in each message of a thread.
+const VALUE: char = '\u{fffc}';
+/// Octets that a value may have in a quotation.
+const VALUE_MAX: usize = 500;
+
+/// Whether one of the texts of the message has the addition already, quoted or not, wrapped as it may be.
+fn is_quoted(message: &[u8], text: &Text) -> bool {
+    let unfilled = |template: &Template| {
+        let value = |_: &Source| Some(VALUE.to_string());
+        template.filled(value, str::to_owned).unwrap_or_default()
+    };
     let marks = [
-        words(&addition.text),
-        words(&edit::shown_html(&addition.html)),
+        unfilled(&text.text),
+        edit::shown_html(&unfilled(&text.html)),
     ];
+    let marks = marks.map(|mark| {
+        let pieces = mark.split(VALUE).map(words);
+        pieces.filter(|piece| !piece.is_empty()).collect::<Vec<_>>()
+    });
     let texts = edit::shown_texts(message);
-    texts.iter().map(|text| words(text)).any(|text| {
-        marks
-            .iter()
-            .any(|mark| !mark.is_empty() && text.contains(mark))
+    texts
+        .iter()
+        .map(|text| words(text))
+        .any(|text| marks.iter().any(|mark| has_in_order(&text, mark)))
+}
+
+/// Whether the pieces stand in the text in their order, with no more than a value between two.
+fn has_in_order(text: &str, pieces: &[String]) -> bool {
+    let Some((first, others)) = pieces.split_first() else {
+        return false;
+    };
+    let mut starts = text.match_indices(first.as_str());
+    starts.any(|(at, _)| {
+        let mut end = at + first.len();
+        others.iter().all(|piece| {
+            let rest = text.get(end..).unwrap_or_default();
+            let found = rest.find(piece.as_str()).filter(|gap| *gap <= VALUE_MAX);
+            end += found.map_or(0, |gap| gap + piece.len());
+            found.is_some()
+        })
     })
 }
 

@@ -49,8 +49,14 @@ pub enum Reason {
     #[error("the binding's \"may\" lacks {0}")]
     Grant(String),
     /// The binding is not shown what has to be known.
-    #[error("the binding's \"reads\" lack {0}")]
+    #[error("the binding does not show {0}")]
     NotShown(String),
+    /// The settings of the binding cannot be used.
+    #[error("the settings of the binding cannot be used: {0}")]
+    Settings(String),
+    /// The gateway would not take the verdict.
+    #[error("the gateway would not take the change: {0}")]
+    Refused(String),
     /// The operator exempts it.
     #[error("it is exempt: {0}")]
     Exempt(String),
@@ -75,6 +81,15 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The operator can do something about it, and does not hear of it otherwise.
+    #[must_use]
+    pub fn is_for_the_operator(&self) -> bool {
+        matches!(
+            self,
+            Self::Settings(_) | Self::Grant(_) | Self::NotShown(_) | Self::Refused(_) | Self::Bug
+        )
+    }
+
     /// A code for metrics, `[a-z-]+`.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -95,6 +110,8 @@ impl Reason {
             Self::Limits(_) => "limits",
             Self::Grant(_) => "grant",
             Self::NotShown(_) => "not-shown",
+            Self::Settings(_) => "settings",
+            Self::Refused(_) => "refused",
             Self::Exempt(_) => "exempt",
             Self::NoTextFits => "no-text-fits",
             Self::Continued => "thread",

@@ -1,23 +1,27 @@
 //! The sink around [`Outcome`]: one question per message, edits and words for an answer.
 
+mod complaints;
+mod limits;
+
 use std::borrow::Cow;
 
+use postern_sdk::check::{self, Grants, Question};
 use postern_sdk::{
-    Binding, ContentError, Fault, Message, Properties, Session, Sink, Transaction, Verdict, sink,
-    transport, v1,
+    Binding, Carried, ContentError, EventKind, HeaderValue, Message, Picture, Properties, Session,
+    Sink, Transaction, Verdict, sink, transport, v1,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use crate::edit::{FieldEdit, Limits};
+use self::complaints::Complaints;
+use crate::binding::problems;
+use crate::edit::{Edits, FieldEdit};
 use crate::outcome::{Frame, Outcome};
 use crate::policy::Mail;
 use crate::reason::Reason;
-use crate::settings::{Settings, schema};
+use crate::settings::{Configured, Settings, schema};
 
-/// Octets that the edits of one verdict may bring in.
-const INSERT_MAX: usize = 512 << 10;
-/// Octets of a message that the gateway's own fields may take yet.
-const TRACE: usize = 4 << 10;
+/// Octets that the sink's property takes at most.
+const PROPERTY: u32 = 128;
 
 /// The sink: adds the operator's text at `transport.submit`.
 pub fn disclaimer() -> Sink {
@@ -34,39 +38,89 @@ pub fn disclaimer() -> Sink {
         .may("headers:Content-MD5")
         .may("headers:Content-Length")
         .may("headers:MIME-Version")
+        .with(Complaints::default())
+        .check(problems)
         .on(transport::SUBMIT.full(), add)
 }
 
+/// Whatever is wrong, with the binding or with the message, the message goes on as it is.
 async fn add(
-    settings: Properties<Settings>,
+    configured: Properties<Configured>,
     binding: Binding,
+    picture: Picture,
     session: Session,
     transaction: Transaction,
+    complaints: Carried<Complaints>,
     mut message: Message,
-) -> Result<Verdict, Fault> {
-    let outcome = match message.raw(settings.size_max_bytes).await {
-        Ok(raw) => outcome(&settings, &binding, &session, &transaction, &message, &raw),
-        Err(ContentError::TooLarge(limit)) => Outcome::left_alone(&Reason::TooLarge(limit)),
-        Err(error) => return Err(Fault::from(error)),
+) -> Verdict {
+    let judged = match configured.settings() {
+        Ok(settings) => match Content::of(&mut message, settings.size_max_bytes).await {
+            Ok(content) => {
+                let mut outcome = outcome(
+                    settings,
+                    &binding,
+                    &session,
+                    &transaction,
+                    &message,
+                    &content,
+                );
+                let edits = outcome.edits.take().unwrap_or_default();
+                let verdict = said(edited(edits), &outcome, binding.limits());
+                would_be_taken(&verdict, &binding, &picture, &content).map(|()| (verdict, outcome))
+            }
+            Err(reason) => Err(reason),
+        },
+        Err(problem) => Err(Reason::Settings(problem.to_owned())),
     };
-    let verdict = Verdict::proceed()
-        .reason(outcome.code.as_str())
-        .explain(outcome.explanation)
-        .message_property("result", outcome.code);
-    let Some(edits) = outcome.edits else {
-        return Ok(verdict);
-    };
-    for edit in edits.fields {
-        match edit {
-            FieldEdit::Set { name, value } => message.headers.set(name, value)?,
-            FieldEdit::Remove { name } => message.headers.remove(name)?,
+    let (verdict, outcome) = judged.unwrap_or_else(|reason| {
+        let outcome = Outcome::left_alone(&reason);
+        (
+            said(Verdict::proceed(), &outcome, binding.limits()),
+            outcome,
+        )
+    });
+    if outcome.is_for_the_operator {
+        complaints.about(&binding.name, &outcome);
+    }
+    verdict
+}
+
+/// A message as it was shown.
+struct Content {
+    /// Header section, blank line, body.
+    raw: Vec<u8>,
+    /// Where the body begins.
+    body: usize,
+    /// Octets of the whole, what was not shown included.
+    size: u64,
+}
+
+impl Content {
+    /// Takes the message in.
+    ///
+    /// # Errors
+    /// Why it cannot be judged.
+    async fn of(message: &mut Message, most: u64) -> Result<Self, Reason> {
+        let unread = |error| match error {
+            ContentError::TooLarge(limit) => Reason::TooLarge(limit),
+            _ => not_whole(),
+        };
+        let body = message.body(most).await.map_err(unread)?;
+        let raw = message.raw(most).await.map_err(unread)?;
+        let end = message.ended().await.map_err(unread)?;
+        if end.body_size_bytes != body.len() as u64 {
+            return Err(not_whole());
         }
+        Ok(Self {
+            body: raw.len() - body.len(),
+            raw: raw.into(),
+            size: end.size_bytes,
+        })
     }
-    for splice in edits.splices {
-        let removed = splice.range.len() as u64;
-        message.splice_body(splice.range.start as u64, removed, splice.insert)?;
-    }
-    Ok(verdict)
+}
+
+fn not_whole() -> Reason {
+    Reason::NotShown("all of the body: set body = \"full\"".to_owned())
 }
 
 fn outcome(
@@ -75,7 +129,7 @@ fn outcome(
     session: &Session,
     transaction: &Transaction,
     message: &Message,
-    raw: &[u8],
+    content: &Content,
 ) -> Outcome {
     let recipients: Vec<String> = message
         .recipients()
@@ -95,28 +149,73 @@ fn outcome(
         }
     };
     let mail = Mail {
-        message: raw,
+        message: &content.raw,
         sender: &message.sender().to_string(),
         recipients: &recipients,
         property: &property,
     };
-    let limits = binding.limits();
-    let octets = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
     let frame = Frame {
         reads: binding.reads.clone(),
         may: binding.grants.clone(),
-        limits: Limits {
-            insert: INSERT_MAX.min(limits.literal_bytes as usize),
-            message: octets(limits.message_bytes).saturating_sub(TRACE),
-            header: octets(limits.header_bytes),
-            fields: limits.header_count as usize,
-        },
+        limits: limits::of(binding.limits(), content.raw.len(), content.size),
+        body_start: content.body,
     };
     Outcome::of(settings, &mail, &frame)
 }
 
-/// The schema that the settings have: they are read from another form, which is not derived.
-impl JsonSchema for Settings {
+fn edited(edits: Edits) -> Verdict {
+    let mut verdict = Verdict::proceed();
+    for edit in edits.fields {
+        verdict = match edit {
+            FieldEdit::Set { name, value } => verdict.set_header(name, HeaderValue::raw(value)),
+            FieldEdit::Remove { name } => verdict.remove_headers(name),
+        };
+    }
+    for splice in edits.splices {
+        let insert = (!splice.insert.is_empty()).then(|| v1::Data {
+            kind: Some(v1::data::Kind::Literal(splice.insert.into())),
+        });
+        verdict = verdict.edit(v1::edit::Kind::SpliceBody(v1::SpliceBody {
+            offset: splice.range.start as u64,
+            remove_bytes: splice.range.len() as u64,
+            insert,
+        }));
+    }
+    verdict
+}
+
+/// Adds what became of the message: for metrics, for the trace, for later bindings.
+fn said(verdict: Verdict, outcome: &Outcome, limits: &v1::Limits) -> Verdict {
+    let verdict = verdict
+        .reason(outcome.code.as_str())
+        .explain(outcome.explanation.as_str());
+    match limits.property_bytes {
+        1..PROPERTY => verdict,
+        _ => verdict.message_property("result", outcome.code.as_str()),
+    }
+}
+
+/// The last look: a verdict that the SDK or the gateway refuses would be a fault, and keep the message.
+fn would_be_taken(
+    verdict: &Verdict,
+    binding: &Binding,
+    picture: &Picture,
+    content: &Content,
+) -> Result<(), Reason> {
+    let question = Question {
+        event: EventKind::TransportSubmit,
+        body: None,
+        grants: &Grants::of(&binding.grants),
+        limits: binding.limits(),
+        picture,
+        content_bytes: Some(content.size),
+    };
+    check::verdict(verdict.as_proto(), &question)
+        .map_err(|refusal| Reason::Refused(refusal.to_string()))
+}
+
+/// The schema of what is written: it is read from another form, which is not derived.
+impl JsonSchema for Configured {
     fn schema_name() -> Cow<'static, str> {
         "Settings".into()
     }

@@ -71,13 +71,43 @@ impl Template {
             }
             literal.push_str(before);
             let (name, behind) = inside.split_once('}').ok_or(TemplateError::Open)?;
-            pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+            if !literal.is_empty() {
+                pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+            }
             pieces.push(Piece::Placeholder(placeholder_of(name)?));
             rest = behind;
         }
         literal.push_str(rest);
-        pieces.push(Piece::Literal(literal));
+        if !literal.is_empty() {
+            pieces.push(Piece::Literal(literal));
+        }
         Ok(Self { pieces })
+    }
+
+    /// The same placeholders, and what `change` makes of the text between them.
+    #[must_use]
+    pub fn mapped(&self, change: impl Fn(&str) -> String) -> Self {
+        let pieces = self.pieces.iter().map(|piece| match piece {
+            Piece::Literal(text) => Piece::Literal(change(text)),
+            Piece::Placeholder(placeholder) => Piece::Placeholder(placeholder.clone()),
+        });
+        Self {
+            pieces: pieces.collect(),
+        }
+    }
+
+    /// The same between two texts.
+    #[must_use]
+    pub fn between(mut self, before: &str, behind: &str) -> Self {
+        match self.pieces.first_mut() {
+            Some(Piece::Literal(text)) => text.insert_str(0, before),
+            _ => self.pieces.insert(0, Piece::Literal(before.to_owned())),
+        }
+        match self.pieces.last_mut() {
+            Some(Piece::Literal(text)) => text.push_str(behind),
+            _ => self.pieces.push(Piece::Literal(behind.to_owned())),
+        }
+        self
     }
 
     /// Where its values come from.

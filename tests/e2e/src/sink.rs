@@ -43,7 +43,7 @@ impl Log {
 pub struct Seen {
     /// Microseconds since 1970.
     pub at_us: u64,
-    /// `asked`, `told` (one-way) or `answered`.
+    /// `asked`, `told` (one-way), `answered` or `cancelled`.
     pub what: String,
     /// The instance's id.
     pub instance: u64,
@@ -53,6 +53,27 @@ pub struct Seen {
     pub name: String,
     /// What it is about, and what else the sink was shown.
     pub detail: String,
+}
+
+impl Seen {
+    /// What it says of `key`, with `--facts`.
+    ///
+    /// # Panics
+    /// When it says nothing of it.
+    pub fn fact(&self, key: &str) -> &str {
+        let mut words = self.detail.split(' ');
+        let fact = words.find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+        fact.unwrap_or_else(|| panic!("no {key}: {self:?}"))
+    }
+
+    /// The same as a number.
+    ///
+    /// # Panics
+    /// When it is none.
+    pub fn count(&self, key: &str) -> u64 {
+        let fact = self.fact(key);
+        fact.parse().unwrap_or_else(|e| panic!("{key}={fact}: {e}"))
+    }
 }
 
 impl Sink {
@@ -73,12 +94,18 @@ impl Sink {
 
     /// Starts `test-sink` where another one was: `endpoint` as that one gave it.
     pub fn at(endpoint: &str, rules: &[&str]) -> Self {
+        Self::at_with(endpoint, rules, &[])
+    }
+
+    /// The same with further arguments.
+    pub fn at_with(endpoint: &str, rules: &[&str], arguments: &[&str]) -> Self {
         let address = endpoint.trim_start_matches("http://").parse();
         let address = address.unwrap_or_else(|e| panic!("{endpoint}: {e}"));
         let mut command = Command::new(program_of_tests("test-sink"));
         for rule in rules {
             command.args(["--on", rule]);
         }
+        command.args(arguments);
         Self::spawn_at(address, command, &["--listen"])
     }
 
@@ -146,7 +173,7 @@ impl Sink {
     /// What it was asked about and told of, as `NAME DETAIL`, in order.
     pub fn history(&self) -> Vec<String> {
         let mut seen = self.seen();
-        seen.retain(|s| s.what != "answered");
+        seen.retain(|s| s.what == "asked" || s.what == "told");
         let lines = seen.iter().map(|s| format!("{} {}", s.name, s.detail));
         lines.map(|line| line.trim_end().to_owned()).collect()
     }

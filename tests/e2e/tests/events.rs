@@ -185,8 +185,10 @@ fn what_became_of_a_session_is_told_in_order() {
             "mail two@example.org",
             "rcpt refused@example.test",
             "reset RESET_REASON_COMMAND",
+            "outcome OUTCOME_GIVEN_UP 0 by=",
             "mail three@example.org",
             "reset RESET_REASON_GREETING",
+            "outcome OUTCOME_GIVEN_UP 0 by=",
             "disconnect DISCONNECT_REASON_QUIT",
         ]
     );

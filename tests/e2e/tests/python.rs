@@ -28,9 +28,13 @@ type Case = (&'static str, fn() -> Result<(), Failed>);
 
 fn main() {
     let arguments = Arguments::from_args();
-    let tests: [Case; 3] = [
+    let tests: [Case; 4] = [
         ("many_sessions_at_once_are_judged_rightly", many_sessions),
         ("a_fault_is_answered_by_the_policy", fault),
+        (
+            "w11_a_forgotten_instance_is_told_where_the_sink_runs",
+            forgotten_instance,
+        ),
         ("dkim_verifies_on_what_the_disclaimer_leaves_alone", dkim),
     ];
     let ready = python().is_file() && root().join("target/python/.ready").exists();
@@ -51,6 +55,12 @@ fn python() -> PathBuf {
 
 /// The stubs' folder, the sink on them, the gateway, the next hop.
 fn set_up() -> (tempfile::TempDir, Sink, Gateway, NextHop) {
+    let text = fs::read_to_string(root().join("tests/peers/python/one_at_a_time.py")).unwrap();
+    set_up_with(&text)
+}
+
+/// The same with a sink of this text.
+fn set_up_with(text: &str) -> (tempfile::TempDir, Sink, Gateway, NextHop) {
     let stubs = tempfile::tempdir().unwrap();
     let peers = root().join("tests/peers/python");
     // The interpreter is named as the book names it: relative to where one is.
@@ -61,9 +71,11 @@ fn set_up() -> (tempfile::TempDir, Sink, Gateway, NextHop) {
         .status()
         .unwrap();
     assert!(status.success(), "stubs.sh: {status}");
+    let program = stubs.path().join("sink.py");
+    fs::write(&program, text).unwrap();
     let mut command = Command::new(python());
     command
-        .arg(peers.join("one_at_a_time.py"))
+        .arg(program)
         .env("PYTHONPATH", stubs.path())
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stderr(File::create(stubs.path().join("sink.log")).unwrap());
@@ -136,6 +148,32 @@ fn fault() -> Result<(), Failed> {
     assert_eq!(reply.code, 250, "{reply:?}");
     sink.kill();
     client.expect("MAIL FROM:<a@example.org>", 451);
+    Ok(())
+}
+
+/// The author hears at once what is wrong, at the sink and in the gateway's log, and no question waits for its deadline.
+fn forgotten_instance() -> Result<(), Failed> {
+    let text = fs::read_to_string(root().join("tests/peers/python/one_at_a_time.py"))?;
+    let whole = "instance_id=frame.instance_id, verdict=verdict";
+    assert!(text.contains(whole));
+    let (stubs, _sink, gateway, _next_hop) = set_up_with(&text.replace(whole, "verdict=verdict"));
+    let mut client = Client::ready(gateway.smtp());
+    let asked = Instant::now();
+    client.expect("MAIL FROM:<a@example.org>", 451);
+    assert!(
+        asked.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        asked.elapsed()
+    );
+    let said = "a frame with instance_id 0";
+    gateway.wait_for_log(said, LIMIT);
+    let until = Instant::now() + LIMIT;
+    while !fs::read_to_string(stubs.path().join("sink.log"))?.contains(said) {
+        if Instant::now() > until {
+            return Err("the sink is not told".into());
+        }
+        thread::yield_now();
+    }
     Ok(())
 }
 

@@ -5,9 +5,17 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
+use postern_e2e::client::Client;
+use postern_e2e::gateway::{terminate, wait_for_greeting};
 use postern_e2e::mime::from_base64;
 use postern_e2e::programs::program;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+const MESSAGE: &[u8] =
+    b"From: ada@example.test\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\nHello.\r\n";
 
 fn quickstart(folder: &Path) -> Output {
     program("postern-stamp");
@@ -62,6 +70,34 @@ fn a_message_is_judged_by_two_sinks_altered_and_delivered() {
     assert!(verdict("disclaimer", "transport.submit"), "{shown}");
     assert!(shown.contains("+ X-Postern-Trace:"), "{shown}");
     assert!(shown.contains("~ body at "), "{shown}");
+    // Texts are shown decoded, with what came in on the way.
+    for line in [
+        "  - <html><body><p>Schöne <b>Grüße</b></p></body></html>",
+        "    An attachment stays as it is.",
+    ] {
+        assert!(
+            shown.lines().any(|own| own == line),
+            "{line} is not in\n{shown}"
+        );
+    }
+    let added = |part: &str| {
+        let mut lines = shown.lines().filter(|line| line.starts_with("  + "));
+        lines.any(|line| line.contains(part))
+    };
+    assert!(
+        added("Schöne <b>Grüße</b>") && added("Nur für den Empfänger"),
+        "{shown}"
+    );
+    assert!(
+        !shown.contains('\u{1b}'),
+        "colour is for terminals: {shown}"
+    );
+    let summary = shown.lines().find(|line| line.starts_with("It works: "));
+    let summary = summary.unwrap_or_else(|| panic!("no summary in\n{shown}"));
+    assert!(
+        summary.contains("2 sinks") && summary.ends_with(", 0 failures."),
+        "{summary}"
+    );
 
     // The gateway and two sinks, three processes, and none is left.
     let mut ids = processes(&shown);
@@ -74,6 +110,50 @@ fn a_message_is_judged_by_two_sinks_altered_and_delivered() {
         assert!(!command.contains("postern"), "{id} still runs: {command}");
     }
     delivered(&folder);
+    goes_on(&folder, &shown);
+}
+
+/// What was kept works: it is started as the last lines say, and takes mail.
+fn goes_on(folder: &Path, shown: &str) {
+    let start = folder.join("start").display().to_string();
+    assert!(
+        shown.lines().any(|line| line.trim() == start),
+        "{start} is not named in\n{shown}"
+    );
+    let config = fs::read_to_string(folder.join("postern.toml")).unwrap();
+    let address = config.split("listen = [\"").nth(1).unwrap();
+    let address = address.split('"').next().unwrap().parse().unwrap();
+    let log = fs::File::create(folder.join("gateway.log")).unwrap();
+    let mut child = Command::new(&start)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    wait_for_greeting(address).unwrap();
+    let mut client = Client::ready(address);
+    let reply = client.deliver("ada@example.test", &["alan@example.test"], MESSAGE);
+    let mail = folder.join("mail/alan/new");
+    let until = Instant::now() + LIMIT;
+    while fs::read_dir(&mail).map_or(0, Iterator::count) == 0 && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    terminate(child.id());
+    let status = child.wait().unwrap();
+    let log = fs::read_to_string(folder.join("gateway.log")).unwrap();
+    assert_eq!(reply.code, 250, "{reply:?}\n{log}");
+    let files: Vec<_> = fs::read_dir(&mail).unwrap().collect();
+    let text = fs::read_to_string(files[0].as_ref().unwrap().path()).unwrap();
+    assert!(
+        text.contains("X-Postern-Trace: ") && text.contains("Nur f"),
+        "{text}"
+    );
+    assert!(!log.contains("can answer in its place"), "{log}");
+    assert!(status.code().is_some(), "{status}");
+    for name in ["stamp.sock", "disclaimer.sock"] {
+        let answers = std::os::unix::net::UnixStream::connect(folder.join(name)).is_ok();
+        assert!(!answers, "{name} is still listened on");
+    }
 }
 
 /// The message in the Maildir: both alternatives altered, the attachment not.

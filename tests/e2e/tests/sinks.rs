@@ -26,16 +26,34 @@ fn disclaimer(next_hop: &NextHop) -> (Sink, Gateway) {
 }
 
 fn disclaimer_with(next_hop: &NextHop, may: &str, properties: &str) -> (Sink, Gateway) {
+    let (sink, setup) = bound(
+        next_hop,
+        &format!("body = \"full\"\nmay = [{may}]"),
+        properties,
+    );
+    (sink, setup.start())
+}
+
+/// A gateway yet to be started, with the disclaimer bound so.
+fn bound(next_hop: &NextHop, binding: &str, properties: &str) -> (Sink, Setup) {
     let sink = start("postern-disclaimer");
-    let gateway = Setup::default()
+    let setup = Setup::default()
         .domain("example.test", &format!("smtp://{}", next_hop.address()))
         .with(&sink.table("disclaimer"))
         .with(&format!(
             "[[binding]]\nname = \"disclaimer\"\nsink = \"disclaimer\"\nevents = [\"transport.submit\"]\n\
-             body = \"full\"\nmay = [{may}]\n[binding.properties]\n{properties}",
-        ))
-        .start();
-    (sink, gateway)
+             {binding}\n[binding.properties]\n{properties}",
+        ));
+    (sink, setup)
+}
+
+/// The metric counts one message that was left alone for this reason.
+fn counted(gateway: &Gateway, reason: &str) {
+    let (_, metrics) = gateway.http("/metrics");
+    let line = format!(
+        "postern_sink_reasons_total{{binding=\"disclaimer\",sink=\"disclaimer\",event=\"transport.submit\",reason=\"left-alone.{reason}\"}} 1"
+    );
+    assert!(metrics.contains(&line), "{line} is missing in\n{metrics}");
 }
 
 /// What arrives of `content`, from its first line on.
@@ -153,11 +171,97 @@ fn a_change_beyond_grants_or_limits_leaves_the_message_as_it_is() {
     {
         let arrived = through(&next_hop, &gateway, n + 1, &sent);
         assert!(arrived == sent, "{reason}: {} octets", arrived.len());
-        let (_, metrics) = gateway.http("/metrics");
-        let line = format!(
-            "postern_sink_reasons_total{{binding=\"disclaimer\",sink=\"disclaimer\",event=\"transport.submit\",reason=\"left-alone.{reason}\"}} 1"
+        counted(&gateway, reason);
+    }
+}
+
+/// The limits are those of the virtual server, whatever they are: at each size of the header section or of the message
+/// that it takes, the message arrives, with the text or as it was.
+#[test]
+fn around_the_limits_of_a_virtual_server_every_message_arrives() {
+    let next_hop = NextHop::start();
+    let binding = format!("body = \"full\"\nmay = [{MAY}]");
+    let (_sink, setup) = bound(&next_hop, &binding, "text = \"F\u{fc}r Sie\"");
+    let gateway = setup
+        .server("max_message_size = \"3000 B\"\nlimits = { header_size = \"1500 B\", header_count = 8 }")
+        .start();
+    let (mut count, mut added) = (0, 0);
+    let mut arrives = |sent: &[u8]| {
+        count += 1;
+        let arrived = through(&next_hop, &gateway, count, sent);
+        let is_added = arrived != sent;
+        assert!(
+            !is_added || contains(&arrived, b"=C3=BCr Sie"),
+            "{}",
+            arrived.escape_ascii()
         );
-        assert!(metrics.contains(&line), "{line} is missing in\n{metrics}");
+        added += usize::from(is_added);
+    };
+    for length in (400..=820).step_by(30) {
+        let (line, more) = ("y".repeat(600), "z".repeat(length));
+        arrives(&message(
+            &format!("X-A: {line}\r\nX-B: {more}\r\n"),
+            b"a\r\n",
+        ));
+    }
+    for length in (620..=960).step_by(20) {
+        arrives(&message(
+            "",
+            format!("{}\r\n", "z".repeat(length)).repeat(3).as_bytes(),
+        ));
+    }
+    for fields in 0..=6 {
+        arrives(&message(&"X: y\r\n".repeat(fields), b"a\r\n"));
+    }
+    assert!(added > 5 && added < count - 3, "{added} of {count}");
+}
+
+/// Settings that no schema can judge: `postern check` asks the sink, which says what is wrong; if they run all the same,
+/// no message waits, and log, metric and message go on to say it.
+#[test]
+fn settings_that_cannot_be_used_are_found_by_check_and_keep_no_message() {
+    let next_hop = NextHop::start();
+    let binding = format!("body = \"full\"\nmay = [{MAY}]");
+    let properties = "text = \"x\"\nhtml = \"<table><tr><td>${sender.address}\"";
+    let (sink, setup) = bound(&next_hop, &binding, properties);
+    let output = Command::new(program("postern"))
+        .arg("check")
+        .arg("--config")
+        .arg(setup.write())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    assert!(
+        said.contains("binding.disclaimer.properties: \"html\" cannot stand in a message: a table"),
+        "{said}"
+    );
+    let gateway = setup.start();
+    let sent = message("", b"Hello\r\n");
+    for number in 1..=3 {
+        let arrived = through(&next_hop, &gateway, number, &sent);
+        assert!(arrived == sent, "{}", arrived.escape_ascii());
+    }
+    let (_, metrics) = gateway.http("/metrics");
+    assert!(
+        metrics.contains("reason=\"left-alone.settings\"} 3"),
+        "{metrics}"
+    );
+    drop(sink);
+}
+
+/// A footer behind the first octets of a body would stand in its middle.
+#[test]
+fn a_binding_that_shows_a_part_of_the_body_leaves_messages_alone() {
+    for body in ["{ prefix = \"1 KiB\" }", "\"headers\""] {
+        let next_hop = NextHop::start();
+        let binding = format!("body = {body}\nmay = [{MAY}]");
+        let (_sink, setup) = bound(&next_hop, &binding, "text = \"F\"");
+        let gateway = setup.start();
+        let sent = message("", &b"Hello, this is a line.\r\n".repeat(100));
+        let arrived = through(&next_hop, &gateway, 1, &sent);
+        assert!(arrived == sent, "{}", arrived.escape_ascii());
+        counted(&gateway, "not-shown");
     }
 }
 

@@ -350,6 +350,27 @@ async fn it_describes_itself() {
         .unwrap()
         .into_inner();
     assert_eq!(description, picky().describe().unwrap());
+    // It takes no properties, and says so of a binding that has some, when it is asked.
+    let binding = |name: &str, properties: &'static [u8]| v1::ConfiguredBinding {
+        name: name.to_owned(),
+        properties_json: properties.into(),
+        ..Default::default()
+    };
+    let request = v1::DescribeRequest {
+        bindings: vec![binding("plain", b"{}"), binding("odd", b"{\"a\":1}")],
+        ..Default::default()
+    };
+    let problems = client
+        .describe(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .problems;
+    let found: Vec<_> = problems
+        .iter()
+        .map(|problem| (&*problem.binding, &*problem.detail))
+        .collect();
+    assert_eq!(found, [("odd", "the sink takes no properties")]);
     assert!(description.instances_per_stream > 1);
     drop(client);
     served.stopped().await;

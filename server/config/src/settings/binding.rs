@@ -30,7 +30,8 @@ section! {
         /// When it is asked: a word for all of its events that can be asked then, or a table by the name of the event. Left
         /// out: as the sink described it when it was accepted. What the sink only wants to be told of stays told.
         ask: Option<AskModes> as Maybe<AskModes>;
-        /// A condition in the original rule grammar, such as `MAIL FROM=*@example.test`. Left out: always.
+        /// A condition on the commands of the session, such as `MAIL FROM=*@example.test`: conditions joined by semicolons,
+        /// all of which have to hold. Left out: always.
         rule: Option<String> as Maybe<Text>;
         /// A CEL condition over the attributes of the event. With `rule` too, both have to hold.
         when: Option<String> as Maybe<Text>;

@@ -38,17 +38,17 @@ impl SinkTask {
     pub(super) fn ask(&mut self, mut ask: Box<Ask>) {
         let key = ask.attached.key;
         let begin = ask.begin.take();
-        let Some(seat) = self.seats.take_up(&ask.attached, begin) else {
+        let Some(entry) = self.instances.take_up(&ask.attached, begin) else {
             return gone(&ask);
         };
         // What waits is not overtaken.
-        let stuck = if seat.waiting.is_empty() {
+        let stuck = if entry.waiting.is_empty() {
             self.try_ask(ask)
         } else {
             Some(ask)
         };
         if let Some(stuck) = stuck {
-            self.seats.wait(key, Waiting::Ask(stuck));
+            self.instances.wait(key, Waiting::Ask(stuck));
         }
     }
 
@@ -60,11 +60,11 @@ impl SinkTask {
         }
         let now = Instant::now();
         let key = ask.attached.key;
-        let Some(seat) = self.seats.get_mut(key) else {
+        let Some(entry) = self.instances.get_mut(key) else {
             gone(&ask);
             return None;
         };
-        if seat.place.is_none() {
+        if entry.place.is_none() {
             match self.place(key, ask.bulky, ask.again.as_deref(), now) {
                 Place::On(stream) => {
                     if let Err(refusal) = self.open(key, stream, now) {
@@ -73,7 +73,7 @@ impl SinkTask {
                 }
                 Place::Wait => return Some(ask),
                 Place::Fault(fault) => {
-                    self.seats.remove(key);
+                    self.instances.remove(key);
                     ask.attached.end(Ending::Lost);
                     refuse(&ask, &fault);
                     return None;
@@ -92,14 +92,14 @@ impl SinkTask {
         now: Instant,
     ) -> Place {
         if self.draining.is_some() {
-            return Place::Fault(super::shutting_down());
+            return Place::Fault(super::face::shutting_down());
         }
         let elsewhere = self.elsewhere();
         let pick = match again {
             None => self
-                .seats
+                .instances
                 .get_mut(key)
-                .and_then(|seat| seat.begin.as_ref()?.avoid.as_ref())
+                .and_then(|entry| entry.begin.as_ref()?.avoid.as_ref())
                 .and_then(|avoid| {
                     self.fleet
                         .pick_again(&mut self.random, avoid, Retry::Always, elsewhere)
@@ -187,19 +187,19 @@ impl SinkTask {
         stream_id: StreamId,
         now: Instant,
     ) -> Result<(), Refusal> {
-        let Some(seat) = self.seats.get_mut(key) else {
+        let Some(entry) = self.instances.get_mut(key) else {
             return Err(Refusal::Gone);
         };
         let Some(stream) = self.streams.touch(stream_id) else {
             return Err(Refusal::NoRoom);
         };
-        let Some(begin) = &seat.begin else {
+        let Some(begin) = &entry.begin else {
             return Err(Refusal::Gone);
         };
         let instance = stream.link.open(now, begin.opening.clone())?;
-        seat.place = Some((stream_id, instance));
-        seat.attached.opened(&stream.replica_name, stream.settles);
-        let begin = seat.begin.take();
+        entry.place = Some((stream_id, instance));
+        entry.attached.opened(&stream.replica_name, stream.settles);
+        let begin = entry.begin.take();
         for news in begin.into_iter().flat_map(|begin| begin.replayed) {
             // What cannot be told again makes the questions no less answerable.
             let _refused = stream.link.tell(now, instance, news).is_err();
@@ -211,7 +211,7 @@ impl SinkTask {
     fn put(&mut self, mut ask: Box<Ask>, now: Instant) -> Option<Box<Ask>> {
         let key = ask.attached.key;
         let elsewhere = self.elsewhere();
-        let Some((stream_id, instance)) = self.seats.get_mut(key).and_then(|seat| seat.place)
+        let Some((stream_id, instance)) = self.instances.get_mut(key).and_then(|entry| entry.place)
         else {
             gone(&ask);
             return None;
@@ -298,7 +298,7 @@ impl SinkTask {
 
     pub(super) fn cancel(&mut self, key: Key, question: QuestionKey, reason: pb::CancelReason) {
         let now = Instant::now();
-        self.seats.forget(key, question);
+        self.instances.forget(key, question);
         if self
             .questions
             .get_mut(question)

@@ -5,8 +5,10 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use postern_attach::{Description, FleetEvent};
+use postern_events::fault::{Fault, FaultKind};
 use postern_events::plan::Binding;
 
+use crate::connection::Connected;
 use crate::observer::What;
 
 use super::task::SinkTask;
@@ -84,6 +86,18 @@ impl SinkTask {
             }
             FleetEvent::Changed => self.stirred = true,
         }
+    }
+
+    /// Why what answered on a new connection is not the sink that was accepted. Whoever it is gets no stream.
+    pub(super) fn stranger(&self, connected: &Connected) -> Option<Fault> {
+        let plan = self.plan.load();
+        let own = |binding: &&Arc<Binding>| binding.sink.name == self.sink.name;
+        let mut bindings = plan.bindings().iter().filter(own);
+        let stranger = bindings
+            .find_map(|binding| binding.stranger(&connected.response.name, connected.user))?
+            .to_string();
+        let text: String = stranger.chars().take(REPORTED).collect();
+        Some(Fault::new(FaultKind::Unreachable, text))
     }
 
     /// Compares what a sink says of itself with what was accepted and granted.

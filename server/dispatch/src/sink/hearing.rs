@@ -172,25 +172,25 @@ impl SinkTask {
         let Some(stream) = self.streams.get(stream) else {
             return;
         };
-        let Some(seat) = self.seats.get_mut(key) else {
+        let Some(entry) = self.instances.get_mut(key) else {
             return;
         };
         if let Some(message) = done_with {
-            return seat.attached.done_with(message);
+            return entry.attached.done_with(message);
         }
         let unwanted = EventKind::ALL
             .iter()
             .copied()
             .filter(|event| !stream.link.wants(instance, *event, None))
             .collect();
-        seat.attached.narrow(unwanted);
+        entry.attached.narrow(unwanted);
     }
 
     fn closed(&mut self, key: u64, ending: Ending) {
         self.questions.forget_instance(key);
-        if let Some(seat) = self.seats.remove(key) {
-            seat.attached.end(ending);
-            for waiting in seat.waiting {
+        if let Some(entry) = self.instances.remove(key) {
+            entry.attached.end(ending);
+            for waiting in entry.waiting {
                 self.orphaned(waiting);
             }
         }

@@ -16,23 +16,23 @@ impl SinkTask {
         let key = tell.attached.key;
         let octets = tell.news.event.size();
         let begin = tell.begin.take();
-        let Some(seat) = self.seats.take_up(&tell.attached, begin) else {
+        let Some(entry) = self.instances.take_up(&tell.attached, begin) else {
             let fault = Fault::new(FaultKind::Unreachable, "the instance is over");
             return (tell.report)(Told::Failed(&fault));
         };
-        let stuck = if seat.waiting.is_empty() {
+        let stuck = if entry.waiting.is_empty() {
             self.try_tell(tell)
         } else {
             Some(tell)
         };
         let Some(tell) = stuck else { return };
-        if self.seats.has_room(octets, self.settings.one_way_bytes) {
+        if self.instances.has_room(octets, self.settings.one_way_bytes) {
             let waiting = Waiting::Tell {
                 tell,
                 octets,
                 until: Instant::now() + self.settings.one_way_patience,
             };
-            self.seats.wait(key, waiting);
+            self.instances.wait(key, waiting);
         }
     }
 
@@ -40,17 +40,17 @@ impl SinkTask {
     pub(super) fn try_tell(&mut self, mut tell: Box<Tell>) -> Option<Box<Tell>> {
         let now = Instant::now();
         let key = tell.attached.key;
-        let Some(seat) = self.seats.get_mut(key) else {
+        let Some(entry) = self.instances.get_mut(key) else {
             let fault = Fault::new(FaultKind::Unreachable, "the instance is over");
             (tell.report)(Told::Failed(&fault));
             return None;
         };
-        if seat.place.is_none() {
+        if entry.place.is_none() {
             let placed = match self.place(key, false, None, now) {
                 Place::On(stream) => self.open(key, stream, now),
                 Place::Wait => return Some(tell),
                 Place::Fault(fault) => {
-                    self.seats.remove(key);
+                    self.instances.remove(key);
                     tell.attached.end(Ending::Lost);
                     (tell.report)(Told::Failed(&fault));
                     return None;
@@ -60,7 +60,7 @@ impl SinkTask {
                 return Some(tell);
             }
         }
-        let (stream_id, instance) = self.seats.get_mut(key)?.place?;
+        let (stream_id, instance) = self.instances.get_mut(key)?.place?;
         let stream = self.streams.touch(stream_id)?;
         for news in std::mem::take(&mut tell.told) {
             // What cannot be told is not told.
@@ -69,7 +69,7 @@ impl SinkTask {
         match stream.link.tell(now, instance, tell.news.clone()) {
             Ok(_) => {
                 let replica = Arc::clone(&stream.replica_name);
-                let lost = self.seats.take_lost();
+                let lost = self.instances.take_lost();
                 (tell.report)(Told::Sent {
                     replica: &replica,
                     lost,

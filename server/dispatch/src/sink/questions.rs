@@ -9,7 +9,7 @@ use crate::answers::Answers;
 use crate::attached::Key;
 
 use super::command::{Answer, QuestionKey, Ticket};
-use super::showing::Showing;
+use super::fetching::Showing;
 
 /// A question that was asked: open, or answered and not settled yet.
 pub(super) struct Open {

@@ -22,8 +22,8 @@ pub(super) enum Waiting {
     },
 }
 
-/// One instance.
-pub(super) struct Seat {
+/// One instance, open or to be opened.
+pub(super) struct Instance {
     pub(super) attached: Arc<Attached>,
     /// Where it is open.
     pub(super) place: Option<(StreamId, InstanceId)>,
@@ -38,8 +38,8 @@ pub(super) struct Seat {
 
 /// All instances of a sink.
 #[derive(Default)]
-pub(super) struct Seats {
-    seats: HashMap<Key, Seat>,
+pub(super) struct Instances {
+    instances: HashMap<Key, Instance>,
     /// Those for which something waits, in order.
     waiting: VecDeque<Key>,
     /// When one-way events have waited long enough, in order.
@@ -50,9 +50,9 @@ pub(super) struct Seats {
     lost: u64,
 }
 
-impl Seats {
-    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Seat> {
-        self.seats.get_mut(&key)
+impl Instances {
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Instance> {
+        self.instances.get_mut(&key)
     }
 
     /// The instance of a command: known, or new with the command that brings what opens it.
@@ -60,32 +60,34 @@ impl Seats {
         &mut self,
         attached: &Arc<Attached>,
         begin: Option<Box<Begin>>,
-    ) -> Option<&mut Seat> {
+    ) -> Option<&mut Instance> {
         if let Some(begin) = begin {
-            self.seats.entry(attached.key).or_insert_with(|| Seat {
-                attached: Arc::clone(attached),
-                place: None,
-                begin: Some(begin),
-                waiting: VecDeque::new(),
-                closing: None,
-                listed: false,
-            });
+            self.instances
+                .entry(attached.key)
+                .or_insert_with(|| Instance {
+                    attached: Arc::clone(attached),
+                    place: None,
+                    begin: Some(begin),
+                    waiting: VecDeque::new(),
+                    closing: None,
+                    listed: false,
+                });
         }
-        self.seats.get_mut(&attached.key)
+        self.instances.get_mut(&attached.key)
     }
 
-    pub(super) fn remove(&mut self, key: Key) -> Option<Seat> {
-        let seat = self.seats.remove(&key)?;
-        for waiting in &seat.waiting {
+    pub(super) fn remove(&mut self, key: Key) -> Option<Instance> {
+        let entry = self.instances.remove(&key)?;
+        for waiting in &entry.waiting {
             if let Waiting::Tell { octets, .. } = waiting {
                 self.octets = self.octets.saturating_sub(*octets);
             }
         }
-        Some(seat)
+        Some(entry)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.seats.len()
+        self.instances.len()
     }
 
     /// Puts something behind what waits for the instance.
@@ -106,18 +108,18 @@ impl Seats {
     }
 
     fn put(&mut self, key: Key, put: impl FnOnce(&mut VecDeque<Waiting>)) {
-        let Some(seat) = self.seats.get_mut(&key) else {
+        let Some(entry) = self.instances.get_mut(&key) else {
             return;
         };
-        put(&mut seat.waiting);
-        if !std::mem::replace(&mut seat.listed, true) {
+        put(&mut entry.waiting);
+        if !std::mem::replace(&mut entry.listed, true) {
             self.waiting.push_back(key);
         }
     }
 
     /// The first thing that waits for an instance.
     pub(super) fn pop(&mut self, key: Key) -> Option<Waiting> {
-        let waiting = self.seats.get_mut(&key)?.waiting.pop_front()?;
+        let waiting = self.instances.get_mut(&key)?.waiting.pop_front()?;
         if let Waiting::Tell { octets, .. } = &waiting {
             self.octets = self.octets.saturating_sub(*octets);
         }
@@ -128,8 +130,8 @@ impl Seats {
     pub(super) fn take_waiting(&mut self) -> VecDeque<Key> {
         let waiting = std::mem::take(&mut self.waiting);
         for key in &waiting {
-            if let Some(seat) = self.seats.get_mut(key) {
-                seat.listed = false;
+            if let Some(entry) = self.instances.get_mut(key) {
+                entry.listed = false;
             }
         }
         waiting
@@ -141,10 +143,10 @@ impl Seats {
 
     /// Takes a question out that nobody waits for any more.
     pub(super) fn forget(&mut self, key: Key, question: QuestionKey) {
-        let Some(seat) = self.seats.get_mut(&key) else {
+        let Some(entry) = self.instances.get_mut(&key) else {
             return;
         };
-        for waiting in &mut seat.waiting {
+        for waiting in &mut entry.waiting {
             if let Waiting::Ask(ask) = waiting {
                 ask.questions.retain(|asking| asking.key != question);
             }
@@ -176,10 +178,10 @@ impl Seats {
         while let Some((_, key)) = self.expiries.front().filter(|(until, _)| *until <= now) {
             let key = *key;
             self.expiries.pop_front();
-            let Some(seat) = self.seats.get_mut(&key) else {
+            let Some(entry) = self.instances.get_mut(&key) else {
                 continue;
             };
-            for waiting in std::mem::take(&mut seat.waiting) {
+            for waiting in std::mem::take(&mut entry.waiting) {
                 match waiting {
                     Waiting::Tell {
                         tell,
@@ -189,7 +191,7 @@ impl Seats {
                         self.octets = self.octets.saturating_sub(octets);
                         expired.push(*tell);
                     }
-                    other => seat.waiting.push_back(other),
+                    other => entry.waiting.push_back(other),
                 }
             }
         }

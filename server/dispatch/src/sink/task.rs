@@ -23,11 +23,11 @@ use crate::settings::{Settings, SharedPlan};
 
 use super::command::Command;
 use super::connections::{Connections, Note};
+use super::face::{Face, Start};
+use super::fetching::Fetches;
 use super::questions::Questions;
-use super::queue::{Seats, Waiting};
-use super::showing::Fetches;
+use super::queue::{Instances, Waiting};
 use super::streams::Streams;
-use super::{Face, Start};
 
 /// Times that each source is asked for more before the others have their turn.
 const TURN: usize = 128;
@@ -49,7 +49,7 @@ pub(super) struct SinkTask {
     pub(super) names: HashMap<ReplicaId, Arc<str>>,
     pub(super) connections: Connections,
     pub(super) streams: Streams,
-    pub(super) seats: Seats,
+    pub(super) instances: Instances,
     pub(super) questions: Questions,
     pub(super) fetches: Fetches,
     /// Something changed for those who wait.
@@ -106,7 +106,7 @@ impl SinkTask {
             names: HashMap::new(),
             connections,
             streams: Streams::default(),
-            seats: Seats::default(),
+            instances: Instances::default(),
             questions: Questions::default(),
             fetches: Fetches::default(),
             stirred: false,
@@ -151,7 +151,7 @@ impl SinkTask {
         self.streams.retry_blocked();
         busy |= self.settle_streams(cx);
         busy |= self.fleet_events();
-        if std::mem::take(&mut self.stirred) && self.seats.anything_waits() {
+        if std::mem::take(&mut self.stirred) && self.instances.anything_waits() {
             self.serve_waiting();
             busy = true;
         }
@@ -178,18 +178,19 @@ impl SinkTask {
     }
 
     fn close(&mut self, key: Key, told: Vec<News>, reason: CloseReason) {
-        let Some(seat) = self.seats.get_mut(key) else {
+        let Some(entry) = self.instances.get_mut(key) else {
             return;
         };
         // What was asked is given up by who asked it; what is to be told is told first.
-        seat.waiting
+        entry
+            .waiting
             .retain(|waiting| matches!(waiting, Waiting::Tell { .. }));
-        if !seat.waiting.is_empty() {
-            seat.closing = Some(reason);
+        if !entry.waiting.is_empty() {
+            entry.closing = Some(reason);
             return;
         }
-        if let Some(seat) = self.seats.remove(key)
-            && let Some((stream, instance)) = seat.place
+        if let Some(entry) = self.instances.remove(key)
+            && let Some((stream, instance)) = entry.place
         {
             let now = Instant::now();
             if let Some(stream) = self.streams.touch(stream) {
@@ -221,6 +222,10 @@ impl SinkTask {
         let now = Instant::now();
         match note {
             Note::Made(connection, replica, Ok(connected)) => {
+                if let Some(fault) = self.stranger(&connected) {
+                    self.connections.drop_one(connection);
+                    return self.fleet.connect_failed(now, connection, fault);
+                }
                 let response = connected.response.clone();
                 match self.fleet.connected(now, connection, response) {
                     Ok(()) => self.connections.keep(connection, replica, *connected),
@@ -270,7 +275,7 @@ impl SinkTask {
             self.fleet.handle_timeout(now);
             busy = true;
         }
-        for tell in self.seats.expire(now) {
+        for tell in self.instances.expire(now) {
             self.too_late(tell);
             busy = true;
         }
@@ -298,9 +303,9 @@ impl SinkTask {
 
     /// Tries again whatever waits.
     fn serve_waiting(&mut self) {
-        let keys: VecDeque<Key> = self.seats.take_waiting();
+        let keys: VecDeque<Key> = self.instances.take_waiting();
         for key in keys {
-            while let Some(waiting) = self.seats.pop(key) {
+            while let Some(waiting) = self.instances.pop(key) {
                 let stuck = match waiting {
                     Waiting::Ask(ask) => self.try_ask(ask).map(Waiting::Ask),
                     Waiting::Tell {
@@ -314,15 +319,15 @@ impl SinkTask {
                     }),
                 };
                 if let Some(stuck) = stuck {
-                    self.seats.wait_on(key, stuck);
+                    self.instances.wait_on(key, stuck);
                     break;
                 }
             }
             let closing = self
-                .seats
+                .instances
                 .get_mut(key)
-                .filter(|seat| seat.waiting.is_empty())
-                .and_then(|seat| seat.closing.take());
+                .filter(|entry| entry.waiting.is_empty())
+                .and_then(|entry| entry.closing.take());
             if let Some(reason) = closing {
                 self.close(key, Vec::new(), reason);
             }
@@ -334,7 +339,7 @@ impl SinkTask {
         let next = [
             self.streams.next_timeout(),
             self.fleet.poll_timeout(),
-            self.seats.next_expiry(),
+            self.instances.next_expiry(),
             self.draining,
         ]
         .into_iter()
@@ -350,7 +355,9 @@ impl SinkTask {
     }
 
     fn publish(&mut self) {
-        self.face.busy.store(self.seats.len(), Ordering::Relaxed);
+        self.face
+            .busy
+            .store(self.instances.len(), Ordering::Relaxed);
         self.face
             .questions
             .store(self.questions.open(), Ordering::Relaxed);

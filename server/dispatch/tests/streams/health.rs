@@ -90,18 +90,23 @@ async fn v16_a_sink_that_is_back_is_announced_without_anybody_asking_it() {
 }
 
 #[tokio::test]
-async fn x3_another_program_behind_the_endpoint_is_noticed_at_its_first_word() {
+async fn x3_another_program_behind_the_endpoint_is_asked_nothing() {
     let sink = TestSink::start(16, agreeable).await;
     let rig = Rig::new(vec![Bound {
         accepted: Some("scanner"),
         ..Bound::to(&sink, &["inbound.connect"])
     }]);
-    rig.connected(1).await;
+    let ruling = rig.session().connect(&budget()).await;
+    assert!(
+        matches!(ruling.decision, Decision::Tempfail(_)),
+        "{ruling:?}"
+    );
+    assert!(sink.frames().is_empty(), "{:?}", sink.frames());
     let notes = rig.notes.all();
     assert!(
-        notes.iter().any(|note| note.starts_with("asks-for-more")
-            && note.contains("scanner")
-            && note.contains("test")),
+        notes.iter().any(|note| note.starts_with("down ")
+            && note.contains("\"scanner\" was accepted")
+            && note.contains("\"test\" answers")),
         "{notes:?}"
     );
 }

@@ -1,14 +1,20 @@
 //! Who is asked when: concurrency by event, never by the wall clock.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
+use postern_events::budget::Budget;
+use postern_events::context;
+use postern_events::inbound::Tls;
 use postern_events::ruling::Decision;
 use postern_proto::v1 as pb;
 use postern_proto::v1::attach_request::Kind as In;
 
-use crate::rig::{Bound, Rig, budget, mail, rcpt};
+use crate::rig::{
+    Bound, Growing, Rig, budget, command, incoming, mail, rcpt, session, with_recipient,
+};
 use crate::sink::{Frame, Replies, TestSink, agreeable};
 
 /// Answers `proceed` to everything as soon as `size` questions have been asked, of all who share it.
@@ -247,6 +253,120 @@ async fn progress_extends_the_time_of_a_question() {
     }
     replies.proceed(event_id);
     assert_eq!(asking.await.unwrap().decision, Decision::Proceed);
+}
+
+/// A sink that says without end that it is still at work.
+async fn never_ready() -> TestSink {
+    TestSink::start(16, |frame, replies| {
+        let Some(event) = frame.question() else {
+            return;
+        };
+        let (replies, event_id) = (replies.keep(), event.event_id);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                let progress = pb::Progress {
+                    event_id,
+                    wanted: None,
+                    activity: String::new(),
+                };
+                replies.send(postern_proto::v1::attach_response::Kind::Progress(progress));
+            }
+        });
+    })
+    .await
+}
+
+/// A sink that takes half a second, and objects.
+async fn slow_objector() -> TestSink {
+    TestSink::start(16, |frame, replies| {
+        let Some(event) = frame.question() else {
+            return;
+        };
+        let (replies, event_id) = (replies.keep(), event.event_id);
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            replies.reject(event_id);
+        });
+    })
+    .await
+}
+
+/// With a time-out of its own.
+fn bound<'a>(sink: &TestSink, events: &'a [&'a str]) -> Bound<'a> {
+    Bound {
+        timeout: Duration::from_millis(1500),
+        ..Bound::to(sink, events)
+    }
+}
+
+#[tokio::test]
+async fn v15_progress_does_not_eat_the_time_of_the_chains_still_to_come() {
+    let (hungry, objector) = tokio::join!(never_ready(), slow_objector());
+    let rig = Rig::new(vec![
+        bound(&hungry, &["inbound.command"]),
+        bound(&objector, &["inbound.mail", "inbound.response"]),
+    ]);
+    rig.connected(2).await;
+    let scope = rig.session();
+    let begun = Instant::now();
+    let budget = Budget::starting(begun, Duration::from_millis(4500));
+    let ruling = scope
+        .command(command("MAIL FROM:<a@example.test>"), &budget)
+        .await;
+    assert_eq!(ruling.failures.len(), 1, "{ruling:?}");
+    // Beyond its own time-out, but not into that of MAIL and of the reply.
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(1500), "{took:?}");
+    assert!(took < Duration::from_millis(2500), "{took:?}");
+    let ruling = scope.mail(mail(), &budget).await;
+    assert!(matches!(ruling.decision, Decision::Reject(_)), "{ruling:?}");
+    assert!(ruling.failures.is_empty(), "{ruling:?}");
+}
+
+/// With TLS from the first octet the banner waits for the question about the handshake too.
+#[tokio::test]
+async fn v15_the_banner_waits_for_the_chain_about_implicit_tls() {
+    let (hungry, objector) = tokio::join!(never_ready(), slow_objector());
+    let rig = Rig::new(vec![
+        bound(&hungry, &["inbound.connect"]),
+        bound(&objector, &["inbound.tls"]),
+    ]);
+    rig.connected(2).await;
+    let mut session = session();
+    session.client.implicit_tls = true;
+    let scope = rig.dispatcher.begin_session(session);
+    let begun = Instant::now();
+    let budget = Budget::starting(begun, Duration::from_millis(3000));
+    let ruling = scope.connect(&budget).await;
+    assert_eq!(ruling.failures.len(), 1, "{ruling:?}");
+    assert!(begun.elapsed() < Duration::from_millis(2500));
+    let ruling = scope.tls(Tls(context::Tls::default()), &budget).await;
+    assert!(matches!(ruling.decision, Decision::Reject(_)), "{ruling:?}");
+}
+
+/// The chains about the header section, the message and the reply to it have one budget where the content comes at once.
+#[tokio::test]
+async fn v15_the_header_section_does_not_eat_the_time_of_the_message_nor_that_the_replys() {
+    let (hungry, objector) = tokio::join!(never_ready(), slow_objector());
+    for (eats, objects) in [
+        (&["inbound.headers"], &["inbound.message"]),
+        (&["inbound.message"], &["inbound.response"]),
+    ] {
+        let rig = Rig::new(vec![bound(&hungry, eats), bound(&objector, objects)]);
+        rig.connected(2).await;
+        let scope = rig.session();
+        let id = with_recipient(&scope).await;
+        let content = Growing::new();
+        content.finish();
+        let begun = Instant::now();
+        let budget = Budget::starting(begun, Duration::from_millis(3000));
+        let exchange = scope.message(incoming(id, &content), &budget);
+        let ruling = exchange.finish(&budget).await.ruling;
+        assert_eq!(ruling.failures.len(), 1, "{ruling:?}");
+        let took = begun.elapsed();
+        assert!(took < Duration::from_millis(2500), "{took:?}");
+    }
 }
 
 #[tokio::test]

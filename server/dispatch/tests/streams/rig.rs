@@ -15,13 +15,13 @@ use postern_dispatch::exchange::IncomingMessage;
 use postern_dispatch::inbound::InboundScope;
 use postern_dispatch::observer::{Observer, Record, What};
 use postern_dispatch::settings::Settings;
-use postern_events::answer::RecipientKind;
 use postern_events::budget::Budget;
 use postern_events::context::{Client, CommandLine, SessionContext};
 use postern_events::inbound::{Command, Data, Handling, Helo, Mail, Rcpt};
 use postern_events::plan::{
     Ask, BindingSpec, BodyDepth, Pin, Plan, PlanSpec, ServerSpec, SinkSpec, Timeouts,
 };
+use postern_events::recipient_kind::RecipientKind;
 use postern_message::{Envelope, HeaderLimits, HeaderParser, MessageId, Recipient};
 use postern_smtp::address::{ForwardPath, ReversePath};
 use tokio::sync::Notify;
@@ -133,6 +133,7 @@ impl Rig {
                     may: Vec::new(),
                     side_effects: false,
                     repeatable: false,
+                    users: Vec::new(),
                 };
                 pins.insert(format!("binding{number}"), pin);
             }

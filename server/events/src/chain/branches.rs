@@ -3,28 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Chain, ChainState, Slot, Step};
+use super::slot::{Decided, Later, Slot};
+use super::{Chain, ChainState, Step};
 use crate::context::Made;
 use crate::ruling::{Branch, By, Decision, Ruling, Settlement, Verdict};
-
-/// A branch that is judged later, from where its verdict stood.
-#[derive(Debug)]
-pub(super) struct Later {
-    number: u32,
-    head: usize,
-    slots: Vec<Slot>,
-    made_by: Arc<str>,
-}
-
-/// What was decided about a branch.
-#[derive(Clone, Debug)]
-pub(super) struct Decided {
-    number: u32,
-    decision: Decision,
-    by: Option<By>,
-    made_by: Option<Arc<str>>,
-    reason_code: String,
-}
 
 impl Chain {
     /// A verdict that lies at the head makes branches, and waits for who is being asked.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Chain, ChainState, Slot};
+use super::slot::Slot;
+use super::{Chain, ChainState};
 use crate::plan::Member;
 use crate::ruling::{By, Cause, Settlement};
 

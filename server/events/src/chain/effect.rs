@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Cancelled, Chain, ChainState, Slot, Step, policy};
+use super::slot::Slot;
+use super::{Cancelled, Chain, ChainState, Step, policy};
 use crate::event::EventKind;
 use crate::fault::Fault;
 use crate::plan::Member;

@@ -151,30 +151,13 @@ fn syntax(errors: &cel::ParseErrors) -> ConditionError {
 }
 
 fn not_at_event(attribute: Attribute, event: EventKind) -> ConditionError {
-    let nearest = nearest(attribute.path(), |candidate| candidate.exists_at(event));
+    let nearest = inspect::nearest(attribute.path(), |candidate| candidate.exists_at(event));
     ConditionError::NotAtEvent {
         attribute,
         event,
         nearest,
     }
 }
-
-/// The attribute that was probably meant, among those that are allowed.
-pub(super) fn nearest(name: &str, allowed: impl Fn(Attribute) -> bool) -> Option<&'static str> {
-    Attribute::ALL
-        .iter()
-        .filter(|attribute| allowed(**attribute))
-        .map(|attribute| {
-            (
-                strsim::damerau_levenshtein(name, attribute.path()),
-                attribute.path(),
-            )
-        })
-        .filter(|(distance, path)| *distance <= 1 + path.len() / 3)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, path)| path)
-}
-
 fn to_cel(value: AttributeValue) -> Value {
     match value {
         AttributeValue::Bool(flag) => Value::Bool(flag),

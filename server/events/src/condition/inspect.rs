@@ -3,7 +3,6 @@
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, SelectExpr};
 
 use super::ConditionError;
-use super::expression::nearest;
 use crate::attributes::Attribute;
 
 /// Functions and methods of CEL that are there; operators and what the parser makes begin with other characters.
@@ -149,4 +148,20 @@ impl<'a> Inspector<'a> {
         self.variables.truncate(depth);
         Ok(())
     }
+}
+
+/// The attribute that was probably meant, among those that are allowed.
+pub(super) fn nearest(name: &str, allowed: impl Fn(Attribute) -> bool) -> Option<&'static str> {
+    Attribute::ALL
+        .iter()
+        .filter(|attribute| allowed(**attribute))
+        .map(|attribute| {
+            (
+                strsim::damerau_levenshtein(name, attribute.path()),
+                attribute.path(),
+            )
+        })
+        .filter(|(distance, path)| *distance <= 1 + path.len() / 3)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, path)| path)
 }

@@ -234,13 +234,13 @@ pub struct Conduct {
     pub commands: u32,
     /// Replies of the 4xx and 5xx classes.
     pub errors: u32,
-    /// Lines that were no known command or broke the grammar.
+    /// Lines that were no known command or broke the grammar, too long ones included.
     pub syntax_errors: u32,
     /// Octets came before the banner was sent.
     pub talked_early: bool,
     /// Commands came together before EHLO had offered PIPELINING, or after a command that ends a group.
     pub pipelined_early: bool,
-    /// Time between our last reply and the first octet of this command.
+    /// Time between our last write to the client and the first octet of this command.
     pub idle: Duration,
     /// Messages accepted.
     pub messages: u32,
@@ -250,7 +250,7 @@ pub struct Conduct {
     pub junk_commands: u32,
     /// Authentications that failed.
     pub failed_authentications: u32,
-    /// Connections that this client address has open, this one included.
+    /// Connections that this client has open to this virtual server, this one included; 0 on a Unix socket.
     pub connections: u32,
 }
 

@@ -6,13 +6,13 @@ use postern_message::{EditLimits, MessageId, Recipient};
 use postern_smtp::reply::Reply;
 
 use super::*;
-use crate::answer::RecipientKind;
 use crate::budget::Budget;
 use crate::chain::{Chain, ChainOptions, Step};
 use crate::context::{CommandLine, Context};
 use crate::inbound;
 use crate::judge::Judge;
 use crate::plan::{Ask, BindingSpec, PlanSpec, ServerSpec, SinkSpec};
+use crate::recipient_kind::RecipientKind;
 use crate::ruling::{Decision, Ruling, Verdict};
 use crate::testing;
 

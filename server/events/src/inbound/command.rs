@@ -3,13 +3,16 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use postern_proto::rules::AnswerKind;
 use postern_proto::v1 as pb;
 use postern_proto::v1::event::Kind;
+use postern_smtp::reply::Reply;
 
-use crate::answer::DialogueAnswer;
+use crate::answer::{AnswerBody, Checks, TypedAnswer, not_the_answer};
 use crate::attributes::{Attribute, AttributeValue};
 use crate::context::{CommandLine, InboundContext};
 use crate::event::EventKind;
+use crate::fault::Fault;
 use crate::question::{Event, EventFacts};
 use crate::wire::{self, View};
 
@@ -87,6 +90,59 @@ impl Event for Command {
 
     fn detail(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.command.verb)
+    }
+}
+
+/// A step of a dialogue that a sink carries on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DialogueAnswer {
+    /// What goes to the client now. `None`: nothing.
+    pub reply: Option<Reply>,
+    /// What the sink wants next. `None`: the dialogue is over.
+    pub expects: Option<Expects>,
+}
+
+/// What a dialogue waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expects {
+    /// One line, without CRLF, at most this long. 0: the server's limit.
+    Line(u64),
+    /// So many octets, as they are.
+    Octets(u64),
+}
+
+impl TypedAnswer for DialogueAnswer {
+    const KIND: Option<AnswerKind> = Some(AnswerKind::Dialogue);
+
+    fn check(answer: AnswerBody, checks: &mut dyn Checks) -> Result<Self, Fault> {
+        let AnswerBody::Dialogue(own) = answer else {
+            return Err(not_the_answer());
+        };
+        use pb::dialogue_answer::Expects as E;
+        let expects = match own.expects {
+            None => None,
+            Some(E::Line(line)) => Some(Expects::Line(line.max_bytes)),
+            Some(E::Octets(octets)) if (1..=512 << 10).contains(&octets.size_bytes) => {
+                Some(Expects::Octets(octets.size_bytes))
+            }
+            Some(E::Octets(_)) => {
+                return Err(Fault::protocol(
+                    "a dialogue asks for 1 to 512 KiB of octets",
+                ));
+            }
+        };
+        let classes: &[u8] = if expects.is_some() {
+            &[2, 3, 4, 5]
+        } else {
+            &[2, 4, 5]
+        };
+        let reply = own.reply;
+        let reply = reply.map(|reply| checks.reply(reply, classes, "the dialogue"));
+        let reply = reply.transpose()?;
+        if reply.is_none() && expects.is_none() {
+            return Err(Fault::protocol("a dialogue that is over needs a reply"));
+        }
+        Ok(DialogueAnswer { reply, expects })
     }
 }
 

@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use postern_proto::v1 as pb;
 use postern_proto::v1::event::Kind;
+use postern_smtp::command::HelloName;
 
-use crate::answer::AuthAnswer;
+use super::auth::AuthAnswer;
 use crate::attributes::{Attribute, AttributeValue};
 use crate::context::{self, CommandLine, InboundContext};
 use crate::event::EventKind;
 use crate::question::{Event, EventFacts};
 use crate::wire::{self, View};
-use postern_smtp::command::HelloName;
 
 /// A greeting that is asked about. A sink may answer with the mechanisms that EHLO is to offer.
 #[derive(Clone, Debug, Default)]

@@ -1,4 +1,4 @@
-//! `inbound.outcome`: what became of a transaction that got as far as its content.
+//! `inbound.outcome`: what became of a transaction.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use crate::event::EventKind;
 use crate::question::Event;
 use crate::wire::{self, View};
 
-/// What became of a transaction. Told exactly once for each that reached DATA or BDAT.
+/// What became of a transaction. Told exactly once for each that MAIL began.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The message's id.
@@ -58,6 +58,8 @@ pub enum Fate {
     Held,
     /// The client was gone before the reply.
     ClientGone,
+    /// The client gave it up before its content.
+    GivenUp,
 }
 
 impl Fate {
@@ -72,6 +74,7 @@ impl Fate {
             Self::Quarantined => "quarantined",
             Self::Held => "held",
             Self::ClientGone => "client gone",
+            Self::GivenUp => "given up",
         }
     }
 
@@ -84,13 +87,16 @@ impl Fate {
             Self::Quarantined => pb::Outcome::Quarantined,
             Self::Held => pb::Outcome::Held,
             Self::ClientGone => pb::Outcome::ClientGone,
+            Self::GivenUp => pb::Outcome::GivenUp,
         }
     }
 
     const fn recipient_state(self) -> pb::RecipientState {
         match self {
             Self::Accepted => pb::RecipientState::Accepted,
-            Self::Rejected | Self::Tempfailed | Self::ClientGone => pb::RecipientState::Refused,
+            Self::Rejected | Self::Tempfailed | Self::ClientGone | Self::GivenUp => {
+                pb::RecipientState::Refused
+            }
             Self::Discarded => pb::RecipientState::Discarded,
             Self::Quarantined => pb::RecipientState::Quarantined,
             Self::Held => pb::RecipientState::Held,
@@ -143,6 +149,7 @@ mod tests {
             (F::Quarantined, S::Quarantined),
             (F::Held, S::Held),
             (F::ClientGone, S::Refused),
+            (F::GivenUp, S::Refused),
         ]) {
             let recipient = Recipient::new(samples::path("to@example.test"));
             let id = wire::id(recipient.id.as_bytes());

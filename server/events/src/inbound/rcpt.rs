@@ -3,14 +3,19 @@
 use std::borrow::Cow;
 
 use postern_message::{Recipient, RecipientId};
+use postern_proto::rules::AnswerKind;
 use postern_proto::v1 as pb;
 use postern_proto::v1::event::Kind;
 
-use crate::answer::{RcptAnswer, RecipientKind};
+use crate::answer::{AnswerBody, Checks, TypedAnswer, not_the_answer};
 use crate::attributes::{Attribute, AttributeValue};
+use crate::check::{name_or_empty, next_hop};
 use crate::context::{CommandLine, InboundContext, RawParameter};
 use crate::event::EventKind;
+use crate::fault::Fault;
 use crate::question::{Event, EventFacts};
+use crate::recipient_kind::RecipientKind;
+use crate::route::NextHop;
 use crate::wire::{self, View};
 
 /// RCPT that is asked about. A sink may answer what kind of recipient it is, where it goes, and whose it is.
@@ -131,6 +136,64 @@ impl Event for Rcpt {
     }
 }
 
+/// What a recipient is. It takes the place of the service's own check of domain, relay permission and recipient list,
+/// and of nothing else: every other binding can still refuse.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RcptAnswer {
+    /// Hosted, relayed, or as the service would say.
+    pub recipient_kind: RecipientKind,
+    /// Where it goes. `None`: as configured.
+    pub next_hop: Option<NextHop>,
+    /// The tenant that it belongs to. Empty: unchanged.
+    pub tenant: String,
+}
+
+impl TypedAnswer for RcptAnswer {
+    const KIND: Option<AnswerKind> = Some(AnswerKind::Rcpt);
+
+    fn check(answer: AnswerBody, checks: &mut dyn Checks) -> Result<Self, Fault> {
+        let AnswerBody::Rcpt(own) = answer else {
+            return Err(not_the_answer());
+        };
+        let answer = RcptAnswer {
+            recipient_kind: RecipientKind::answered(own.recipient_kind)?,
+            next_hop: own.next_hop.map(next_hop).transpose()?,
+            tenant: name_or_empty(own.tenant, "the tenant")?,
+        };
+        let admits =
+            answer.recipient_kind != RecipientKind::Unspecified || answer.next_hop.is_some();
+        if admits || answer.tenant.is_empty() {
+            checks.may("admit")?;
+        }
+        if answer.recipient_kind == RecipientKind::Relayed {
+            checks.may("relay")?;
+        }
+        if answer.next_hop.is_some() {
+            checks.may("redirect")?;
+        }
+        if !answer.tenant.is_empty() {
+            checks.may("tenant")?;
+        }
+        Ok(answer)
+    }
+
+    /// What a later answer does not say stays.
+    fn then(self, later: Self) -> Self {
+        Self {
+            recipient_kind: match later.recipient_kind {
+                RecipientKind::Unspecified => self.recipient_kind,
+                kind => kind,
+            },
+            next_hop: later.next_hop.or(self.next_hop),
+            tenant: if later.tenant.is_empty() {
+                self.tenant
+            } else {
+                later.tenant
+            },
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -139,7 +202,6 @@ mod tests {
     use super::*;
     use crate::answer::AnyAnswer;
     use crate::context::Context;
-    use crate::route::NextHop;
     use crate::samples;
 
     const LINE: &str = "RCPT TO:<to@Example.test> NOTIFY=NEVER";
@@ -212,7 +274,7 @@ mod tests {
             samples::body(event.clone(), None, &context),
             Kind::InboundRcpt(plain.clone().into())
         );
-        let said = AnyAnswer::Rcpt(RcptAnswer {
+        let said = AnyAnswer::new(RcptAnswer {
             recipient_kind: RecipientKind::Hosted,
             next_hop: Some(NextHop::to("sink:store")),
             tenant: "other".to_owned(),
@@ -272,5 +334,27 @@ mod tests {
             ..shown(&event)
         };
         assert_eq!(blind, Kind::InboundRcpt(expected.into()));
+    }
+
+    #[test]
+    fn the_last_word_on_a_recipient_counts_and_silence_changes_nothing() {
+        let first = RcptAnswer {
+            recipient_kind: RecipientKind::Hosted,
+            next_hop: Some(NextHop::to("lmtp://a")),
+            tenant: "a".to_owned(),
+        };
+        let tenant = RcptAnswer {
+            tenant: "b".to_owned(),
+            ..RcptAnswer::default()
+        };
+        let both = first.clone().then(tenant);
+        assert_eq!(both.recipient_kind, RecipientKind::Hosted);
+        assert_eq!((both.tenant.as_str(), both.next_hop), ("b", first.next_hop));
+        let relayed = RcptAnswer {
+            recipient_kind: RecipientKind::Relayed,
+            ..RcptAnswer::default()
+        };
+        let both = RcptAnswer::default().then(relayed);
+        assert_eq!(both.recipient_kind, RecipientKind::Relayed);
     }
 }

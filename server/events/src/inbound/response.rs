@@ -4,14 +4,17 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use postern_message::RecipientId;
+use postern_proto::rules::AnswerKind;
 use postern_proto::v1 as pb;
 use postern_proto::v1::event::Kind;
 use postern_smtp::reply::{Reply, ReplyError, ReplyText};
 
-use crate::answer::ResponseAnswer;
+use crate::answer::{AnswerBody, Checks, TypedAnswer, not_the_answer};
 use crate::attributes::{Attribute, AttributeValue};
+use crate::check::limit;
 use crate::context::{CommandLine, InboundContext};
 use crate::event::EventKind;
+use crate::fault::Fault;
 use crate::question::{Event, EventFacts};
 use crate::wire::{self, View};
 
@@ -153,6 +156,102 @@ impl Event for Response {
     }
 }
 
+/// Octets of a line that is added to a reply.
+const MAX_ADDED_LINE: usize = 480;
+
+/// Another reply than the one about to be sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResponseAnswer {
+    /// Instead of it, with the same first digit. Of a reply to EHLO only the first line is replaced.
+    pub reply: Option<Reply>,
+    /// Lines put after it; in a reply to EHLO or LHLO keywords with their arguments.
+    pub added_lines: Vec<Bytes>,
+    /// Keywords taken out of a reply to EHLO or LHLO, upper case. The service then refuses their use.
+    pub removed_keywords: Vec<Bytes>,
+}
+
+impl TypedAnswer for ResponseAnswer {
+    const KIND: Option<AnswerKind> = Some(AnswerKind::Response);
+
+    fn check(answer: AnswerBody, checks: &mut dyn Checks) -> Result<Self, Fault> {
+        let AnswerBody::Response(own) = answer else {
+            return Err(not_the_answer());
+        };
+        let about = checks
+            .event()
+            .downcast_ref::<Response>()
+            .ok_or_else(|| Fault::protocol("no reply was asked about"))?;
+        let lists = about.lists_extensions();
+        let class = about.reply.code().class();
+        let reply = own
+            .reply
+            .map(|reply| checks.reply(reply, &[class], "the reply about to be sent"));
+        limit("lines added to a reply", own.added_lines.len(), 100)?;
+        limit("keywords removed", own.removed_keywords.len(), 100)?;
+        if lists && !(own.added_lines.is_empty() && own.removed_keywords.is_empty()) {
+            checks.may("ehlo")?;
+        }
+        if !lists && !own.removed_keywords.is_empty() {
+            return Err(Fault::protocol(
+                "keywords are removed from a reply to EHLO or LHLO only",
+            ));
+        }
+        for line in &own.added_lines {
+            limit("octets of an added line", line.len(), MAX_ADDED_LINE)?;
+            let is_text = line.iter().all(|b| (0x20..0x7f).contains(b));
+            if !is_text {
+                return Err(Fault::protocol("an added line is not printable ASCII"));
+            }
+            if lists {
+                let keyword = keyword_of(line)?;
+                let said = about.lines(None);
+                let has = said.iter().skip(1).any(|own| {
+                    let word = own.split(|b| *b == b' ').next().unwrap_or_default();
+                    word.eq_ignore_ascii_case(keyword)
+                });
+                if has {
+                    return Err(Fault::protocol(format!(
+                        "the service itself offers {}",
+                        keyword.escape_ascii()
+                    )));
+                }
+            }
+        }
+        let removed = own.removed_keywords.iter().map(|word| {
+            if keyword_of(word)?.len() == word.len() {
+                Ok(Bytes::from(word.to_ascii_uppercase()))
+            } else {
+                Err(Fault::protocol("a keyword is removed without arguments"))
+            }
+        });
+        Ok(ResponseAnswer {
+            reply: reply.transpose()?,
+            removed_keywords: removed.collect::<Result<_, _>>()?,
+            added_lines: own.added_lines,
+        })
+    }
+
+    /// The last reply counts; lines and keywords add up.
+    fn then(mut self, later: Self) -> Self {
+        self.reply = later.reply.or(self.reply);
+        self.added_lines.extend(later.added_lines);
+        self.removed_keywords.extend(later.removed_keywords);
+        self
+    }
+}
+
+/// The keyword that an EHLO line begins with (RFC 5321, section 4.1.1.1).
+fn keyword_of(line: &[u8]) -> Result<&[u8], Fault> {
+    let word = line.split(|b| *b == b' ').next().unwrap_or_default();
+    let is_keyword = word.first().is_some_and(u8::is_ascii_alphanumeric)
+        && word.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-');
+    if is_keyword {
+        Ok(word)
+    } else {
+        Err(Fault::protocol("a line of EHLO begins with a keyword"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -187,7 +286,7 @@ mod tests {
             samples::body(event.clone(), None, &context),
             expected(native.clone(), None)
         );
-        let said = AnyAnswer::Response(ResponseAnswer {
+        let said = AnyAnswer::new(ResponseAnswer {
             reply: Some(samples::reply(554, "never")),
             ..ResponseAnswer::default()
         });
@@ -233,5 +332,19 @@ mod tests {
         let mut other = ehlo();
         other.command.verb = Bytes::from_static(b"NOOP");
         assert_eq!(other.lines(Some(&said)), ["hello", "and more", "X-A 1"]);
+    }
+
+    #[test]
+    fn replies_replace_and_lines_add_up() {
+        let of = |text: Option<&str>, line: &'static str| ResponseAnswer {
+            reply: text.map(|text| Reply::parse(250, None, text).unwrap()),
+            added_lines: vec![Bytes::from_static(line.as_bytes())],
+            removed_keywords: Vec::new(),
+        };
+        let both = of(Some("a"), "X-A").then(of(None, "X-B"));
+        assert_eq!(both.added_lines, ["X-A", "X-B"]);
+        assert_eq!(both.reply, of(Some("a"), "").reply);
+        let last = both.then(of(Some("c"), "X-C"));
+        assert_eq!(last.reply, of(Some("c"), "").reply);
     }
 }

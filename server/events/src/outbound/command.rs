@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use postern_proto::v1 as pb;
 use postern_proto::v1::event::Kind;
 
+use super::commands::CommandsAnswer;
 use super::proposed::{of_command, of_remote, proposed};
-use crate::answer::CommandsAnswer;
 use crate::attributes::{Attribute, AttributeValue};
 use crate::context::{CommandLine, OutgoingContext};
 use crate::event::EventKind;
@@ -79,7 +79,7 @@ mod tests {
             samples::body(event.clone(), None, &context),
             expected(as_is("STARTTLS"))
         );
-        let said = AnyAnswer::Commands(instead("NOOP"));
+        let said = AnyAnswer::new(instead("NOOP"));
         assert_eq!(
             samples::body(event.clone(), Some(said), &context),
             expected(replaced("NOOP", "STARTTLS"))

@@ -7,9 +7,9 @@ use postern_proto::v1 as pb;
 use postern_proto::v1::event::Kind;
 
 use super::Revision;
+use super::commands::CommandsAnswer;
 use super::proposed::{of_command, of_remote, proposed};
 use super::revision;
-use crate::answer::CommandsAnswer;
 use crate::attributes::{Attribute, AttributeValue};
 use crate::context::{CommandLine, OutgoingContext};
 use crate::event::EventKind;
@@ -117,7 +117,7 @@ mod tests {
             samples::body(event.clone(), None, &context),
             expected(as_is("MAIL FROM:<sender@example.test>"))
         );
-        let said = AnyAnswer::Commands(instead("MAIL FROM:<>"));
+        let said = AnyAnswer::new(instead("MAIL FROM:<>"));
         assert_eq!(
             samples::body(event.clone(), Some(said), &context),
             expected(replaced("MAIL FROM:<>", "MAIL FROM:<sender@example.test>"))

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use postern_proto::v1 as pb;
 
-use crate::answer::CommandsAnswer;
+use super::commands::CommandsAnswer;
 use crate::attributes::{Attribute, AttributeValue};
 use crate::context::{CommandLine, OutgoingContext};
 use crate::grant::Reads;
@@ -109,8 +109,9 @@ pub(super) fn of_remote(attribute: Attribute, context: &OutgoingContext) -> Opti
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::commands::OutgoingCommand;
     use super::*;
-    use crate::answer::{AnyAnswer, OutgoingCommand};
+    use crate::answer::AnyAnswer;
     use crate::event::EventKind;
     use crate::question::AnyEvent;
     use crate::samples;
@@ -194,7 +195,7 @@ pub(super) mod tests {
     pub(in crate::outbound) fn follows_answers(event: &dyn AnyEvent) {
         let context = samples::outgoing().into();
         let seen = |said: CommandsAnswer| {
-            let said = AnyAnswer::Commands(said);
+            let said = AnyAnswer::new(said);
             samples::attribute(event, Attribute::CommandLine, Some(&said), &context)
         };
         assert_eq!(seen(instead("NOOP")), AttributeValue::text("NOOP"));

@@ -6,8 +6,8 @@ use postern_message::RecipientId;
 use postern_proto::v1 as pb;
 use postern_proto::v1::event::Kind;
 
+use super::commands::CommandsAnswer;
 use super::proposed::{of_command, of_remote, proposed};
-use crate::answer::CommandsAnswer;
 use crate::attributes::{Attribute, AttributeValue};
 use crate::context::{CommandLine, MessageContext, OutgoingContext};
 use crate::event::EventKind;

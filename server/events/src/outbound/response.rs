@@ -3,15 +3,17 @@
 use std::borrow::Cow;
 
 use postern_message::RecipientId;
+use postern_proto::rules::AnswerKind;
 use postern_proto::v1 as pb;
 use postern_proto::v1::event::Kind;
 use postern_smtp::reply::Reply;
 
 use super::proposed::{of_command, of_remote, sent};
-use crate::answer::RemoteStatusAnswer;
+use crate::answer::{AnswerBody, Checks, TypedAnswer, not_the_answer};
 use crate::attributes::{Attribute, AttributeValue};
 use crate::context::{CommandLine, OutgoingContext};
 use crate::event::EventKind;
+use crate::fault::Fault;
 use crate::question::{Event, EventFacts};
 use crate::wire::{self, View};
 
@@ -97,6 +99,63 @@ impl Event for Response {
     }
 }
 
+/// How a remote reply is taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RemoteStatusAnswer {
+    /// Take this for the reply. `None`: as it came.
+    pub reply: Option<Reply>,
+    /// Go on here, if SMTP allows it.
+    pub next_stage: Option<OutgoingStage>,
+}
+
+/// Where an outgoing session goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutgoingStage {
+    /// EHLO.
+    SessionStart,
+    /// MAIL.
+    MessageStart,
+    /// The next RCPT.
+    Recipient,
+    /// DATA or BDAT.
+    BeforeData,
+    /// QUIT.
+    SessionEnd,
+}
+
+impl TypedAnswer for RemoteStatusAnswer {
+    const KIND: Option<AnswerKind> = Some(AnswerKind::RemoteStatus);
+
+    fn check(answer: AnswerBody, checks: &mut dyn Checks) -> Result<Self, Fault> {
+        let AnswerBody::RemoteStatus(own) = answer else {
+            return Err(not_the_answer());
+        };
+        let reply = own.reply;
+        let reply = reply.map(|reply| checks.reply(reply, &[2, 3, 4, 5], "a remote reply"));
+        let next_stage = match pb::OutgoingStage::try_from(own.next_stage) {
+            Ok(pb::OutgoingStage::Unspecified) => None,
+            Ok(pb::OutgoingStage::SessionStart) => Some(OutgoingStage::SessionStart),
+            Ok(pb::OutgoingStage::MessageStart) => Some(OutgoingStage::MessageStart),
+            Ok(pb::OutgoingStage::Recipient) => Some(OutgoingStage::Recipient),
+            Ok(pb::OutgoingStage::BeforeData) => Some(OutgoingStage::BeforeData),
+            Ok(pb::OutgoingStage::SessionEnd) => Some(OutgoingStage::SessionEnd),
+            Err(_) => return Err(Fault::protocol("the next stage is unknown")),
+        };
+        Ok(RemoteStatusAnswer {
+            reply: reply.transpose()?,
+            next_stage,
+        })
+    }
+
+    /// What a later answer does not say stays.
+    fn then(self, later: Self) -> Self {
+        Self {
+            reply: later.reply.or(self.reply),
+            next_stage: later.next_stage.or(self.next_stage),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -141,7 +200,7 @@ mod tests {
             samples::body(event.clone(), None, &context),
             expected(native.clone(), None)
         );
-        let said = AnyAnswer::RemoteStatus(RemoteStatusAnswer {
+        let said = AnyAnswer::new(RemoteStatusAnswer {
             reply: Some(samples::reply(550, "never")),
             next_stage: None,
         });

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use postern_proto::v1 as pb;
 use postern_proto::v1::event::Kind;
 
+use super::commands::CommandsAnswer;
 use super::proposed::{of_command, of_remote, proposed};
-use crate::answer::CommandsAnswer;
 use crate::attributes::{Attribute, AttributeValue};
 use crate::context::{CommandLine, OutgoingContext};
 use crate::event::EventKind;
@@ -82,7 +82,7 @@ mod tests {
             samples::body(event.clone(), None, &context),
             expected(as_is("EHLO own.test"))
         );
-        let said = AnyAnswer::Commands(instead("EHLO other.test"));
+        let said = AnyAnswer::new(instead("EHLO other.test"));
         assert_eq!(
             samples::body(event.clone(), Some(said), &context),
             expected(replaced("EHLO other.test", "EHLO own.test"))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Place;
+use super::place::Place;
 use super::update::{self, Told};
 use crate::context::{Context, Working};
 use crate::encode::{EncodedEvent, EncodedSnapshot};

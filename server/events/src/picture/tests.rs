@@ -10,10 +10,10 @@ use postern_proto::v1 as pb;
 use prost::Message as _;
 
 use super::*;
-use crate::answer::RecipientKind;
 use crate::context::{CommandLine, Helo, InboundContext, OutgoingContext, Remote, Split};
 use crate::inbound;
 use crate::plan::{BindingSpec, BodyDepth, Plan, PlanSpec, ServerSpec, SinkSpec};
+use crate::recipient_kind::RecipientKind;
 use crate::testing;
 use crate::transport;
 

@@ -3,7 +3,7 @@
 use postern_message::MessageId;
 use postern_proto::v1 as pb;
 
-use super::Place;
+use super::place::Place;
 use crate::context::{Context, TransactionContext, Working};
 use crate::fault::{Fault, FaultKind};
 use crate::plan::Binding;

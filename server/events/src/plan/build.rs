@@ -15,9 +15,10 @@ use crate::rule::Rule;
 use crate::table;
 
 use super::endpoint::Endpoint;
-use super::error::{Place, PlanError, PlanWarning, Problem};
+use super::error::{Place, PlanError, Problem};
 use super::order;
 use super::pin::Pin;
+use super::report::{Findings, Report, nearest, unknown};
 use super::shown;
 use super::spec::{BindingSpec, MAX_PRIORITY, PlanSpec, SinkSpec};
 use super::{Binding, Plan, Sink};
@@ -25,7 +26,31 @@ use super::{Binding, Plan, Sink};
 /// How the words of `may` are taken.
 type ParseGrants = fn(&[String]) -> Result<Grants, WordError>;
 
-pub(super) fn build(
+impl Plan {
+    /// Checks sinks, bindings and accepted descriptions and makes a plan of them.
+    ///
+    /// `pins` are the descriptions that the operator accepted, by binding name.
+    ///
+    /// # Errors
+    /// Everything that is wrong, not only the first.
+    pub fn build(spec: PlanSpec, pins: &HashMap<String, Pin>) -> Result<Self, Vec<PlanError>> {
+        build(spec, pins, Grants::parse)
+    }
+
+    /// As [`Plan::build`], with the grants of all versions.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    #[cfg(test)]
+    pub(crate) fn build_all(
+        spec: PlanSpec,
+        pins: &HashMap<String, Pin>,
+    ) -> Result<Self, Vec<PlanError>> {
+        build(spec, pins, Grants::parse_all)
+    }
+}
+
+fn build(
     spec: PlanSpec,
     pins: &HashMap<String, Pin>,
     parse: ParseGrants,
@@ -91,61 +116,6 @@ pub(super) fn build(
         servers,
         warnings: findings.warnings,
     })
-}
-
-/// Everything that was found.
-#[derive(Default)]
-pub(super) struct Findings {
-    errors: Vec<PlanError>,
-    warnings: Vec<PlanWarning>,
-}
-
-/// Where findings about one element go.
-pub(super) struct Report<'a> {
-    findings: &'a mut Findings,
-    place: Place,
-}
-
-impl<'a> Report<'a> {
-    fn new(findings: &'a mut Findings, place: Place) -> Self {
-        Self { findings, place }
-    }
-
-    pub(super) fn error(&mut self, key: &'static str, problem: impl Into<Problem>) {
-        let (place, problem) = (self.place.clone(), problem.into());
-        self.findings.errors.push(PlanError {
-            place,
-            key,
-            problem,
-        });
-    }
-
-    fn warn(&mut self, key: &'static str, text: String) {
-        let place = self.place.clone();
-        self.findings
-            .warnings
-            .push(PlanWarning { place, key, text });
-    }
-
-    fn name(&mut self, name: &str) {
-        if !is_name(name) {
-            self.error(
-                "name",
-                Problem::Name {
-                    name: name.to_owned(),
-                },
-            );
-        }
-    }
-}
-
-fn is_name(name: &str) -> bool {
-    let starts = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
-    starts
-        && name.len() <= 63
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-'))
 }
 
 fn build_sinks(specs: &[SinkSpec], findings: &mut Findings) -> Vec<Arc<Sink>> {
@@ -270,6 +240,7 @@ fn build_binding(
         accepted_name: pin
             .map(|pin| pin.name.clone())
             .filter(|name| !name.is_empty()),
+        accepted_users: pin.map_or_else(Vec::new, |pin| pin.users.clone()),
     })
 }
 
@@ -407,25 +378,4 @@ fn revision(spec: &BindingSpec, pin: Option<&Pin>) -> u64 {
     format!("{spec:?}{pin:?}").hash(&mut hasher);
     // Zero is the absent value on the wire.
     hasher.finish().max(1)
-}
-
-pub(super) fn unknown<'a>(
-    what: &'static str,
-    name: &str,
-    known: impl Iterator<Item = &'a str>,
-) -> Problem {
-    Problem::Unknown {
-        what,
-        name: name.to_owned(),
-        nearest: nearest(name, known),
-    }
-}
-
-/// The name that was probably meant.
-pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    known
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate.to_owned())
 }

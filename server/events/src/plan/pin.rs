@@ -26,6 +26,9 @@ pub struct Pin {
     /// It may be asked again on another replica all the same.
     #[serde(default)]
     pub repeatable: bool,
+    /// The user ids of the processes that answered on its Unix sockets. Empty: it has none, or nobody looked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<u32>,
 }
 
 /// One event of a [`Pin`].

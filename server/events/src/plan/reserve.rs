@@ -34,9 +34,15 @@ impl Stage {
 
 impl Plan {
     /// The time that the chains after this one need before the same reply can be sent. `verb`: of the command, at
-    /// `inbound.command`.
+    /// `inbound.command`. `implicit_tls`: the banner waits for the chain about the handshake too.
     #[must_use]
-    pub fn reserve(&self, server: &str, event: EventKind, verb: &[u8]) -> Duration {
+    pub fn reserve(
+        &self,
+        server: &str,
+        event: EventKind,
+        verb: &[u8],
+        implicit_tls: bool,
+    ) -> Duration {
         let of = |event| {
             let stage = self.stage(server, event);
             stage.map_or(Duration::ZERO, |stage| stage.longest())
@@ -45,12 +51,13 @@ impl Plan {
         let typed = match event {
             EventKind::InboundCommand => typed_event(verb).map_or(Duration::ZERO, of),
             EventKind::InboundHeaders => of(EventKind::InboundMessage),
+            EventKind::InboundConnect if implicit_tls => of(EventKind::InboundTls),
             _ => Duration::ZERO,
         };
         match event {
             EventKind::InboundResponse => Duration::ZERO,
-            // No reply waits for it.
-            EventKind::InboundTls => Duration::ZERO,
+            // After STARTTLS no reply waits for it.
+            EventKind::InboundTls if !implicit_tls => Duration::ZERO,
             _ if event.scope() == postern_proto::v1::Scope::InboundSession => {
                 typed.saturating_add(response)
             }

@@ -7,9 +7,9 @@ use crate::event::EventKind;
 use crate::grant::{HeaderSet, Reads};
 
 use super::Bound;
-use super::build::{Report, nearest, unknown};
 use super::error::Problem;
 use super::pin::Pin;
+use super::report::{Report, nearest, unknown};
 use super::spec::{Ask, BindingSpec, BodyDepth};
 
 /// The events, in their own order, each with what is shown of the content.

@@ -231,16 +231,57 @@ fn the_reserve_is_all_chains_that_the_reply_still_needs() {
         },
         at("headers", "inbound.headers", 6),
         at("message", "inbound.message", 7),
+        at("tls", "inbound.tls", 8),
     ])
     .unwrap();
-    let reserve = |event, verb: &[u8]| plan.reserve("in", event, verb).as_secs();
+    let reserve = |event, verb: &[u8]| plan.reserve("in", event, verb, false).as_secs();
     // Side by side the slowest counts, one after the other the sum.
     assert_eq!(reserve(EventKind::InboundCommand, b"mail"), 3 + 9);
     assert_eq!(reserve(EventKind::InboundCommand, b"NOOP"), 9);
     assert_eq!(reserve(EventKind::InboundMail, b""), 9);
     assert_eq!(reserve(EventKind::InboundHeaders, b""), 7 + 9);
+    assert_eq!(reserve(EventKind::InboundMessage, b""), 9);
     assert_eq!(reserve(EventKind::InboundResponse, b""), 0);
+    // The handshake is part of what the banner waits for only if it comes first.
+    assert_eq!(reserve(EventKind::InboundConnect, b""), 9);
+    assert_eq!(reserve(EventKind::InboundTls, b""), 0);
+    let implicit = |event| plan.reserve("in", event, b"", true).as_secs();
+    assert_eq!(implicit(EventKind::InboundConnect), 8 + 9);
+    assert_eq!(implicit(EventKind::InboundTls), 9);
     assert_eq!(reserve(EventKind::TransportSubmit, b""), 0);
+}
+
+#[test]
+fn x3_who_answers_is_compared_with_who_was_accepted() {
+    let pin = |users: &[u32]| Pin {
+        name: "scanner".to_owned(),
+        users: users.to_vec(),
+        ..Pin::default()
+    };
+    let stranger = |pin: Option<Pin>, name: &str, user| {
+        let pins = pin.map(|pin| ("a".to_owned(), pin)).into_iter().collect();
+        let spec = PlanSpec {
+            servers: vec![ServerSpec::new("in")],
+            sinks: vec![sink("a")],
+            bindings: vec![binding("a", &[])],
+        };
+        let plan = Plan::build(spec, &pins).unwrap();
+        plan.bindings()[0].stranger(name, user)
+    };
+    assert_eq!(stranger(None, "other", Some(7)), None);
+    assert_eq!(stranger(Some(pin(&[])), "scanner", Some(7)), None);
+    assert_eq!(stranger(Some(pin(&[7])), "scanner", Some(7)), None);
+    // By TCP there is no user to be seen; the certificate speaks there.
+    assert_eq!(stranger(Some(pin(&[7])), "scanner", None), None);
+    let said = |found: Option<Stranger>| found.map(|found| found.to_string()).unwrap_or_default();
+    assert_eq!(
+        said(stranger(Some(pin(&[])), "other", None)),
+        "\"scanner\" was accepted, and \"other\" answers; it is not asked"
+    );
+    assert_eq!(
+        said(stranger(Some(pin(&[7, 9])), "scanner", Some(8))),
+        "\"scanner\" was accepted as a process of user 7 or 9, and one of user 8 answers; it is not asked"
+    );
 }
 
 #[test]

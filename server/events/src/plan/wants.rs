@@ -4,21 +4,14 @@ use std::fmt;
 
 use postern_proto::v1 as pb;
 
-use super::Binding;
 use super::spec::BodyDepth;
+use super::{Binding, Pin};
 use crate::event::EventKind;
 use crate::grant::{Grants, Reads};
 
 /// Something that a sink asks for and its binding does not give.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shortfall {
-    /// It is another program than the one that was accepted.
-    Identity {
-        /// The name of the one that was accepted.
-        accepted: String,
-        /// The name of the one that answered.
-        found: String,
-    },
     /// Less of the content than it needs at an event.
     Depth {
         /// The event.
@@ -41,9 +34,6 @@ pub enum Shortfall {
 impl fmt::Display for Shortfall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Identity { accepted, found } => {
-                write!(f, "{accepted:?} was accepted, and {found:?} answers")
-            }
             Self::Depth {
                 event,
                 given,
@@ -63,6 +53,65 @@ impl fmt::Display for Shortfall {
             Self::Word(word) => write!(f, "its sink describes {word:?}, which is no word"),
         }
     }
+}
+
+/// Something that answers in a sink's place and is not what was accepted: it is not asked, and nothing is shown to it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Stranger {
+    /// Another program.
+    #[error("{accepted:?} was accepted, and {found:?} answers; it is not asked")]
+    Name {
+        /// The name of the one that was accepted.
+        accepted: String,
+        /// The name of the one that answers.
+        found: String,
+    },
+    /// A process of another user.
+    #[error(
+        "{name:?} was accepted as a process of user {}, and one of user {found} answers; it is not asked",
+        listed(accepted)
+    )]
+    User {
+        /// The name of the one that was accepted.
+        name: String,
+        /// The user ids that it had.
+        accepted: Vec<u32>,
+        /// The user id of the one that answers.
+        found: u32,
+    },
+}
+
+impl Stranger {
+    fn found(accepted: &str, users: &[u32], name: &str, user: Option<u32>) -> Option<Self> {
+        if accepted != name {
+            return Some(Self::Name {
+                accepted: accepted.to_owned(),
+                found: name.to_owned(),
+            });
+        }
+        let found = user.filter(|user| !users.is_empty() && !users.contains(user))?;
+        Some(Self::User {
+            name: accepted.to_owned(),
+            accepted: users.to_vec(),
+            found,
+        })
+    }
+}
+
+impl Pin {
+    /// As [`Binding::stranger`], for a description that is on record. One without a name says nothing.
+    #[must_use]
+    pub fn stranger(&self, name: &str, user: Option<u32>) -> Option<Stranger> {
+        match self.name.as_str() {
+            "" => None,
+            accepted => Stranger::found(accepted, &self.users, name, user),
+        }
+    }
+}
+
+fn listed(users: &[u32]) -> String {
+    let users: Vec<_> = users.iter().map(u32::to_string).collect();
+    users.join(" or ")
 }
 
 /// How careful one must be about asking a sink.
@@ -86,18 +135,18 @@ impl Binding {
         }
     }
 
+    /// Why what answers is not the sink that was accepted. `user`: of its process, where it answers on a Unix socket.
+    /// Nothing was accepted: anything may answer.
+    #[must_use]
+    pub fn stranger(&self, name: &str, user: Option<u32>) -> Option<Stranger> {
+        let accepted = self.accepted_name.as_ref()?;
+        Stranger::found(accepted, &self.accepted_users, name, user)
+    }
+
     /// What the sink asks for and does not get. Of events that it is not bound to only that they are wanted.
     #[must_use]
     pub fn shortfalls(&self, described: &pb::DescribeResponse) -> Vec<Shortfall> {
         let mut found = Vec::new();
-        if let Some(accepted) = &self.accepted_name
-            && *accepted != described.name
-        {
-            found.push(Shortfall::Identity {
-                accepted: accepted.clone(),
-                found: described.name.clone(),
-            });
-        }
         let mut unbound = Vec::new();
         for interest in &described.events {
             let Some(event) = EventKind::from_number(interest.event) else {

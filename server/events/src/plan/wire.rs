@@ -8,9 +8,9 @@ use postern_proto::rules::{Group, bounds};
 use postern_proto::v1 as pb;
 
 use super::Binding;
+use crate::check::{MAX_EDITS, MAX_VERDICT_OCTETS};
 use crate::event::EventGroup;
 use crate::fault::FaultKind;
-use crate::validate;
 use crate::wire::span;
 
 impl Binding {
@@ -98,8 +98,8 @@ pub fn limits(edits: &EditLimits) -> pb::Limits {
     let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     pb::Limits {
         frame_bytes: narrow(bounds::FRAME_BYTES),
-        verdict_bytes: narrow(validate::MAX_VERDICT_OCTETS),
-        verdict_edits: narrow(validate::MAX_EDITS),
+        verdict_bytes: narrow(MAX_VERDICT_OCTETS),
+        verdict_edits: narrow(MAX_EDITS),
         literal_bytes: narrow(bounds::LITERAL_BYTES),
         upload_credit_bytes: 0,
         message_bytes: edits.message,

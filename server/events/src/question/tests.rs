@@ -75,7 +75,7 @@ pub(crate) fn all() -> Vec<(Question, Context)> {
             command: command("RCPT"),
             recipient: asked,
             parameters: Vec::new(),
-            recipient_kind: crate::answer::RecipientKind::Hosted,
+            recipient_kind: crate::recipient_kind::RecipientKind::Hosted,
             duplicate_of: None,
         }),
     );
@@ -368,13 +368,13 @@ fn an_answer_counts_from_the_next_body_on() {
         }
     };
     assert_eq!(kind(&question), i32::from(pb::RecipientKind::Hosted));
-    let answer = crate::answer::RcptAnswer {
-        recipient_kind: crate::answer::RecipientKind::Relayed,
+    let answer = crate::inbound::RcptAnswer {
+        recipient_kind: crate::recipient_kind::RecipientKind::Relayed,
         ..Default::default()
     };
-    question.answer(AnyAnswer::Rcpt(answer.clone()));
+    question.answer(AnyAnswer::new(answer.clone()));
     assert_eq!(kind(&question), i32::from(pb::RecipientKind::Relayed));
-    assert_eq!(question.take_answer(), Some(AnyAnswer::Rcpt(answer)));
+    assert_eq!(question.take_answer(), Some(AnyAnswer::new(answer)));
     let other = Question::new(inbound::Connect);
     assert!(question.is_same_as(&question.clone()) && !question.is_same_as(&other));
 }

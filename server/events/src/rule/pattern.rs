@@ -1,6 +1,6 @@
 //! Patterns of names, domains and addresses. Matching allocates nothing.
 
-use super::{Located, RuleProblem};
+use super::problem::{Located, RuleProblem};
 
 /// A text with a star before it, behind it, or both.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use postern_message::RecipientId;
 use postern_proto::v1 as pb;
 use postern_proto::v1::event::Kind;
 
-use crate::answer::ExpansionAnswer;
+use super::expand::ExpansionAnswer;
 use crate::context::MessageContext;
 use crate::event::EventKind;
 use crate::question::{Event, EventFacts};
@@ -51,8 +51,9 @@ impl Event for Categorize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answer::{AnyAnswer, Expanded, Expansion};
+    use crate::answer::AnyAnswer;
     use crate::samples;
+    use crate::transport::{Expanded, Expansion};
 
     #[test]
     fn what_a_binding_resolved_is_not_asked_of_the_next() {
@@ -79,7 +80,7 @@ mod tests {
             expansions: vec![known(Some(ids[0])), known(None)],
         };
         assert_eq!(
-            samples::body(event, Some(AnyAnswer::Expansion(said)), &context),
+            samples::body(event, Some(AnyAnswer::new(said)), &context),
             Kind::TransportCategorize(pb::TransportCategorize {
                 recipient_ids: wire::asked_ids(&ids[1..]),
                 sender_too: false,

@@ -1,5 +1,7 @@
 //! `transport.dsn`: a delivery status notification is about to be made, or was made (RFC 3464).
 
+mod answer;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;
@@ -9,12 +11,13 @@ use postern_proto::v1::event::Kind;
 use postern_smtp::address::ReversePath;
 use postern_smtp::reply::Reply;
 
-use crate::answer::{DsnAction, DsnAnswer};
 use crate::attributes::{Attribute, AttributeValue};
 use crate::context::MessageContext;
 use crate::event::EventKind;
 use crate::question::{Event, EventFacts};
 use crate::wire::{self, View};
+
+pub use answer::{DsnAction, DsnAnswer, DsnRuling};
 
 /// A notification about the message of the context. Each binding is shown what the ones before it made of it.
 #[derive(Clone, Debug)]
@@ -186,7 +189,7 @@ impl Event for Dsn {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::answer::{AnyAnswer, DsnRuling};
+    use crate::answer::AnyAnswer;
     use crate::context::Context;
     use crate::samples;
 
@@ -209,7 +212,7 @@ mod tests {
     }
 
     fn shown(event: &Dsn, said: Option<DsnAnswer>, context: &Context) -> pb::TransportDsn {
-        match samples::body(event.clone(), said.map(AnyAnswer::Dsn), context) {
+        match samples::body(event.clone(), said.map(AnyAnswer::new), context) {
             Kind::TransportDsn(dsn) => *dsn,
             other => panic!("{other:?}"),
         }

@@ -1,14 +1,19 @@
 //! `transport.local_delivery`: a sink is the mailbox store of these recipients.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use postern_message::{AttemptId, RecipientId};
+use postern_proto::rules::AnswerKind;
 use postern_proto::v1 as pb;
 use postern_proto::v1::event::Kind;
+use postern_smtp::reply::Reply;
 
-use crate::answer::LocalDeliveryAnswer;
+use crate::answer::{AnswerBody, Checks, TypedAnswer, not_the_answer};
+use crate::check::{MAX_ITEMS, limit};
 use crate::context::MessageContext;
 use crate::event::EventKind;
+use crate::fault::Fault;
 use crate::question::{Event, EventFacts};
 use crate::wire::{self, View};
 
@@ -43,6 +48,39 @@ impl Event for LocalDelivery {
 
     fn detail(&self) -> Cow<'_, str> {
         Cow::Owned(format!("{} recipients", self.recipients.len()))
+    }
+}
+
+/// What became of local recipients. Who is left out stays queued.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LocalDeliveryAnswer {
+    /// Each recipient with its reply: 2xx delivered, 4xx later, 5xx failed.
+    pub statuses: Vec<(RecipientId, Reply)>,
+}
+
+impl TypedAnswer for LocalDeliveryAnswer {
+    const KIND: Option<AnswerKind> = Some(AnswerKind::LocalDelivery);
+
+    fn check(answer: AnswerBody, checks: &mut dyn Checks) -> Result<Self, Fault> {
+        let AnswerBody::LocalDelivery(own) = answer else {
+            return Err(not_the_answer());
+        };
+        limit("statuses", own.statuses.len(), MAX_ITEMS)?;
+        let mut seen: HashSet<RecipientId> = HashSet::new();
+        let statuses = own.statuses.into_iter().map(|status| {
+            let ids = [status.recipient_id];
+            let id = checks.recipients(&ids, &mut seen)?;
+            let reply = status
+                .reply
+                .ok_or_else(|| Fault::protocol("a status needs a reply"))?;
+            let reply = checks.reply(*reply, &[2, 4, 5], "a delivery")?;
+            let id = id.first().copied();
+            let id = id.ok_or_else(|| Fault::protocol("a status needs a recipient"))?;
+            Ok::<_, Fault>((id, reply))
+        });
+        Ok(LocalDeliveryAnswer {
+            statuses: statuses.collect::<Result<_, _>>()?,
+        })
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 
+use postern_proto::rules::AnswerKind;
 use postern_proto::v1 as pb;
 use postern_proto::v1::event::Kind;
 
-use crate::answer::SizeAnswer;
+use crate::answer::{AnswerBody, Checks, TypedAnswer, not_the_answer};
 use crate::attributes::{Attribute, AttributeValue};
 use crate::context::Context;
 use crate::event::EventKind;
+use crate::fault::Fault;
 use crate::question::Event;
 use crate::wire::View;
 
@@ -55,6 +57,32 @@ impl Event for MaxSize {
     }
 }
 
+/// Whether a size limit is imposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SizeAnswer {
+    /// Refuse the message, as the service would.
+    Impose,
+    /// Let this message pass.
+    Waive,
+}
+
+impl TypedAnswer for SizeAnswer {
+    const KIND: Option<AnswerKind> = Some(AnswerKind::Size);
+
+    fn check(answer: AnswerBody, _: &mut dyn Checks) -> Result<Self, Fault> {
+        let AnswerBody::Size(own) = answer else {
+            return Err(not_the_answer());
+        };
+        match pb::SizeRuling::try_from(own.ruling) {
+            Ok(pb::SizeRuling::Impose) => Ok(Self::Impose),
+            Ok(pb::SizeRuling::Waive) => Ok(Self::Waive),
+            Ok(pb::SizeRuling::Unspecified) | Err(_) => Err(Fault::protocol(
+                "the ruling on the size is unset or unknown",
+            )),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,5 +113,11 @@ mod tests {
                 assert_eq!(samples::attribute(&event, attribute, None, context), value);
             }
         }
+    }
+
+    #[test]
+    fn of_two_answers_the_last_counts() {
+        let both = SizeAnswer::Waive.then(SizeAnswer::Impose);
+        assert_eq!(both, SizeAnswer::Impose);
     }
 }

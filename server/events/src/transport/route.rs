@@ -1,14 +1,18 @@
 //! `transport.route`: where the messages of one class for one destination go.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use bytes::Bytes;
+use postern_proto::rules::AnswerKind;
 use postern_proto::v1 as pb;
 use postern_proto::v1::event::Kind;
 
-use crate::answer::RouteAnswer;
+use crate::answer::{AnswerBody, Checks, TypedAnswer, not_the_answer};
+use crate::check::{duration, next_hops};
 use crate::context::DestinationContext;
 use crate::event::EventKind;
+use crate::fault::Fault;
 use crate::question::Event;
 use crate::route::NextHop;
 use crate::wire::{self, View};
@@ -56,6 +60,52 @@ impl Event for Route {
     }
 }
 
+/// Where a destination's mail goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouteAnswer {
+    /// In the order in which to try. Empty: the next binding, then the configuration.
+    pub next_hops: Vec<NextHop>,
+    /// How long it holds, for all messages of this destination and class.
+    pub lifetime: Duration,
+}
+
+impl RouteAnswer {
+    /// The lifetime of an answer that does not say.
+    pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
+    /// The longest lifetime.
+    pub const MAX_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+}
+
+impl TypedAnswer for RouteAnswer {
+    const KIND: Option<AnswerKind> = Some(AnswerKind::Route);
+
+    fn check(answer: AnswerBody, _: &mut dyn Checks) -> Result<Self, Fault> {
+        let AnswerBody::Route(own) = answer else {
+            return Err(not_the_answer());
+        };
+        let lifetime = match &own.lifetime {
+            None => RouteAnswer::DEFAULT_LIFETIME,
+            Some(lifetime) => duration(lifetime, "the lifetime")?,
+        };
+        if lifetime > RouteAnswer::MAX_LIFETIME {
+            return Err(Fault::protocol("the lifetime is over a day"));
+        }
+        Ok(RouteAnswer {
+            next_hops: next_hops(own.next_hops)?,
+            lifetime,
+        })
+    }
+
+    /// An answer without hops is none.
+    fn then(self, later: Self) -> Self {
+        if later.next_hops.is_empty() {
+            self
+        } else {
+            later
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -84,7 +134,7 @@ mod tests {
 
     fn shown(event: &Route, said: Option<RouteAnswer>) -> pb::TransportRoute {
         let context = samples::destination().into();
-        match samples::body(event.clone(), said.map(AnyAnswer::Route), &context) {
+        match samples::body(event.clone(), said.map(AnyAnswer::new), &context) {
             Kind::TransportRoute(route) => *route,
             other => panic!("{other:?}"),
         }
@@ -138,5 +188,15 @@ mod tests {
         // One that has nothing to say changes nothing.
         let none = shown(&event, Some(RouteAnswer::default()));
         assert_eq!(none.next_hops[0].deliver, "mx");
+    }
+
+    #[test]
+    fn a_route_without_hops_leaves_the_one_before() {
+        let own = RouteAnswer {
+            next_hops: vec![NextHop::to("mx")],
+            lifetime: Duration::from_secs(1),
+        };
+        assert_eq!(own.clone().then(RouteAnswer::default()), own);
+        assert_eq!(RouteAnswer::default().then(own.clone()), own);
     }
 }

@@ -1,21 +1,21 @@
-//! Typed answers.
+//! Typed answers: that an event takes one, with this decision and for this binding. What is in it, its type checks.
 
-mod client;
-mod destination;
-mod fate;
-mod outgoing;
+use std::any::Any;
+use std::collections::HashSet;
 
+use bytes::Bytes;
+use postern_message::{HeaderName, HeaderValue, RecipientId};
 use postern_proto::rules::{AnswerKind, DecisionKind};
 use postern_proto::v1 as pb;
 use postern_proto::v1::answer::Kind;
+use postern_smtp::reply::Reply;
 
 use super::edit::Checker;
-use crate::answer::{AnyAnswer, RecipientKind, SizeAnswer};
+use super::reply;
+use crate::answer::{AnyAnswer, Checks};
+use crate::check::recipient_id;
 use crate::event::EventKind;
 use crate::fault::Fault;
-
-/// Elements of the lists of an answer.
-const MAX_ITEMS: usize = 10_000;
 
 /// Checks an answer: that it is of the kind that the event asks for, goes with the decision, and is granted.
 pub(super) fn answer(
@@ -68,38 +68,45 @@ pub(super) fn answer(
     {
         checker.may(grant)?;
     }
-    Ok(match kind {
-        Kind::Rcpt(own) => AnyAnswer::Rcpt(client::rcpt(own, checker)?),
-        Kind::Response(own) => AnyAnswer::Response(client::response(own, checker)?),
-        Kind::Auth(own) => AnyAnswer::Auth(client::auth(own, checker)?),
-        Kind::Dialogue(own) => AnyAnswer::Dialogue(client::dialogue(own, checker)?),
-        Kind::Expansion(own) => AnyAnswer::Expansion(destination::expansion(own, checker)?),
-        Kind::Route(own) => AnyAnswer::Route(destination::route(own)?),
-        Kind::Resolve(own) => AnyAnswer::Resolve(destination::resolve(own)?),
-        Kind::Size(own) => AnyAnswer::Size(match pb::SizeRuling::try_from(own.ruling) {
-            Ok(pb::SizeRuling::Impose) => SizeAnswer::Impose,
-            Ok(pb::SizeRuling::Waive) => SizeAnswer::Waive,
-            Ok(pb::SizeRuling::Unspecified) | Err(_) => {
-                return Err(Fault::protocol(
-                    "the ruling on the size is unset or unknown",
-                ));
-            }
-        }),
-        Kind::LocalDelivery(own) => AnyAnswer::LocalDelivery(fate::local_delivery(own, checker)?),
-        Kind::Dsn(own) => AnyAnswer::Dsn(fate::dsn(own, checker)?),
-        Kind::Commands(own) => AnyAnswer::Commands(outgoing::commands(own, checker)?),
-        Kind::RemoteStatus(own) => AnyAnswer::RemoteStatus(outgoing::remote_status(own, checker)?),
-    })
+    let question = checker.asked.question;
+    question.event().check_answer(kind, checker)
 }
 
-fn kind_of_recipient(kind: i32) -> Result<RecipientKind, Fault> {
-    match pb::RecipientKind::try_from(kind) {
-        Ok(pb::RecipientKind::Unspecified) => Ok(RecipientKind::Unspecified),
-        Ok(pb::RecipientKind::Hosted) => Ok(RecipientKind::Hosted),
-        Ok(pb::RecipientKind::Relayed) => Ok(RecipientKind::Relayed),
-        Ok(pb::RecipientKind::Forbidden | pb::RecipientKind::Unknown) => Err(Fault::protocol(
-            "a recipient that is not to be taken is refused, not answered for",
-        )),
-        Err(_) => Err(Fault::protocol("the kind of recipient is unknown")),
+impl Checks for Checker<'_, '_> {
+    fn event(&self) -> &dyn Any {
+        self.asked.question.event().as_any()
+    }
+
+    fn utf8(&self) -> bool {
+        self.asked.utf8()
+    }
+
+    fn may(&self, grant: &str) -> Result<(), Fault> {
+        Checker::may(self, grant)
+    }
+
+    fn recipient(&self, id: &[u8]) -> Result<RecipientId, Fault> {
+        let id = recipient_id(id)?;
+        self.asked.known(id)
+    }
+
+    fn recipients(
+        &self,
+        ids: &[Bytes],
+        seen: &mut HashSet<RecipientId>,
+    ) -> Result<Vec<RecipientId>, Fault> {
+        self.asked.group(ids, seen)
+    }
+
+    fn reply(&self, reply: pb::Reply, classes: &[u8], what: &str) -> Result<Reply, Fault> {
+        reply::of_class(reply, classes, what, self.asked)
+    }
+
+    fn header(&self, name: &[u8], value: &[u8]) -> Result<(HeaderName, HeaderValue), Fault> {
+        Checker::header(self, name, value)
+    }
+
+    fn data(&mut self, data: pb::Data, what: &str) -> Result<Bytes, Fault> {
+        Checker::data(self, data, what)
     }
 }

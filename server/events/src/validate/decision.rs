@@ -7,7 +7,9 @@ use postern_proto::rules::DecisionKind;
 use postern_proto::v1 as pb;
 use postern_proto::v1::decision::Kind;
 
-use super::{Asked, MAX_WARNING_OCTETS, group, limit, not_granted, reply, wait};
+use super::asked::{Asked, not_granted};
+use super::reply;
+use crate::check::{MAX_WARNING_OCTETS, limit, wait};
 use crate::fault::Fault;
 use crate::ruling::{Decision, FinishScope};
 
@@ -75,7 +77,7 @@ pub(super) fn of_recipients(
     let mut seen = HashSet::new();
     let mut checked = Vec::with_capacity(decisions.len());
     for own in decisions {
-        let ids = group(&own.recipient_ids, asked, &mut seen)?;
+        let ids = asked.group(&own.recipient_ids, &mut seen)?;
         let (decision, _) = decide(own.decision, asked, false)?;
         if matches!(
             decision,

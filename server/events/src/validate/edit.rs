@@ -7,11 +7,12 @@ use postern_message::{Edit, PropertyScope, RecipientId};
 use postern_proto::rules::EditKind;
 use postern_proto::v1 as pb;
 
-use super::address::{key, lifetime, reverse_path, value};
-use super::{
-    Asked, Fork, MAX_LITERAL_OCTETS, MAX_PROPERTY_EDITS, Uploads, group, limit, lines, not_granted,
-    recipient_id,
+use super::asked::{Asked, Uploads, not_granted};
+use crate::check::{
+    MAX_LITERAL_OCTETS, MAX_PROPERTY_EDITS, key, lifetime, limit, lines, property, recipient_id,
+    reverse_path,
 };
+use crate::context::ForkEdits;
 use crate::event::EventKind;
 use crate::fault::Fault;
 use crate::order::Order;
@@ -62,13 +63,13 @@ impl<'a, 'q> Checker<'a, 'q> {
             orders.retain(|order| !matches!(order, Order::Inject(_)));
         }
         for property in properties {
-            checked.push(self.property(property)?);
+            checked.push(self.property_edit(property)?);
         }
         Ok((checked, orders))
     }
 
     /// Branches of the message.
-    pub(super) fn forks(&mut self, forks: Vec<pb::Fork>) -> Result<Vec<Fork>, Fault> {
+    pub(super) fn forks(&mut self, forks: Vec<pb::Fork>) -> Result<Vec<ForkEdits>, Fault> {
         if !forks.is_empty() && !self.asked.event().rule().per_recipient {
             return Err(Fault::protocol(format!(
                 "the message cannot be forked at {}",
@@ -78,7 +79,7 @@ impl<'a, 'q> Checker<'a, 'q> {
         let mut seen = HashSet::new();
         let mut checked = Vec::with_capacity(forks.len());
         for fork in forks {
-            let recipients = group(&fork.recipient_ids, self.asked, &mut seen)?;
+            let recipients = self.asked.group(&fork.recipient_ids, &mut seen)?;
             let of_session = fork
                 .properties
                 .iter()
@@ -89,7 +90,7 @@ impl<'a, 'q> Checker<'a, 'q> {
                 ));
             }
             let (edits, orders) = self.edits(fork.edits, fork.properties, false)?;
-            checked.push(Fork {
+            checked.push(ForkEdits {
                 recipients,
                 edits,
                 orders,
@@ -177,7 +178,7 @@ impl<'a, 'q> Checker<'a, 'q> {
         if self.asked.is_binary() {
             Ok(())
         } else {
-            lines::check(octets, what)
+            lines(octets, what)
         }
     }
 
@@ -239,13 +240,13 @@ impl<'a, 'q> Checker<'a, 'q> {
         Ok(id)
     }
 
-    fn property(&self, property: pb::PropertyEdit) -> Result<Edit, Fault> {
-        let known = pb::PropertyScope::try_from(property.scope);
+    fn property_edit(&self, edit: pb::PropertyEdit) -> Result<Edit, Fault> {
+        let known = pb::PropertyScope::try_from(edit.scope);
         let scope = match known {
             Ok(pb::PropertyScope::Session) => PropertyScope::Session,
             Ok(pb::PropertyScope::Message) => PropertyScope::Message,
             Ok(pb::PropertyScope::Recipient) => {
-                PropertyScope::Recipient(self.recipient_of_event(&property.recipient_id)?)
+                PropertyScope::Recipient(self.recipient_of_event(&edit.recipient_id)?)
             }
             Ok(pb::PropertyScope::Unspecified) | Err(_) => {
                 return Err(Fault::protocol(
@@ -261,9 +262,9 @@ impl<'a, 'q> Checker<'a, 'q> {
         }
         Ok(Edit::SetProperty {
             scope,
-            key: key(&property.key)?,
-            value: property.value.map(value).transpose()?,
-            lifetime: lifetime(property.lifetime)?,
+            key: key(&edit.key)?,
+            value: edit.value.map(property).transpose()?,
+            lifetime: lifetime(edit.lifetime)?,
         })
     }
 }

@@ -7,8 +7,8 @@ use postern_proto::rules;
 use postern_proto::v1 as pb;
 use postern_proto::v1::header_place::Kind as Place;
 
+use super::asked::not_granted;
 use super::edit::Checker;
-use super::not_granted;
 use crate::fault::Fault;
 
 impl Checker<'_, '_> {

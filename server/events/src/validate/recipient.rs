@@ -3,9 +3,8 @@
 use postern_message::Edit;
 use postern_proto::v1 as pb;
 
-use super::address::{forward_path, new_recipient, parameter};
 use super::edit::Checker;
-use super::recipient_id;
+use crate::check::{forward_path, new_recipient, parameter, recipient_id};
 use crate::fault::Fault;
 
 impl Checker<'_, '_> {

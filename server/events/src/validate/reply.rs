@@ -3,7 +3,8 @@
 use postern_proto::v1 as pb;
 use postern_smtp::reply::{Code, EnhancedCode, Reply, ReplyText};
 
-use super::Asked;
+use super::asked::Asked;
+use crate::check::limit;
 use crate::event::EventKind;
 use crate::fault::Fault;
 
@@ -60,13 +61,6 @@ pub(super) fn respond(
     Ok(Some(reply))
 }
 
-/// Another reply in the place of one that is about to be sent: of the same class.
-pub(super) fn instead(reply: pb::Reply, class: u8, asked: &Asked<'_>) -> Result<Reply, Fault> {
-    let reply = make(Some(reply), None, asked)?;
-    expect(&reply, "the reply about to be sent", |own| own == class)?;
-    Ok(reply)
-}
-
 /// A reply of any of these classes.
 pub(super) fn of_class(
     reply: pb::Reply,
@@ -117,7 +111,7 @@ fn make(reply: Option<pb::Reply>, own: Option<u16>, asked: &Asked<'_>) -> Result
         },
         (None, None) => return Err(Fault::protocol("respond needs a reply")),
     };
-    super::limit("lines of a reply", reply.lines.len(), MAX_LINES)?;
+    limit("lines of a reply", reply.lines.len(), MAX_LINES)?;
     let number = u16::try_from(reply.code).map_err(|_| refused(&"the code is out of range"))?;
     let code = Code::new(number).map_err(|error| refused(&error))?;
     let given = match reply.enhanced_code.as_ref() {
@@ -157,7 +151,7 @@ fn fitting(code: Code) -> Option<EnhancedCode> {
 }
 
 fn text(line: &[u8], utf8: bool) -> Result<ReplyText, Fault> {
-    super::limit("octets of a line of a reply", line.len(), MAX_LINE)?;
+    limit("octets of a line of a reply", line.len(), MAX_LINE)?;
     let line =
         std::str::from_utf8(line).map_err(|_| Fault::protocol("reply: a line is not UTF-8"))?;
     if !utf8 && !line.is_ascii() {

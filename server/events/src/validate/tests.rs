@@ -11,16 +11,17 @@ use bytes::Bytes;
 use pb::decision::Kind as D;
 use pb::edit::Kind as E;
 use postern_message::{
-    BodyKind, Edit, HeaderPlace, MessageId, PropertyScope, Recipient, RecipientId,
+    BodyKind, Edit, HeaderPlace, MessageId, PropertyScope, Recipient, RecipientId, Version,
 };
 use postern_proto::v1 as pb;
 use postern_smtp::reply::Reply;
 
 use super::*;
-use crate::context::{CommandLine, InboundContext};
+use crate::context::{CommandLine, Context, InboundContext};
+use crate::event::EventKind;
 use crate::inbound::{self, Handling};
-use crate::plan::{BindingSpec, BodyDepth, Plan, PlanSpec, ServerSpec, SinkSpec};
-use crate::ruling::Decision;
+use crate::plan::{Binding, BindingSpec, BodyDepth, Plan, PlanSpec, ServerSpec, SinkSpec};
+use crate::question::Question;
 use crate::testing;
 use crate::transport;
 
@@ -148,7 +149,7 @@ fn case_of(event: EventKind, utf8: bool, body: BodyKind) -> Case {
                 command: CommandLine::default(),
                 recipient: Recipient::new(testing::path("d@y.test")),
                 parameters: Vec::new(),
-                recipient_kind: crate::answer::RecipientKind::Forbidden,
+                recipient_kind: crate::recipient_kind::RecipientKind::Forbidden,
                 duplicate_of: None,
             };
             rcpt.propose(&mut context);

@@ -1,192 +1,129 @@
 //! `postern check`: whether the whole can work, before it has to.
 
 mod accept;
+mod consent;
 mod hops;
 mod listing;
+mod problems;
 mod properties;
 mod reach;
+mod report;
 mod spool;
 
 use std::collections::HashMap;
+use std::time::SystemTime;
 
 use clap::Args;
 use postern_config::Effective;
-use postern_events::plan::Pin;
 
+use self::consent::Consent;
+use self::hops::Hops;
+use self::listing::Listing;
 use self::reach::Reached;
+use self::report::Report;
 use super::{ConfigFile, Exit, output};
-use crate::{accepted, plan, preflight};
+use crate::{plan, preflight, sink_advice};
 
 /// Arguments of `postern check`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  postern check --offline     Configuration, certificates, rules and accepted descriptions only
-  postern check               Asks each sink too; 69 if one cannot be reached
-  postern check --accept      Accepts what the sinks ask for now, and writes it to the state folder;
-                              run it as the user that runs the gateway")]
+  postern check --offline            Configuration, certificates, rules and accepted descriptions only
+  postern check                      Asks each sink and next hop too, and shows what the sinks ask for
+  postern check --accept footer      Accepts what the sink of the binding \"footer\" asks for now
+  postern check --accept             The same for every binding, but for sinks that are others than before
+  postern check --strict             Warnings are errors too, and a next hop that is away
+
+What is accepted is written to the state folder, and only while the configuration has no error. The last line says
+whether it is well. Exit codes: 0 well, 64 usage, 69 a sink (with --strict also a next hop) cannot be reached,
+73 what was accepted cannot be written, 78 the configuration is wrong.")]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     file: ConfigFile,
-    /// Ask no sink
+    /// Ask no sink and no next hop
     #[arg(long, conflicts_with = "accept")]
     offline: bool,
-    /// Accept what each sink asks for now: bindings without `events` and `may` get it from then on
+    /// Accept what the sink of this binding asks for now, or those of all bindings; may be repeated. Bindings without
+    /// `events` and `may` get it from then on
+    #[arg(long, value_name = "BINDING", num_args = 0..=1, default_missing_value = consent::ALL)]
+    accept: Vec<String>,
+    /// Take warnings for errors
     #[arg(long)]
-    accept: bool,
+    strict: bool,
 }
 
 pub(crate) fn run(args: &CheckArgs) -> Exit {
-    let effective = match args.file.load() {
+    let mut report = Report::new(args.strict);
+    let effective = match args.file.read() {
         Ok(effective) => effective,
-        Err(exit) => return exit,
+        Err(errors) => {
+            errors.iter().for_each(|error| report.wrong(error));
+            return report.finish();
+        }
     };
-    let mut findings = Findings::default();
+    let consent = match Consent::of(&args.accept, &effective) {
+        Ok(consent) => consent,
+        Err(line) => {
+            output::complain(&line);
+            return Exit::Usage;
+        }
+    };
     for error in preflight::files(&effective) {
-        findings.wrong(&error);
+        report.wrong(&error);
     }
-    if let Some(error) = spool::check(&effective) {
-        findings.wrong(&error);
-    }
-    if !args.offline {
-        for line in hops::away(&effective) {
-            findings.note(&line);
+    for concern in preflight::concerns(&effective, SystemTime::now()) {
+        match concern.severe {
+            true => report.wrong(&concern.error),
+            false => report.warning(&concern.error),
         }
     }
-    let reached = if args.offline {
-        HashMap::new()
-    } else {
-        reach_all(&effective, &mut findings)
+    let spool = spool::look(&effective, &mut report);
+    let (hops, reached) = match args.offline {
+        true => {
+            report.leave_out("; no sink and no next hop was asked");
+            (Hops::default(), HashMap::new())
+        }
+        false => (
+            Hops::ask(&effective, &mut report),
+            reach_all(&effective, &mut report),
+        ),
     };
-    let pins = pins(&effective, args.accept, &reached, &mut findings);
-    if let Some(pins) = pins {
-        for error in properties::check(&effective, &reached) {
-            findings.wrong(&error);
-        }
-        match plan::build(&effective, &pins) {
-            Ok(plan) => {
-                for warning in plan.warnings() {
-                    findings.note(&format!("note: {warning}"));
-                }
-                for line in accept::asks_for_more(&plan, &pins, &reached) {
-                    findings.note(&line);
-                }
-                let shown = output::print(&listing::listing(&effective, &plan, &pins, &reached));
-                findings.raise(shown);
-            }
-            Err(errors) => {
-                errors.iter().for_each(|error| findings.wrong(error));
-                for line in accept::not_accepted(&effective, &pins, &reached) {
-                    findings.note(&line);
-                }
-            }
+    let (bound, pins) = accept::bindings(&effective, &consent, &reached, &mut report);
+    if let Some(bound) = &bound {
+        for warning in bound.warnings() {
+            report.warning(&plan::located_warning(&effective, warning));
         }
     }
-    findings.exit
-}
-
-/// What was found so far. Every finding is printed when it is found.
-struct Findings {
-    exit: Exit,
-}
-
-impl Default for Findings {
-    fn default() -> Self {
-        Self { exit: Exit::Ok }
-    }
-}
-
-impl Findings {
-    /// The configuration is wrong.
-    fn wrong(&mut self, line: &dyn std::fmt::Display) {
-        output::complain(line);
-        self.raise(Exit::Config);
-    }
-
-    /// A sink cannot be reached.
-    fn unreachable(&mut self, line: &dyn std::fmt::Display) {
-        output::complain(line);
-        self.raise(Exit::Unavailable);
-    }
-
-    /// Worth knowing.
-    fn note(&mut self, line: &dyn std::fmt::Display) {
-        output::complain(line);
-    }
-
-    /// A configuration that is wrong weighs more than a sink that is away: it does not pass by itself.
-    fn raise(&mut self, exit: Exit) {
-        if self.exit == Exit::Ok || exit == Exit::Config {
-            self.exit = exit;
-        }
-    }
+    let listing = Listing {
+        effective: &effective,
+        plan: bound.as_ref(),
+        pins: &pins,
+        reached: &reached,
+        hops: &hops,
+        spool: &spool,
+    };
+    report.list(listing.to_string());
+    report.finish()
 }
 
 /// Asks every sink that an enabled binding uses. What fails is a line each; the others are still asked.
-fn reach_all(effective: &Effective, findings: &mut Findings) -> HashMap<String, Reached> {
+fn reach_all(effective: &Effective, report: &mut Report) -> HashMap<String, Reached> {
     let (reached, failures) = match reach::all(&effective.config) {
         Ok(results) => results,
         Err(error) => {
-            findings.note(&format!("no runtime to ask the sinks with: {error}"));
-            findings.raise(Exit::Software);
+            let line = format!("no runtime to ask the sinks with: {error}");
+            report.error(Exit::Software, &line);
             return HashMap::new();
         }
     };
     for (sink, endpoint, why) in failures {
-        let advice = "start the sink or correct the endpoint";
-        let error = effective.error_at(
+        let advice = sink_advice::for_failure(&endpoint, &why)
+            .unwrap_or("start the sink or correct the endpoint");
+        report.unreachable(&effective.error_at(
             &["sink", &sink, "endpoint"],
             format!("{endpoint} cannot be reached: {why}"),
-            reach::advice(&endpoint, &why).unwrap_or(advice),
-        );
-        findings.unreachable(&error);
+            advice,
+        ));
     }
     reached
-}
-
-/// The accepted descriptions, those accepted just now among them. `None` when they cannot be used.
-fn pins(
-    effective: &Effective,
-    accept: bool,
-    reached: &HashMap<String, Reached>,
-    findings: &mut Findings,
-) -> Option<HashMap<String, Pin>> {
-    let config = &effective.config;
-    let names = config.bindings.iter().map(|binding| binding.name.as_str());
-    let mut pins = match accepted::load(&config.spool.path, names) {
-        Ok(pins) => pins,
-        Err(errors) => {
-            errors.iter().for_each(|error| findings.wrong(error));
-            return None;
-        }
-    };
-    if !accept {
-        return Some(pins);
-    }
-    for binding in config.bindings.iter().filter(|binding| binding.enabled) {
-        let Some(sink) = reached.get(&binding.sink) else {
-            continue;
-        };
-        let (pin, left_out) = accept::pin(&sink.response);
-        for line in left_out {
-            findings.note(&format!("note: binding.{}: {line}", binding.name));
-        }
-        let schema = &sink.response.properties_schema;
-        let stored = accepted::store_schema(&config.spool.path, &binding.name, schema);
-        if stored.is_ok() && pins.get(&binding.name) == Some(&pin) {
-            continue;
-        }
-        let stored = stored.and_then(|()| accepted::store(&config.spool.path, &binding.name, &pin));
-        if let Err(error) = stored {
-            output::complain(&error);
-            findings.raise(Exit::CantCreate);
-            return None;
-        }
-        findings.note(&format!(
-            "accepted: binding.{}: {} {}",
-            binding.name, pin.name, pin.version
-        ));
-        pins.insert(binding.name.clone(), pin);
-    }
-    Some(pins)
 }

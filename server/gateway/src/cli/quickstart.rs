@@ -28,7 +28,7 @@ pub(crate) fn run(args: &QuickstartArgs) -> Exit {
         Err(error) => {
             output::complain(&error);
             match error {
-                QuickstartError::NotEmpty(_) => Exit::CantCreate,
+                QuickstartError::NotEmpty(_) | QuickstartError::TooLong(_) => Exit::CantCreate,
                 QuickstartError::Io { .. } => Exit::Unavailable,
                 QuickstartError::Serve(error) => error.exit(),
                 QuickstartError::Config(_) | QuickstartError::NotDelivered => Exit::Software,

@@ -9,7 +9,10 @@ use crate::serve::{self, Options};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 SIGTERM and SIGINT end it: no new connections, idle sessions are told, what runs may finish. A second one ends it at \
-once. What was accepted is in the spool in any case.")]
+once. What was accepted is in the spool in any case.
+
+SIGHUP reads recipients files and certificates anew at once; they are also looked at every few seconds. Everything else
+in the configuration takes a restart.")]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     file: ConfigFile,

@@ -1,7 +1,7 @@
 //! Accepts connections, counts them against the limits, and hands them to the runtimes.
 
 use std::io::{self, Write as _};
-use std::net::{Shutdown as Direction, SocketAddr};
+use std::net::Shutdown as Direction;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub struct Arrival {
 pub(super) struct ListenerFacts {
     /// As the configuration writes it, with the port that was given for port 0.
     pub(super) label: Arc<str>,
-    pub(super) address: Option<SocketAddr>,
+    pub(super) address: ListenAddress,
     pub(super) implicit_tls: bool,
 }
 
@@ -63,10 +63,7 @@ impl Acceptor {
     ) -> io::Result<Self> {
         let facts = ListenerFacts {
             label: bound.address().to_string().into(),
-            address: match bound.address() {
-                ListenAddress::Tcp(address) => Some(*address),
-                ListenAddress::Unix(_) => None,
-            },
+            address: bound.address().clone(),
             implicit_tls,
         };
         Ok(Self {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 
@@ -45,7 +46,22 @@ pub struct Admission {
 #[derive(Debug, Default)]
 struct Counts {
     all: u32,
-    by_client: HashMap<Client, u32>,
+    by_client: HashMap<Client, ClientConnections>,
+}
+
+/// How many connections one client has open. Written under the lock of [`Admission`], read without it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ClientConnections(Arc<AtomicU32>);
+
+impl ClientConnections {
+    /// How many there are now; 0 of clients on Unix sockets.
+    pub(super) fn open(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, open: u32) {
+        self.0.store(open, Ordering::Relaxed);
+    }
 }
 
 /// A connection that counts until this is dropped.
@@ -53,6 +69,14 @@ struct Counts {
 pub struct Ticket {
     admission: Arc<Admission>,
     client: Option<Client>,
+    connections: ClientConnections,
+}
+
+impl Ticket {
+    /// How many connections its client has open.
+    pub(super) fn connections(&self) -> ClientConnections {
+        self.connections.clone()
+    }
 }
 
 impl Admission {
@@ -76,19 +100,22 @@ impl Admission {
         if counts.all >= self.most {
             return Err(Denied::Server);
         }
+        let mut connections = ClientConnections::default();
         if let Some(client) = client {
-            let count = counts.by_client.entry(client).or_insert(0);
+            let own = counts.by_client.entry(client).or_default();
             // An entry just made is 0 and stays below any limit that the configuration takes.
-            if *count >= self.most_per_client {
+            if own.open() >= self.most_per_client {
                 return Err(Denied::Client);
             }
-            *count += 1;
+            own.set(own.open() + 1);
+            connections = own.clone();
         }
         counts.all += 1;
         drop(counts);
         Ok(Ticket {
             admission: Arc::clone(self),
             client,
+            connections,
         })
     }
 
@@ -103,11 +130,10 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let mut counts = self.admission.counts.lock();
         counts.all = counts.all.saturating_sub(1);
-        if let Some(client) = self.client
-            && let Some(count) = counts.by_client.get_mut(&client)
-        {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
+        if let Some(client) = self.client {
+            let left = self.connections.open().saturating_sub(1);
+            self.connections.set(left);
+            if left == 0 {
                 counts.by_client.remove(&client);
             }
         }

@@ -56,6 +56,15 @@ impl Stream {
             Self::Unix(_) => None,
         }
     }
+
+    /// The address that the client connected to: of a listener on a wildcard the one that it chose. `None` on a Unix
+    /// socket, or if the system does not say.
+    pub(super) fn local(&self) -> Option<ListenAddress> {
+        match self {
+            Self::Tcp { stream, .. } => stream.local_addr().ok().map(ListenAddress::Tcp),
+            Self::Unix(_) => None,
+        }
+    }
 }
 
 /// Binds and listens. `beside` are all addresses of the configuration: an IPv6 wildcard leaves IPv4 to a listener

@@ -6,16 +6,13 @@
 mod ask;
 mod begin;
 mod connection;
+mod content;
 mod facts;
-mod message;
 mod outgoing;
-mod ruling;
-mod shared;
-mod transaction;
-mod upload;
+mod phase;
+mod replied;
 
 use std::collections::HashMap;
-use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,25 +22,25 @@ use futures_util::future::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use postern_dispatch::content::BoxFuture;
 use postern_events::budget::Budget;
-use postern_events::inbound::{DisconnectReason, ResetReason};
-use postern_events::ruling::Ruling;
-use postern_message::MessageId;
+use postern_events::inbound::{Disconnect, DisconnectReason};
 use postern_smtp::reply::Reply;
 use postern_smtp::server::{
-    Action, Answer, Ask, CloseReason, Prospect, Question, QuestionId, ReplyTo, Session as Machine,
-    Transport, Wants,
+    Action, Answer, Ask, Prospect, Question, QuestionId, Session as Machine, Transport, Wants,
 };
+use postern_spool::Receiving;
 use tokio::time::{Instant as Moment, Sleep, sleep_until};
 
+use super::reception::Reception;
+use super::reception::chains::Finding;
+use super::reception::ruling::Refused;
+use super::reception::upload::Upload;
 use super::replies;
 use super::wire::Wire;
-use crate::metrics::labels::{LimitName, WaitedFor};
 
 use self::ask::{Asked, Done, Noted};
 pub(super) use self::begin::run;
 use self::outgoing::Outgoing;
-use self::shared::Shared;
-use self::upload::Upload;
+use self::phase::{Arriving, Phase};
 
 /// Octets that are read ahead while an answer is waited for: enough for any group of commands, and to notice when
 /// the client goes away.
@@ -54,7 +51,7 @@ const NEVER: Duration = Duration::from_secs(86_400);
 
 /// A session in progress.
 struct Session {
-    shared: Arc<Shared>,
+    reception: Arc<Reception>,
     wire: Wire,
     machine: Machine,
     input: BytesMut,
@@ -62,26 +59,17 @@ struct Session {
     fresh: bool,
     eof: bool,
     received: u64,
+    /// When the first octet of what is in `input` came.
+    input_since: Instant,
     outgoing: Outgoing,
     /// What is being found out.
     pending: FuturesUnordered<BoxFuture<'static, Done>>,
     /// What each open question was about.
     asked: HashMap<QuestionId, Asked>,
-    /// The id of the running transaction.
-    message: Option<MessageId>,
-    upload: Option<Upload>,
-    /// Resolves when the message is to be refused while it still arrives.
-    early: Option<BoxFuture<'static, Ruling>>,
-    /// The reply to a message that was refused after all of it had come.
-    refusal: Option<(Reply, Option<String>)>,
-    /// The decision about a message is made: the client's absence no longer changes it.
-    committing: bool,
-    /// The session ends after the reply to the message.
-    close_after_reply: bool,
-    reset: ResetReason,
-    refused_recipients: u32,
-    /// Recipients of the running transaction that sinks have dropped.
-    dropped_recipients: u32,
+    /// How far it is with its transaction.
+    phase: Phase,
+    /// The last reply, if it refused something other than a message, and the binding whose it was.
+    last_refusal: Option<(Reply, Option<String>)>,
     last_reply: Instant,
     timer: Pin<Box<Sleep>>,
 }
@@ -96,37 +84,47 @@ enum Flow {
 
 impl Session {
     /// A session over `wire`, on which TLS is in use or not.
-    fn new(shared: Arc<Shared>, wire: Wire, tls: bool) -> Self {
+    fn new(reception: Arc<Reception>, wire: Wire, tls: bool) -> Self {
         let now = Instant::now();
         let transport = Transport { tls };
         Self {
-            machine: Machine::new(Arc::clone(&shared.server.machine), transport, now),
-            outgoing: Outgoing::new(Arc::clone(&shared)),
-            shared,
+            machine: Machine::new(Arc::clone(&reception.server.machine), transport, now),
+            outgoing: Outgoing::new(Arc::clone(&reception)),
+            reception,
             wire,
             input: BytesMut::new(),
             fresh: false,
             eof: false,
             received: 0,
+            input_since: now,
             pending: FuturesUnordered::new(),
             asked: HashMap::new(),
-            message: None,
-            upload: None,
-            early: None,
-            refusal: None,
-            committing: false,
-            close_after_reply: false,
-            reset: ResetReason::Command,
-            refused_recipients: 0,
-            dropped_recipients: 0,
+            phase: Phase::Idle,
+            last_refusal: None,
             last_reply: now,
             timer: Box::pin(sleep_until(Moment::now() + NEVER)),
         }
     }
 
-    /// Runs to the end.
+    /// Runs to the end, and tells of it.
+    async fn run(mut self) {
+        let reason = self.serve().await;
+        self.end_by_force(reason);
+        self.note_conduct();
+        self.reception.scope.tell_disconnect(Disconnect {
+            reason,
+            received_bytes: self.received,
+            sent_bytes: self.outgoing.sent,
+        });
+        let counters = self.machine.counters();
+        tracing::debug!(
+            session = %self.reception.session, ?reason, commands = counters.commands, errors = counters.errors,
+            messages = counters.messages, "session ends"
+        );
+    }
+
     async fn serve(&mut self) -> DisconnectReason {
-        let shutdown = self.shared.tools.shutdown.clone();
+        let shutdown = self.reception.tools.shutdown.clone();
         let mut begun = Box::pin(shutdown.begun());
         let mut over = Box::pin(shutdown.over());
         let mut draining = false;
@@ -140,6 +138,7 @@ impl Session {
                 continue;
             }
             if self.pending.is_empty()
+                && !self.phase.is_at_the_end()
                 && self.outgoing.is_settled()
                 && let Err(reason) = self.flush().await
             {
@@ -150,20 +149,25 @@ impl Session {
                 && (self.machine.wants() == Wants::Input || self.input.len() < READ_AHEAD);
             tokio::select! {
                 biased;
-                () = &mut over => return DisconnectReason::Shutdown,
+                // What is being committed is a matter of moments, and then certain.
+                () = &mut over, if !self.phase.is_committing() => return DisconnectReason::Shutdown,
                 () = &mut begun, if !draining => {
                     draining = true;
                     self.machine.shutdown();
                 }
-                ruling = early(&mut self.early) => self.refuse_early(&ruling),
+                step = self.phase.next() => {
+                    if let Flow::End(reason) = self.step(step) {
+                        return reason;
+                    }
+                }
                 Some(done) = self.pending.next() => {
                     if let Flow::End(reason) = self.settle(done).await {
                         return reason;
                     }
                 }
                 () = self.outgoing.next(), if !self.outgoing.is_settled() => {
-                    if self.outgoing.has_hung_up() {
-                        return self.close(CloseReason::Disconnected).await;
+                    if self.outgoing.hang_up().is_some() {
+                        return self.hang_up().await;
                     }
                 }
                 read = self.wire.read(&mut self.input), if reading => {
@@ -197,19 +201,21 @@ impl Session {
         match read {
             Ok(0) => self.eof = true,
             Ok(octets) => {
+                if self.input.len() == octets {
+                    self.input_since = Instant::now();
+                }
                 self.fresh = true;
                 self.received += octets as u64;
             }
             Err(error) => {
-                tracing::debug!(session = %self.shared.session, %error, "connection broke");
+                tracing::debug!(session = %self.reception.session, %error, "connection broke");
                 self.eof = true;
                 self.input.clear();
             }
         }
         // A client that has gone without leaving commands behind reads no replies: nothing is asked for it any
         // more. A message that is being committed is no question any more.
-        if self.eof && self.input.is_empty() && !self.committing {
-            self.give_up_message();
+        if self.eof && self.input.is_empty() && !self.phase.is_committing() {
             return Flow::End(DisconnectReason::ClientGone);
         }
         Flow::Go
@@ -230,178 +236,88 @@ impl Session {
     async fn act(&mut self, action: Action) -> Flow {
         match action {
             Action::Ask(question) => self.ask(question),
-            Action::Reply(to, reply) => return self.reply(to, reply).await,
+            Action::Reply(to, reply) => self.reply(to, reply),
             Action::Content(bytes) => self.take_content(bytes).await,
             // The question about the message follows, and takes the upload.
             Action::ContentEnd => self.wire.read_little(),
-            Action::ContentRefused(reply) => self.drop_upload(&reply, None),
-            Action::TransactionReset => self.reset_transaction(),
+            Action::ContentRefused(reply) => self.content_refused(reply),
+            Action::TransactionReset(cause) => self.reset_transaction(cause),
             Action::StartTls => return self.start_tls().await,
             Action::Close(reason) => return Flow::End(self.close(reason).await),
         }
         Flow::Go
     }
 
-    async fn reply(&mut self, to: ReplyTo, reply: Reply) -> Flow {
-        let id = match to {
-            ReplyTo::Greeting(id) => Some(id),
-            ReplyTo::Command(id, _) | ReplyTo::Message(id, _) => id,
-            ReplyTo::Unsolicited => None,
-        };
-        let asked = id.and_then(|id| self.take_asked(id, &to));
-        if let Some(asked) = &asked {
-            let kind = match to {
-                ReplyTo::Message(..) => WaitedFor::Message,
-                _ => WaitedFor::Command,
-            };
-            self.shared.tools.metrics.observe_wait(
-                &self.shared.server.name,
-                kind,
-                asked.since.elapsed(),
-            );
-            self.log_refusal(asked, &reply);
-            self.note(&asked.noted, &reply);
-        }
-        self.outgoing
-            .push(&to, reply, asked, self.machine.replies_utf8());
-        if self.close_after_reply && matches!(to, ReplyTo::Message(..)) {
-            return Flow::End(self.close(CloseReason::Disconnected).await);
-        }
-        Flow::Go
-    }
-
-    /// LMTP has several replies to one message: the first one is the answer to the question.
-    fn take_asked(&mut self, id: QuestionId, to: &ReplyTo) -> Option<Asked> {
-        match to {
-            ReplyTo::Message(_, Some(place)) if *place > 0 => None,
-            _ => self.asked.remove(&id),
-        }
-    }
-
-    /// Refusals of commands that a sender asks its operator about. What a client does wrong by itself is not logged.
-    fn log_refusal(&self, asked: &Asked, reply: &Reply) {
-        if !(reply.code().is_transient() || reply.code().is_permanent()) {
-            return;
-        }
-        let by = asked.by.as_deref();
-        match asked.noted {
-            Noted::Rcpt(id) => self
-                .shared
-                .log_refused_recipient(self.message, id, reply, by),
-            Noted::Mail(_) => self.shared.log_refused("sender", reply, by),
-            Noted::Greeting => self.shared.log_refused("connection", reply, by),
-            Noted::Hello(_) => self.shared.log_refused("greeting", reply, by),
-            Noted::Nothing | Noted::Dropped(_) | Noted::Reset | Noted::Message => {}
-        }
-    }
-
-    /// What was said counts for later events once its reply is known.
-    fn note(&mut self, noted: &Noted, reply: &Reply) {
-        let accepted = reply.code().is_positive();
-        match noted {
-            Noted::Hello(hello) if accepted => {
-                self.shared.scope.note_helo(hello.clone());
-            }
-            Noted::Mail(id) if accepted => {
-                self.message = Some(*id);
-                self.dropped_recipients = 0;
-                self.shared.scope.note_mail();
-            }
-            Noted::Dropped(id) => {
-                self.dropped_recipients += 1;
-                self.shared.log_dropped_recipient(self.message, *id);
-                self.shared.scope.note_rcpt(*id, false);
-            }
-            Noted::Rcpt(id) => {
-                self.refused_recipients += u32::from(!accepted);
-                self.shared.scope.note_rcpt(*id, accepted);
-            }
-            _ => {}
-        }
-        self.count_limits(noted, reply);
-    }
-
-    /// Limits that the machine keeps are seen by their replies.
-    fn count_limits(&self, noted: &Noted, reply: &Reply) {
-        let status = reply
-            .enhanced()
-            .map(|code| (code.class(), code.subject(), code.detail()));
-        let limit = match (noted, status) {
-            (Noted::Rcpt(..), Some((4, 5, 3))) => LimitName::Recipients,
-            (Noted::Mail(..) | Noted::Message, Some((5, 3, 4))) => LimitName::MessageSize,
-            _ => return,
-        };
-        self.shared
-            .tools
-            .metrics
-            .count_limit(&self.shared.server.name, limit);
-    }
-
     /// Finds an answer to a question.
     fn ask(&mut self, question: Question) {
         let since = Instant::now();
-        self.shared.scope.note_conduct(facts::conduct(
-            self.machine.counters(),
-            since.saturating_duration_since(self.last_reply),
-            self.refused_recipients,
-        ));
+        self.note_conduct();
         if let Prospect::Accept(Ask::MessageEnd(_)) = question.prospect {
-            let budget = Budget::starting(since, self.shared.server.message_budget);
+            let budget = Budget::starting(since, self.reception.server.message_budget);
             self.asked
                 .insert(question.id, Asked::new(Noted::Message, since, budget));
             self.judge(question.id, since);
             return;
         }
         let id = question.id;
-        let (asked, answer) = ask::begin(&self.shared, question, self.message, since);
+        let message = self.phase.message_id();
+        let (asked, answer) = ask::begin(&self.reception, question, message, since);
         self.asked.insert(id, asked);
         self.pending.push(answer);
     }
 
+    /// How the client has behaved goes with whatever is asked or told next.
+    fn note_conduct(&self) {
+        let idle = self.input_since.saturating_duration_since(self.last_reply);
+        let connections = self.reception.connections.open();
+        let conduct = facts::conduct(self.machine.counters(), idle, connections);
+        self.reception.scope.note_conduct(conduct);
+    }
+
     /// Something has been found out.
     async fn settle(&mut self, done: Done) -> Flow {
-        match done {
-            Done::Answer {
-                id,
-                answer,
-                by,
-                dropped,
-            } => {
-                if dropped {
-                    self.drop_recipient(id);
-                }
-                if self.is_greeting(id) {
-                    // One look at the socket: whoever speaks before the banner is no mail server.
-                    tokio::task::yield_now().await;
-                    if let Flow::End(reason) = self.look() {
-                        return Flow::End(reason);
-                    }
-                    if self.fresh {
-                        self.fresh = false;
-                        self.machine.handle_input(&mut self.input, Instant::now());
-                    }
-                }
-                self.answer(id, answer, by);
+        let Done { id, finding } = done;
+        let (answer, by) = match finding {
+            Finding::Proceed => (Answer::Proceed, None),
+            Finding::Content(incoming) => (self.expect_content(*incoming), None),
+            Finding::Dropped { by } => {
+                self.drop_recipient(id);
+                (Answer::Proceed, by)
             }
-            Done::Content { id, incoming } => {
-                let Some(message) = self.message else {
-                    self.answer(
-                        id,
-                        Answer::Reply(replies::storage_failed(self.shared.session)),
-                        None,
-                    );
-                    return Flow::Go;
-                };
-                self.upload = Some(Upload::new(&self.shared, message, *incoming));
-                self.answer(id, Answer::Proceed, None);
+            Finding::Refused(refused) => answer_of(refused),
+        };
+        if self.is_greeting(id) {
+            // One look at the socket: whoever speaks before the banner is no mail server.
+            tokio::task::yield_now().await;
+            if let Flow::End(reason) = self.look() {
+                return Flow::End(reason);
             }
-            Done::Judged(id, judged) => return self.commit(id, *judged),
-            Done::Answered(id, answered) => {
-                self.committing = false;
-                self.finish_message(id, *answered);
+            if self.fresh {
+                self.fresh = false;
+                self.machine.handle_input(&mut self.input, Instant::now());
             }
         }
+        self.answer(id, answer, by);
         Flow::Go
+    }
+
+    /// Content may come, if there is a transaction for it.
+    fn expect_content(&mut self, incoming: Receiving) -> Answer {
+        match self.phase.take() {
+            Phase::Envelope(transaction) => {
+                let upload = Upload::new(&self.reception, transaction.id(), incoming);
+                self.phase = Phase::Arriving(Box::new(Arriving {
+                    transaction,
+                    upload,
+                    early: None,
+                }));
+                Answer::Proceed
+            }
+            other => {
+                self.phase = other;
+                Answer::Reply(replies::storage_failed(self.reception.session))
+            }
+        }
     }
 
     /// RCPT is answered with 250, and the recipient not kept.
@@ -433,24 +349,26 @@ impl Session {
     fn answer(&mut self, id: QuestionId, answer: Answer, by: Option<String>) {
         if let Some(asked) = self.asked.get_mut(&id) {
             asked.by = by;
-            match asked.noted {
-                Noted::Reset => self.reset = ResetReason::Command,
-                Noted::Hello(_) => self.reset = ResetReason::Greeting,
-                _ => {}
-            }
         }
         if let Err(error) = self.machine.answer(id, answer, Instant::now()) {
-            tracing::error!(session = %self.shared.session, %error, "answer does not fit its question");
+            tracing::error!(session = %self.reception.session, %error, "answer does not fit its question");
         }
     }
 }
 
-/// Resolves when the message is to be refused early; never, while none arrives.
-async fn early(future: &mut Option<BoxFuture<'static, Ruling>>) -> Ruling {
-    match future {
-        Some(future) => future.await,
-        None => pending().await,
-    }
+/// A refusal as an answer to the machine, and the binding that decided.
+fn answer_of(refused: Refused) -> (Answer, Option<String>) {
+    let Refused {
+        reply,
+        disconnect,
+        by,
+    } = refused;
+    let answer = if disconnect {
+        Answer::Disconnect(reply)
+    } else {
+        Answer::Reply(reply)
+    };
+    (answer, by)
 }
 
 #[cfg(test)]

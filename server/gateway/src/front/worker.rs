@@ -22,6 +22,9 @@ pub trait Onward: Send + Sync {
     fn accept(&self, message: StoredMessage);
 }
 
+/// Time for sessions to say how they ended, once nothing is waited for any more.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// What sessions work with.
 pub struct Tools {
     /// Asks the sinks; that of the runtime.
@@ -81,9 +84,13 @@ impl FrontWorker {
             }
         }
         self.lane.close();
+        let time_is_up = async {
+            over.await;
+            tokio::time::sleep(LAST_WORDS).await;
+        };
         tokio::select! {
             () = sessions.all_ended() => {}
-            () = &mut over => {
+            () = time_is_up => {
                 if !sessions.is_empty() {
                     tracing::warn!(sessions = sessions.len(), "sessions did not end in time and are cut");
                 }

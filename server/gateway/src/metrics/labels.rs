@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use postern_events::inbound::Fate;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 
 /// A name from the configuration: of a virtual server, a binding, a sink.
@@ -87,7 +88,7 @@ words! {
 }
 
 words! {
-    /// What became of a message that a client sent.
+    /// What became of a transaction, and of the message that it was about.
     MessageEnd {
         /// Durable, and on its way.
         Accepted = "accepted",
@@ -103,6 +104,23 @@ words! {
         Rejected = "rejected",
         /// The client was gone before the reply.
         ClientGone = "client_gone",
+        /// The client gave the transaction up before its content.
+        GivenUp = "given_up",
+    }
+}
+
+impl From<Fate> for MessageEnd {
+    fn from(fate: Fate) -> Self {
+        match fate {
+            Fate::Accepted => Self::Accepted,
+            Fate::Held => Self::Held,
+            Fate::Quarantined => Self::Quarantined,
+            Fate::Discarded => Self::Discarded,
+            Fate::Tempfailed => Self::Tempfailed,
+            Fate::Rejected => Self::Rejected,
+            Fate::ClientGone => Self::ClientGone,
+            Fate::GivenUp => Self::GivenUp,
+        }
     }
 }
 

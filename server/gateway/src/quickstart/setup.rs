@@ -1,13 +1,17 @@
 //! The files and processes of the demonstration.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::mail::RECIPIENT;
 use super::sinks::{SinkProcess, free_address};
 use super::{QuickstartError, io_error, newest};
+
+/// Longest path of a folder, in octets: sockets in it have to keep within what the system takes, 108.
+const FOLDER_MAX: usize = 80;
 
 /// Everything that was set up. Dropping it ends the sinks and removes a temporary folder.
 #[derive(Debug)]
@@ -38,13 +42,14 @@ impl Setup {
     /// Makes the folder, starts the sinks, writes the configuration.
     pub(crate) fn prepare(keep: Option<&Path>) -> Result<Self, QuickstartError> {
         let folder = folder(keep)?;
-        let start = |program: &str, log: &str| {
-            SinkProcess::start(program, &folder.path().join(log))
-                .map_err(io_error("starting a sink"))
+        let start = |program: &str, name: &str| {
+            let socket = folder.path().join(format!("{name}.sock"));
+            let log = folder.path().join(format!("{name}.log"));
+            SinkProcess::start(program, &socket, &log).map_err(io_error("starting a sink"))
         };
         let (stamp, disclaimer) = (
-            start("postern-stamp", "stamp.log")?,
-            start("postern-disclaimer", "disclaimer.log")?,
+            start("postern-stamp", "stamp")?,
+            start("postern-disclaimer", "disclaimer")?,
         );
         let setup = Self {
             stamp,
@@ -55,7 +60,52 @@ impl Setup {
         let listen = free_address().map_err(io_error("finding a free port"))?;
         fs::write(setup.config_file(), setup.configuration(listen))
             .map_err(io_error("writing the configuration"))?;
+        if keep.is_some() {
+            setup.write_start()?;
+        }
         Ok(setup)
+    }
+
+    /// Writes a script that starts all three programs again.
+    fn write_start(&self) -> Result<(), QuickstartError> {
+        let quoted = |program: &str| format!("'{}'", sibling(program).replace('\'', "'\\''"));
+        let script = format!(
+            r#"#!/bin/sh
+# Starts the two sinks and the gateway. Ctrl-C ends all three.
+cd "$(dirname "$0")" || exit
+rm -f stamp.sock disclaimer.sock
+{stamp} --listen "unix:$PWD/stamp.sock" >>stamp.log 2>&1 &
+stamp=$!
+{disclaimer} --listen "unix:$PWD/disclaimer.sock" >>disclaimer.log 2>&1 &
+disclaimer=$!
+for sink in stamp disclaimer; do
+    tries=100
+    until [ -S "$sink.sock" ] || [ "$tries" = 0 ]; do
+        sleep 0.1
+        tries=$((tries - 1))
+    done
+done
+{postern} serve --config postern.toml &
+gateway=$!
+trap : INT
+trap 'kill "$gateway"' TERM
+trap 'kill "$stamp" "$disclaimer"' EXIT
+while kill -0 "$gateway" 2>/dev/null; do wait "$gateway"; done
+"#,
+            stamp = quoted("postern-stamp"),
+            disclaimer = quoted("postern-disclaimer"),
+            postern = quoted("postern"),
+        );
+        let mut file = fs::File::options();
+        file.write(true).create_new(true).mode(0o755);
+        file.open(self.start_file())
+            .and_then(|mut file| file.write_all(script.as_bytes()))
+            .map_err(io_error("writing the script that starts it again"))
+    }
+
+    /// The script that starts all three programs again, where the folder is kept.
+    pub(crate) fn start_file(&self) -> PathBuf {
+        self.folder().join("start")
     }
 
     /// Where everything lies.
@@ -72,17 +122,6 @@ impl Setup {
     pub(crate) fn delivered(&self) -> io::Result<Option<PathBuf>> {
         let user = RECIPIENT.split('@').next().unwrap_or_default();
         newest(&self.folder().join("mail").join(user).join("new"))
-    }
-
-    /// How to start the sinks again.
-    pub(crate) fn sink_commands(&self) -> String {
-        format!(
-            "  {} --listen {} &\n  {} --listen {} &",
-            sibling("postern-stamp"),
-            self.stamp.endpoint().trim_start_matches("http://"),
-            sibling("postern-disclaimer"),
-            self.disclaimer.endpoint().trim_start_matches("http://"),
-        )
     }
 
     fn configuration(&self, listen: SocketAddr) -> String {
@@ -109,7 +148,7 @@ deliver = "maildir:mail/{{user}}"
 # Shows every event in its log and puts trace headers in front of what is accepted.
 [[sink]]
 name = "stamp"
-endpoint = "{stamp}"
+endpoint = "unix:stamp.sock"
 
 [[binding]]
 name = "stamp"
@@ -126,7 +165,7 @@ may = ["headers:X-*"]
 # Appends a text to what was accepted, in the charset and encoding of each part.
 [[sink]]
 name = "disclaimer"
-endpoint = "{disclaimer}"
+endpoint = "unix:disclaimer.sock"
 
 [[binding]]
 name = "disclaimer"
@@ -139,8 +178,6 @@ may = ["body", "headers:Content-Type", "headers:Content-Transfer-Encoding", "hea
 text = "Nur für den Empfänger bestimmt – for the addressee only."
 "#,
             metrics = self.metrics,
-            stamp = self.stamp.endpoint(),
-            disclaimer = self.disclaimer.endpoint(),
         )
     }
 }
@@ -154,13 +191,20 @@ fn folder(keep: Option<&Path>) -> Result<Folder, QuickstartError> {
             folder.map_err(io_error("making a temporary folder"))?,
         ));
     };
-    fs::create_dir_all(path).map_err(io_error("making the folder"))?;
+    let mut made = fs::DirBuilder::new();
+    made.recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(io_error("making the folder"))?;
     let mut entries = fs::read_dir(path).map_err(io_error("reading the folder"))?;
     if entries.next().is_some() {
         return Err(QuickstartError::NotEmpty(path.to_path_buf()));
     }
     // Relative paths in the configuration are relative to it.
     let path = fs::canonicalize(path).map_err(io_error("making the folder"))?;
+    if path.as_os_str().len() > FOLDER_MAX {
+        return Err(QuickstartError::TooLong(path));
+    }
     Ok(Folder::Kept(path))
 }
 

@@ -1,44 +1,76 @@
-//! The two sinks of the demonstration, each a process of its own.
+//! The two sinks of the demonstration, each a process of its own on a Unix socket.
 
 use std::env;
 use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a sink may take until it answers.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often it is tried.
+const TRY_EVERY: Duration = Duration::from_millis(5);
 
 /// A sink's process; killed when dropped.
 #[derive(Debug)]
 pub(crate) struct SinkProcess {
     child: Child,
-    address: SocketAddr,
 }
 
 impl SinkProcess {
-    /// Starts `program`, which lies beside this one or in the PATH. Its log goes to a file.
+    /// Starts `program`, which lies beside this one or in the PATH, and waits until it listens on `socket`. Its log goes
+    /// to a file.
     ///
     /// # Errors
     /// When it is nowhere, or does not start.
-    pub(crate) fn start(program: &str, log: &Path) -> io::Result<Self> {
+    pub(crate) fn start(program: &str, socket: &Path, log: &Path) -> io::Result<Self> {
         let path = find(program).ok_or_else(|| {
             io::Error::other(format!(
                 "{program} is neither beside this program nor in the PATH; from the source: cargo build --release"
             ))
         })?;
-        let address = free_address()?;
-        let log = File::create(log)?;
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(log)?;
         let child = Command::new(path)
-            .args(["--listen", &address.to_string()])
+            .arg("--listen")
+            .arg(format!("unix:{}", socket.display()))
             .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
+            .stdout(file.try_clone()?)
+            .stderr(file)
             .spawn()?;
-        Ok(Self { child, address })
+        let mut sink = Self { child };
+        sink.wait(socket).map_err(|error| {
+            let said = std::fs::read_to_string(log).unwrap_or_default();
+            let last = said.lines().last().unwrap_or("nothing");
+            io::Error::other(format!("{program}: {error}; it said: {last}"))
+        })?;
+        Ok(sink)
     }
 
-    /// What to write as `endpoint`.
-    pub(crate) fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+    fn wait(&mut self, socket: &Path) -> io::Result<()> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let error = match UnixStream::connect(socket) {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            if let Some(status) = self.child.try_wait()? {
+                return Err(io::Error::other(format!("it ended with {status}")));
+            }
+            if Instant::now() > until {
+                return Err(error);
+            }
+            thread::sleep(TRY_EVERY);
+        }
     }
 
     /// Its process id.

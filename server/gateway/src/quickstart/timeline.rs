@@ -3,14 +3,18 @@
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write as _};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use postern_dispatch::observer::{Observer, Record, What};
 use postern_events::event::EventKind;
 use postern_message::{Edit, HeaderPlace};
 use postern_smtp::reply::Reply;
+
+use crate::paint::Paint;
 
 /// Lines that may wait to be printed. More are lost rather than waited for.
 const LINES_MAX: usize = 4096;
@@ -19,7 +23,33 @@ const LINES_MAX: usize = 4096;
 #[derive(Clone, Debug)]
 pub(crate) struct Timeline {
     started: Instant,
-    lines: SyncSender<String>,
+    /// `None` is the end.
+    lines: SyncSender<Option<String>>,
+    paint: Paint,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// What was observed so far, in numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) questions: usize,
+    pub(crate) verdicts: usize,
+    pub(crate) edits: usize,
+    pub(crate) failures: usize,
+}
+
+impl Seen {
+    fn count(&mut self, what: &What<'_>) {
+        match what {
+            What::Asked { .. } => self.questions += 1,
+            What::Answered { edits, .. } => {
+                self.verdicts += 1;
+                self.edits += edits.len();
+            }
+            What::Failed { .. } => self.failures += 1,
+            _ => {}
+        }
+    }
 }
 
 /// The thread that prints.
@@ -27,19 +57,38 @@ pub(crate) struct Timeline {
 pub(crate) struct Printer(JoinHandle<()>);
 
 impl Timeline {
-    /// Begins at time zero. The printer ends when the last clone of the timeline is gone.
+    /// Begins at time zero. The printer ends when it is told to.
     pub(crate) fn start() -> (Self, Printer) {
         let (lines, waiting) = sync_channel(LINES_MAX);
         let timeline = Self {
             started: Instant::now(),
             lines,
+            paint: Paint::on(&io::stdout()),
+            seen: Arc::default(),
         };
         (timeline, Printer(thread::spawn(move || print(&waiting))))
     }
 
-    /// A line of its own, without time.
+    /// The colours of the lines.
+    pub(crate) fn paint(&self) -> Paint {
+        self.paint
+    }
+
+    /// What was observed so far.
+    pub(crate) fn seen(&self) -> Seen {
+        *self.seen.lock()
+    }
+
+    /// Time since the begin.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// A line of its own, without time. The first of several stands out.
     pub(crate) fn title(&self, text: impl Display) {
-        self.send(format!("\n{text}\n"));
+        let text = text.to_string();
+        let (first, rest) = text.split_at(text.find('\n').unwrap_or(text.len()));
+        self.send(format!("\n{}{rest}\n", self.paint.bold(first)));
     }
 
     /// A line without time.
@@ -49,32 +98,36 @@ impl Timeline {
 
     /// What went over the client's connection.
     pub(crate) fn dialogue(&self, who: &str, line: &str) {
-        self.event(format!("{who} {line}"));
+        self.event(format!("{} {line}", self.paint.bold(who)));
     }
 
     /// A line with its time.
     pub(crate) fn event(&self, text: impl Display) {
         let ms = self.started.elapsed().as_secs_f64() * 1000.0;
-        self.send(format!("{ms:8.1} ms  {text}\n"));
+        let time = self.paint.dim(format!("{ms:8.1} ms"));
+        self.send(format!("{time}  {text}\n"));
     }
 
     fn send(&self, line: String) {
         // A full queue or a printer that is gone: the demonstration goes on without the line.
-        self.lines.try_send(line).ok();
+        self.lines.try_send(Some(line)).ok();
     }
 }
 
 impl Printer {
-    /// Waits until everything is printed. All timelines must be gone.
-    pub(crate) fn finish(self) {
-        // It ends with the channel; a panic in it has printed itself.
-        self.0.join().ok();
+    /// Waits until everything is printed that was sent until now. Clones of the timeline may be left: what they send is
+    /// lost.
+    pub(crate) fn finish(self, timeline: &Timeline) {
+        // Where nobody prints any more there is nothing to wait for; a panic of the printer has printed itself.
+        if timeline.lines.send(None).is_ok() {
+            self.0.join().ok();
+        }
     }
 }
 
-fn print(lines: &Receiver<String>) {
+fn print(lines: &Receiver<Option<String>>) {
     let mut out = io::stdout();
-    for line in lines {
+    for line in lines.iter().map_while(|line| line) {
         // Nobody reads any more: keep the channel empty all the same.
         if out
             .write_all(line.as_bytes())
@@ -88,7 +141,8 @@ fn print(lines: &Receiver<String>) {
 
 impl Observer for Timeline {
     fn observe(&self, record: &Record<'_>) {
-        if let Some(text) = line(record) {
+        self.seen.lock().count(&record.what);
+        if let Some(text) = line(record, self.paint) {
             self.event(text);
         }
     }
@@ -100,7 +154,7 @@ impl Observer for Timeline {
 
 /// `   inbound.rcpt  <b@example.test>   stamp: proceed, 0.4 ms`. Questions are not shown: their
 /// answers are.
-fn line(record: &Record<'_>) -> Option<String> {
+fn line(record: &Record<'_>, paint: Paint) -> Option<String> {
     let Some(event) = record.event else {
         return about_replica(record);
     };
@@ -117,7 +171,10 @@ fn line(record: &Record<'_>) -> Option<String> {
         } => {
             let mut text = format!(
                 "{}, {:.1} ms",
-                decision.name(),
+                match decision.name() {
+                    "proceed" => paint.green("proceed"),
+                    name => paint.yellow(name),
+                },
                 elapsed.as_secs_f64() * 1000.0
             );
             append_reply(&mut text, *reply);
@@ -125,16 +182,14 @@ fn line(record: &Record<'_>) -> Option<String> {
                 text.push_str(&format!(" ({explanation})"));
             }
             for edit in *edits {
-                text.push_str(&format!("\n{:15}     {}", "", describe(edit)));
+                text.push_str(&format!("\n{:15}     {}", "", paint.green(describe(edit))));
             }
             text
         }
-        What::Failed { elapsed, fault } => {
-            format!(
-                "FAILED after {:.1} ms: {fault}",
-                elapsed.as_secs_f64() * 1000.0
-            )
-        }
+        What::Failed { elapsed, fault } => paint.red(format!(
+            "FAILED after {:.1} ms: {fault}",
+            elapsed.as_secs_f64() * 1000.0
+        )),
         What::Skipped { why } => format!("does not fire: {why}"),
         What::NotReached { because } => format!("not reached because of {because}"),
         What::Late => "answered too late".to_owned(),
@@ -149,8 +204,8 @@ fn line(record: &Record<'_>) -> Option<String> {
             return about_replica(record);
         }
     };
-    let name = event.to_string();
-    text.insert_str(0, &format!("   {name:<19} {:<10} ", record.binding));
+    let name = paint.cyan(format!("{:<19}", event.name()));
+    text.insert_str(0, &format!("   {name} {:<10} ", record.binding));
     if !record.detail.is_empty() {
         let end = text.find('\n').unwrap_or(text.len());
         text.insert_str(end, &format!("  [{}]", record.detail));

@@ -27,8 +27,9 @@ use crate::transport::{Scanner, Sinks, SystemClock, Transport, Worker};
 /// Connections that one runtime may have waiting to be taken over.
 const WAITING: usize = 1024;
 
-/// Time for sinks to hear that we leave.
+/// Time for sinks to hear that we leave; at least so much that what was told before reaches the network.
 const GOODBYE: Duration = Duration::from_millis(500);
+const GOODBYE_MIN: Duration = Duration::from_millis(50);
 
 /// Time for the spool to commit what waits and to empty its log.
 const CLOSING: Duration = Duration::from_secs(10);
@@ -191,7 +192,8 @@ impl Part {
             ));
         }
         parts.all_ended().await;
-        let left = shutdown.time_left().unwrap_or_default().min(GOODBYE);
+        let left = shutdown.time_left().unwrap_or_default();
+        let left = left.clamp(GOODBYE_MIN, GOODBYE);
         dispatcher.drain(Instant::now() + left).await;
     }
 }

@@ -23,13 +23,24 @@ pub enum Action {
     /// The content is faulty: what came so far will not become a message. The reply follows when
     /// the client's side is at its end. No more content and no question come.
     ContentRefused(Reply),
-    /// The transaction ended without a message: RSET, a new greeting, a BDAT command that was refused. Not sent for
-    /// transactions that end with a [`ReplyTo::Message`], nor when the session closes.
-    TransactionReset,
+    /// The transaction ended without a message. Not sent for transactions that end with a [`ReplyTo::Message`], nor when
+    /// the session closes.
+    TransactionReset(ResetCause),
     /// Flush replies, then do the TLS handshake as server, then call `tls_established` or `tls_failed`.
     StartTls,
     /// Flush replies and close. Nothing follows.
     Close(CloseReason),
+}
+
+/// What ended a transaction without a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResetCause {
+    /// RSET.
+    Rset,
+    /// HELO, EHLO or LHLO.
+    Greeting,
+    /// A BDAT command was refused with this reply, which follows.
+    Chunk(QuestionId, Reply),
 }
 
 /// What a reply answers.

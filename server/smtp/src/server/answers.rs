@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::action::{Action, CloseReason, ReplyTo};
+use super::action::{Action, CloseReason, ReplyTo, ResetCause};
 use super::body::{ExpectBody, ExpectChunk};
 use super::config::Protocol;
 use super::exchange::{Effect, Exchange, Transaction};
@@ -94,7 +94,7 @@ impl Session {
         if exchange.verb.is_none() || !refused {
             return;
         }
-        self.counters.refusals += 1;
+        self.counters.refused_recipients += u32::from(exchange.verb == Some(Verb::Rcpt));
         if !reply.code().is_permanent() {
             return;
         }
@@ -109,7 +109,7 @@ impl Session {
     fn apply(&mut self, effect: Effect) {
         match effect {
             Effect::Hello(kind) => {
-                self.reset_transaction();
+                self.reset_transaction(ResetCause::Greeting);
                 self.hello = Some(kind);
             }
             Effect::Mail { body, smtp_utf8 } => {
@@ -130,7 +130,7 @@ impl Session {
                     transaction.recipients += 1;
                 }
             }
-            Effect::Rset => self.reset_transaction(),
+            Effect::Rset => self.reset_transaction(ResetCause::Rset),
             Effect::Nothing
             | Effect::Greeting
             | Effect::StartTls
@@ -166,10 +166,10 @@ impl Session {
         }
     }
 
-    fn reset_transaction(&mut self) {
+    fn reset_transaction(&mut self, cause: ResetCause) {
         self.excused_chunks = 0;
         if self.transaction.take().is_some() {
-            self.actions.push_back(Action::TransactionReset);
+            self.actions.push_back(Action::TransactionReset(cause));
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
-use super::action::{Action, CloseReason, ReplyTo};
+use super::action::{Action, CloseReason, ReplyTo, ResetCause};
 use super::config::{EarlyRefusal, Protocol};
 use super::exchange::{Effect, Transaction};
 use super::question::{Ask, MessageEnd, Prospect, Question, QuestionId};
@@ -19,6 +19,44 @@ use crate::reply::Reply;
 
 /// Chunks that a client may have sent when it hears that one before them was refused. More of them count as errors.
 const EXCUSED_CHUNKS: u32 = 1000;
+
+/// Why a message whose content is arriving is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContentRefusal {
+    /// The reply. One that is no refusal becomes 451.
+    pub reply: Reply,
+    /// The session closes after the reply, as it does after any 421.
+    pub disconnect: bool,
+}
+
+impl ContentRefusal {
+    /// What can be sent: a refusal.
+    fn checked(self) -> Self {
+        let refuses = self.reply.code().is_transient() || self.reply.code().is_permanent();
+        Self {
+            reply: if refuses {
+                self.reply.with_some_enhanced()
+            } else {
+                replies::local_error()
+            },
+            ..self
+        }
+    }
+
+    pub(super) fn close(&self) -> Option<CloseReason> {
+        let ends = self.disconnect || self.reply.code().value() == 421;
+        ends.then_some(CloseReason::Disconnected)
+    }
+}
+
+impl From<Reply> for ContentRefusal {
+    fn from(reply: Reply) -> Self {
+        Self {
+            reply,
+            disconnect: false,
+        }
+    }
+}
 
 /// Awaits DATA content up to its end.
 #[derive(Debug)]
@@ -58,6 +96,8 @@ pub(super) struct ExpectChunk {
     /// For the end of the chunk.
     reply: Reply,
     refused: Refused,
+    /// Close after the reply.
+    close: Option<CloseReason>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +122,7 @@ impl ExpectChunk {
             decoder: BdatDecoder::new(chunk.size),
             reply,
             refused,
+            close: None,
         }
     }
 }
@@ -97,18 +138,13 @@ impl Transaction {
 impl Session {
     /// Refuses the message whose content is arriving: nothing of it is given out any more. A BDAT chunk is answered at
     /// its end (between two chunks: at the end of the next one), a DATA body at its own or as `early_refusal` says.
-    /// A reply that is no refusal becomes 451. Returns false, and does nothing, if no content is arriving or it is
-    /// refused already.
-    pub fn refuse_content(&mut self, reply: Reply, now: Instant) -> bool {
-        let refuses = reply.code().is_transient() || reply.code().is_permanent();
-        let reply = if refuses {
-            reply.with_some_enhanced()
-        } else {
-            replies::local_error()
-        };
-        let close = (reply.code().value() == 421).then_some(CloseReason::Disconnected);
+    /// Returns false, and does nothing, if no content is arriving or it is refused already.
+    pub fn refuse_content(&mut self, refusal: impl Into<ContentRefusal>, now: Instant) -> bool {
+        let refusal = refusal.into().checked();
+        let close = refusal.close();
         match &mut self.state {
             State::ExpectBody(body) if body.refusal.is_none() => {
+                let reply = refusal.reply;
                 body.refusal = Some(Refusal { reply, close });
                 if self.config.early_refusal == EarlyRefusal::Close {
                     self.end_refused_body(Some(CloseReason::RefusedBody), now);
@@ -116,19 +152,20 @@ impl Session {
                 true
             }
             State::ExpectChunk(expect) if expect.refused == Refused::No => {
-                expect.reply = reply;
+                expect.reply = refusal.reply;
                 expect.refused = Refused::Content;
+                expect.close = close;
                 if expect.decoder.remaining() > self.limits.drain {
                     self.end_refused_chunk(Some(CloseReason::RefusedBody), now);
                 }
                 true
             }
-            State::ExpectCommand => self.refuse_next_chunk(reply),
+            State::ExpectCommand => self.refuse_next_chunk(refusal),
             _ => false,
         }
     }
 
-    fn refuse_next_chunk(&mut self, reply: Reply) -> bool {
+    fn refuse_next_chunk(&mut self, refusal: ContentRefusal) -> bool {
         let begun = self
             .transaction
             .as_mut()
@@ -140,9 +177,10 @@ impl Session {
             && matches!(exchange.effect, Effect::Chunk(_))
         {
             exchange.acceptable = false;
-            exchange.own = reply.clone();
+            exchange.own = refusal.reply.clone();
+            exchange.close = refusal.close();
         }
-        transaction.refusal = Some(reply);
+        transaction.refusal = Some(refusal);
         true
     }
 
@@ -259,8 +297,7 @@ impl Session {
         else {
             return;
         };
-        let close =
-            close.or((expect.reply.code().value() == 421).then_some(CloseReason::Disconnected));
+        let close = close.or(expect.close);
         let transaction = self.transaction.take();
         let recipients = transaction
             .as_ref()
@@ -275,7 +312,8 @@ impl Session {
             self.push_refusals(count, each, &expect.reply);
         } else {
             if transaction.is_some() {
-                self.actions.push_back(Action::TransactionReset);
+                let cause = ResetCause::Chunk(expect.id, expect.reply.clone());
+                self.actions.push_back(Action::TransactionReset(cause));
             }
             for _ in 0..count {
                 self.push_reply(

@@ -7,10 +7,14 @@ pub struct Counters {
     pub commands: u64,
     /// Commands refused with 5xx.
     pub errors: u32,
-    /// Commands refused with 4xx or 5xx.
+    /// Replies of the 4xx and 5xx classes.
     pub refusals: u32,
-    /// Command lines that were no known command or broke the grammar.
+    /// RCPT commands refused with 4xx or 5xx.
+    pub refused_recipients: u32,
+    /// Command lines that were no known command or broke the grammar, too long ones included.
     pub syntax_errors: u32,
+    /// Commands that did nothing.
+    pub junk_commands: u32,
     /// Commands that did nothing, since the last accepted message.
     pub junk: u32,
     /// Accepted MAIL commands.

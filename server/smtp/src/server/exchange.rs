@@ -1,6 +1,7 @@
 //! Command lines whose replies are still to be sent.
 
 use super::action::CloseReason;
+use super::body::ContentRefusal;
 use super::question::QuestionId;
 use crate::command::{Chunk, HelloKind, Verb};
 use crate::parameters::Body;
@@ -69,5 +70,5 @@ pub(super) struct Transaction {
     /// What BDAT has brought so far.
     pub(super) chunks: Option<crate::content::ContentCheck>,
     /// Refused by the caller between two chunks: the next one is answered so.
-    pub(super) refusal: Option<Reply>,
+    pub(super) refusal: Option<ContentRefusal>,
 }

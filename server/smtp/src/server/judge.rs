@@ -237,7 +237,10 @@ impl Session {
             return refuse(replies::sequence("MAIL comes first"));
         };
         if let Some(refusal) = &transaction.refusal {
-            return refuse(refusal.clone());
+            return Judgement {
+                close: refusal.close(),
+                ..refuse(refusal.reply.clone())
+            };
         }
         if transaction.recipients == 0 && transaction.tried {
             return refuse(Reply::fixed(554, Some((5, 1)), "No valid recipients"));

@@ -40,7 +40,7 @@ impl Session {
                 .first()
                 .is_some_and(|first| !first.is_ascii_alphabetic())
         {
-            self.refuse_session(
+            self.refuse_line(
                 Reply::fixed(554, Some((5, 0)), "This is not SMTP"),
                 CloseReason::NotSmtp,
             );
@@ -54,7 +54,7 @@ impl Session {
             }
             Line::BareLf => {
                 let reply = Reply::fixed(500, Some((5, 2)), "Lines end in CRLF, this one in LF");
-                self.refuse_session(reply, CloseReason::BareLf);
+                self.refuse_line(reply, CloseReason::BareLf);
                 true
             }
             Line::TooLong => {
@@ -74,10 +74,11 @@ impl Session {
         drop(input.split_to(length));
         let reply = Reply::fixed(500, Some((5, 6)), "Command line too long");
         if skipped > self.limits.line_length {
-            self.refuse_session(reply, CloseReason::LineTooLong);
+            self.refuse_line(reply, CloseReason::LineTooLong);
         } else if end.is_some() {
             self.state = State::ExpectCommand;
             self.counters.commands += 1;
+            self.counters.syntax_errors += 1;
             // RCPTs before it may still be open: its reply waits for theirs.
             self.exchanges.push_back(Exchange {
                 id: None,
@@ -93,6 +94,13 @@ impl Session {
             self.state = State::SkipLine { skipped };
         }
         length > 0
+    }
+
+    /// What came is no command line, and nothing that follows it is taken for one.
+    fn refuse_line(&mut self, reply: Reply, reason: CloseReason) {
+        self.counters.commands += 1;
+        self.counters.syntax_errors += 1;
+        self.refuse_session(reply, reason);
     }
 
     /// A line may be taken if all before it are answered; RCPT also while other RCPTs wait for their answers, as
@@ -149,7 +157,7 @@ impl Session {
             .iter()
             .any(|method| word.eq_ignore_ascii_case(method))
         {
-            self.refuse_session(
+            self.refuse_line(
                 Reply::fixed(554, Some((5, 0)), "This is not SMTP"),
                 CloseReason::NotSmtp,
             );
@@ -174,6 +182,7 @@ impl Session {
             || (self.hello.is_some() && matches!(verb, Verb::Helo | Verb::Ehlo | Verb::Lhlo))
         {
             self.counters.junk += 1;
+            self.counters.junk_commands += 1;
         }
         let line = CommandLine {
             verb,

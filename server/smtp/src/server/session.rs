@@ -295,6 +295,9 @@ impl Session {
     }
 
     pub(super) fn push_reply(&mut self, to: ReplyTo, reply: Reply) {
+        if reply.code().is_transient() || reply.code().is_permanent() {
+            self.counters.refusals += 1;
+        }
         self.actions.push_back(Action::Reply(to, reply));
     }
 

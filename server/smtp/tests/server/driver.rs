@@ -263,7 +263,7 @@ impl Play {
                 self.content.clear();
                 self.refused.push_back(reply.to_string());
             }
-            Action::TransactionReset => {
+            Action::TransactionReset(_) => {
                 self.content.clear();
                 self.resets += 1;
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use postern_smtp::server::{
-    Answer, Ask, CloseReason, Config, Limits, Prospect, TimeoutReason, Wants,
+    Answer, Ask, CloseReason, Config, ContentRefusal, Limits, Prospect, TimeoutReason, Wants,
 };
 
 use crate::driver::{Play, agree, config, play, play_greeted, reply};
@@ -171,6 +171,42 @@ fn errors_and_junk() {
     play.finish();
 }
 
+/// What is counted for those who judge a client's manners.
+#[test]
+fn counts() {
+    let mut play = Play::greeted(config());
+    play.script(&format!(
+        "C: NOOP\nS: 250..\nC: FOO\nS: 500..\nC: MAIL FROM:<a\nS: 501..\nC: {}\nS: 500..\nC: DATA\nS: 503..",
+        "x".repeat(5000)
+    ));
+    play.script("C: MAIL FROM:<a@x.test>\nC: RCPT TO:<b@@y.test>\nC: RCPT TO:<b@y.test>\nC: DATA");
+    play.script(
+        "S: 250..\nS: 501..\nS: 250..\nS: 354..\nC: .\nM:\nS: 250 2.6.0..\nC: NOOP\nS: 250..",
+    );
+    let counters = *play.session.counters();
+    assert_eq!((counters.commands, counters.messages), (11, 1));
+    assert_eq!((counters.refusals, counters.syntax_errors), (5, 4));
+    assert_eq!(counters.refused_recipients, 1);
+    assert_eq!((counters.junk_commands, counters.junk), (2, 1));
+    // A reply to a message is a reply too, and so is one that nobody asked for.
+    let mut play = Play::greeted(config());
+    play.script(&format!("{ENVELOPE}C: x"));
+    assert!(play.session.refuse_content(reply("550 5.7.1 No"), play.now));
+    play.script("C: .\nS: 550 5.7.1 No\nW: 300\nS: 421 4.4.2..");
+    assert_eq!(play.session.counters().refusals, 2);
+    // What is no command line at all is one that broke the grammar.
+    for line in ["GET / HTTP/1.1\r\n", "NOOP\n"] {
+        let mut play = Play::greeted(config());
+        play.send(line.as_bytes());
+        let counters = play.session.counters();
+        assert_eq!(
+            (counters.commands, counters.syntax_errors),
+            (2, 1),
+            "{line}"
+        );
+    }
+}
+
 /// Messages refused by a verdict are no errors of the client's.
 #[test]
 fn refused_messages_are_no_errors() {
@@ -226,6 +262,142 @@ fn data_timeout() {
         quiet(),
         &format!("{chunk}W: 180\nS: 421 4.4.2..\nX: Timeout(Data)"),
     );
+}
+
+const CHUNKED: &str = "C: MAIL FROM:<a@x.test>\nC: RCPT TO:<b@y.test>\nS: 250..\nS: 250..\n";
+
+/// Each chunk has its own time, from its command on, and each octet of it starts that anew.
+#[test]
+fn data_timeout_of_chunks() {
+    let quiet = || limited(|limits| limits.body_rate_min = 0);
+    // The time before the command does not count.
+    play_greeted(
+        quiet(),
+        &format!("{CHUNKED}W: 200\nC: BDAT 5\nW: 179\nS.\nW: 1\nS: 421 4.4.2..\nX: Timeout(Data)"),
+    );
+    // Nor does that before the last octet.
+    play_greeted(
+        quiet(),
+        &format!(
+            "{CHUNKED}C: BDAT 5\nW: 170\nC= x\nW: 170\nC= y\nW: 179\nS.\nW: 1\nS: 421 4.4.2..\nX: Timeout(Data)"
+        ),
+    );
+    // A second chunk begins anew.
+    play_greeted(
+        quiet(),
+        &format!(
+            "{CHUNKED}C: BDAT 2\nW: 170\nC= xy\nS: 250..\nW: 170\nC: BDAT 5\nW: 179\nS.\nW: 1\nS: 421 4.4.2..\nX: Timeout(Data)"
+        ),
+    );
+}
+
+/// The octets of chunks count for the rate.
+#[test]
+fn body_rate_of_chunks() {
+    let mut play = Play::greeted(limited(|limits| limits.body_rate_min = 10));
+    play.script(&format!("{CHUNKED}C: BDAT 5000"));
+    for _ in 0..3 {
+        play.script(&format!("C= {}\nW: 60\nS.", "x".repeat(600)));
+    }
+    play.script(&format!(
+        "C= {}\nW: 60\nS: 421 4.4.2..\nX: Timeout(BodyRate)",
+        "x".repeat(599)
+    ));
+    play.finish();
+}
+
+/// The time for the next command begins with the reply to the content, however long that took to come.
+#[test]
+fn command_timeout_after_content() {
+    let quiet = || limited(|limits| limits.body_rate_min = 0);
+    let then =
+        "W: 299\nS.\nC: NOOP\nS: 250..\nW: 299\nS.\nW: 1\nS: 421 4.4.2..\nX: Timeout(Command)";
+    let slow = "C= x\nW: 170\nC= x\nW: 170\n";
+    for content in [
+        format!("{ENVELOPE}{slow}C:\nC: .\nM: xx\\r\\n\nS: 250 2.6.0..\n"),
+        format!("{CHUNKED}C: BDAT 3\n{slow}C= x\nS: 250..\n"),
+        format!("{CHUNKED}C: BDAT 3 LAST\n{slow}C= x\nM: xxx\nS: 250 2.6.0..\n"),
+        // Refused, since there is no transaction.
+        format!("C: BDAT 3\n{slow}C= x\nS: 503..\n"),
+    ] {
+        play_greeted(quiet(), &format!("{content}{then}"));
+    }
+    // Refused by the caller while it arrived.
+    for (begin, end) in [
+        ("C: DATA\nS: 354..\n", "C:\nC: .\n"),
+        ("C: BDAT 3\n", "C= x\n"),
+    ] {
+        let mut play = Play::greeted(quiet());
+        play.script(&format!("{CHUNKED}{begin}C= x\nW: 170"));
+        assert!(play.session.refuse_content(reply("550 5.7.1 No"), play.now));
+        play.script(&format!("C= x\nW: 170\n{end}S: 550 5.7.1 No\n{then}"));
+        play.finish();
+    }
+}
+
+/// What the caller spends on its own work while content arrives is not the client's fault.
+#[test]
+fn pauses_are_excused() {
+    for begin in ["C: DATA\nS: 354..", "C: BDAT 5"] {
+        let mut play = Play::greeted(limited(|limits| limits.body_rate_min = 0));
+        play.script(&format!("{CHUNKED}{begin}\nC= x"));
+        let pause = Duration::from_secs(100);
+        play.now += pause;
+        play.session.excuse_pause(pause);
+        play.script("W: 179\nS.\nW: 1\nS: 421 4.4.2..\nX: Timeout(Data)");
+    }
+}
+
+/// A 421 to a message closes, whoever says it and whenever; so does a refusal that is to disconnect.
+#[test]
+fn a_message_whose_reply_closes() {
+    for said in [
+        Answer::Reply(reply("421 4.7.0 Enough")),
+        Answer::Disconnect(reply("554 5.7.1 Never again")),
+    ] {
+        for content in [
+            "C: DATA\nS: 354..\nC: x\nC: .\nM: x\\r\\n\n",
+            "C: BDAT 1 LAST\nC= x\nM: x\n",
+        ] {
+            let said = said.clone();
+            let mut play = Play::with(
+                config(),
+                Box::new(move |question| match question.prospect {
+                    Prospect::Accept(Ask::MessageEnd(_)) => Some(said.clone()),
+                    _ => agree(question),
+                }),
+            );
+            play.script("C: EHLO client.test");
+            play.script(&format!("S: 220..\n{}", "S: 250..\n".repeat(10)));
+            play.script(&format!("{CHUNKED}{content}"));
+            assert_eq!(play.closed, Some(CloseReason::Disconnected));
+        }
+    }
+    for (text, disconnect, closes) in [
+        ("421 4.7.0 Enough", false, true),
+        ("554 5.7.1 Never again", true, true),
+        ("554 5.7.1 Not this one", false, false),
+    ] {
+        let refusal = || ContentRefusal {
+            reply: reply(text),
+            disconnect,
+        };
+        for (before, after) in [
+            ("C: DATA\nS: 354..\nC= x", "C:\nC: .\n"),
+            ("C: BDAT 3\nC= x", "C= xx\n"),
+            // Between two chunks: at the next one.
+            ("C: BDAT 1\nC= x\nS: 250..", "C: BDAT 1\nC= x\n"),
+        ] {
+            let mut play = Play::greeted(config());
+            play.script(&format!("{CHUNKED}{before}"));
+            assert!(play.session.refuse_content(refusal(), play.now));
+            assert_eq!(play.closed, None, "{text} {before}");
+            play.script(&format!("{after}S: {text}"));
+            let closed = closes.then_some(CloseReason::Disconnected);
+            assert_eq!(play.closed, closed, "{text} {before}");
+            play.finish();
+        }
+    }
 }
 
 #[test]

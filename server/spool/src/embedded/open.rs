@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -29,6 +29,15 @@ use crate::{Health, SpoolError};
 /// The folder of content files.
 const CONTENT: &str = "content";
 
+/// The file that says the format.
+const FORMAT_FILE: &str = "spool.format";
+
+/// Octets of it that are read.
+const FORMAT_FILE_MAX: u64 = 1024;
+
+/// Opening what a link leads to is refused: who put it there is not known.
+pub(super) const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+
 /// Opens a spool on a disk. `prepare` has a hand on the connection that will write.
 pub(super) fn open_with(
     options: &Options,
@@ -41,7 +50,7 @@ pub(super) fn open_with(
     make_folder(path).map_err(|error| SpoolError::io("making its folder", error))?;
     refuse_network(path)?;
     let lock = Lock::take(path)?;
-    check_format_file(path)?;
+    format_of(path)?;
     let database = path.join("spool.db");
     let folder = || {
         let folder = Folder::open(path.join(CONTENT), Arc::clone(&disk), health.clone());
@@ -235,7 +244,7 @@ fn is_lost(folder: &Path, database: &Path) -> io::Result<bool> {
 pub(super) fn make_private(database: &Path) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.append(true).create(true).mode(0o600);
-    options.open(database).map(drop)
+    options.custom_flags(NO_LINK).open(database).map(drop)
 }
 
 fn newer(folder: &Path, found: u32, needs: String) -> SpoolError {
@@ -247,13 +256,33 @@ fn newer(folder: &Path, found: u32, needs: String) -> SpoolError {
     }
 }
 
+/// Looks at the folder of a spool without opening it, as `postern check` does: the format of what is there, `None` where
+/// nothing says one.
+///
+/// # Errors
+/// What would keep this program from opening it: a network file system, a newer format, a file that cannot be read.
+pub fn examine(folder: &Path) -> Result<Option<u32>, SpoolError> {
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    refuse_network(folder)?;
+    format_of(folder)
+}
+
 /// The format file is there so that a program need not open a database that it does not know.
-fn check_format_file(folder: &Path) -> Result<(), SpoolError> {
-    let text = match fs::read(folder.join("spool.format")) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(SpoolError::io("reading its format", error)),
+fn format_of(folder: &Path) -> Result<Option<u32>, SpoolError> {
+    let read = |error| SpoolError::io("reading its format", error);
+    let mut options = fs::OpenOptions::new();
+    options.read(true).custom_flags(NO_LINK);
+    let file = match options.open(folder.join(FORMAT_FILE)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(read(error)),
     };
+    let mut text = Vec::new();
+    file.take(FORMAT_FILE_MAX)
+        .read_to_end(&mut text)
+        .map_err(read)?;
     let text = String::from_utf8_lossy(&text);
     let mut words = text.split_whitespace();
     let found = words.next().and_then(|word| word.parse::<u32>().ok());
@@ -263,19 +292,29 @@ fn check_format_file(folder: &Path) -> Result<(), SpoolError> {
             Err(newer(folder, found, needs))
         }
         // A torn file says nothing; the database has the number too.
-        _ => Ok(()),
+        found => Ok(found),
     }
 }
 
+/// The file under its name is always one of ours: what a link leads to is never written to.
 fn write_format_file(folder: &Path) -> io::Result<()> {
-    let path = folder.join("spool.format");
     let text = format!("{FORMAT} read by postern {NEEDS}\n");
-    if fs::read_to_string(&path).is_ok_and(|there| there == text) {
+    if format_of(folder).is_ok_and(|found| found == Some(FORMAT)) {
         return Ok(());
     }
-    let mut file = fs::File::create(&path)?;
+    let path = folder.join(FORMAT_FILE);
+    let fresh = folder.join("spool.format.new");
+    if let Err(error) = fs::remove_file(&fresh)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let mut file = options.open(&fresh)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
+    fs::rename(&fresh, &path)?;
     sync_folder(folder)
 }
 

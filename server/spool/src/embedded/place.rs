@@ -23,6 +23,7 @@ impl Lock {
             .create(true)
             .truncate(false)
             .mode(0o600)
+            .custom_flags(super::open::NO_LINK)
             .open(&path)
             .map_err(|error| SpoolError::io("opening the lock", error))?;
         if let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {

@@ -93,6 +93,7 @@ impl Space {
             .create(true)
             .truncate(true)
             .mode(0o600)
+            .custom_flags(super::open::NO_LINK)
             .open(&path);
         let kept = file.and_then(|file| {
             self.disk.allocate(&file, &path, RESERVE)?;
@@ -103,7 +104,9 @@ impl Space {
             Err(error) => {
                 tracing::debug!(%error, "no room for the spool's reserve");
                 // What there is of it is of more use to others.
-                if let Ok(file) = OpenOptions::new().write(true).open(&path)
+                let mut there = OpenOptions::new();
+                there.write(true).custom_flags(super::open::NO_LINK);
+                if let Ok(file) = there.open(&path)
                     && let Err(error) = file.set_len(0)
                 {
                     tracing::debug!(%error, "the spool's reserve cannot be emptied");

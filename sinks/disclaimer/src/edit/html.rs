@@ -1,13 +1,15 @@
 //! HTML: its ends, and where it names its charset, by a tokenizer (HTML, 13.2.5).
 
+mod cover;
 mod piece;
 
 use std::ops::Range;
 
 use html5gum::{DefaultEmitter, Error, StartTag, State, Token, Tokenizer};
 
-pub(super) use piece::{check_piece, shown};
+pub(super) use piece::{check_piece, markup, shown, shown_images};
 
+use self::cover::Cover;
 use super::Place;
 use crate::reason::Reason;
 
@@ -25,7 +27,7 @@ const RAW: [(&[u8], State); 8] = [
 ];
 
 /// Elements in which an addition would not be shown, or elsewhere than it stands.
-const CLOSED: [&[u8]; 13] = [
+const CLOSED: [&[u8]; 15] = [
     b"head",
     b"table",
     b"select",
@@ -39,7 +41,12 @@ const CLOSED: [&[u8]; 13] = [
     b"canvas",
     b"button",
     b"datalist",
+    b"details",
+    b"dialog",
 ];
+
+/// The byte order mark in UTF-8.
+const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// What may stand before the first content of a document.
 const HEAD: [&[u8]; 9] = [
@@ -63,6 +70,8 @@ pub(super) struct Document {
     end_fault: Option<&'static str>,
     /// Where something can be put at the top.
     top: Option<usize>,
+    /// Why not.
+    top_fault: Option<&'static str>,
     /// The names of charsets in `meta` and in the XML declaration.
     charsets: Vec<Range<usize>>,
     /// Something names a charset in a way that cannot be followed.
@@ -102,7 +111,10 @@ impl Document {
     pub(super) fn at(&self, place: Place) -> Result<usize, Reason> {
         let (found, why) = match place {
             Place::End => (self.end, self.end_fault.unwrap_or("it has no end")),
-            Place::Top => (self.top, "it has no beginning"),
+            Place::Top => (
+                self.top.filter(|_| self.top_fault.is_none()),
+                self.top_fault.unwrap_or("it has no beginning"),
+            ),
         };
         found.ok_or(Reason::Html(why))
     }
@@ -131,6 +143,7 @@ struct Scan<'a> {
     /// The element whose content is not markup, while it is open.
     raw: Option<Vec<u8>>,
     open: [usize; CLOSED.len()],
+    cover: Cover,
     /// Behind the tags of foreign content and the like.
     body_end: Option<(usize, Option<&'static str>)>,
     html_end: Option<(usize, Option<&'static str>)>,
@@ -144,6 +157,7 @@ impl<'a> Scan<'a> {
             found: Document::default(),
             raw: None,
             open: [0; CLOSED.len()],
+            cover: Cover::default(),
             body_end: None,
             html_end: None,
             has_content: false,
@@ -159,10 +173,8 @@ impl<'a> Scan<'a> {
         if name == b"body" {
             // It closes a head that was left open.
             self.close(b"head");
-            if !self.has_content {
-                self.found.top = Some(tag.span.end);
-                self.has_content = true;
-            }
+            self.cover.start_tag(tag);
+            self.content(tag.span.end);
         } else if !HEAD.contains(&name) {
             self.content(tag.span.start);
         }
@@ -183,6 +195,9 @@ impl<'a> Scan<'a> {
         if let Some(open) = self.counter(name).filter(|_| !is_closed) {
             *open += 1;
         }
+        if name != b"body" && !is_closed {
+            self.cover.start_tag(tag);
+        }
         Ok(None)
     }
 
@@ -200,24 +215,29 @@ impl<'a> Scan<'a> {
             self.content(start);
         }
         self.close(name);
+        self.cover.end_tag(name);
         Ok(())
     }
 
     fn string(&mut self, string: &[u8], start: usize) {
-        if self.raw.is_none() && !string.trim_ascii().is_empty() {
-            self.content(start);
+        // A byte order mark stays first.
+        let mark = match start == 0 && string.starts_with(BOM) {
+            true => BOM.len(),
+            false => 0,
+        };
+        let shown = string.get(mark..).unwrap_or_default();
+        if self.raw.is_none() && !shown.trim_ascii().is_empty() {
+            self.content(start + mark);
         }
     }
 
     fn comment(&mut self, place: Range<usize>) {
+        let text = self.text.get(place.clone()).unwrap_or_default();
+        self.cover.comment(text);
         // `<?xml …?>` is a comment to HTML.
-        let Some(text) = self
-            .text
-            .get(place.clone())
-            .filter(|text| text.starts_with("<?xml"))
-        else {
+        if !text.starts_with("<?xml") {
             return;
-        };
+        }
         if let Some(at) = text.find("encoding=") {
             self.name_of_charset(place.start + at + "encoding=".len());
         }
@@ -242,9 +262,7 @@ impl<'a> Scan<'a> {
         if self.raw.is_some() {
             return Err(Reason::Html("a script, style or the like does not end"));
         }
-        if self.found.top.is_none() {
-            self.found.top = Some(self.text.len());
-        }
+        self.content(self.text.len());
         let fault = self.open_fault();
         let (end, fault) = self
             .body_end
@@ -258,7 +276,10 @@ impl<'a> Scan<'a> {
     /// The first content of the document.
     fn content(&mut self, at: usize) {
         if !self.has_content {
+            // Content in a head that is open ends the head.
+            let is_open = self.open_but(b"head");
             self.found.top = Some(at);
+            self.found.top_fault = self.fault_of(is_open);
             self.has_content = true;
         }
     }
@@ -323,8 +344,19 @@ impl<'a> Scan<'a> {
     }
 
     fn open_fault(&self) -> Option<&'static str> {
-        let is_open = self.open.iter().any(|count| *count > 0);
-        is_open.then_some("a table or the like is open where it ends")
+        self.fault_of(self.open_but(b""))
+    }
+
+    fn fault_of(&self, is_open: bool) -> Option<&'static str> {
+        is_open
+            .then_some("a table or the like is open there")
+            .or_else(|| self.cover.fault())
+    }
+
+    /// Whether an element is open in which an addition would not be shown, other than this one.
+    fn open_but(&self, but: &[u8]) -> bool {
+        let mut pairs = CLOSED.iter().zip(self.open);
+        pairs.any(|(known, count)| *known != but && count > 0)
     }
 
     fn counter(&mut self, name: &[u8]) -> Option<&mut usize> {

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use memchr::memmem;
 
-use super::part::{NewFields, OF_THE_OLD_BODY, say_that_it_is_mime, value_of, writable};
+use super::part::{NewFields, OF_THE_OLD_BODY, raw_value, say_that_it_is_mime, writable};
 use super::place::{Target, content_id};
 use super::{Changes, FieldEdit, Image};
 use crate::reason::Reason;
@@ -69,7 +69,7 @@ impl<'t> Opened<'t> {
             return Ok(None);
         }
         let boundary = boundary(message)?;
-        let kind = format!("multipart/related; boundary=\"{boundary}\"; type=\"text/html\"");
+        let kind = format!("multipart/related; boundary=\"{boundary}\";\r\n type=\"text/html\"");
         let mut opened = Self {
             target: *target,
             fields: Vec::new(),
@@ -141,31 +141,33 @@ impl<'t> Opened<'t> {
                 ));
             }
         }
-        let old = value_of(message, part, "Content-Type")?.unwrap_or_default();
+        let old = raw_value(message, part, "Content-Type")?.unwrap_or_default();
         let content_type = new.content_type.as_deref().unwrap_or(&old);
         let transfer = match new.transfer {
             Some(transfer) => Some(transfer.as_bytes().to_vec()),
-            None => value_of(message, part, "Content-Transfer-Encoding")?,
+            None => raw_value(message, part, "Content-Transfer-Encoding")?,
         };
-        let mut before = format!(
-            "--{boundary}\r\nContent-Type: {}\r\n",
-            writable("Content-Type", content_type)?
-        );
+        let mut before = format!("--{boundary}\r\n").into_bytes();
+        let mut line = |name: &'static str, value: &[u8]| -> Result<(), Reason> {
+            let value = writable(name, value)?;
+            before.extend_from_slice(&[name.as_bytes(), b":", &value, b"\r\n"].concat());
+            Ok(())
+        };
+        line("Content-Type", content_type)?;
+        let name = "Content-Transfer-Encoding";
         if let Some(transfer) = &transfer {
-            let transfer = writable("Content-Transfer-Encoding", transfer)?;
-            before.push_str(&format!("Content-Transfer-Encoding: {transfer}\r\n"));
+            line(name, transfer)?;
         }
-        before.push_str("\r\n");
-        self.before = before.into_bytes();
+        before.extend_from_slice(b"\r\n");
+        self.before = before;
         self.fields.push(FieldEdit::Set {
             name: "Content-Type",
-            value: kind,
+            value: format!(" {kind}").into_bytes(),
         });
-        let name = "Content-Transfer-Encoding";
         if new.is_eight_bit {
             self.fields.push(FieldEdit::Set {
                 name,
-                value: "8bit".to_owned(),
+                value: b" 8bit".to_vec(),
             });
         } else if part.field(message, name)?.is_some() {
             self.fields.push(FieldEdit::Remove { name });

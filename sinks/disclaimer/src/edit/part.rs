@@ -3,15 +3,19 @@
 use super::place::{Format, Target};
 use super::{Addition, Changes, FieldEdit, html, images, plain};
 use crate::mime::charset::{self, Charset};
-use crate::mime::field::unfolded;
-use crate::mime::structure::Part;
+use crate::mime::field::Field;
+use crate::mime::structure::{Content, Part};
 use crate::mime::transfer::Transfer;
 use crate::reason::Reason;
 
 /// Longest line without its CRLF (RFC 5322, 2.1.1).
 const LINE_MAX: usize = 998;
-/// Longest word of a field that is folded without trouble.
-const WORD_MAX: usize = 900;
+/// Longest value of a field that is written anew.
+const VALUE_MAX: usize = 16 << 10;
+
+/// The lines that begin armour (RFC 9580, 6.2 and 7).
+const PGP_MESSAGE: &str = "-----BEGIN PGP MESSAGE-----";
+const PGP_SIGNED: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
 
 /// A text as it is read.
 #[derive(Clone, Debug)]
@@ -94,6 +98,7 @@ pub(super) fn add(
             let document = html::Document::read(&read.text)?;
             let at = document.at(addition.place)?;
             let charsets = document.charsets().map(<[_]>::to_vec);
+            refuse_pgp_in_html(&read.text)?;
             (at, html::insertion(&addition.html), charsets)
         }
     };
@@ -281,10 +286,11 @@ fn write_fields(
             });
             continue;
         }
+        let value = writable(name, value)?;
         match part.field(message, name)? {
             Some(field) => changes.splice(field.value.clone(), value),
             None => {
-                let line = [name.as_bytes(), b":", value, b"\r\n"].concat();
+                let line = [name.as_bytes(), b":", &value, b"\r\n"].concat();
                 changes.splice(part.header.blank..part.header.blank, line);
             }
         }
@@ -301,50 +307,79 @@ pub(super) fn say_that_it_is_mime(message: &[u8], root: &Part, changes: &mut Cha
     if root.header.all(message, "MIME-Version").next().is_none() {
         changes.fields.push(FieldEdit::Set {
             name: "MIME-Version",
-            value: "1.0".to_owned(),
+            value: b" 1.0".to_vec(),
         });
     }
 }
 
 fn remove_fields(message: &[u8], target: &Target<'_>, changes: &mut Changes) {
+    remove_old_fields(message, target.part, target.is_root, changes);
+}
+
+fn remove_old_fields(message: &[u8], part: &Part, is_root: bool, changes: &mut Changes) {
     for name in OF_THE_OLD_BODY {
-        for field in target.part.header.all(message, name) {
-            match target.is_root {
-                true => changes.fields.push(FieldEdit::Remove { name }),
+        for field in part.header.all(message, name) {
+            match is_root {
+                true => changes.remove_field(name),
                 false => changes.splice(field.name.start..field.end, []),
             }
         }
     }
 }
 
-/// A value as a gateway takes it for a field of the message: in one line, ASCII, with places to fold.
+/// Removes the fields that say what a body is from every multipart in which something changes.
+pub(super) fn forget_old_bodies(message: &[u8], part: &Part, is_root: bool, changes: &mut Changes) {
+    let Content::Multipart(multipart) = &part.content else {
+        return;
+    };
+    let is_inside = |splice: &super::Splice| {
+        part.body.start <= splice.range.start && splice.range.end <= part.body.end
+    };
+    if changes.splices.iter().any(is_inside) {
+        remove_old_fields(message, part, is_root, changes);
+        for part in &multipart.parts {
+            forget_old_bodies(message, part, false, changes);
+        }
+    }
+}
+
+/// A value as a gateway takes it for a field of the message, octet by octet: a blank first, lines within their limit.
 ///
 /// # Errors
 /// [`Reason::Field`]
-pub(super) fn writable(name: &'static str, value: &[u8]) -> Result<String, Reason> {
-    let line: Vec<u8> = value
-        .iter()
-        .copied()
-        .filter(|octet| !matches!(octet, b'\r' | b'\n'))
-        .collect();
-    let line = line.trim_ascii();
-    let is_plain = line
-        .iter()
-        .all(|octet| matches!(octet, b' '..=b'~' | b'\t'));
-    let can_fold = line
-        .split(|octet| matches!(octet, b' ' | b'\t'))
-        .all(|word| word.len() <= WORD_MAX);
-    if !is_plain || !can_fold || line.len() > 16 << 10 {
-        return Err(Reason::Field(name));
+pub(super) fn writable(name: &'static str, value: &[u8]) -> Result<Vec<u8>, Reason> {
+    let blank = match value.first() {
+        Some(b' ' | b'\t' | b'\r') => &b""[..],
+        _ => b" ",
+    };
+    let value = [blank, value].concat();
+    let mut begun = name.len() + 1;
+    for line in value.split(|octet| *octet == b'\n') {
+        let length = begun + line.strip_suffix(b"\r").unwrap_or(line).len();
+        if length > LINE_MAX {
+            return Err(Reason::Field(name));
+        }
+        begun = 0;
     }
-    Ok(String::from_utf8_lossy(line).into_owned())
+    match value.len() > VALUE_MAX {
+        true => Err(Reason::Field(name)),
+        false => Ok(value),
+    }
 }
 
-/// The value of a field in one line, without the blanks around it.
-pub(super) fn value_of(message: &[u8], part: &Part, name: &str) -> Result<Option<Vec<u8>>, Reason> {
-    Ok(part
-        .field(message, name)?
-        .map(|field| unfolded(message, field)))
+/// What stands behind the colon of a field.
+pub(super) fn raw_value(
+    message: &[u8],
+    part: &Part,
+    name: &str,
+) -> Result<Option<Vec<u8>>, Reason> {
+    let value = |field: &Field| {
+        message
+            .get(field.value.clone())
+            .unwrap_or_default()
+            .to_vec()
+    };
+    Ok(part.field(message, name)?.map(value))
 }
 
 fn inserted(text: &str, at: usize, added: &str) -> String {
@@ -370,11 +405,25 @@ fn longest_line(octets: &[u8]) -> usize {
         .unwrap_or_default()
 }
 
+/// Line breaks of HTML are tags, so that there are no lines to go by.
+fn refuse_pgp_in_html(html: &str) -> Result<(), Reason> {
+    if !html.contains("-----BEGIN PGP ") {
+        return Ok(());
+    }
+    let shown = html::shown(html);
+    let has = |mark| shown.contains(mark);
+    match (has(PGP_MESSAGE), has(PGP_SIGNED)) {
+        (true, _) => Err(Reason::Encrypted),
+        (_, true) => Err(Reason::Signed),
+        _ => Ok(()),
+    }
+}
+
 fn refuse_inline_pgp(text: &str) -> Result<(), Reason> {
     for line in text.lines() {
-        match line.trim_end() {
-            "-----BEGIN PGP MESSAGE-----" => return Err(Reason::Encrypted),
-            "-----BEGIN PGP SIGNED MESSAGE-----" => return Err(Reason::Signed),
+        match line.trim() {
+            PGP_MESSAGE => return Err(Reason::Encrypted),
+            PGP_SIGNED => return Err(Reason::Signed),
             _ => {}
         }
     }

@@ -146,10 +146,7 @@ fn related_root<'a>(
         return Err(Reason::Structure("a start parameter in pieces"));
     }
     let Some(start) = declared.and_then(|declared| declared.get("start")) else {
-        return multipart
-            .parts
-            .first()
-            .ok_or(Reason::Structure("a multipart without parts"));
+        return first_of_related(part, multipart);
     };
     let mut named = Vec::new();
     for part in &multipart.parts {
@@ -162,6 +159,27 @@ fn related_root<'a>(
         _ => Err(Reason::Structure(
             "a start parameter that names no part, or several",
         )),
+    }
+}
+
+/// The first part, unless the `type` parameter tells readers who go by it of another (RFC 2387, 3.1).
+fn first_of_related<'a>(part: &Part, multipart: &'a Multipart) -> Result<&'a Part, Reason> {
+    let (first, others) = multipart
+        .parts
+        .split_first()
+        .ok_or(Reason::Structure("a multipart without parts"))?;
+    let declared = part.content_type.as_ref();
+    let kind = declared.and_then(|declared| declared.get("type"));
+    let is_of = |part: &Part| {
+        kind.is_some_and(|kind| kind.value.eq_ignore_ascii_case(part.kind.as_bytes()))
+    };
+    // A type that is of a text inside of the first part is common, and in no doubt.
+    let is_nested = first.kind.starts_with("multipart/");
+    match kind.is_some() && !is_of(first) && !is_nested && others.iter().any(is_of) {
+        true => Err(Reason::Structure(
+            "a type parameter that is of another part than the first",
+        )),
+        false => Ok(first),
     }
 }
 

@@ -318,17 +318,73 @@ fn fields_that_cannot_be_written_and_limits_leave_the_message_alone() {
     let message = format!("Content-Type: text/plain; charset=us-ascii; x=\"{long}\"\r\n\r\na\r\n");
     assert_eq!(left_alone(&message, "ü"), Reason::Field("Content-Type"));
     assert!(edited(&message, "F").ends_with("a\r\n\r\nF\r\n"));
-    let limits = Limits {
-        message: 40,
-        ..Limits::default()
+}
+
+/// At each limit the edit is made, one below it the message is left alone.
+#[test]
+fn an_edit_over_any_limit_leaves_the_message_alone() {
+    // Two splices; Content-Type, Content-Transfer-Encoding and MIME-Version are added, Content-MD5 goes.
+    let message = b"Subject: x\r\nContent-MD5: y\r\nX: 1\r\n\r\nHello\r\n";
+    let edits = |limits: Limits| {
+        plan(
+            message,
+            &addition("f\u{fc}r Sie"),
+            Dkim::LeaveAlone,
+            &limits,
+        )
     };
-    let message = b"Subject: x\r\n\r\nHello\r\n";
-    let text = addition("a text of more than 40 octets in all");
-    let plan = plan(message, &text, Dkim::LeaveAlone, &limits);
-    assert!(
-        matches!(plan, Plan::LeftAlone(Reason::Limits(_))),
-        "{plan:?}"
+    let Plan::Edit(all) = edits(Limits::default()) else {
+        panic!("left alone");
+    };
+    let after = applied(message, &all);
+    let header = after
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .unwrap()
+        + 4;
+    let inserted: usize = all.splices.iter().map(|splice| splice.insert.len()).sum();
+    assert_eq!((all.splices.len(), all.fields.len()), (1, 4));
+    type Set = fn(&mut Limits, usize);
+    let limits: [(Set, usize, &str); 5] = [
+        (|limits, most| limits.edits = most, 6, "edits of a verdict"),
+        (
+            |limits, most| limits.insert = most,
+            inserted,
+            "octets that edits bring in",
+        ),
+        (
+            |limits, most| limits.message = most,
+            after.len(),
+            "octets of a message",
+        ),
+        (
+            |limits, most| limits.header = most,
+            header,
+            "octets of a header section",
+        ),
+        (|limits, most| limits.fields = most, 5, "header fields"),
+    ];
+    for (set, most, what) in limits {
+        let with = |most| {
+            let mut limits = Limits::default();
+            set(&mut limits, most);
+            edits(limits)
+        };
+        assert_eq!(with(most), Plan::Edit(all.clone()), "{what}");
+        assert_eq!(with(most - 1), Plan::LeftAlone(Reason::Limits(what)));
+    }
+    // What a verdict takes on the wire is told with room to spare.
+    let verdict = |verdict| {
+        edits(Limits {
+            verdict,
+            ..Limits::default()
+        })
+    };
+    assert_eq!(
+        verdict(8000),
+        Plan::LeftAlone(Reason::Limits("octets of a verdict"))
     );
+    assert_eq!(verdict(10_000), Plan::Edit(all));
 }
 
 #[test]
@@ -394,7 +450,7 @@ fn an_image_comes_beside_the_html_in_related() {
     let alone = out(
         "Subject: x\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n<p>a=C3=BC\r\n",
     );
-    assert!(alone.contains("Subject: x\r\nContent-Type: multipart/related; boundary=\"=_postern_related_0\"; type=\"text/html\"\r\nMIME-Version"), "{alone}");
+    assert!(alone.contains("Subject: x\r\nContent-Type: multipart/related; boundary=\"=_postern_related_0\";\r\n type=\"text/html\"\r\nMIME-Version"), "{alone}");
     assert!(alone.contains("\r\n--=_postern_related_0\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n<p>a=C3=BC\r\n\r\n<img"), "{alone}");
     assert!(
         alone.ends_with(&format!("{image}--=_postern_related_0--\r\n")),
@@ -404,7 +460,7 @@ fn an_image_comes_beside_the_html_in_related() {
     let inside = out(
         "Content-Type: multipart/alternative; boundary=A\r\n\r\n--A\r\n\r\ntext\r\n--A\r\nContent-Type: text/html\r\n\r\n<p>a\r\n--A--\r\n",
     );
-    assert!(inside.contains("--A\r\nContent-Type: multipart/related; boundary=\"=_postern_related_0\"; type=\"text/html\"\r\n\r\n--=_postern_related_0\r\nContent-Type: text/html\r\n\r\n<p>a"), "{inside}");
+    assert!(inside.contains("--A\r\nContent-Type: multipart/related; boundary=\"=_postern_related_0\";\r\n type=\"text/html\"\r\n\r\n--=_postern_related_0\r\nContent-Type: text/html\r\n\r\n<p>a"), "{inside}");
     // In one already: one part more. With the image already there: none.
     let related = "Content-Type: multipart/related; boundary=R\r\n\r\n--R\r\nContent-Type: text/html\r\n\r\n<p>a\r\n--R\r\nContent-Type: image/png\r\nContent-ID: <logo@x>\r\n\r\nx\r\n--R--\r\n";
     assert_eq!(out(related).matches("<logo@x>").count(), 1);
@@ -437,6 +493,8 @@ fn a_banner_stands_at_the_top_of_both() {
         "{out}"
     );
 }
+
+mod strange;
 
 mod any_octets {
     use proptest::prelude::*;

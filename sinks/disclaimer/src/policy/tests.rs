@@ -24,7 +24,7 @@ impl Default for Case<'_> {
 
 impl Case<'_> {
     fn choose(self) -> Result<(String, Addition), Reason> {
-        let settings: Settings = serde_json::from_value(self.settings).unwrap();
+        let settings = Settings::read(&self.settings).unwrap();
         let recipients: Vec<String> = self.recipients.iter().map(|&own| own.to_owned()).collect();
         let property = |sink: &str, key: &str| match (sink, key) {
             ("directory", "title") => Some("R&D".to_owned()),
@@ -180,6 +180,32 @@ fn a_thread_gets_it_once_if_it_shall() {
     assert_eq!(with("unless-quoted", quoted), Err(Reason::Quoted));
     let html = "Content-Type: text/html\r\n\r\nYes<blockquote>Hello<p>This <b>mail</b><br>is confidential.</p></blockquote>\r\n";
     assert_eq!(with("unless-quoted", html), Err(Reason::Quoted));
+}
+
+/// The addition of an earlier sender is known again: its values are others.
+#[test]
+fn a_quoted_addition_is_known_whatever_its_values_were() {
+    let with = |message| {
+        Case {
+            settings: json!({
+                "text": "${sender.address}, ${property:directory/phone|none}\nExample GmbH, confidential",
+                "repeat": "unless-quoted",
+            }),
+            message,
+            ..Case::default()
+        }
+        .choose()
+        .map(|_| ())
+    };
+    let quoted = "Subject: x\r\n\r\nYes\r\n> Hello\r\n> carl@own.test, +49 1\r\n> Example GmbH, confidential\r\n";
+    assert_eq!(with(quoted), Err(Reason::Quoted));
+    let half = "Subject: x\r\n\r\nYes, I write to Example GmbH, which is there\r\n";
+    assert_eq!(with(half), Ok(()));
+    let far = format!(
+        "Subject: x\r\n\r\na, b\r\n{}Example GmbH, confidential\r\n",
+        "x\r\n".repeat(500)
+    );
+    assert_eq!(with(&far), Ok(()));
 }
 
 #[test]

@@ -60,7 +60,7 @@ impl DomainPattern {
             return Err(PatternError::Domain(text.to_owned()));
         }
         Ok(Self {
-            domain: domain.to_lowercase(),
+            domain: in_ascii(domain),
             is_below,
         })
     }
@@ -68,17 +68,53 @@ impl DomainPattern {
     /// Whether a domain fits.
     #[must_use]
     pub fn fits(&self, domain: &str) -> bool {
-        let domain = domain.trim_end_matches('.').to_lowercase();
-        if self.domain == "*" {
+        let domain = in_ascii(domain.trim_end_matches('.'));
+        if self.is_any() {
             return true;
         }
         match self.is_below {
             false => domain == self.domain,
-            true => domain
-                .strip_suffix(&self.domain)
-                .is_some_and(|below| below.len() > 1 && below.ends_with('.')),
+            true => is_below(&domain, &self.domain),
         }
     }
+
+    /// Whether every domain fits.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        self.domain == "*"
+    }
+
+    /// Whether every domain that fits `other` fits this.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self.is_any(), other.is_any(), other.is_below) {
+            (true, _, _) => true,
+            (false, true, _) => false,
+            (false, false, false) => self.fits(&other.domain),
+            (false, false, true) => {
+                self.is_below
+                    && (self.domain == other.domain || is_below(&other.domain, &self.domain))
+            }
+        }
+    }
+
+    /// Whether some domain fits both.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.covers(other) || other.covers(self)
+    }
+}
+
+/// Whether a domain stands below another.
+fn is_below(domain: &str, above: &str) -> bool {
+    domain
+        .strip_suffix(above)
+        .is_some_and(|below| below.len() > 1 && below.ends_with('.'))
+}
+
+/// The name as it travels where SMTPUTF8 does not: the two forms of a name are one domain (RFC 5890, 2.3.2.1).
+fn in_ascii(domain: &str) -> String {
+    idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_lowercase())
 }
 
 impl AddressPattern {
@@ -96,6 +132,12 @@ impl AddressPattern {
         let domain =
             DomainPattern::parse(domain).map_err(|_| PatternError::Address(text.to_owned()))?;
         Ok(Self { local, domain })
+    }
+
+    /// Whether every address fits.
+    #[must_use]
+    pub fn fits_all(&self) -> bool {
+        self.local.is_none() && self.domain.is_any()
     }
 
     /// Whether an address fits.
@@ -186,9 +228,28 @@ mod tests {
         assert!(fits("anna@*", "ANNA@x.test"));
         assert!(!fits("anna@x.test", "bert@x.test"));
         assert!(!fits("*", ""));
+        assert!(fits("*@müller.test", "a@XN--mller-kva.test"));
+        assert!(fits("xn--mller-kva.test", "a@Müller.test"));
         for wrong in ["", "@x", "a b", "*.", "x..y"] {
             assert!(AddressPattern::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn patterns_cover_and_overlap() {
+        let domain = |text| DomainPattern::parse(text).unwrap();
+        let covers = |one, other| domain(one).covers(&domain(other));
+        assert!(
+            covers("*", "*.a.test") && covers("a.test", "A.test") && covers("*.test", "a.test")
+        );
+        assert!(covers("*.test", "*.a.test") && covers("*.a.test", "*.a.test"));
+        assert!(
+            !covers("a.test", "*")
+                && !covers("*.a.test", "a.test")
+                && !covers("a.test", "*.a.test")
+        );
+        assert!(!covers("*.a.test", "*.test") && domain("*.a.test").overlaps(&domain("*.test")));
+        assert!(!domain("a.test").overlaps(&domain("b.test")));
     }
 
     #[test]

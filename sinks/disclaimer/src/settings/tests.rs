@@ -6,7 +6,7 @@ use super::*;
 use crate::reason::Reason;
 
 fn read(value: Value) -> Result<Settings, String> {
-    serde_json::from_value(value).map_err(|error| error.to_string())
+    Settings::read(&value)
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn errors_say_what_is_wrong_and_what_to_do() {
         ),
         (
             json!({ "html": "<p>x" }),
-            "\"html\" is set without \"text\"",
+            "\"html\" is set without \"text\", which plain texts get; set it, or remove \"html\"",
         ),
         (json!({ "text": " \n" }), "\"text\" is empty"),
         (json!({ "text": "a\u{7}" }), "control character"),
@@ -60,7 +60,7 @@ fn errors_say_what_is_wrong_and_what_to_do() {
         ),
         (
             json!({ "text": "x", "place": "middle" }),
-            "unknown variant `middle`",
+            "\"place\": unknown variant `middle`",
         ),
         (
             json!({ "text": "x", "size_max_bytes": 0 }),
@@ -108,7 +108,40 @@ fn errors_say_what_is_wrong_and_what_to_do() {
         ),
         (
             json!({ "text": "x", "texte": "y" }),
-            "unknown field `texte`",
+            "\"texte\": unknown field `texte`",
+        ),
+        (json!({ "text": 7 }), "\"text\": invalid type"),
+        (
+            json!({ "place": "top", "texts": [{ "name": "n", "text": "x" }] }),
+            "\"place\" is set without \"text\"",
+        ),
+        (
+            json!({ "texts": [{ "name": "a\nb", "text": "x" }] }),
+            "the name \"a\\nb\" of a text is not",
+        ),
+        (
+            json!({ "text": "x", "texts": [{ "name": "text", "text": "y" }] }),
+            "the text \"text\" is there twice",
+        ),
+        (
+            json!({ "text": "x", "html": "<a href='x'>y" }),
+            "a link, a hidden element",
+        ),
+        (
+            json!({ "text": "x", "html": "<div hidden>y" }),
+            "a hidden element",
+        ),
+        (
+            json!({ "text": "x", "html": "<!--[if !mso]><!-->y" }),
+            "a condition in it is not closed",
+        ),
+        (
+            json!({ "text": "x", "html": "<img src=${sender.local}>" }),
+            "put quotes around the value",
+        ),
+        (
+            json!({ "text": "x", "html": "<p ${sender.local}>y" }),
+            "put quotes around the value",
         ),
     ] {
         let error = read(value.clone()).unwrap_err();
@@ -174,14 +207,135 @@ fn what_a_binding_has_to_show_follows_from_what_is_set() {
     .unwrap()
     .reads();
     for word in [
+        "headers",
+        "body",
         "sender",
         "recipients",
         "properties:directory",
-        "headers:List-Id",
-        "headers:References",
-        "headers:Content-Language",
     ] {
         assert!(all.iter().any(|own| own == word), "{word}");
+    }
+}
+
+#[test]
+fn a_value_is_escaped_once_and_cannot_become_markup() {
+    let text = |settings| read(settings).unwrap().texts.remove(0);
+    let none = |_: &Source| None;
+    let made = text(json!({ "text": "${property:directory/name|Müller & Co}\r\nA < B" }));
+    let html = made.html.filled(none, escaped).unwrap();
+    assert_eq!(html, "<p>Müller &amp; Co<br>\nA &lt; B</p>");
+    let quoted = json!({ "text": "x", "html": "<a href=\"mailto:${sender.address}\">${sender.local|<none>}</a>" });
+    let quoted = text(quoted);
+    let hostile = |_: &Source| Some("\" onclick='x' <b>".to_owned());
+    let html = quoted.html.filled(hostile, escaped).unwrap();
+    assert!(
+        !html.contains("onclick='") && !html.contains("<b>"),
+        "{html}"
+    );
+    // "cid:" is looked for where images are shown, not in words.
+    assert!(
+        text(json!({ "text": "x", "html": "<p title='acid: strong'>Acid: x</p>" }))
+            .images
+            .is_empty()
+    );
+}
+
+#[test]
+fn settings_that_leave_each_other_without_effect_are_told() {
+    let own = json!(["own.test", "*.own.test"]);
+    let with = |text: Value| {
+        let mut text = text;
+        text["name"] = json!("n");
+        text["text"] = json!("x");
+        read(json!({ "own_domains": own, "texts": [text], "text": "y" }))
+    };
+    for (text, said) in [
+        (
+            json!({ "direction": "incoming", "sender_domains": ["own.test", "a.own.test"] }),
+            "all its \"sender_domains\" are among",
+        ),
+        (
+            json!({ "direction": "outgoing", "sender_domains": ["other.test"] }),
+            "none of its \"sender_domains\" is among",
+        ),
+        (
+            json!({ "direction": "internal", "recipient_domains": ["other.test"] }),
+            "none of its \"recipient_domains\" is among",
+        ),
+    ] {
+        let error = with(text.clone()).unwrap_err();
+        assert!(
+            error.contains(said) && error.contains("the text \"n\" is never added"),
+            "{text}: {error}"
+        );
+    }
+    for fine in [
+        json!({ "direction": "incoming", "sender_domains": ["own.test", "other.test"] }),
+        json!({ "direction": "outgoing", "sender_domains": ["*.test"], "recipient_domains": ["other.test"] }),
+        json!({ "direction": "internal", "recipient_domains": ["sales.own.test"] }),
+    ] {
+        with(fine).unwrap();
+    }
+    let two = |first: Value, second: Value| {
+        let mut texts = [first, second];
+        for (text, name) in texts.iter_mut().zip(["a", "b"]) {
+            text["name"] = json!(name);
+            text["text"] = json!("x");
+        }
+        read(json!({ "own_domains": own, "texts": texts }))
+    };
+    let unreachable = [
+        (json!({}), json!({ "languages": ["de"] })),
+        (
+            json!({ "languages": ["de"] }),
+            json!({ "languages": ["de-at"], "direction": "outgoing" }),
+        ),
+        (
+            json!({ "sender_domains": ["*.x.test"] }),
+            json!({ "sender_domains": ["a.x.test", "*.b.x.test"] }),
+        ),
+        (
+            json!({ "direction": "incoming" }),
+            json!({ "direction": "incoming" }),
+        ),
+        (
+            json!({ "direction": "incoming" }),
+            json!({ "sender_domains": ["sales.test"] }),
+        ),
+    ];
+    for (first, second) in unreachable {
+        let error = two(first, second).unwrap_err();
+        assert!(
+            error
+                .contains("the text \"b\" is never added: every message that it is for gets \"a\""),
+            "{error}"
+        );
+    }
+    two(
+        json!({ "languages": ["de-at"] }),
+        json!({ "languages": ["de"] }),
+    )
+    .unwrap();
+    for (settings, said) in [
+        (
+            json!({ "text": "x", "exempt": { "senders": ["*@*"] } }),
+            "\"exempt.senders\" exempts everybody",
+        ),
+        (
+            json!({ "text": "x", "exempt": { "recipients": ["*"] } }),
+            "\"exempt.recipients\" exempts everybody",
+        ),
+        (
+            json!({ "text": "x", "language_from": "directory/language" }),
+            "no text has \"languages\"",
+        ),
+        (
+            json!({ "text": "x", "own_domains": ["*"], "texts": [{ "name": "n", "text": "y", "direction": "incoming" }] }),
+            "nothing comes from elsewhere",
+        ),
+    ] {
+        let error = read(settings).unwrap_err();
+        assert!(error.contains(said), "{error}");
     }
 }
 
@@ -214,6 +368,8 @@ fn the_documentation_is_complete() {
         Reason::Limits(""),
         Reason::Grant(text()),
         Reason::NotShown(text()),
+        Reason::Settings(text()),
+        Reason::Refused(text()),
         Reason::Exempt(text()),
         Reason::NoTextFits,
         Reason::Continued,

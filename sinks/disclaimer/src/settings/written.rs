@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
+use super::contradiction;
 use super::{
     AddressPattern, Direction, DomainPattern, Exempt, HeaderPattern, PatternError, Repeat,
     Settings, Text,
@@ -23,8 +24,7 @@ const TEXTS_MAX: usize = 100;
 pub(super) struct Written {
     text: Option<String>,
     html: Option<String>,
-    #[serde(default)]
-    place: WrittenPlace,
+    place: Option<WrittenPlace>,
     #[serde(default)]
     texts: Vec<WrittenText>,
     #[serde(default)]
@@ -106,15 +106,20 @@ pub enum SettingsError {
     /// There is nothing to add.
     #[error("there is nothing to add: set \"text\", or \"texts\"")]
     NoText,
-    /// HTML without plain text.
-    #[error("\"html\" is set without \"text\", which plain texts get")]
-    HtmlAlone,
+    /// Something of the text for all others without that text.
+    #[error("{0} is set without \"text\", which plain texts get; set it, or remove {0}")]
+    Alone(&'static str),
     /// A text is empty or only blank.
-    #[error("{0} is empty")]
+    #[error("{0} is empty; write what is to be added")]
     Empty(String),
     /// A text or list is too long.
-    #[error("{0} is longer than {1}")]
+    #[error("{0} is longer than {1}; shorten it")]
     TooLong(String, String),
+    /// A name that traces cannot show.
+    #[error(
+        "the name {0:?} of a text is not 1 to 60 letters, digits, blanks and punctuation marks; write a shorter one"
+    )]
+    Name(String),
     /// A text has a control character.
     #[error("{0} has a control character; only line ends and tabs are taken")]
     Control(String),
@@ -127,11 +132,19 @@ pub enum SettingsError {
     /// A pattern that cannot be read.
     #[error("{0}: {1}")]
     Pattern(String, PatternError),
+    /// HTML in which a value could become more than text.
+    #[error(
+        "{0} has a placeholder where its value could become markup; put quotes around the value of the attribute"
+    )]
+    Unquoted(String),
+    /// Settings that leave each other without effect.
+    #[error("{0}")]
+    Contradiction(String),
     /// Two texts or images of one name.
-    #[error("{0} is there twice")]
+    #[error("{0} is there twice; give each a name of its own")]
     Twice(String),
     /// A direction without own domains.
-    #[error("{0} is set, but \"own_domains\" is empty: direction is told by them")]
+    #[error("{0} is set, but \"own_domains\" is empty: direction is told by them, set them")]
     NoOwnDomains(String),
     /// No language.
     #[error("{0}: \"{1}\" is not a language; write de or de-AT")]
@@ -143,10 +156,10 @@ pub enum SettingsError {
     #[error("{0} {1}")]
     Image(String, &'static str),
     /// HTML shows an image that is not there.
-    #[error("{0} shows cid:{1}, which is not among \"images\"")]
+    #[error("{0} shows cid:{1}, which is not among \"images\"; add it there")]
     NoImage(String, String),
     /// Nothing is ever small enough.
-    #[error("\"size_max_bytes\" is 0")]
+    #[error("\"size_max_bytes\" is 0, so that no message gets a text; write 1 or more")]
     NoSize,
 }
 
@@ -178,11 +191,17 @@ impl TryFrom<Written> for Settings {
                     languages: Vec::new(),
                     text: text.clone(),
                     html: html.clone(),
-                    place: written.place,
+                    place: written.place.unwrap_or_default(),
                 };
+                if texts.iter().any(|known| known.name == for_all.name) {
+                    return Err(SettingsError::Twice("the text \"text\"".to_owned()));
+                }
                 texts.push(of_text(&for_all, &written, &images)?);
             }
-            (None, Some(_)) => return Err(SettingsError::HtmlAlone),
+            (None, Some(_)) => return Err(SettingsError::Alone("\"html\"")),
+            (None, None) if written.place.is_some() => {
+                return Err(SettingsError::Alone("\"place\""));
+            }
             (None, None) if texts.is_empty() => return Err(SettingsError::NoText),
             (None, None) => {}
         }
@@ -209,7 +228,7 @@ impl TryFrom<Written> for Settings {
         if written.size_max_bytes == 0 {
             return Err(SettingsError::NoSize);
         }
-        Ok(Self {
+        let settings = Self {
             texts,
             own_domains: domains("\"own_domains\"", &written.own_domains)?,
             language_from,
@@ -221,7 +240,9 @@ impl TryFrom<Written> for Settings {
             },
             exempt: exempt(&written.exempt)?,
             size_max_bytes: written.size_max_bytes,
-        })
+        };
+        contradiction::check(&settings)?;
+        Ok(settings)
     }
 }
 
@@ -234,18 +255,21 @@ fn of_text(written: &WrittenText, all: &Written, images: &[Image]) -> Result<Tex
     if written.direction.is_some() && all.own_domains.is_empty() {
         return Err(SettingsError::NoOwnDomains(key("direction")));
     }
-    let text = written.text.trim_end_matches(['\r', '\n']);
-    is_clean(&key("text"), text)?;
+    is_name(name)?;
+    let template = |key: String, text: &str| {
+        Template::parse(text).map_err(|error| SettingsError::Template(key, error))
+    };
+    let plain = written.text.trim_end_matches(['\r', '\n']);
+    is_clean(&key("text"), plain)?;
+    let text = template(key("text"), plain)?;
     let html = match &written.html {
         Some(html) => {
             is_clean(&key("html"), html)?;
-            edit::check_html(html).map_err(|why| SettingsError::Html(key("html"), why))?;
-            html.clone()
+            let read = template(key("html"), html)?;
+            html_is_whole(&key("html"), &read)?;
+            read
         }
-        None => paragraph(text),
-    };
-    let template = |key: String, text: &str| {
-        Template::parse(text).map_err(|error| SettingsError::Template(key, error))
+        None => paragraph(&text),
     };
     let languages = written.languages.iter().map(|language| {
         let is_language = (1..=35).contains(&language.len())
@@ -263,20 +287,48 @@ fn of_text(written: &WrittenText, all: &Written, images: &[Image]) -> Result<Tex
         sender_domains: domains(&key("sender_domains"), &written.sender_domains)?,
         recipient_domains: domains(&key("recipient_domains"), &written.recipient_domains)?,
         languages: languages.collect::<Result<_, _>>()?,
-        text: template(key("text"), text)?,
-        html: template(key("html"), &html)?,
+        images: shown(&key("html"), &html, images)?,
+        text,
+        html,
         place: match written.place {
             WrittenPlace::End => Place::End,
             WrittenPlace::Top => Place::Top,
         },
-        images: shown(&key("html"), &html, images)?,
     })
 }
 
+/// The HTML can stand in any message, whatever the values of its placeholders are.
+fn html_is_whole(key: &str, html: &Template) -> Result<(), SettingsError> {
+    let filled = |value: &str| {
+        let value = |_: &Source| Some(value.to_owned());
+        html.filled(value, escaped).unwrap_or_default()
+    };
+    let plain = filled("x");
+    edit::check_html(&plain).map_err(|why| SettingsError::Html(key.to_owned(), why))?;
+    match edit::is_same_markup(&plain, &filled("x y=z /")) {
+        true => Ok(()),
+        false => Err(SettingsError::Unquoted(key.to_owned())),
+    }
+}
+
 /// Plain text as HTML: escaped, in a paragraph.
-fn paragraph(text: &str) -> String {
-    let lines: Vec<String> = text.lines().map(escaped).collect();
-    format!("<p>{}</p>", lines.join("<br>\n"))
+fn paragraph(text: &Template) -> Template {
+    let lines = |text: &str| {
+        let lines: Vec<String> = text
+            .split('\n')
+            .map(|line| escaped(line.trim_end_matches('\r')))
+            .collect();
+        lines.join("<br>\n")
+    };
+    text.mapped(lines).between("<p>", "</p>")
+}
+
+fn is_name(name: &str) -> Result<(), SettingsError> {
+    let is_shown = !name.chars().any(char::is_control) && !name.trim().is_empty();
+    match is_shown && name.chars().count() <= 60 {
+        true => Ok(()),
+        false => Err(SettingsError::Name(name.chars().take(60).collect())),
+    }
 }
 
 /// Text as it stands in HTML, attributes included.
@@ -289,16 +341,16 @@ pub(crate) fn escaped(text: &str) -> String {
 }
 
 /// The images that a piece of HTML shows.
-fn shown(key: &str, html: &str, images: &[Image]) -> Result<Vec<Image>, SettingsError> {
+fn shown(key: &str, html: &Template, images: &[Image]) -> Result<Vec<Image>, SettingsError> {
+    let html = html
+        .filled(|_| Some("x".to_owned()), escaped)
+        .unwrap_or_default();
     let mut shown: Vec<Image> = Vec::new();
-    for (at, _) in html.match_indices("cid:") {
-        let rest = html.get(at + 4..).unwrap_or_default();
-        let end = rest.find(|c: char| c.is_whitespace() || "\"'<>)".contains(c));
-        let cid = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+    for cid in edit::shown_images(&html) {
         match images.iter().find(|image| image.cid == cid) {
             Some(image) if shown.contains(image) => {}
             Some(image) => shown.push(image.clone()),
-            None => return Err(SettingsError::NoImage(key.to_owned(), cid.to_owned())),
+            None => return Err(SettingsError::NoImage(key.to_owned(), cid)),
         }
     }
     Ok(shown)

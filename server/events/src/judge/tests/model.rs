@@ -14,16 +14,18 @@ use postern_smtp::address::ReversePath;
 use postern_smtp::reply::Reply;
 
 use super::random::{Random, mix, mix_octets};
-use crate::answer::{AnyAnswer, RcptAnswer, RecipientKind};
+use crate::answer::AnyAnswer;
 use crate::budget::Budget;
 use crate::chain::{Chain, ChainOptions, ChainState, Step};
 use crate::context::{CommandLine, Context, ForkEdits};
 use crate::event::EventKind;
 use crate::fault::{FailurePolicy, Fault, FaultKind, Policy};
 use crate::inbound;
+use crate::inbound::RcptAnswer;
 use crate::judge::Judge;
 use crate::plan::{BindingSpec, BodyDepth, Plan, PlanSpec, ServerSpec, SinkSpec, Stage};
 use crate::question::Question;
+use crate::recipient_kind::RecipientKind;
 use crate::ruling::{By, Decision, FinishScope, Ruling, Verdict};
 use crate::testing;
 
@@ -222,7 +224,7 @@ impl Case {
         if self.event == EventKind::InboundRcpt && sink.reads("recipients") {
             let one = context.recipient(self.recipients[0].id).unwrap();
             seen.push(mix_octets(one.address.to_string().as_bytes()));
-            if let Some(AnyAnswer::Rcpt(said)) = question.said() {
+            if let Some(said) = question.said().and_then(AnyAnswer::get::<RcptAnswer>) {
                 seen.push(said.recipient_kind as u64 + 1);
             }
         }
@@ -271,7 +273,7 @@ impl Case {
                 RecipientKind::Relayed,
                 RecipientKind::Unspecified,
             ];
-            verdict.answer = Some(AnyAnswer::Rcpt(RcptAnswer {
+            verdict.answer = Some(AnyAnswer::new(RcptAnswer {
                 recipient_kind: kinds[random.below(3) as usize],
                 ..RcptAnswer::default()
             }));

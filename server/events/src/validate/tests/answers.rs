@@ -3,7 +3,7 @@
 use pb::answer::Kind as A;
 
 use super::*;
-use crate::answer::{AnyAnswer, RecipientKind};
+use crate::recipient_kind::RecipientKind;
 
 fn answered(answer: A) -> pb::Verdict {
     pb::Verdict {
@@ -55,9 +55,8 @@ fn who_is_let_in_needs_each_word_of_it() {
     ));
     assert!(!passes(rcpt(K::Unspecified, None, "No Name"), &["tenant"]));
     let answer = check(relayed(), &case, &trusted()).unwrap().answer;
-    let Some(AnyAnswer::Rcpt(answer)) = answer else {
-        panic!("{answer:?}");
-    };
+    let answer = answer.unwrap();
+    let answer = answer.get::<crate::inbound::RcptAnswer>().unwrap();
     assert_eq!(answer.recipient_kind, RecipientKind::Relayed);
 }
 
@@ -180,10 +179,9 @@ fn keywords_of_ehlo_are_granted_and_never_those_of_the_service() {
         ..pb::ResponseAnswer::default()
     });
     let answer = check(first, &case, &none).unwrap().answer;
-    let Some(AnyAnswer::Response(answer)) = answer else {
-        panic!("{answer:?}");
-    };
-    assert_eq!(answer.reply.unwrap().to_string(), "250 hello");
+    let answer = answer.unwrap();
+    let answer = answer.get::<crate::inbound::ResponseAnswer>().unwrap();
+    assert_eq!(answer.reply.as_ref().unwrap().to_string(), "250 hello");
 }
 
 #[test]
@@ -256,12 +254,13 @@ fn expansions_name_who_was_asked_about_and_add_up() {
         ),
     ];
     let checked = check(answer(both), &case, &trusted()).unwrap().answer;
-    let Some(AnyAnswer::Expansion(checked)) = checked else {
-        panic!("{checked:?}");
-    };
+    let checked = checked.unwrap();
+    let checked = checked.get::<crate::transport::ExpansionAnswer>().unwrap();
     assert_eq!(checked.expansions.len(), 2);
     match checked.of_item(Some(a)) {
-        Some(crate::answer::Expanded::Members(members)) => assert_eq!(members.recipients.len(), 2),
+        Some(crate::transport::Expanded::Members(members)) => {
+            assert_eq!(members.recipients.len(), 2)
+        }
         other => panic!("{other:?}"),
     }
     let stranger = vec![expansion(b.as_bytes(), members("x@y.test"))];
@@ -383,7 +382,7 @@ fn a_notification_is_made_of_what_was_granted() {
     let mut case = transport_case(transport::Dsn::new(
         vec![transport::DsnRecipient {
             id: a,
-            action: crate::answer::DsnAction::Failed,
+            action: crate::transport::DsnAction::Failed,
             reply: None,
             remote_host: Bytes::new(),
         }],

@@ -1,17 +1,208 @@
-//! What a sink asks for, and what of it was accepted.
+//! What sinks ask for, what of it was accepted, and accepting it.
 
 use std::collections::HashMap;
 
-use postern_config::Effective;
+use postern_config::settings::binding::Binding as Configured;
+use postern_config::{ConfigError, Effective};
 use postern_events::event::EventKind;
 use postern_events::grant::{Grants, Reads};
-use postern_events::plan::{Ask, BodyDepth, Pin, PinnedEvent, Plan, Shortfall};
-use postern_proto::v1 as pb;
+use postern_events::plan::{Ask, BodyDepth, Pin, PinnedEvent, Plan, PlanError, Problem, Shortfall};
 
+use super::super::Exit;
+use super::consent::Consent;
 use super::reach::Reached;
+use super::report::Report;
+use super::{problems, properties};
+use crate::{accepted, plan, preflight};
+
+type Pins = HashMap<String, Pin>;
+type Sinks = HashMap<String, Reached>;
+
+/// Looks at all bindings and accepts what the operator accepts, if nothing is wrong. Returns the plan, if there can be
+/// one, in which bindings that are not accepted have what their sinks ask for; and what is accepted in the end.
+pub(super) fn bindings(
+    effective: &Effective,
+    consent: &Consent,
+    reached: &Sinks,
+    report: &mut Report,
+) -> (Option<Plan>, Pins) {
+    let config = &effective.config;
+    if preflight::state(effective).is_some() {
+        // That is said already, and nothing in there says anything.
+        return (None, Pins::new());
+    }
+    let names = config.bindings.iter().map(|binding| binding.name.as_str());
+    let mut pins = match accepted::load(&config.spool.path, names) {
+        Ok(pins) => pins,
+        Err(errors) => {
+            errors.iter().for_each(|error| report.wrong(error));
+            return (None, Pins::new());
+        }
+    };
+    strangers(effective, consent, &pins, reached, report);
+    let offers = offers(effective, reached);
+    let wanted = wanted(effective, consent, &pins, &offers, report);
+    let misfits = properties::check(effective, reached);
+    misfits.iter().for_each(|(_, error)| report.wrong(error));
+    let mut then = pins.clone();
+    then.extend(wanted.iter().cloned());
+    let mut looked_at = offers.clone();
+    looked_at.extend(then.clone());
+    if let Ok(plan) = plan::of(effective, &looked_at) {
+        let known: Vec<&str> = misfits.iter().map(|(binding, _)| *binding).collect();
+        look(effective, &plan, reached, &known, report);
+    }
+    if let Err(errors) = plan::of(effective, &then) {
+        // Who is not accepted yet keeps nobody else from being accepted.
+        let (waiting, wrong): (Vec<_>, Vec<_>) = errors
+            .iter()
+            .partition(|error| error.problem == Problem::NothingAccepted);
+        wrong
+            .into_iter()
+            .for_each(|error: &PlanError| report.wrong(&plan::located(effective, error)));
+        let is_in_order = report.is_in_order();
+        accept(effective, wanted, reached, is_in_order, &mut pins, report);
+        for error in waiting {
+            report.wrong(&plan::located(effective, error));
+        }
+        not_accepted(effective, &pins, &offers, report);
+    } else {
+        let is_in_order = report.is_in_order();
+        accept(effective, wanted, reached, is_in_order, &mut pins, report);
+    }
+    let mut shown = offers;
+    shown.extend(pins.clone());
+    let plan = plan::of(effective, &shown).ok();
+    if let Some(plan) = &plan {
+        for (error, matters) in shortfalls(effective, plan, &pins, reached) {
+            match matters {
+                true => report.warning(&error),
+                false => report.note(&error),
+            }
+        }
+    }
+    (plan, pins)
+}
+
+/// Lets the sinks look at their bindings. `known` are wrong anyhow.
+fn look(effective: &Effective, plan: &Plan, reached: &Sinks, known: &[&str], report: &mut Report) {
+    match problems::ask(effective, plan, reached, known) {
+        Ok(found) => {
+            found.notes.iter().for_each(|line| report.note(line));
+            found.wrong.iter().for_each(|error| report.wrong(error));
+        }
+        Err(error) => report.error(
+            Exit::Software,
+            &format!("no runtime to ask the sinks with: {error}"),
+        ),
+    }
+}
+
+/// Writes what is accepted, or says why it is not.
+fn accept(
+    effective: &Effective,
+    wanted: Vec<(String, Pin)>,
+    reached: &Sinks,
+    is_in_order: bool,
+    pins: &mut Pins,
+    report: &mut Report,
+) {
+    if wanted.is_empty() {
+        return;
+    }
+    if !is_in_order {
+        return report.note(&"nothing was accepted, because of the errors");
+    }
+    let config = &effective.config;
+    for (name, pin) in wanted {
+        let binding = config.bindings.iter().find(|binding| binding.name == name);
+        let Some(sink) = binding.and_then(|binding| reached.get(&binding.sink)) else {
+            continue;
+        };
+        let schema = &sink.response.properties_schema;
+        if let Err(error) = accepted::store(&config.spool.path, &name, &pin, schema) {
+            return report.error(Exit::CantCreate, &error);
+        }
+        if pins.get(&name) != Some(&pin) {
+            let line = format!("accepted: binding.{name}: {} {}", pin.name, pin.version);
+            report.note(&line);
+        }
+        for line in self::pin(sink).1 {
+            report.note(&format!("binding.{name}: {line}"));
+        }
+        pins.insert(name, pin);
+    }
+}
+
+/// What the operator accepts of what sinks ask for.
+fn wanted(
+    effective: &Effective,
+    consent: &Consent,
+    pins: &Pins,
+    offers: &Pins,
+    report: &mut Report,
+) -> Vec<(String, Pin)> {
+    let mut wanted = Vec::new();
+    for binding in enabled(effective).filter(|binding| consent.covers(&binding.name)) {
+        let name = &binding.name;
+        let Some(pin) = offers.get(name) else {
+            let line = format!("binding.{name}: nothing was accepted, its sink did not answer");
+            report.note(&line);
+            continue;
+        };
+        // Another program than before takes a consent of its own.
+        if consent.names(name) || pins.get(name).is_none_or(|own| own.name == pin.name) {
+            wanted.push((name.clone(), pin.clone()));
+        }
+    }
+    wanted
+}
+
+/// What the sink of each enabled binding asks for, by the name of the binding.
+fn offers(effective: &Effective, reached: &Sinks) -> Pins {
+    let offer = |binding: &Configured| {
+        let (pin, _) = pin(reached.get(&binding.sink)?);
+        Some((binding.name.clone(), pin))
+    };
+    enabled(effective).filter_map(offer).collect()
+}
+
+fn enabled(effective: &Effective) -> impl Iterator<Item = &Configured> {
+    let bindings = effective.config.bindings.iter();
+    bindings.filter(|binding| binding.enabled)
+}
+
+/// Reports sinks that are others than those that were accepted, but for those that the operator accepts by name.
+fn strangers(
+    effective: &Effective,
+    consent: &Consent,
+    pins: &Pins,
+    reached: &Sinks,
+    report: &mut Report,
+) {
+    for binding in enabled(effective).filter(|binding| !consent.names(&binding.name)) {
+        let (Some(pin), Some(sink)) = (pins.get(&binding.name), reached.get(&binding.sink)) else {
+            continue;
+        };
+        for replica in &sink.replicas {
+            if let Some(stranger) = pin.stranger(&replica.name, replica.user) {
+                let advice = format!(
+                    "start the one that was accepted, or accept this one with `postern check --accept {}`",
+                    binding.name
+                );
+                report.unreachable(&effective.error_at(
+                    &["sink", &binding.sink, "endpoint"],
+                    format!("{}: {}", replica.endpoint, shown(&stranger.to_string())),
+                    advice,
+                ));
+            }
+        }
+    }
+}
 
 /// The description as it is accepted, and a line for each thing that this version cannot give.
-pub(super) fn pin(response: &pb::DescribeResponse) -> (Pin, Vec<String>) {
+pub(super) fn pin(sink: &Reached) -> (Pin, Vec<String>) {
+    let response = &sink.response;
     let mut left_out = Vec::new();
     let mut events = Vec::new();
     for interest in &response.events {
@@ -53,34 +244,42 @@ pub(super) fn pin(response: &pb::DescribeResponse) -> (Pin, Vec<String>) {
         may,
         side_effects: response.side_effects,
         repeatable: response.repeatable,
+        users: sink.users(),
     };
     (pin, left_out)
 }
 
-/// What sinks ask for whose descriptions have to be accepted and are not: a line for each binding.
-pub(super) fn not_accepted(
-    effective: &Effective,
-    pins: &HashMap<String, Pin>,
-    reached: &HashMap<String, Reached>,
-) -> Vec<String> {
-    let bindings = effective.config.bindings.iter();
-    let open = bindings.filter(|binding| {
-        let complete = binding.events.is_some() && binding.may.is_some();
-        binding.enabled && !complete && !pins.contains_key(&binding.name)
-    });
-    open.filter_map(|binding| {
-        let (pin, _) = pin(&reached.get(&binding.sink)?.response);
-        Some(format!(
-            "note: binding.{}: {} {} asks for events {}; to read {}; may {}",
-            binding.name,
-            pin.name,
-            pin.version,
-            listed(pin.events.iter().map(event), "none"),
-            listed(pin.reads.iter().cloned(), "what these events show"),
-            listed(pin.may.iter().cloned(), "refuse only"),
-        ))
-    })
-    .collect()
+/// Says what sinks ask for that have to be accepted and are not.
+fn not_accepted(effective: &Effective, pins: &Pins, offers: &Pins, report: &mut Report) {
+    for binding in enabled(effective).filter(|binding| needs_consent(binding)) {
+        let name = &binding.name;
+        if pins.contains_key(name) {
+            continue;
+        }
+        if let Some(pin) = offers.get(name) {
+            report.note(&format!("binding.{name}: {}", asks_for(pin)));
+        }
+    }
+}
+
+/// Nothing but an accepted description says what the binding may see and do.
+pub(super) fn needs_consent(binding: &Configured) -> bool {
+    binding.events.is_none() || binding.may.is_none()
+}
+
+/// What a sink asks for, in one line.
+fn asks_for(pin: &Pin) -> String {
+    let (name, version, [events, reads, may]) = (&pin.name, &pin.version, words(pin));
+    format!("{name} {version} asks for events {events}; to read {reads}; may {may}")
+}
+
+/// What a sink asks for: events, what it reads, and what it may.
+pub(super) fn words(pin: &Pin) -> [String; 3] {
+    [
+        listed(pin.events.iter().map(event), "none"),
+        listed(pin.reads.iter().cloned(), "what these events show"),
+        listed(pin.may.iter().cloned(), "refuse only"),
+    ]
 }
 
 /// An event with what the sink wants of it.
@@ -108,29 +307,56 @@ fn listed(words: impl Iterator<Item = String>, none: &str) -> String {
     }
 }
 
-/// Lines about sinks that ask for more than their bindings give, of what could be given.
-pub(super) fn asks_for_more(
+/// What sinks ask for beyond what their bindings give, of what could be given. True where a sink without it may not
+/// work: it sees less than it needs.
+fn shortfalls(
+    effective: &Effective,
     plan: &Plan,
-    pins: &HashMap<String, Pin>,
-    reached: &HashMap<String, Reached>,
-) -> Vec<String> {
-    let mut lines = Vec::new();
+    pins: &Pins,
+    reached: &Sinks,
+) -> Vec<(ConfigError, bool)> {
+    let mut found = Vec::new();
     for binding in plan.bindings() {
         let Some(sink) = reached.get(&*binding.sink.name) else {
             continue;
         };
-        let advice = if pins.contains_key(&*binding.name) {
-            "accept it with `postern check --accept`, or give it in the binding"
-        } else {
-            "give it in the binding, if it is to have it"
-        };
+        let of_its_own = format!(
+            "accept it with `postern check --accept {}`, or",
+            binding.name
+        );
         let wishes = binding.shortfalls(&sink.response);
-        lines.extend(wishes.into_iter().filter_map(can_be_given).map(|wish| {
+        for wish in wishes.into_iter().filter_map(can_be_given) {
+            let (key, matters, give) = match &wish {
+                Shortfall::Depth { .. } => (
+                    "body",
+                    true,
+                    "give it in the binding: without it the sink may answer with faults",
+                ),
+                Shortfall::Reads(_) => (
+                    "reads",
+                    true,
+                    "give it in the binding: without it the sink may answer with faults",
+                ),
+                Shortfall::Grants(_) => {
+                    ("may", false, "give it in the binding, if it is to have it")
+                }
+                Shortfall::Events(_) => (
+                    "events",
+                    false,
+                    "give it in the binding, if it is to have it",
+                ),
+                Shortfall::Word(_) => ("sink", true, "correct the sink"),
+            };
+            let advice = match pins.contains_key(&*binding.name) && key != "sink" {
+                true => format!("{of_its_own} {give}"),
+                false => give.to_owned(),
+            };
             let wish = shown(&wish.to_string());
-            format!("note: binding.{}: {wish}; {advice}", binding.name)
-        }));
+            let error = effective.error_at(&["binding", &binding.name, key], wish, advice);
+            found.push((error, matters));
+        }
     }
-    lines
+    found
 }
 
 /// The part of a wish that this version could fulfil.
@@ -155,6 +381,8 @@ pub(super) fn shown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use postern_proto::v1 as pb;
+
     use super::*;
 
     #[test]
@@ -172,7 +400,7 @@ mod tests {
             grants: vec!["body".into(), "redirect".into()],
             ..pb::DescribeResponse::default()
         };
-        let (pin, left_out) = pin(&response);
+        let (pin, left_out) = pin(&Reached::saying(response));
         assert_eq!(pin.name, "x[31m");
         assert_eq!(pin.events.len(), 1);
         assert_eq!(pin.may, ["body"]);

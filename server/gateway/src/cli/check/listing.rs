@@ -1,67 +1,116 @@
-//! What `postern check` shows when nothing is wrong: servers, sinks, and each binding's powers.
+//! What `postern check` shows beside its findings: the spool, servers, domains, sinks, and each binding's powers.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::time::Duration;
 
 use postern_config::Effective;
+use postern_config::settings::binding::Binding as Configured;
+use postern_config::settings::delivery::{Domain, Recipients};
 use postern_config::settings::server::Server;
 use postern_events::event::EventKind;
 use postern_events::fault::{FaultKind, Policy};
 use postern_events::plan::{Ask, Binding, BodyDepth, Bound, Pin, Plan};
 
-use super::accept::shown;
+use super::accept::{needs_consent, pin, shown, words};
+use super::hops::Hops;
 use super::reach::Reached;
+use super::spool::Line;
 
 /// The whole listing.
-pub(super) fn listing(
-    effective: &Effective,
-    plan: &Plan,
-    pins: &HashMap<String, Pin>,
-    reached: &HashMap<String, Reached>,
-) -> String {
-    let mut page = String::new();
-    for file in effective.files() {
-        page.push_str(&format!("file {}\n", file.display()));
-    }
-    for server in &effective.config.servers {
-        page.push_str(&format!("\nserver {}\n{}", server.name, of_server(server)));
-    }
-    for sink in plan.sinks() {
-        page.push_str(&format!("\nsink {}\n", sink.name));
-        match reached.get(&*sink.name) {
-            Some(reached) => page.push_str(&of_reached(reached)),
-            None => {
-                let endpoints: Vec<_> = sink.endpoints.iter().map(ToString::to_string).collect();
-                page.push_str(&line("endpoint", &endpoints.join(", ")));
+pub(super) struct Listing<'a> {
+    pub(super) effective: &'a Effective,
+    /// The plan, if there can be one. Bindings that are not accepted have in it what their sinks ask for.
+    pub(super) plan: Option<&'a Plan>,
+    /// What is accepted.
+    pub(super) pins: &'a HashMap<String, Pin>,
+    pub(super) reached: &'a HashMap<String, Reached>,
+    pub(super) hops: &'a Hops,
+    pub(super) spool: &'a [Line],
+}
+
+impl fmt::Display for Listing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let config = &self.effective.config;
+        for file in self.effective.files() {
+            writeln!(f, "file {}", file.display())?;
+        }
+        f.write_str("\nspool\n")?;
+        for (label, text) in self.spool {
+            f.write_str(&line(label, text))?;
+        }
+        for server in &config.servers {
+            write!(f, "\nserver {}\n{}", server.name, of_server(server))?;
+        }
+        for domain in &config.domains {
+            write!(f, "\ndomain {}\n{}", domain.name, self.of_domain(domain))?;
+        }
+        if let Some(deliver) = &config.outbound.deliver {
+            let text = line("deliver", &self.hops.shown(deliver));
+            write!(f, "\noutbound\n{text}")?;
+        }
+        for sink in &config.sinks {
+            writeln!(f, "\nsink {}", sink.name)?;
+            match self.reached.get(&sink.name) {
+                Some(reached) => f.write_str(&of_reached(reached))?,
+                None => {
+                    let endpoints: Vec<_> =
+                        sink.endpoints.iter().map(ToString::to_string).collect();
+                    f.write_str(&line("endpoint", &endpoints.join(", ")))?;
+                }
             }
         }
+        self.bindings(f)
     }
-    // In the order in which their outcome counts.
-    for binding in plan.bindings() {
-        page.push_str(&format!(
-            "\nbinding {}\n{}",
-            binding.name,
-            of_binding(binding, pins.get(&*binding.name))
-        ));
-        if let Some(reached) = reached.get(&*binding.sink.name) {
-            for wish in binding.shortfalls(&reached.response) {
-                page.push_str(&line("not given", &shown(&wish.to_string())));
+}
+
+impl Listing<'_> {
+    fn of_domain(&self, domain: &Domain) -> String {
+        let recipients = match &domain.recipients {
+            Recipients::Any => "any".to_owned(),
+            Recipients::File(path) => format!("those in {}", path.display()),
+        };
+        line("recipients", &recipients) + &line("deliver", &self.hops.shown(&domain.deliver))
+    }
+
+    /// In the order in which their outcome counts; those that are in no plan at the end.
+    fn bindings(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bound = self.plan.map_or(&[][..], Plan::bindings);
+        for binding in bound {
+            write!(f, "\nbinding {}\n{}", binding.name, of_binding(binding))?;
+            let name = &*binding.name;
+            let configured = |own: &&Configured| own.name == name;
+            let needs = self.effective.config.bindings.iter().find(configured);
+            match self.pins.get(name) {
+                Some(pin) => {
+                    let accepted = format!("{} {}", pin.name, pin.version);
+                    f.write_str(&line("accepted", &accepted))?;
+                }
+                None if needs.is_some_and(needs_consent) => {
+                    let how =
+                        format!("not yet; `postern check --accept {name}` gives it the above");
+                    f.write_str(&line("accepted", &how))?;
+                }
+                None => {}
+            }
+            if let Some(reached) = self.reached.get(&*binding.sink.name) {
+                for wish in binding.shortfalls(&reached.response) {
+                    f.write_str(&line("not given", &shown(&wish.to_string())))?;
+                }
             }
         }
+        for binding in &self.effective.config.bindings {
+            if bound.iter().any(|own| *own.name == *binding.name) {
+                continue;
+            }
+            let text = match binding.enabled {
+                true => line("sink", &binding.sink),
+                false => line("enabled", "no"),
+            };
+            write!(f, "\nbinding {}\n{text}", binding.name)?;
+        }
+        Ok(())
     }
-    for binding in effective
-        .config
-        .bindings
-        .iter()
-        .filter(|binding| !binding.enabled)
-    {
-        page.push_str(&format!(
-            "\nbinding {}\n{}",
-            binding.name,
-            line("enabled", "no")
-        ));
-    }
-    page
 }
 
 fn line(label: &str, text: &str) -> String {
@@ -112,21 +161,34 @@ fn of_reached(reached: &Reached) -> String {
     if !response.summary.is_empty() {
         text += &line("does", &shown(&response.summary));
     }
-    for (endpoint, elapsed) in &reached.replicas {
-        let differs = if reached.different.contains(endpoint) {
-            ", describes itself differently"
-        } else {
-            ""
+    for replica in &reached.replicas {
+        let differs = match replica.differs {
+            true => ", describes itself differently",
+            false => "",
         };
+        let user = replica.user.map(|user| format!(", as user {user}"));
         text += &line(
             "reached",
-            &format!("{endpoint} in {} ms{differs}", elapsed.as_millis().max(1)),
+            &format!(
+                "{} in {} ms{}{differs}",
+                replica.endpoint,
+                replica.elapsed.as_millis().max(1),
+                user.unwrap_or_default()
+            ),
         );
+    }
+    let (pin, left_out) = pin(reached);
+    let [events, reads, may] = words(&pin);
+    text += &line("asks for", &format!("events {events}"));
+    text += &line("", &format!("to read {reads}"));
+    text += &line("", &format!("may {may}"));
+    for line in left_out {
+        text += &self::line("", &line);
     }
     text
 }
 
-fn of_binding(binding: &Binding, pin: Option<&Pin>) -> String {
+fn of_binding(binding: &Binding) -> String {
     let mut text = String::new();
     if !binding.description.is_empty() {
         text += &line("for", &binding.description);
@@ -152,9 +214,6 @@ fn of_binding(binding: &Binding, pin: Option<&Pin>) -> String {
             "never asked twice"
         };
         text += &line("effects", &format!("asked in its turn, {again}"));
-    }
-    if let Some(pin) = pin {
-        text += &line("accepted", &format!("{} {}", pin.name, pin.version));
     }
     text
 }

@@ -14,8 +14,11 @@ use super::reach::Reached;
 /// How deep properties are looked into.
 const DEPTH: usize = 16;
 
-/// Everything in which properties differ from what their sinks take.
-pub(super) fn check(effective: &Effective, reached: &HashMap<String, Reached>) -> Vec<ConfigError> {
+/// Everything in which properties differ from what their sinks take, with the binding that it is about.
+pub(super) fn check<'a>(
+    effective: &'a Effective,
+    reached: &HashMap<String, Reached>,
+) -> Vec<(&'a str, ConfigError)> {
     let mut errors = Vec::new();
     for binding in effective
         .config
@@ -33,11 +36,9 @@ pub(super) fn check(effective: &Effective, reached: &HashMap<String, Reached>) -
         }
         let Ok(schema) = serde_json::from_slice::<Value>(schema) else {
             let what = "the sink describes its properties by something that is not JSON";
-            errors.push(effective.error_at(
-                &["binding", &binding.name, "sink"],
-                what,
-                "correct the sink",
-            ));
+            let key = ["binding", &binding.name, "sink"];
+            let error = effective.error_at(&key, what, "correct the sink");
+            errors.push((binding.name.as_str(), error));
             continue;
         };
         let mut wrong = Vec::new();
@@ -55,11 +56,9 @@ pub(super) fn check(effective: &Effective, reached: &HashMap<String, Reached>) -
                 format!("\"{key}\" {what}")
             };
             let advice = format!("the sink \"{}\" takes {}", binding.sink, taken(&schema));
-            errors.push(effective.error_at(
-                &["binding", &binding.name, "properties"],
-                what,
-                advice,
-            ));
+            let key = ["binding", &binding.name, "properties"];
+            let error = effective.error_at(&key, what, advice);
+            errors.push((binding.name.as_str(), error));
         }
     }
     errors

@@ -14,10 +14,41 @@ use postern_proto::v1::DescribeResponse;
 pub(super) struct Reached {
     /// What its first replica said.
     pub(super) response: DescribeResponse,
-    /// Replicas that answered, with the time that it took.
-    pub(super) replicas: Vec<(String, Duration)>,
-    /// Replicas that describe themselves in another way than the first.
-    pub(super) different: Vec<String>,
+    /// Those that answered.
+    pub(super) replicas: Vec<Replica>,
+}
+
+/// A replica that answered.
+pub(super) struct Replica {
+    /// Where it is.
+    pub(super) endpoint: String,
+    /// What it calls itself.
+    pub(super) name: String,
+    /// The user id of its process, where it answers on a Unix socket.
+    pub(super) user: Option<u32>,
+    /// The time that it took.
+    pub(super) elapsed: Duration,
+    /// It describes itself in another way than the first.
+    pub(super) differs: bool,
+}
+
+impl Reached {
+    /// The user ids of its processes on Unix sockets, each once.
+    pub(super) fn users(&self) -> Vec<u32> {
+        let mut users: Vec<u32> = self.replicas.iter().filter_map(|own| own.user).collect();
+        users.sort_unstable();
+        users.dedup();
+        users
+    }
+
+    /// One without replicas, for tests.
+    #[cfg(test)]
+    pub(super) fn saying(response: DescribeResponse) -> Self {
+        Self {
+            response,
+            replicas: Vec::new(),
+        }
+    }
 }
 
 /// Sink, endpoint, and why it cannot be reached.
@@ -51,47 +82,30 @@ pub(super) fn all(config: &Config) -> std::io::Result<(HashMap<String, Reached>,
     Ok((reached, failures))
 }
 
-/// What to do about a failure whose words are a library's.
-pub(super) fn advice(endpoint: &str, why: &str) -> Option<&'static str> {
-    let says = |words: &[&str]| words.iter().any(|word| why.contains(word));
-    let tls = endpoint.starts_with("https://");
-    Some(
-        if !tls && says(&["frame with invalid size", "invalid HTTP", "http2 error"]) {
-            "what answers there speaks no plain HTTP/2; if it is the sink over TLS, write https://"
-        } else if tls && says(&["InvalidContentType", "corrupt message", "received corrupt"]) {
-            "what answers there speaks no TLS; if it is the sink in plain text, write http://"
-        } else if says(&["CaUsedAsEndEntity"]) {
-            "the sink shows the certificate of an authority as its own; issue it one that is not marked CA:TRUE"
-        } else if says(&["UnknownIssuer"]) {
-            "the sink's certificate leads to none of the authorities in tls.ca; name the file with the one that issued it"
-        } else if says(&["NotValidForName"]) {
-            "the sink's certificate is for another name; set tls.server_name to the one that it is for"
-        } else if says(&["Expired"]) {
-            "the sink's certificate has expired; renew it"
-        } else if says(&["CertificateRequired", "certificate required"]) {
-            "the sink wants a certificate of ours; set tls.cert and tls.key"
-        } else {
-            return None;
-        },
-    )
-}
-
 fn note(
     reached: &mut HashMap<String, Reached>,
     sink: &SinkSpec,
     endpoint: String,
     described: Described,
 ) {
-    let response = described.response;
+    let Described {
+        response,
+        user,
+        elapsed,
+    } = described;
+    let name = response.name.clone();
     let entry = reached.entry(sink.name.clone()).or_insert_with(|| Reached {
         response: response.clone(),
         replicas: Vec::new(),
-        different: Vec::new(),
     });
-    if entry.response != response {
-        entry.different.push(endpoint.clone());
-    }
-    entry.replicas.push((endpoint, described.elapsed));
+    let differs = entry.response != response;
+    entry.replicas.push(Replica {
+        endpoint,
+        name,
+        user,
+        elapsed,
+        differs,
+    });
 }
 
 async fn ask(sink: &SinkSpec) -> Vec<(String, Result<Described, String>)> {
@@ -106,44 +120,4 @@ async fn ask(sink: &SinkSpec) -> Vec<(String, Result<Described, String>)> {
         (text.clone(), answer)
     };
     join_all(sink.endpoints.iter().map(one)).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_words_of_libraries_come_with_what_to_do() {
-        for (endpoint, why, part) in [
-            (
-                "http://a:1",
-                "http2 error: frame with invalid size",
-                "https://",
-            ),
-            (
-                "https://a:1",
-                "received corrupt message of type InvalidContentType",
-                "http://",
-            ),
-            (
-                "https://a:1",
-                "invalid peer certificate: Other(CaUsedAsEndEntity)",
-                "CA:TRUE",
-            ),
-            (
-                "https://a:1",
-                "invalid peer certificate: UnknownIssuer",
-                "tls.ca",
-            ),
-            (
-                "https://a:1",
-                "invalid peer certificate: NotValidForName",
-                "tls.server_name",
-            ),
-        ] {
-            let advice = advice(endpoint, why).unwrap_or_default();
-            assert!(advice.contains(part), "{why}: {advice}");
-        }
-        assert_eq!(advice("http://a:1", "connection refused"), None);
-    }
 }

@@ -4,15 +4,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use postern_config::settings::server::Protocol;
+use postern_config::settings::server::{ListenAddress, Protocol};
 use postern_events::context::{Client, Protocol as Spoken, SessionContext, Tls};
-use postern_events::inbound::Disconnect;
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::Session;
-use super::shared::Shared;
 use crate::front::VirtualServer;
 use crate::front::accept::Arrival;
+use crate::front::admission::ClientConnections;
+use crate::front::reception::Reception;
 use crate::front::wire::{HandshakeError, Wire};
 use crate::front::worker::Tools;
 use crate::metrics::labels::{Handshake, LimitName, OfServer, TlsMode, TlsResult};
@@ -32,13 +32,15 @@ pub(in crate::front) async fn run(tools: Arc<Tools>, arrival: Arrival) {
     tools.metrics.sessions.get_or_create(&label).inc();
     let _open = OpenSession::count(open);
     let peer = stream.peer();
+    let local = stream.local().unwrap_or_else(|| listener.address.clone());
     match Wire::accept(stream) {
         Ok(wire) => {
             let connection = Connection {
                 wire,
                 peer,
-                local: listener.address,
+                local,
                 listener: Arc::clone(&listener.label),
+                connections: ticket.connections(),
             };
             serve(tools, server, connection, listener.implicit_tls).await;
         }
@@ -67,8 +69,10 @@ impl Drop for OpenSession {
 pub(super) struct Connection {
     pub(super) wire: Wire,
     pub(super) peer: Option<SocketAddr>,
-    pub(super) local: Option<SocketAddr>,
+    /// Our end of it.
+    pub(super) local: ListenAddress,
     pub(super) listener: Arc<str>,
+    pub(super) connections: ClientConnections,
 }
 
 pub(super) async fn serve(
@@ -82,7 +86,9 @@ pub(super) async fn serve(
         peer,
         local,
         listener,
+        connections,
     } = connection;
+    let started_at = SystemTime::now();
     let client = peer.map(|peer| peer.ip().to_canonical());
     let (wire, tls) = match (&server.tls, implicit_tls) {
         (Some(_), true) => {
@@ -98,9 +104,14 @@ pub(super) async fn serve(
     let connection = Client {
         address: client,
         port: peer.map_or(0, |peer| peer.port()),
-        local_address: local
-            .map_or_else(String::new, |local| local.ip().to_canonical().to_string()),
-        local_port: local.map_or(0, |local| local.port()),
+        local_address: match &local {
+            ListenAddress::Tcp(local) => local.ip().to_canonical().to_string(),
+            ListenAddress::Unix(path) => path.display().to_string(),
+        },
+        local_port: match local {
+            ListenAddress::Tcp(local) => local.port(),
+            ListenAddress::Unix(_) => 0,
+        },
         implicit_tls: secure,
         ..Client::default()
     };
@@ -116,13 +127,13 @@ pub(super) async fn serve(
             Arc::from(&*server.name),
             Arc::clone(&server.hostname),
             connection,
-            SystemTime::now(),
+            started_at,
         )
     };
     let id = context.id;
     let scope = tools.dispatcher.begin_session(context);
     tracing::debug!(session = %id, server = %server.name, ?peer, "session begins");
-    let shared = Arc::new(Shared {
+    let reception = Arc::new(Reception {
         session: id,
         client: client.map_or_else(|| "unix".to_owned(), |client| client.to_string()),
         address: client,
@@ -131,20 +142,9 @@ pub(super) async fn serve(
         scope,
         may_relay,
         implicit_tls: tls,
+        connections,
     });
-    let mut session = Session::new(Arc::clone(&shared), wire, secure);
-    let reason = session.serve().await;
-    let end = Disconnect {
-        reason,
-        received_bytes: session.received,
-        sent_bytes: session.outgoing.sent,
-    };
-    shared.scope.tell_disconnect(end);
-    let counters = session.machine.counters();
-    tracing::debug!(
-        session = %id, ?reason, commands = counters.commands, errors = counters.errors, messages = counters.messages,
-        "session ends"
-    );
+    Session::new(reception, wire, secure).run().await;
 }
 
 /// Does a handshake and counts what came of it.

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use postern_events::budget::Budget;
 use postern_events::context::Tls;
-use postern_events::event::EventKind;
-use postern_events::inbound::{self, DisconnectReason, ResetReason};
+use postern_events::inbound::{self, DisconnectReason};
 use postern_smtp::server::{CloseReason, ReplyTo};
 use tokio::time::timeout;
 
 use super::begin::handshake;
-use super::ruling::refusal;
 use super::{Flow, Session, facts};
+use crate::front::reception::chains;
+use crate::front::reception::ruling::Refused;
 use crate::front::wire::Wire;
 use crate::metrics::labels::TlsMode;
 
@@ -26,14 +26,17 @@ impl Session {
         if let Err(reason) = self.send_all().await {
             return Flow::End(reason);
         }
+        if self.outgoing.hang_up().is_some() {
+            return Flow::End(self.hang_up().await);
+        }
         // Whatever came in plain text after the command was not said inside TLS.
         self.input.clear();
         let plain = std::mem::replace(&mut self.wire, Wire::over(tokio::io::empty()));
-        let (info, refused) = match handshake(
-            &self.shared.tools,
-            &self.shared.server,
+        let (info, failed) = match handshake(
+            &self.reception.tools,
+            &self.reception.server,
             plain,
-            self.shared.address,
+            self.reception.address,
             TlsMode::StartTls,
         )
         .await
@@ -42,7 +45,6 @@ impl Session {
                 self.wire = wire;
                 self.machine
                     .tls_established(&mut self.input, Instant::now());
-                self.reset = ResetReason::Tls;
                 (info, false)
             }
             Err(error) => (
@@ -53,18 +55,14 @@ impl Session {
                 true,
             ),
         };
-        let budget = Budget::starting(Instant::now(), self.shared.server.command_budget);
-        let ruling = if refused && !self.shared.scope.wants(EventKind::InboundTls) {
-            None
-        } else {
-            Some(self.shared.scope.tls(inbound::Tls(info), &budget).await)
-        };
-        if refused {
+        let budget = Budget::starting(Instant::now(), self.reception.server.command_budget);
+        let refused = chains::handshake(&self.reception, inbound::Tls(info), &budget).await;
+        if failed {
             self.machine.tls_failed();
             return Flow::Go;
         }
         self.last_reply = Instant::now();
-        match ruling.and_then(|ruling| refusal(&ruling, &self.shared.session)) {
+        match refused {
             // There is no command to reply to: the client reads it as the reply to its next one.
             Some(refused) => {
                 self.outgoing
@@ -84,35 +82,39 @@ impl Session {
     }
 
     pub(super) async fn flush(&mut self) -> Result<(), DisconnectReason> {
-        let within = self.shared.server.limits.write_timeout;
+        let within = self.reception.server.limits.write_timeout;
         match timeout(within, self.outgoing.write(&mut self.wire)).await {
             Ok(Ok(true)) => self.last_reply = Instant::now(),
             Ok(Ok(false)) => {}
             Ok(Err(error)) => {
-                tracing::debug!(session = %self.shared.session, %error, "reply not sent");
+                tracing::debug!(session = %self.reception.session, %error, "reply not sent");
                 return Err(DisconnectReason::ClientGone);
             }
             Err(_) => {
-                tracing::debug!(session = %self.shared.session, "client takes no replies");
+                tracing::debug!(session = %self.reception.session, "client takes no replies");
                 return Err(DisconnectReason::Timeout);
             }
         }
         Ok(())
     }
 
+    /// A sink has ended the session in place of a reply.
+    pub(super) async fn hang_up(&mut self) -> DisconnectReason {
+        if let Some(Refused { reply, by, .. }) = self.outgoing.hang_up() {
+            self.last_refusal = Some((reply.clone(), by.clone()));
+        }
+        self.close(CloseReason::Disconnected).await
+    }
+
     pub(super) async fn close(&mut self, reason: CloseReason) -> DisconnectReason {
         if let Some(limit) = facts::limit_of(&reason) {
-            self.shared
+            self.reception
                 .tools
                 .metrics
-                .count_limit(&self.shared.server.name, limit);
-            tracing::info!(session = %self.shared.session, client = self.shared.client, ?reason, "session ended by a limit");
+                .count_limit(&self.reception.server.name, limit);
+            tracing::info!(session = %self.reception.session, client = self.reception.client, ?reason, "session ended by a limit");
         }
-        if let Some(upload) = self.upload.take() {
-            let size = upload.size();
-            upload.give_up();
-            self.shared.tell_gone(size);
-        }
+        self.end_by_close(reason);
         if let Err(reason) = self.send_all().await {
             return reason;
         }
@@ -135,7 +137,7 @@ impl Session {
             std::io::Result::Ok(())
         };
         if let Ok(Err(error)) = timeout(LINGER, linger).await {
-            tracing::trace!(session = %self.shared.session, %error, "connection was not closed in order");
+            tracing::trace!(session = %self.reception.session, %error, "connection was not closed in order");
         }
         facts::disconnect_reason(&reason)
     }

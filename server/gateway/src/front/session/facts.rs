@@ -79,7 +79,7 @@ pub(super) fn recipient(rcpt: Rcpt) -> Recipient {
 }
 
 /// How the client has behaved so far.
-pub(super) fn conduct(counters: &Counters, idle: Duration, refused_recipients: u32) -> Conduct {
+pub(super) fn conduct(counters: &Counters, idle: Duration, connections: u32) -> Conduct {
     Conduct {
         commands: u32::try_from(counters.commands).unwrap_or(u32::MAX),
         errors: counters.refusals,
@@ -88,9 +88,10 @@ pub(super) fn conduct(counters: &Counters, idle: Duration, refused_recipients: u
         pipelined_early: counters.pipelining_violations > 0,
         idle,
         messages: counters.messages,
-        refused_recipients,
-        junk_commands: counters.junk,
-        ..Conduct::default()
+        refused_recipients: counters.refused_recipients,
+        junk_commands: counters.junk_commands,
+        failed_authentications: 0,
+        connections,
     }
 }
 

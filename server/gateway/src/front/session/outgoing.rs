@@ -7,72 +7,68 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use postern_dispatch::content::BoxFuture;
-use postern_events::answer::ResponseAnswer;
 use postern_events::context::CommandLine;
 use postern_events::event::EventKind;
 use postern_events::inbound::Response;
+use postern_events::inbound::ResponseAnswer;
 use postern_smtp::reply::Reply;
 use postern_smtp::server::ReplyTo;
 
 use super::ask::{Asked, Noted};
-use super::ruling::refusal;
-use super::shared::Shared;
+use crate::front::reception::Reception;
+use crate::front::reception::reply::{self, Said};
+use crate::front::reception::ruling::Refused;
 use crate::front::wire::Wire;
 
 /// The replies that have not been written yet.
 pub(super) struct Outgoing {
-    shared: Arc<Shared>,
+    reception: Arc<Reception>,
     output: BytesMut,
     /// Replies that sinks are asked about, and those behind them.
     queue: FuturesOrdered<BoxFuture<'static, Line>>,
-    /// A sink has ended the session in place of a reply: that was the last one.
-    hung_up: bool,
+    /// A sink has ended the session in place of a reply: this was the last one.
+    hung_up: Option<Refused>,
     /// Octets written.
     pub(super) sent: u64,
 }
 
 /// A reply as it will be sent.
 struct Line {
-    reply: Reply,
+    said: Said,
     utf8: bool,
-    /// The connection ends behind it.
-    hang_up: bool,
 }
 
 impl Line {
-    fn new(reply: Reply, utf8: bool) -> Self {
-        Self {
-            reply,
-            utf8,
-            hang_up: false,
-        }
+    fn ours(reply: Reply, utf8: bool) -> Self {
+        let said = Said::ours(reply);
+        Self { said, utf8 }
     }
 }
 
 impl Outgoing {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(reception: Arc<Reception>) -> Self {
         Self {
-            shared,
+            reception,
             output: BytesMut::new(),
             queue: FuturesOrdered::new(),
-            hung_up: false,
+            hung_up: None,
             sent: 0,
         }
     }
 
     /// Adds a reply behind the others.
     pub(super) fn push(&mut self, to: &ReplyTo, reply: Reply, asked: Option<Asked>, utf8: bool) {
-        if self.hung_up {
+        if self.hung_up.is_some() {
             return;
         }
         match asked {
-            Some(asked) if self.shared.scope.wants(EventKind::InboundResponse) => {
+            Some(asked) if self.reception.scope.wants(EventKind::InboundResponse) => {
                 self.queue.push_back(self.ask(to, reply, asked, utf8));
             }
-            _ if self.queue.is_empty() => self.encode(&Line::new(reply, utf8)),
+            _ if self.queue.is_empty() => self.encode(&Line::ours(reply, utf8)),
             _ => self
                 .queue
-                .push_back(Box::pin(std::future::ready(Line::new(reply, utf8)))),
+                .push_back(Box::pin(std::future::ready(Line::ours(reply, utf8)))),
         }
     }
 
@@ -97,47 +93,20 @@ impl Outgoing {
                 verb,
                 ..CommandLine::default()
             },
-            reply: reply.clone(),
+            reply,
             origin: asked.by,
             recipient,
         };
-        let ruling = self.shared.scope.response(response.clone(), &asked.budget);
-        let session = self.shared.session;
+        let said = reply::ask(&self.reception, response, &asked.budget);
         Box::pin(async move {
-            let ruling = ruling.await;
-            if let Some(refused) = refusal(&ruling, &session).filter(|refused| refused.disconnect) {
-                return Line {
-                    hang_up: true,
-                    ..Line::new(refused.reply, utf8)
-                };
-            }
-            // What the reply means has happened: no failure policy can take it back.
-            let changed = ruling
-                .typed::<ResponseAnswer>()
-                .answer
-                .map(|answer| response.replied(&answer));
-            let reply = match changed {
-                Some(Ok(instead)) if may_replace(&reply, &instead) => instead,
-                Some(Ok(instead)) => {
-                    tracing::warn!(
-                        %session, from = reply.code().value(), to = instead.code().value(),
-                        "a sink may not change what a reply means; ours is sent"
-                    );
-                    reply
-                }
-                Some(Err(error)) => {
-                    tracing::warn!(%session, %error, "a reply as a sink wants it cannot be sent; ours is");
-                    reply
-                }
-                None => reply,
-            };
-            Line::new(reply, utf8)
+            let said = said.await;
+            Line { said, utf8 }
         })
     }
 
-    /// A sink has ended the session: what was gathered is to be sent, then the connection ends.
-    pub(super) fn has_hung_up(&self) -> bool {
-        self.hung_up
+    /// A sink has ended the session with this: what was gathered is to be sent, then the connection ends.
+    pub(super) const fn hang_up(&self) -> Option<&Refused> {
+        self.hung_up.as_ref()
     }
 
     /// No reply waits for a sink.
@@ -149,20 +118,20 @@ impl Outgoing {
     pub(super) async fn next(&mut self) {
         if let Some(line) = self.queue.next().await {
             self.encode(&line);
-            if line.hang_up {
-                self.hung_up = true;
+            if line.said.hang_up.is_some() {
+                self.hung_up = line.said.hang_up;
                 self.queue.clear();
             }
         }
     }
 
     fn encode(&mut self, line: &Line) {
-        let class = line.reply.code().class();
-        self.shared
+        let class = line.said.reply.code().class();
+        self.reception
             .tools
             .metrics
-            .count_reply(&self.shared.server.name, class);
-        line.reply.encode(line.utf8, &mut self.output);
+            .count_reply(&self.reception.server.name, class);
+        line.said.reply.encode(line.utf8, &mut self.output);
     }
 
     /// Writes what has been gathered. False if there was nothing.
@@ -173,28 +142,5 @@ impl Outgoing {
         self.sent += self.output.len() as u64;
         wire.write(&mut self.output).await?;
         Ok(true)
-    }
-}
-
-/// The text may change, and the code within its class: by now the machine acts on what the reply means. A 250 that
-/// became something else would make the client send again what is durable already.
-fn may_replace(ours: &Reply, theirs: &Reply) -> bool {
-    let class = ours.code().class();
-    class == theirs.code().class() && (class != 3 || ours.code() == theirs.code())
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn a_reply_keeps_its_meaning() {
-        let reply = |code, text| Reply::parse(code, None, text).unwrap();
-        assert!(may_replace(&reply(250, "ok"), &reply(250, "well done")));
-        assert!(may_replace(&reply(550, "no"), &reply(554, "no, really")));
-        assert!(!may_replace(&reply(250, "ok"), &reply(451, "later")));
-        assert!(!may_replace(&reply(550, "no"), &reply(250, "yes")));
-        assert!(!may_replace(&reply(354, "go"), &reply(334, "what")));
     }
 }

@@ -72,7 +72,7 @@ impl Server {
             server::Action::StartTls => {
                 self.session.tls_established(&mut self.input, self.now);
             }
-            server::Action::TransactionReset | server::Action::Close(_) => self.content.clear(),
+            server::Action::TransactionReset(_) | server::Action::Close(_) => self.content.clear(),
         }
     }
 

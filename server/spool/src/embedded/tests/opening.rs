@@ -75,6 +75,57 @@ fn a_torn_format_file_says_nothing_and_is_written_anew() {
     }
 }
 
+/// Who may write to the folder could have put them there before a start.
+#[test]
+fn nothing_is_written_through_a_link_in_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let victim = folder.path().join("victim");
+    fs::write(&victim, "untouched").unwrap();
+    let path = folder.path().join("spool");
+    fs::create_dir(&path).unwrap();
+    for name in ["spool.format.new", "spool.reserve"] {
+        std::os::unix::fs::symlink(&victim, path.join(name)).unwrap();
+    }
+    drop(open(&path));
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
+    fs::remove_file(path.join("spool.reserve")).unwrap();
+    assert!(
+        path.join("spool.format")
+            .symlink_metadata()
+            .unwrap()
+            .is_file()
+    );
+    for name in ["spool.format", "spool.lock", "spool.db"] {
+        let own = path.join(name);
+        fs::remove_file(&own).unwrap();
+        std::os::unix::fs::symlink(&victim, &own).unwrap();
+        let opened = Embedded::open(&options(&path), time(0));
+        assert!(opened.is_err(), "{name}");
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
+        fs::remove_file(&own).unwrap();
+        drop(open(&path));
+    }
+}
+
+#[test]
+fn a_folder_is_examined_without_opening_it() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(examine(&folder.path().join("none")).unwrap(), None);
+    assert_eq!(examine(folder.path()).unwrap(), None);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    drop(open(folder.path()));
+    assert_eq!(examine(folder.path()).unwrap(), Some(schema::FORMAT));
+    fs::write(
+        folder.path().join("spool.format"),
+        "8 read by postern 1.2.3\n",
+    )
+    .unwrap();
+    assert!(matches!(
+        examine(folder.path()),
+        Err(SpoolError::Format { found: 8, .. })
+    ));
+}
+
 #[tokio::test]
 async fn a_damaged_database_is_set_aside_with_its_contents() {
     let folder = tempfile::tempdir().unwrap();

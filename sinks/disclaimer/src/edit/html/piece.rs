@@ -24,16 +24,61 @@ pub(in crate::edit) fn check_piece(html: &str) -> Result<(), &'static str> {
                 return Err("it is a whole document; give what stands in its body");
             }
             b"script" | b"style" | b"plaintext" | b"textarea" | b"title" | b"meta" | b"base" => {
-                return Err("it has script, style, meta or the like; readers of mail drop those");
+                return Err(
+                    "it has script, style, meta or the like; readers of mail drop those, so remove them",
+                );
             }
             _ => {}
         }
     }
     match Document::read(html) {
         Ok(Document { end: Some(_), .. }) => Ok(()),
-        Ok(_) => Err("a table or the like in it is not closed"),
-        Err(_) => Err("a tag or comment in it is not closed"),
+        Ok(_) => {
+            Err("a table, a link, a hidden element or a condition in it is not closed; close it")
+        }
+        Err(_) => Err("a tag or comment in it is not closed; close it"),
     }
+}
+
+/// The tags of a piece, with how many attributes each has.
+pub(in crate::edit) fn markup(html: &str) -> Vec<(Vec<u8>, usize)> {
+    let mut found = Vec::new();
+    let mut tokenizer = Tokenizer::new(html);
+    while let Some(Ok(token)) = tokenizer.next() {
+        match token {
+            Token::StartTag(tag) => found.push((tag.name.to_vec(), tag.attributes.len() + 1)),
+            Token::EndTag(tag) => found.push((tag.name.to_vec(), 0)),
+            Token::String(_) | Token::Comment(_) | Token::Doctype(_) | Token::Error(_) => {}
+        }
+    }
+    found
+}
+
+/// The ids behind `cid:` in the attributes of a piece, in their order.
+pub(in crate::edit) fn shown_images(html: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut tokenizer = Tokenizer::new(html);
+    while let Some(Ok(token)) = tokenizer.next() {
+        let Token::StartTag(tag) = token else {
+            continue;
+        };
+        for value in tag.attributes.values() {
+            let value = String::from_utf8_lossy(value).into_owned();
+            let lower = value.to_ascii_lowercase();
+            for (at, _) in lower.match_indices("cid:") {
+                let begins = lower
+                    .get(..at)
+                    .is_none_or(|before| !before.ends_with(|c: char| c.is_alphanumeric()));
+                let rest = value.get(at + 4..).unwrap_or_default();
+                let end = rest.find(|c: char| c.is_whitespace() || "\"'<>)".contains(c));
+                if begins {
+                    let cid = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+                    found.push(cid.to_owned());
+                }
+            }
+        }
+    }
+    found
 }
 
 /// What a reader sees of a document: its text without tags.

@@ -43,6 +43,8 @@ pub(crate) enum Action {
     Delay(u64),
     /// Never an answer.
     Hang,
+    /// Never an answer, but the word that it is still at work.
+    Progress,
     /// The stream ends.
     Close,
     /// The process ends.
@@ -65,6 +67,8 @@ pub(crate) enum Action {
     AddHeader(String),
     /// A property of the message, `KEY=VALUE`.
     Property(String, String),
+    /// A property of the session, `KEY=VALUE`.
+    SessionProperty(String, String),
     /// This text at the beginning of the body.
     Splice(String),
     /// Another sender.
@@ -142,6 +146,7 @@ fn parse_action(action: &str) -> Result<Action, String> {
         }
         "delay" => Action::Delay(number()?.into()),
         "hang" => Action::Hang,
+        "progress" => Action::Progress,
         "close" => Action::Close,
         "crash" => Action::Crash,
         "fault" => Action::Fault,
@@ -155,6 +160,10 @@ fn parse_action(action: &str) -> Result<Action, String> {
         "property" => {
             let (key, value) = argument.split_once('=').ok_or("KEY=VALUE is due")?;
             Action::Property(key.to_owned(), value.to_owned())
+        }
+        "session-property" => {
+            let (key, value) = argument.split_once('=').ok_or("KEY=VALUE is due")?;
+            Action::SessionProperty(key.to_owned(), value.to_owned())
         }
         "splice" => Action::Splice(own()),
         "set-sender" => Action::SetSender(own()),

@@ -6,6 +6,8 @@ use postern_proto::v1;
 use postern_proto::v1::event::Kind as Happened;
 use postern_proto::v1::value::Kind as Held;
 
+use crate::facts;
+
 /// Its name without the group.
 pub(crate) fn name(event: &v1::Event) -> &'static str {
     match event.kind {
@@ -28,8 +30,8 @@ pub(crate) fn name(event: &v1::Event) -> &'static str {
     }
 }
 
-/// What it is about, in one line, and what the sink knows beside it.
-pub(crate) fn detail(event: &v1::Event, known: &Known) -> String {
+/// What it is about, in one line, and what the sink knows beside it: with `facts` all of that.
+pub(crate) fn detail(event: &v1::Event, known: &Known, facts: bool) -> String {
     let mut words = subject(event);
     if event.attempt > 0 {
         words.push(format!("attempt={}", event.attempt));
@@ -44,6 +46,9 @@ pub(crate) fn detail(event: &v1::Event, known: &Known) -> String {
             .map(|(key, value)| format!("{key}={value}")),
     );
     words.extend(known.skipped().map(|binding| format!("skipped={binding}")));
+    if facts {
+        words.extend(facts::of(event, known));
+    }
     words.join(" ").replace(['\r', '\n'], " ")
 }
 
@@ -96,11 +101,15 @@ fn subject(event: &v1::Event) -> Vec<String> {
 /// What was told of an instance so far. Messages that an event brings are whole; recipients are brought up to date.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
+    /// The session, once it was told.
+    pub(crate) session: v1::Session,
+    /// The client's conduct, as it was told last.
+    pub(crate) conduct: v1::Conduct,
+    /// The running transaction.
+    pub(crate) transaction: Option<v1::Transaction>,
     /// Those of the transaction or the message.
     pub(crate) recipients: Vec<v1::Recipient>,
-    session: Vec<v1::Property>,
     message: Vec<v1::Property>,
-    skipped_in_session: Vec<String>,
     skipped_on_message: Vec<String>,
 }
 
@@ -112,6 +121,7 @@ impl Known {
             let (session, transaction) = (snapshot.session.as_ref(), snapshot.transaction.as_ref());
             known.learn(session, transaction, snapshot.message.as_ref());
             known.recipients.clone_from(&snapshot.recipients);
+            known.conduct = snapshot.conduct.unwrap_or_default();
         }
         known
     }
@@ -122,6 +132,10 @@ impl Known {
             self.recipients.clear();
             self.message.clear();
             self.skipped_on_message.clear();
+            self.transaction = None;
+        }
+        if let Some(conduct) = &event.conduct {
+            self.conduct.clone_from(conduct);
         }
         let (session, transaction) = (event.session.as_deref(), event.transaction.as_deref());
         self.learn(session, transaction, event.message.as_deref());
@@ -153,11 +167,10 @@ impl Known {
         message: Option<&v1::Message>,
     ) {
         if let Some(session) = session {
-            self.session.clone_from(&session.properties);
-            self.skipped_in_session
-                .clone_from(&session.skipped_bindings);
+            self.session.clone_from(session);
         }
         if let Some(transaction) = transaction {
+            self.transaction = Some(transaction.clone());
             self.message.clone_from(&transaction.properties);
             self.skipped_on_message
                 .clone_from(&transaction.skipped_bindings);
@@ -171,14 +184,15 @@ impl Known {
 
     /// Bindings that failed and were passed over, in the session or on the message.
     fn skipped(&self) -> impl Iterator<Item = &String> {
-        self.skipped_in_session
+        self.session
+            .skipped_bindings
             .iter()
             .chain(&self.skipped_on_message)
     }
 
     /// The properties, as `NAMESPACE.KEY=VALUE`, in the order of their names.
     fn properties(&self) -> BTreeMap<String, String> {
-        let all = self.session.iter().chain(&self.message);
+        let all = self.session.properties.iter().chain(&self.message);
         let named = all.map(|property| {
             let value = match property.value.as_ref().and_then(|v| v.kind.as_ref()) {
                 Some(Held::Text(text)) => text.clone(),

@@ -4,10 +4,11 @@
 //! answered with Proceed. `--on command:NOOP=reject` is for the events whose subject (verb, address)
 //! contains the text after the colon; the first rule that fits decides. Each event is written to
 //! standard output as it comes and as it is answered:
-//! `MICROSECONDS asked|told|answered INSTANCE EVENT NAME DETAIL`.
+//! `MICROSECONDS asked|told|answered|cancelled INSTANCE EVENT NAME DETAIL`.
 
 mod action;
 mod event;
+mod facts;
 mod verdict;
 
 use std::collections::HashMap;
@@ -41,12 +42,18 @@ struct Arguments {
     /// What to do: EVENT=ACTION or EVENT:SUBJECT=ACTION, the event without its group.
     #[arg(long = "on", value_parser = action::parse)]
     rules: Vec<Rule>,
+    /// The name that it gives itself.
+    #[arg(long, default_value = "test-sink")]
+    name: String,
     /// How many instances a stream may carry at a time.
     #[arg(long, default_value_t = 1)]
     instances: u32,
     /// It changes something outside.
     #[arg(long)]
     side_effects: bool,
+    /// Show with each event all that is known of session, conduct and transaction, as KEY=VALUE.
+    #[arg(long)]
+    facts: bool,
     /// Certificate in PEM: serve over TLS.
     #[arg(long, requires = "key")]
     certificate: Option<PathBuf>,
@@ -60,9 +67,11 @@ struct Arguments {
 
 #[derive(Clone, Debug)]
 struct TestSink {
+    name: String,
     rules: Arc<Vec<Rule>>,
     instances: u32,
     side_effects: bool,
+    facts: bool,
 }
 
 type Answers = mpsc::Sender<Result<v1::AttachResponse, Status>>;
@@ -76,7 +85,7 @@ impl EventSink for TestSink {
         _: Request<v1::DescribeRequest>,
     ) -> Result<Response<v1::DescribeResponse>, Status> {
         Ok(Response::new(v1::DescribeResponse {
-            name: "test-sink".to_owned(),
+            name: self.name.clone(),
             version: "1".to_owned(),
             protocol_version: 1,
             instances_per_stream: self.instances,
@@ -117,6 +126,17 @@ async fn serve(sink: TestSink, mut frames: Streaming<v1::AttachRequest>, answers
                 continue;
             }
             Some(FromGateway::Event(event)) => event,
+            Some(FromGateway::Cancel(cancel)) => {
+                let why = cancel.reason().as_str_name();
+                log(
+                    "cancelled",
+                    frame.instance_id,
+                    cancel.event_id,
+                    "cancel",
+                    why,
+                );
+                continue;
+            }
             Some(FromGateway::Heartbeat(heartbeat)) => {
                 let frame = v1::AttachResponse {
                     instance_id: 0,
@@ -132,7 +152,7 @@ async fn serve(sink: TestSink, mut frames: Streaming<v1::AttachRequest>, answers
         known.update(&event);
         let name = event::name(&event);
         let asked = event.deadline.is_some();
-        let detail = event::detail(&event, known);
+        let detail = event::detail(&event, known, sink.facts);
         let what = if asked { "asked" } else { "told" };
         log(what, frame.instance_id, event.event_id, name, &detail);
         if !asked {
@@ -164,6 +184,7 @@ async fn answer(action: Action, question: Question, answers: Answers) {
     let mut times = 1;
     match &action {
         Action::Delay(ms) => tokio::time::sleep(Duration::from_millis(*ms)).await,
+        Action::Progress => return progress(question.instance, event_id, &answers).await,
         Action::Hang => return std::future::pending().await,
         Action::Crash => process::exit(70),
         Action::Undecided => verdict.decision = None,
@@ -201,6 +222,21 @@ async fn answer(action: Action, question: Question, answers: Answers) {
         if answers.send(Ok(frame)).await.is_err() {
             return;
         }
+    }
+}
+
+/// Says again and again that it is still at work.
+async fn progress(instance_id: u64, event_id: u64, answers: &Answers) {
+    loop {
+        let kind = Some(FromSink::Progress(v1::Progress {
+            event_id,
+            ..Default::default()
+        }));
+        let frame = v1::AttachResponse { instance_id, kind };
+        if answers.send(Ok(frame)).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
@@ -245,9 +281,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         server = server.tls_config(tls)?;
     }
     let sink = TestSink {
+        name: arguments.name,
         rules: Arc::new(arguments.rules),
         instances: arguments.instances,
         side_effects: arguments.side_effects,
+        facts: arguments.facts,
     };
     // Small frames leave at once: times are measured with this sink.
     let incoming = TcpIncoming::bind(arguments.listen)?.with_nodelay(Some(true));

@@ -21,9 +21,14 @@ pub(crate) fn verdict(action: &Action, event: &v1::Event, known: &Known) -> v1::
             .collect(),
         ..Default::default()
     };
-    if let Action::Property(key, value) = action {
+    let property = match action {
+        Action::Property(key, value) => Some((v1::PropertyScope::Message, key, value)),
+        Action::SessionProperty(key, value) => Some((v1::PropertyScope::Session, key, value)),
+        _ => None,
+    };
+    if let Some((scope, key, value)) = property {
         verdict.properties.push(v1::PropertyEdit {
-            scope: v1::PropertyScope::Message.into(),
+            scope: scope.into(),
             key: key.clone(),
             value: Some(v1::Value {
                 kind: Some(v1::value::Kind::Text(value.clone())),

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use postern_config::settings::server::ListenAddress;
 use postern_dispatch::dispatcher::Dispatcher;
 use postern_dispatch::observer::Deaf;
 use postern_dispatch::settings::Settings as DispatchSettings;
@@ -24,6 +25,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::super::begin::{Connection, serve};
+use crate::front::admission::ClientConnections;
 use crate::front::wire::Wire;
 use crate::front::{Front, Onward, Tools, VirtualServer};
 use crate::metrics::Metrics;
@@ -143,8 +145,9 @@ impl Setting {
                 writes: Arc::clone(&writes),
             }),
             peer: Some("192.0.2.7:40000".parse().unwrap()),
-            local: Some("192.0.2.1:25".parse().unwrap()),
+            local: ListenAddress::Tcp("192.0.2.1:25".parse().unwrap()),
             listener: "192.0.2.1:25".into(),
+            connections: ClientConnections::default(),
         };
         let (tools, server) = (Arc::clone(&self.tools), Arc::clone(&self.server));
         let label = crate::metrics::labels::OfServer {

@@ -1,0 +1,352 @@
+//! The end of a message: verdicts, edits, our trace field, the spool, and only then the 250.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use postern_config::settings::server::Protocol;
+use postern_dispatch::exchange::MessageRuling;
+use postern_events::budget::Budget;
+use postern_events::context::SessionContext;
+use postern_events::event::EventKind;
+use postern_events::inbound::Fate;
+use postern_events::ruling::{Decision, Ruling};
+use postern_message::{Draft, HeaderSection, Message, MessageId, Origin, Version};
+use postern_smtp::reply::Reply;
+use postern_spool::{Due, Durable, NewMessage, SpoolError, Stage, StoredBody, StoredMessage};
+
+use super::Reception;
+use super::ruling::{Refused, hold_back, refusal};
+use super::transaction::Ended;
+use super::upload::{Arrived, Upload};
+use crate::front::received::Trace;
+use crate::front::replies;
+use crate::metrics::labels::LimitName;
+
+/// What the client hears of its message, and how its transaction ends with that.
+pub(in crate::front) struct Answered {
+    pub(in crate::front) reply: Reply,
+    pub(in crate::front) disconnect: bool,
+    pub(in crate::front) ended: Ended,
+}
+
+/// What the verdicts came to.
+pub(in crate::front) enum Judged {
+    /// The message is refused.
+    Refused(Answered),
+    /// It is to be kept, or dropped on record.
+    Ready(Box<Ready>),
+}
+
+/// Waits for the verdicts about a message that has arrived whole.
+pub(in crate::front) async fn judge(
+    reception: Arc<Reception>,
+    upload: Upload,
+    since: Instant,
+) -> Judged {
+    let budget = Budget::starting(since, reception.server.message_budget);
+    let size = upload.size();
+    let arrived = match upload.finish(&reception).await {
+        Ok(arrived) => arrived,
+        Err(reply) => return Judged::Refused(refused(Refused::by_service(reply), size)),
+    };
+    let Arrived {
+        message: id,
+        body,
+        section,
+        exchange,
+    } = arrived;
+    let (ruling, draft, skipped, passed) = match exchange {
+        Some(exchange) => {
+            let MessageRuling {
+                ruling,
+                draft,
+                skipped,
+                passed,
+                ..
+            } = exchange.finish(&budget).await;
+            hold_back(&ruling, &budget).await;
+            (ruling, draft, skipped, passed)
+        }
+        None => (
+            Ruling::proceed(EventKind::InboundMessage),
+            reception.draft(),
+            reception.scope.skipped(),
+            Vec::new(),
+        ),
+    };
+    match refusal(&ruling, &id) {
+        Some(refusal) => Judged::Refused(refused(refusal, size)),
+        None => Judged::Ready(Box::new(Ready {
+            id,
+            body,
+            section,
+            draft,
+            skipped,
+            passed,
+            ruling,
+        })),
+    }
+}
+
+/// A message on which nobody has anything more to say.
+pub(in crate::front) struct Ready {
+    id: MessageId,
+    body: StoredBody,
+    section: HeaderSection,
+    draft: Draft,
+    skipped: Vec<String>,
+    passed: Vec<String>,
+    ruling: Ruling,
+}
+
+impl Ready {
+    /// Octets of its content.
+    pub(in crate::front) fn size(&self) -> u64 {
+        self.body.size()
+    }
+}
+
+/// Where the message goes, when it is looked at, and what that makes of its transaction.
+struct Next {
+    stage: Stage,
+    due: Due,
+    fate: Fate,
+}
+
+fn stage_for(reception: &Reception, ruling: &Ruling) -> Next {
+    let now = SystemTime::now();
+    let binding = ruling
+        .by
+        .as_ref()
+        .map(|by| by.binding.to_string())
+        .unwrap_or_default();
+    match ruling.decision {
+        Decision::Hold { .. } | Decision::Postpone(_) => {
+            let stage = Stage::Held {
+                event: ruling.event.name().to_owned(),
+                binding,
+                since: now,
+                attempts: 0,
+            };
+            let wait = match ruling.decision {
+                Decision::Postpone(time) => time,
+                Decision::Hold {
+                    at_most: Some(time),
+                } => time,
+                _ => reception.tools.hold_for,
+            };
+            Next {
+                stage,
+                due: Due::At(now + wait),
+                fate: Fate::Held,
+            }
+        }
+        Decision::Quarantine => Next {
+            stage: Stage::Quarantined {
+                by: binding,
+                why: ruling.reason_code.clone(),
+            },
+            due: Due::Never,
+            fate: Fate::Quarantined,
+        },
+        _ => Next {
+            stage: Stage::Submit { from_binding: None },
+            due: Due::At(now),
+            fate: Fate::Accepted,
+        },
+    }
+}
+
+/// Commits the message. The 250 leaves only with the proof that the spool gives.
+/// `dropped`: sinks have dropped recipients at RCPT; a message to nobody else is dropped too.
+pub(in crate::front) async fn commit(
+    reception: Arc<Reception>,
+    ready: Ready,
+    dropped: bool,
+) -> Answered {
+    let is_to_nobody = dropped && ready.draft.recipients.is_empty();
+    if matches!(ready.ruling.decision, Decision::Discard) || is_to_nobody {
+        return discard(&ready);
+    }
+    let next = stage_for(&reception, &ready.ruling);
+    let Ready {
+        id,
+        body,
+        section,
+        draft,
+        skipped,
+        passed,
+        ruling,
+    } = ready;
+    let size = body.size();
+    let refused = |reply| refused(Refused::by_service(reply), size);
+    if draft.recipients.is_empty() {
+        return refused(replies::no_recipients_left());
+    }
+    let at = SystemTime::now();
+    // As it stands now: whoever is asked about the message later sees the same.
+    let session = reception.scope.session();
+    let trace = trace(&reception, id, session.as_ref(), &draft, at).field();
+    let version = draft
+        .version
+        .clone()
+        .unwrap_or_else(|| Version::original(&section, Some(size)));
+    let version = match version.put_trace(trace, section.fields().len()) {
+        Ok(version) => version,
+        Err(error) => {
+            tracing::error!(%id, %error, "our own Received field was refused");
+            return refused(replies::storage_failed(id));
+        }
+    };
+    let message = Arc::new(Message {
+        skipped,
+        passed,
+        ..message(&reception, id, session, draft, version, at)
+    });
+    let content = body.reader();
+    let new = NewMessage {
+        message: Arc::clone(&message),
+        body,
+        stage: next.stage.clone(),
+        due: next.due,
+    };
+    match reception.tools.spool.insert(new).await {
+        Ok(proof) => {
+            reception.tools.onward.accept(StoredMessage {
+                message: Arc::clone(&message),
+                stage: next.stage,
+                due: next.due,
+                content,
+            });
+            promise(message, &proof, next.fate, &ruling, size)
+        }
+        Err(error) => refused(storage_reply(&reception, id, &error)),
+    }
+}
+
+/// The only place where a kept message becomes a 250.
+fn promise(
+    message: Arc<Message>,
+    _proof: &Durable,
+    fate: Fate,
+    ruling: &Ruling,
+    size: u64,
+) -> Answered {
+    let mut answered = positive(message.id, fate, ruling, size);
+    answered.ended.kept = Some(message);
+    answered
+}
+
+/// Accepted and dropped: the record is the log line.
+fn discard(ready: &Ready) -> Answered {
+    let mut answered = positive(ready.id, Fate::Discarded, &ready.ruling, ready.size());
+    answered.ended.reason.clone_from(&ready.ruling.reason_code);
+    answered
+}
+
+fn positive(id: MessageId, fate: Fate, ruling: &Ruling, size: u64) -> Answered {
+    let reply = replies::queued(id);
+    let by = ruling.by.as_ref().map(|by| by.binding.to_string());
+    Answered {
+        ended: Ended {
+            by,
+            ..Ended::accepted(fate, reply.clone(), size)
+        },
+        reply,
+        disconnect: false,
+    }
+}
+
+fn refused(refused: Refused, size: u64) -> Answered {
+    let Refused {
+        reply,
+        disconnect,
+        by,
+    } = refused;
+    Answered {
+        ended: Ended::refused(reply.clone(), by, size),
+        reply,
+        disconnect,
+    }
+}
+
+/// What a client hears when the spool fails, and what the operator reads.
+pub(in crate::front) fn storage_reply(
+    reception: &Reception,
+    id: impl Display,
+    error: &SpoolError,
+) -> Reply {
+    match error {
+        SpoolError::NoSpace => {
+            reception
+                .tools
+                .metrics
+                .count_limit(&reception.server.name, LimitName::SpoolSpace);
+            tracing::warn!(%id, "message refused for want of space in the spool");
+            replies::no_space()
+        }
+        error => {
+            tracing::error!(%id, %error, "message not stored");
+            replies::storage_failed(id)
+        }
+    }
+}
+
+fn trace<'a>(
+    reception: &'a Reception,
+    id: MessageId,
+    session: Option<&'a SessionContext>,
+    draft: &'a Draft,
+    at: SystemTime,
+) -> Trace<'a> {
+    let only_recipient = match draft.recipients.as_slice() {
+        [only] => Some(&only.address),
+        _ => None,
+    };
+    Trace {
+        helo: session
+            .and_then(|session| session.helo.as_ref())
+            .map_or(b"", |helo| &helo.name),
+        extended: session.is_some_and(SessionContext::is_extended),
+        lmtp: reception.server.protocol == Protocol::Lmtp,
+        smtp_utf8: draft.envelope.smtp_utf8,
+        client: session.and_then(|session| session.client.address),
+        reverse_name: session
+            .map(|session| session.client.reverse_name.first())
+            .and_then(|(name, confirmed)| confirmed.then_some(name)),
+        tls: session.and_then(|session| session.tls.as_ref()),
+        hostname: &reception.server.hostname,
+        id,
+        only_recipient,
+        at,
+    }
+}
+
+fn message(
+    reception: &Reception,
+    id: MessageId,
+    session: Option<SessionContext>,
+    draft: Draft,
+    version: Version,
+    received_at: SystemTime,
+) -> Message {
+    Message {
+        id,
+        session: session.as_ref().map(|session| session.id),
+        context: session.map_or_else(Bytes::new, |session| session.encode()),
+        server: reception.server.name.to_string(),
+        origin: match reception.server.protocol {
+            Protocol::Smtp => Origin::Smtp,
+            Protocol::Lmtp => Origin::Lmtp,
+        },
+        received_at,
+        envelope: draft.envelope,
+        recipients: draft.recipients,
+        properties: draft.properties,
+        skipped: Vec::new(),
+        passed: Vec::new(),
+        version,
+    }
+}
