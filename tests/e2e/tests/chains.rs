@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use postern_e2e::chain::set_up;
 use postern_e2e::client::Client;
@@ -176,6 +176,36 @@ fn no_sink_can_crowd_out_the_record_of_what_was_passed_over() {
         metrics.contains("sink=\"floods\",event=\"inbound.rcpt\",kind=\"protocol\"} 1"),
         "{metrics}"
     );
+}
+
+/// Sinks that each may take half a minute, one after the other: the reply comes in the time that it has, and those for
+/// whom none is left are not asked.
+#[test]
+fn all_time_outs_of_a_reply_stay_within_its_budget() {
+    let sinks = [(); 3].map(|()| Sink::start(&["rcpt=hang"]));
+    let next_hop = NextHop::start();
+    let mut setup = to_good(&next_hop).server("budgets = { command = \"1s\" }");
+    for (n, sink) in sinks.iter().enumerate() {
+        let name = format!("slow-{n}");
+        // Each reads what the one before may touch.
+        setup = setup.with(&sink.table(&name)).with(&format!(
+            "[[binding]]\nname = \"{name}\"\nsink = \"{name}\"\nevents = [\"inbound.rcpt\"]\n\
+             may = [\"recipients\"]\nreads = [\"recipients\"]\ntimeout = \"30s\"\non_failure = \"continue\""
+        ));
+    }
+    let gateway = setup.start();
+    let mut client = Client::ready(gateway.smtp());
+    client.expect("MAIL FROM:<a@example.org>", 250);
+    let asked = Instant::now();
+    client.expect("RCPT TO:<b@good.test>", 250);
+    assert!(asked.elapsed() < Duration::from_secs(20));
+    let metrics = gateway.http("/metrics").1;
+    for n in 0..3 {
+        let spent = format!("sink=\"slow-{n}\",event=\"inbound.rcpt\",kind=\"budget\"}} 1");
+        assert!(metrics.contains(&spent), "{spent} is not in\n{metrics}");
+    }
+    sinks[0].wait_asked("rcpt", 1, LIMIT);
+    assert_eq!(sinks[1].asked("rcpt") + sinks[2].asked("rcpt"), 0);
 }
 
 /// At `inbound.command` a rule selects the command, not the session that has said it before.

@@ -10,7 +10,9 @@ use postern_e2e::gateway::{Gateway, Setup};
 use postern_e2e::next_hop::NextHop;
 use postern_e2e::raw_sink::{RawSink, proceed};
 use postern_e2e::sink::Sink;
+use postern_proto::v1;
 use postern_proto::v1::attach_request::Kind as FromGateway;
+use postern_proto::v1::attach_response::Kind as FromSink;
 
 const LIMIT: Duration = Duration::from_secs(30);
 const CONTENT: &[u8] = b"From: a@example.org\r\nSubject: x\r\n\r\nbody\r\n";
@@ -21,13 +23,18 @@ fn set_up(
     (event, keys): (&str, &str),
     expire: &str,
 ) -> Gateway {
+    let body = if keys.contains("body =") {
+        ""
+    } else {
+        "body = \"headers\""
+    };
     Setup::default()
         .with(&format!("[queue]\nretry = [\"500ms\"]\nexpire = \"{expire}\""))
         .domain("good.test", &format!("smtp://{}", next_hop.address()))
         .domain("example.org", &format!("smtp://{}", next_hop.address()))
         .with(&format!(
             "[[sink]]\nname = \"frail\"\nendpoint = {endpoints:?}\n\
-             [[binding]]\nname = \"frail\"\nsink = \"frail\"\nevents = [\"{event}\"]\nmay = []\nbody = \"headers\"\n{keys}"
+             [[binding]]\nname = \"frail\"\nsink = \"frail\"\nevents = [\"{event}\"]\nmay = []\n{body}\n{keys}"
         ))
         .start()
 }
@@ -88,6 +95,71 @@ fn another_replica_judges_what_the_first_died_of() {
         assert_eq!(send(&gateway), 250, "{n}");
     }
     assert_eq!(next_hop.wait_for(6, LIMIT).len(), 6);
+}
+
+fn agreed(event_id: u64) -> FromSink {
+    FromSink::Verdict(Box::new(v1::Verdict {
+        event_id,
+        decision: Some(v1::Decision {
+            kind: Some(v1::decision::Kind::Proceed(v1::Proceed {})),
+        }),
+        ..Default::default()
+    }))
+}
+
+/// The connection dies while the body comes: the replica that takes over is shown it from its first octet on.
+#[test]
+fn the_replica_that_takes_over_in_mid_body_is_shown_all_of_it() {
+    let dies = RawSink::start(|_, asked| match &asked.frame.kind {
+        Some(FromGateway::Content(_)) => Err(io::Error::other("as the test says")),
+        _ => Ok(()),
+    });
+    // Judges what it has seen whole.
+    let lives = RawSink::start(|wire, asked| match &asked.frame.kind {
+        Some(FromGateway::Content(content)) if content.ended.is_some() => {
+            wire.say(asked, agreed(content.event_id))
+        }
+        _ => Ok(()),
+    });
+    let endpoints = [dies.endpoint(), lives.endpoint()];
+    let next_hop = NextHop::start();
+    let keys = "body = \"full\"\ntimeout = \"20s\"";
+    let gateway = set_up(&next_hop, &endpoints, ("inbound.message", keys), "5d");
+    let body = "0123456789abcdef\r\n".repeat(40_000);
+    let content = format!("Subject: x\r\n\r\n{body}");
+    // Until the one that dies was the first to be asked.
+    let mut sent = 0;
+    while dies.asked() == 0 {
+        sent += 1;
+        assert!(sent < 20, "it was never asked");
+        let mut client = Client::ready(gateway.smtp());
+        let reply = client.deliver("a@example.org", &["b@good.test"], content.as_bytes());
+        assert_eq!(reply.code, 250, "{reply:?}\n{}", gateway.log());
+    }
+    for message in next_hop.wait_for(sent, LIMIT) {
+        assert!(message.text().ends_with(&body));
+    }
+    // What the last message's judge was shown: all octets in their order, behind the last question.
+    let shown: Vec<u8> = lives
+        .frames()
+        .iter()
+        .rev()
+        .take_while(|frame| !matches!(frame.kind, Some(FromGateway::Event(_))))
+        .filter_map(|frame| match &frame.kind {
+            Some(FromGateway::Content(content)) => Some(content.octets.to_vec()),
+            _ => None,
+        })
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
+        .flatten()
+        .collect();
+    assert!(
+        shown == body.as_bytes(),
+        "{} of {} octets",
+        shown.len(),
+        body.len()
+    );
 }
 
 #[test]

@@ -14,7 +14,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use crate::certificate::Certificate;
 
 /// How long a peer may refuse to read what is written.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A connection from the gateway.
 pub enum Socket {
