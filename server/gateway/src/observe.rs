@@ -23,8 +23,9 @@ pub mod addresses;
 pub struct Watch {
     metrics: Arc<Metrics>,
     also: Option<Arc<dyn Observer>>,
-    /// What was last said of each replica. Every runtime has its own connections; the operator is told once.
-    said: Mutex<HashMap<(String, String), bool>>,
+    /// What was last said of each replica: that it can be used, or why not. Every runtime has its own connections; the
+    /// operator is told once, and again when the reason is another.
+    said: Mutex<HashMap<(String, String), Option<String>>>,
     /// The counters of verdicts by event and decision: there are many of them, and making their labels each time
     /// would cost more than counting.
     answered: RwLock<HashMap<(&'static str, &'static str), Vec<Answered>>>,
@@ -172,10 +173,11 @@ impl Watch {
         }
     }
 
-    /// Whether it is news that the replica can be used, or cannot.
-    fn is_news(&self, record: &Record<'_>, up: bool) -> bool {
+    /// Whether it is news that the replica can be used, or that it cannot for this reason.
+    fn is_news(&self, record: &Record<'_>, why_not: Option<&str>) -> bool {
         let replica = (record.sink.to_owned(), record.replica.to_owned());
-        self.said.lock().insert(replica, up) != Some(up)
+        let why_not = why_not.map(str::to_owned);
+        self.said.lock().insert(replica, why_not.clone()) != Some(why_not)
     }
 
     /// Whether it is news that the sink asks for this. It is asked anew by every runtime and at each connection.
@@ -198,8 +200,8 @@ impl Observer for Watch {
     fn observe(&self, record: &Record<'_>) {
         self.count(record);
         match record.what {
-            What::ReplicaUp { .. } if !self.is_news(record, true) => {}
-            What::ReplicaDown { .. } if !self.is_news(record, false) => {}
+            What::ReplicaUp { .. } if !self.is_news(record, None) => {}
+            What::ReplicaDown { fault, .. } if !self.is_news(record, Some(&fault.detail)) => {}
             What::AsksForMore { what } if !self.is_new_wish(record, what) => {}
             _ => log(record),
         }
