@@ -66,6 +66,8 @@ pub(in crate::front) async fn judge(
                 passed,
                 ..
             } = exchange.finish(&budget).await;
+            let scope = &reception.scope;
+            let budget = scope.reserving(&budget, EventKind::InboundMessage, b"");
             hold_back(&ruling, &budget).await;
             (ruling, draft, skipped, passed)
         }
