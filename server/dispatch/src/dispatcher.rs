@@ -1,12 +1,14 @@
 //! The dispatcher: what the gateway calls, one for each runtime thread.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use postern_attach::{FleetStatus, WireBinding};
+use postern_attach::WireBinding;
+pub use postern_attach::{FleetStatus, Reach, ReplicaHealth, ReplicaStatus};
 use postern_events::context::{MessageContext, SessionContext};
 use postern_events::plan::{Binding, Sink};
 use tokio::sync::broadcast;
@@ -58,10 +60,34 @@ pub(crate) struct Shared {
 pub struct SinkState {
     /// Its name in the configuration.
     pub sink: Arc<str>,
+    /// When the status was taken: since then no replica has come up or gone out.
+    pub at: Instant,
     /// Its replicas, and whether any can be used.
     pub status: FleetStatus,
     /// Questions that are open.
     pub open_questions: usize,
+    /// Instances, open and being opened.
+    pub instances: usize,
+}
+
+/// Reads the states of a dispatcher's sinks from any thread, for as long as the dispatcher is there. Cheap to clone.
+#[derive(Clone)]
+pub struct SinkStates(Weak<Shared>);
+
+impl SinkStates {
+    /// The state of every sink that is in use; none once the dispatcher is gone.
+    #[must_use]
+    pub fn now(&self) -> Vec<SinkState> {
+        self.0
+            .upgrade()
+            .map_or_else(Vec::new, |shared| shared.states())
+    }
+}
+
+impl fmt::Debug for SinkStates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SinkStates").finish_non_exhaustive()
+    }
 }
 
 impl Dispatcher {
@@ -92,8 +118,8 @@ impl Dispatcher {
         }
     }
 
-    /// Hears the names of sinks that can be reached again after they could not: what was held for one can go on. A
-    /// receiver that lagged behind takes it that all have come back.
+    /// Hears the names of sinks that can be reached again after they could not, or have a connection again after they
+    /// had none: what was held for one can go on. A receiver that lagged behind takes it that all have come back.
     #[must_use]
     pub fn sinks_back(&self) -> broadcast::Receiver<Arc<str>> {
         self.shared.back.subscribe()
@@ -102,12 +128,29 @@ impl Dispatcher {
     /// The state of every sink that is in use.
     #[must_use]
     pub fn sinks(&self) -> Vec<SinkState> {
-        let state = |handle: &Arc<SinkHandle>| SinkState {
-            sink: Arc::clone(handle.name()),
-            status: handle.status(),
-            open_questions: handle.open_questions(),
-        };
-        self.shared.sinks.lock().iter().map(state).collect()
+        self.shared.states()
+    }
+
+    /// Reads the same states from other threads.
+    #[must_use]
+    pub fn states(&self) -> SinkStates {
+        SinkStates(Arc::downgrade(&self.shared))
+    }
+
+    /// Whether a sink can be asked from this thread now.
+    #[must_use]
+    pub fn is_reachable(&self, sink: &str) -> bool {
+        let sinks = self.shared.sinks.lock();
+        let mut own = sinks.iter().filter(|handle| **handle.name() == *sink);
+        own.any(|handle| handle.reach() == Reach::Reachable)
+    }
+
+    /// The sink of a binding of the plan in force.
+    #[must_use]
+    pub fn sink_of(&self, binding: &str) -> Option<Arc<str>> {
+        let plan = self.shared.plan.load();
+        let found = plan.bindings().iter().find(|own| *own.name == *binding);
+        found.map(|own| Arc::clone(&own.sink.name))
     }
 
     /// Begins a session: pins the plan. Asks nobody.
@@ -147,6 +190,20 @@ impl Dispatcher {
 }
 
 impl Shared {
+    fn states(&self) -> Vec<SinkState> {
+        let state = |handle: &Arc<SinkHandle>| {
+            let (at, status) = handle.status();
+            SinkState {
+                sink: Arc::clone(handle.name()),
+                at,
+                status,
+                open_questions: handle.open_questions(),
+                instances: handle.instances(),
+            }
+        };
+        self.sinks.lock().iter().map(state).collect()
+    }
+
     /// The way to a sink. One that stayed as it was keeps its connections when the plan changes.
     pub(crate) fn sink(&self, sink: &Arc<Sink>) -> Arc<SinkHandle> {
         let mut sinks = self.sinks.lock();

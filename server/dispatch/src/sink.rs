@@ -15,9 +15,10 @@ mod task;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use parking_lot::RwLock;
-use postern_attach::FleetStatus;
+use postern_attach::{FleetStatus, Reach};
 use postern_events::fault::{Fault, FaultKind};
 use postern_events::plan::Sink;
 use tokio::sync::mpsc::error::TrySendError;
@@ -52,7 +53,8 @@ pub(crate) struct SinkHandle {
 
 /// What others may see of a sink's task.
 pub(crate) struct Face {
-    status: RwLock<FleetStatus>,
+    /// How the sink's replicas were when that last changed, and when that was.
+    status: RwLock<(Instant, FleetStatus)>,
     /// Instances, open and being opened, and events that wait.
     busy: AtomicUsize,
     /// Open questions.
@@ -62,9 +64,9 @@ pub(crate) struct Face {
 }
 
 impl Face {
-    pub(crate) fn new(status: FleetStatus) -> Self {
+    pub(crate) fn new(at: Instant, status: FleetStatus) -> Self {
         Self {
-            status: RwLock::new(status),
+            status: RwLock::new((at, status)),
             busy: AtomicUsize::new(0),
             questions: AtomicUsize::new(0),
             cautious: AtomicBool::new(false),
@@ -111,9 +113,19 @@ impl SinkHandle {
             })
     }
 
-    /// The sink's state: which replicas are well.
-    pub(crate) fn status(&self) -> FleetStatus {
+    /// The sink's state: which replicas are well; and of when it is.
+    pub(crate) fn status(&self) -> (Instant, FleetStatus) {
         self.face.status.read().clone()
+    }
+
+    /// Whether it can be asked.
+    pub(crate) fn reach(&self) -> Reach {
+        self.face.status.read().1.reach
+    }
+
+    /// Instances, open and being opened.
+    pub(crate) fn instances(&self) -> usize {
+        self.face.busy.load(Ordering::Relaxed)
     }
 
     /// Whether instances are open, or events wait.
