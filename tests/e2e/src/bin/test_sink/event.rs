@@ -98,6 +98,8 @@ fn subject(event: &v1::Event) -> Vec<String> {
 pub(crate) struct Known {
     /// Those of the transaction or the message.
     pub(crate) recipients: Vec<v1::Recipient>,
+    /// The sender of the transaction or the message.
+    pub(crate) sender: String,
     session: Vec<v1::Property>,
     message: Vec<v1::Property>,
     skipped_in_session: Vec<String>,
@@ -156,6 +158,11 @@ impl Known {
             self.session.clone_from(&session.properties);
             self.skipped_in_session
                 .clone_from(&session.skipped_bindings);
+        }
+        let envelope = transaction.and_then(|transaction| transaction.envelope.as_ref());
+        let envelope = envelope.or(message.and_then(|message| message.envelope.as_ref()));
+        if let Some(envelope) = envelope {
+            self.sender = String::from_utf8_lossy(&envelope.reverse_path).into_owned();
         }
         if let Some(transaction) = transaction {
             self.message.clone_from(&transaction.properties);
