@@ -11,7 +11,7 @@ use postern_events::budget::Budget;
 use postern_events::context::SessionContext;
 use postern_events::event::EventKind;
 use postern_events::inbound::{Fate, Outcome};
-use postern_events::ruling::{Decision, Ruling};
+use postern_events::ruling::{By, Cause, Decision, Ruling};
 use postern_message::{Draft, HeaderSection, Message, MessageId, Origin, Version};
 use postern_smtp::reply::Reply;
 use postern_spool::{Due, Durable, NewMessage, SpoolError, Stage, StoredBody, StoredMessage};
@@ -133,6 +133,7 @@ fn stage_for(shared: &Shared, ruling: &Ruling) -> Next {
                 binding,
                 since: now,
                 attempts: 0,
+                waits_for: ruling.by.as_ref().and_then(waits_for),
             };
             let wait = match ruling.decision {
                 Decision::Postpone(time) => time,
@@ -158,12 +159,17 @@ fn stage_for(shared: &Shared, ruling: &Ruling) -> Next {
             fate: Fate::Quarantined,
         },
         _ => Next {
-            stage: Stage::Submit { from_binding: None },
+            stage: Stage::submit(),
             due: Due::At(now),
             counted: MessageEnd::Accepted,
             fate: Fate::Accepted,
         },
     }
+}
+
+/// The binding whose sink failed, if that is why the message is kept.
+fn waits_for(by: &By) -> Option<String> {
+    matches!(by.cause, Cause::Failure(..)).then(|| by.binding.to_string())
 }
 
 /// Commits the message. The 250 leaves only with the proof that the spool gives.
@@ -216,7 +222,7 @@ pub(super) async fn commit(shared: Arc<Shared>, ready: Ready, dropped: bool) -> 
     };
     match shared.tools.spool.insert(new).await {
         Ok(proof) => {
-            note_accepted(&shared, &message, size, next.counted);
+            note_accepted(&shared, &message, size, next.counted, &ruling);
             shared.tools.onward.accept(StoredMessage {
                 message,
                 stage: next.stage,
@@ -253,7 +259,7 @@ fn discard(shared: &Shared, ready: &Ready) -> Answered {
         .count_message(&shared.server.name, MessageEnd::Discarded);
     tracing::info!(
         id = %ready.id, session = %shared.session, server = %shared.server.name, client = shared.client, binding = by,
-        reason = ready.ruling.reason_code, sender = shared.show_sender(&ready.draft.envelope.sender),
+        sink = shared.sink_of(by), reason = ready.ruling.reason_code, sender = shared.show_sender(&ready.draft.envelope.sender),
         recipients = ready.draft.recipients.len(), size = ready.size(), "message discarded"
     );
     positive(
@@ -281,7 +287,13 @@ fn positive(
     }
 }
 
-fn note_accepted(shared: &Shared, message: &Message, size: u64, counted: MessageEnd) {
+fn note_accepted(
+    shared: &Shared,
+    message: &Message,
+    size: u64,
+    counted: MessageEnd,
+    ruling: &Ruling,
+) {
     let name = &shared.server.name;
     let metrics = &shared.tools.metrics;
     metrics.count_message(name, counted);
@@ -291,9 +303,17 @@ fn note_accepted(shared: &Shared, message: &Message, size: u64, counted: Message
             server: name.into(),
         })
         .observe(size as f64);
+    let by = ruling.by.as_ref();
+    let fault = by.and_then(|by| match &by.cause {
+        Cause::Failure(_, fault) => Some(tracing::field::display(fault)),
+        Cause::Verdict => None,
+    });
+    let binding = by.map(|by| &*by.binding);
+    let reason = (!ruling.reason_code.is_empty()).then_some(ruling.reason_code.as_str());
     tracing::info!(
         id = %message.id, session = %shared.session, server = %name, client = shared.client,
         sender = shared.show_sender(&message.envelope.sender), recipients = message.recipients.len(), size,
+        binding, sink = binding.and_then(|binding| shared.sink_of(binding)), reason, fault,
         "message {}", counted.name()
     );
     for recipient in &message.recipients {

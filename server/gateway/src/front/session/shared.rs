@@ -97,9 +97,11 @@ impl Shared {
         };
         self.tools.metrics.count_message(&self.server.name, end);
         tracing::info!(
-            session = %self.session, server = %self.server.name, client = self.client,
+            id = self.scope.transaction().map(tracing::field::display), session = %self.session,
+            server = %self.server.name, client = self.client,
             sender = self.scope.envelope().map(|envelope| self.show_sender(&envelope.sender)),
-            binding = by, reply = shown(reply), size, "message refused"
+            binding = by, sink = by.as_deref().and_then(|by| self.sink_of(by)), reply = shown(reply), size,
+            "message refused"
         );
         self.outcome(fate, Some(reply.clone()), by, size)
     }
@@ -143,7 +145,7 @@ impl Shared {
             id = id.map(tracing::field::display), session = %self.session, server = %self.server.name,
             client = self.client, sender = sender.map(|envelope| self.show_sender(&envelope.sender)),
             to = recipient.map(|recipient| self.show_recipient(&recipient.address)),
-            binding = by, reply = shown(reply), "recipient refused"
+            binding = by, sink = by.and_then(|by| self.sink_of(by)), reply = shown(reply), "recipient refused"
         );
     }
 
@@ -161,7 +163,7 @@ impl Shared {
     pub(super) fn log_refused(&self, what: &str, reply: &Reply, by: Option<&str>) {
         tracing::info!(
             session = %self.session, server = %self.server.name, client = self.client, binding = by,
-            reply = shown(reply), "{what} refused"
+            sink = by.and_then(|by| self.sink_of(by)), reply = shown(reply), "{what} refused"
         );
     }
 
@@ -171,11 +173,17 @@ impl Shared {
             .metrics
             .count_message(&self.server.name, MessageEnd::ClientGone);
         tracing::info!(
-            session = %self.session, server = %self.server.name, client = self.client, size,
-            "client went away before the reply"
+            id = self.scope.transaction().map(tracing::field::display), session = %self.session,
+            server = %self.server.name, client = self.client, size, "client went away before the reply"
         );
         let outcome = self.outcome(Fate::ClientGone, None, None, size);
         self.scope.tell_outcome(outcome);
+    }
+
+    /// The name of a binding's sink, for the log.
+    pub(super) fn sink_of(&self, binding: &str) -> Option<String> {
+        let sink = self.tools.dispatcher.sink_of(binding)?;
+        Some(sink.to_string())
     }
 
     /// A sender as it may stand in the log.
