@@ -135,7 +135,8 @@ pub enum What<'a> {
         /// For how long it is left alone.
         retry_in: Duration,
     },
-    /// What the sink asks for is not what was accepted for its binding: it asks for more, and does not get it.
+    /// What the sink asks for is not what was accepted for its binding: it asks for more, and does not get it. Or
+    /// who answers is not who was accepted, and is not asked.
     AsksForMore {
         /// What differs.
         what: &'a str,

@@ -16,7 +16,7 @@ pub(crate) fn for_failure(endpoint: &str, why: &str) -> Option<&'static str> {
             "the sink shows the certificate of an authority as its own; issue it one that is not marked CA:TRUE"
         } else if says(&["UnknownIssuer"]) {
             "the sink's certificate leads to none of the authorities in tls.ca; name the file with the one that issued it"
-        } else if says(&["NotValidForName"]) {
+        } else if says(&["NotValidForName", "not valid for name"]) {
             "the sink's certificate is for another name; set tls.server_name to the one that it is for"
         } else if says(&["Expired", "certificate expired"]) {
             "the sink's certificate has expired; renew it"

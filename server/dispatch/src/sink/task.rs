@@ -227,6 +227,9 @@ impl SinkTask {
             Note::Made(connection, replica, Ok(connected)) => {
                 if let Some(fault) = self.stranger(&connected) {
                     self.connections.drop_one(connection);
+                    let what = fault.detail.as_str();
+                    let name = self.name_of(replica);
+                    self.observe("", &name, What::AsksForMore { what });
                     return self.fleet.connect_failed(now, connection, fault);
                 }
                 let response = connected.response.clone();

@@ -54,8 +54,8 @@ pub(super) fn log(record: &Record<'_>) {
                 binding,
                 sink,
                 replica,
-                what,
-                "sink asks for more than was accepted, and does not get it"
+                %what,
+                "what a sink says of itself is not what was accepted"
             );
         }
         What::ContractBroken { fault } => {
