@@ -1,10 +1,11 @@
 //! The dispatcher: what the gateway calls, one for each runtime thread.
 
+use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use postern_attach::FleetStatus;
+pub use postern_attach::{FleetStatus, Reach, ReplicaHealth, ReplicaStatus};
 use postern_events::context::{MessageContext, SessionContext};
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
@@ -16,7 +17,8 @@ use crate::observer::Observer;
 use crate::settings::Settings;
 pub use crate::settings::SharedPlan;
 use crate::shared::Shared;
-use crate::sink::{Command, SinkHandle};
+pub use crate::shared::SinkState;
+use crate::sink::Command;
 use crate::transport::TransportScope;
 
 /// How often sinks that no plan needs are looked for.
@@ -36,15 +38,24 @@ pub struct Dispatcher {
     _keeper: Arc<JoinSet<()>>,
 }
 
-/// The state of one sink, as this thread sees it.
-#[derive(Clone, Debug)]
-pub struct SinkState {
-    /// Its name in the configuration.
-    pub sink: Arc<str>,
-    /// Its replicas, and whether any can be used.
-    pub status: FleetStatus,
-    /// Questions that are open.
-    pub open_questions: usize,
+/// Reads the states of a dispatcher's sinks from any thread, for as long as the dispatcher is there. Cheap to clone.
+#[derive(Clone)]
+pub struct SinkStates(Weak<Shared>);
+
+impl SinkStates {
+    /// The state of every sink that is in use; none once the dispatcher is gone.
+    #[must_use]
+    pub fn now(&self) -> Vec<SinkState> {
+        self.0
+            .upgrade()
+            .map_or_else(Vec::new, |shared| shared.states())
+    }
+}
+
+impl fmt::Debug for SinkStates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SinkStates").finish_non_exhaustive()
+    }
 }
 
 impl Dispatcher {
@@ -70,8 +81,8 @@ impl Dispatcher {
         }
     }
 
-    /// Hears the names of sinks that can be reached again after they could not: what was held for one can go on. A
-    /// receiver that lagged behind takes it that all have come back.
+    /// Hears the names of sinks that can be reached again after they could not, or have a connection again after they
+    /// had none: what was held for one can go on. A receiver that lagged behind takes it that all have come back.
     #[must_use]
     pub fn sinks_back(&self) -> broadcast::Receiver<Arc<str>> {
         self.shared.back.subscribe()
@@ -80,12 +91,29 @@ impl Dispatcher {
     /// The state of every sink that is in use.
     #[must_use]
     pub fn sinks(&self) -> Vec<SinkState> {
-        let state = |handle: &Arc<SinkHandle>| SinkState {
-            sink: Arc::clone(handle.name()),
-            status: handle.status(),
-            open_questions: handle.open_questions(),
-        };
-        self.shared.sinks.lock().iter().map(state).collect()
+        self.shared.states()
+    }
+
+    /// Reads the same states from other threads.
+    #[must_use]
+    pub fn states(&self) -> SinkStates {
+        SinkStates(Arc::downgrade(&self.shared))
+    }
+
+    /// Whether a sink can be asked from this thread now.
+    #[must_use]
+    pub fn is_reachable(&self, sink: &str) -> bool {
+        let sinks = self.shared.sinks.lock();
+        let mut own = sinks.iter().filter(|handle| **handle.name() == *sink);
+        own.any(|handle| handle.reach() == Reach::Reachable)
+    }
+
+    /// The sink of a binding of the plan in force.
+    #[must_use]
+    pub fn sink_of(&self, binding: &str) -> Option<Arc<str>> {
+        let plan = self.shared.plan.load();
+        let found = plan.bindings().iter().find(|own| *own.name == *binding);
+        found.map(|own| Arc::clone(&own.sink.name))
     }
 
     /// Begins a session: pins the plan. Asks nobody.

@@ -310,8 +310,10 @@ impl InboundScope {
         }
     }
 
-    /// A budget of which the later chains of the same reply have their part.
-    fn reserving(&self, budget: &Budget, event: EventKind, verb: &[u8]) -> Budget {
+    /// The budget of a reply at one of its events: the chains of later ones have their part. `verb`: of the command, at
+    /// `inbound.command`.
+    #[must_use]
+    pub fn reserving(&self, budget: &Budget, event: EventKind, verb: &[u8]) -> Budget {
         let implicit_tls = self.read(|own| own.session().client.implicit_tls);
         let plan = &self.scope.plan;
         budget.reserving(plan.reserve(&self.scope.server, event, verb, implicit_tls))

@@ -16,6 +16,9 @@ use postern_attach::Transmit;
 struct State {
     frames: VecDeque<Transmit>,
     octets: usize,
+    /// The network has asked for frames: HTTP/2 has opened the stream. Above the number that the server allows it waits,
+    /// and what would be fed to it could not be given to another one.
+    opened: bool,
     /// No more frames come.
     ended: bool,
     /// Nobody takes frames any more.
@@ -46,13 +49,13 @@ pub(crate) fn pipe(most: usize) -> (Feeder, Frames) {
 }
 
 impl Feeder {
-    /// Whether a frame may be fed. If not, the task is woken when it may.
+    /// Whether a frame may be fed: not before the network asks for the first. If not, the task is woken when it may.
     pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> bool {
         let mut state = self.state.lock();
         if state.gone {
             return false;
         }
-        if state.octets < self.most {
+        if state.opened && state.octets < self.most {
             return true;
         }
         state.writer = Some(cx.waker().clone());
@@ -90,11 +93,17 @@ impl Stream for Frames {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Transmit>> {
         let mut state = self.state.lock();
+        let opens = !std::mem::replace(&mut state.opened, true);
         let Some(frame) = state.frames.pop_front() else {
             if state.ended {
                 return Poll::Ready(None);
             }
             state.reader = Some(cx.waker().clone());
+            let writer = if opens { state.writer.take() } else { None };
+            drop(state);
+            if let Some(writer) = writer {
+                writer.wake();
+            }
             return Poll::Pending;
         };
         state.octets = state.octets.saturating_sub(frame.len());
@@ -137,6 +146,8 @@ mod tests {
     fn frames_wait_up_to_a_bound_and_come_in_order() {
         let (feeder, mut frames) = pipe(10);
         let mut cx = Context::from_waker(Waker::noop());
+        assert!(!feeder.poll_room(&mut cx), "the stream is not open yet");
+        assert!(Pin::new(&mut frames).poll_next(&mut cx).is_pending());
         assert!(feeder.poll_room(&mut cx));
         feeder.feed(frame(6));
         assert!(feeder.poll_room(&mut cx));

@@ -10,6 +10,9 @@ use postern_events::plan::Plan;
 /// Largest piece of content in one frame, in octets.
 pub const CHUNK_BYTES: usize = 64 << 10;
 
+/// Longest time between probes of a replica that cannot be reached: what waits for its sink waits no longer.
+const PROBE_MAX: Duration = Duration::from_secs(1);
+
 /// The plan that new sessions and messages begin with; swapped whole when bindings change.
 pub type SharedPlan = Arc<ArcSwap<Plan>>;
 
@@ -38,7 +41,10 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             link: LinkSettings::default(),
-            fleet: FleetSettings::default(),
+            fleet: FleetSettings {
+                probe_max: PROBE_MAX,
+                ..FleetSettings::default()
+            },
             features: Features {
                 parts: true,
                 settled: true,

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use postern_attach::WireBinding;
+use postern_attach::{FleetStatus, WireBinding};
 use postern_events::plan::{Binding, Plan, Sink};
 use tokio::sync::broadcast;
 
@@ -16,6 +16,21 @@ use crate::sink::{Command, SinkHandle, Start};
 
 /// Names of sinks that came back and were not heard of yet, at most.
 const BACK: usize = 64;
+
+/// The state of one sink, as this thread sees it.
+#[derive(Clone, Debug)]
+pub struct SinkState {
+    /// Its name in the configuration.
+    pub sink: Arc<str>,
+    /// When the status was taken: since then no replica has come up or gone out.
+    pub at: Instant,
+    /// Its replicas, and whether any can be used.
+    pub status: FleetStatus,
+    /// Questions that are open.
+    pub open_questions: usize,
+    /// Instances, open and being opened.
+    pub instances: usize,
+}
 
 /// What all scopes of a dispatcher use.
 pub(crate) struct Shared {
@@ -42,6 +57,21 @@ impl Shared {
             wires: Mutex::new(HashMap::new()),
             drained: AtomicBool::new(false),
         }
+    }
+
+    /// The state of every sink that is in use.
+    pub(crate) fn states(&self) -> Vec<SinkState> {
+        let state = |handle: &Arc<SinkHandle>| {
+            let (at, status) = handle.status();
+            SinkState {
+                sink: Arc::clone(handle.name()),
+                at,
+                status,
+                open_questions: handle.open_questions(),
+                instances: handle.instances(),
+            }
+        };
+        self.sinks.lock().iter().map(state).collect()
     }
 
     /// The way to a sink. One that stayed as it was keeps its connections when the plan changes.

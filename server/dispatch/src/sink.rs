@@ -17,8 +17,9 @@ mod task;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
-use postern_attach::FleetStatus;
+use postern_attach::{FleetStatus, Reach};
 use postern_events::fault::{Fault, FaultKind};
 use postern_events::plan::Sink;
 use tokio::sync::mpsc;
@@ -79,9 +80,19 @@ impl SinkHandle {
             })
     }
 
-    /// The sink's state: which replicas are well.
-    pub(crate) fn status(&self) -> FleetStatus {
+    /// The sink's state: which replicas are well; and of when it is.
+    pub(crate) fn status(&self) -> (Instant, FleetStatus) {
         self.face.status.read().clone()
+    }
+
+    /// Whether it can be asked.
+    pub(crate) fn reach(&self) -> Reach {
+        self.face.status.read().1.reach
+    }
+
+    /// Instances, open and being opened.
+    pub(crate) fn instances(&self) -> usize {
+        self.face.busy.load(Ordering::Relaxed)
     }
 
     /// Whether instances are open, or events wait.

@@ -453,4 +453,60 @@ mod tests {
         assert!(!Attribute::MessageSender.exists_at(EventKind::OutboundCommand));
         assert!(Attribute::RemoteHost.exists_at(EventKind::OutboundCommand));
     }
+
+    #[test]
+    fn what_other_bindings_can_change_is_read() {
+        let names = |attribute: Attribute| attribute.reads().words().join(" ");
+        for (attribute, reads) in [
+            (Attribute::MessageSender, "sender"),
+            (Attribute::MessagePriority, "sender"),
+            (Attribute::MessageRecipientCount, "recipients"),
+            (Attribute::RecipientTenant, "recipients"),
+            (Attribute::SessionMayRelay, "session"),
+            (Attribute::SessionIdentity, "session"),
+            (Attribute::MessageHeaders, "headers"),
+            (Attribute::MessageHeaderCount, "headers"),
+            (Attribute::MessageSize, "headers body"),
+            (Attribute::MessageProperties, "properties"),
+            (Attribute::SessionProperties, "properties"),
+            (Attribute::SessionHelo, ""),
+        ] {
+            assert_eq!(names(attribute), reads, "{attribute}");
+        }
+    }
+
+    #[test]
+    fn properties_are_grouped_by_sink_whatever_their_type() {
+        use postern_message::{Properties, PropertyLimits, Value};
+        let limits = PropertyLimits::default();
+        let mut own = Properties::new();
+        for (sink, key, value) in [
+            ("a", "text", Value::String("x".to_owned())),
+            ("b", "octets", Value::Bytes(vec![1, 2].into())),
+            ("a", "number", Value::Int(3)),
+            ("a", "flag", Value::Bool(true)),
+            ("b", "texts", Value::Texts(vec!["y".to_owned()])),
+        ] {
+            own.set(sink, key, value, &limits).unwrap();
+        }
+        let entry = |key: &str, value| (key.to_owned(), value);
+        let AttributeValue::Map(mut sinks) = AttributeValue::properties(&own) else {
+            panic!("no map");
+        };
+        sinks.sort_by(|one, other| one.0.cmp(&other.0));
+        let names: Vec<&str> = sinks.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
+        let AttributeValue::Map(of_a) = &sinks[0].1 else {
+            panic!("no map");
+        };
+        assert_eq!(of_a.len(), 3);
+        assert!(of_a.contains(&entry("text", AttributeValue::text("x"))));
+        assert!(of_a.contains(&entry("number", AttributeValue::Int(3))));
+        assert!(of_a.contains(&entry("flag", AttributeValue::Bool(true))));
+        let of_b = vec![
+            entry("octets", AttributeValue::Octets(vec![1, 2])),
+            entry("texts", AttributeValue::Texts(vec!["y".to_owned()])),
+        ];
+        assert_eq!(sinks[1].1, AttributeValue::Map(of_b));
+    }
 }

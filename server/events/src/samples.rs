@@ -173,8 +173,11 @@ pub(crate) fn viewed(
     reads: &Reads,
 ) -> Kind {
     let view = testing::view(reads);
+    let body = event.body(context, said, &view).unwrap();
+    let arm = postern_proto::rules::event_kind(&body) as i32;
+    assert_eq!(arm, event.kind().number(), "the arm of another event");
     let whole = pb::Event {
-        kind: Some(event.body(context, said, &view).unwrap()),
+        kind: Some(body),
         ..pb::Event::default()
     };
     let encoded = EncodedEvent::new(event.kind(), &whole).unwrap();

@@ -3,13 +3,15 @@
 
 pub mod endpoint;
 pub mod labels;
+mod register;
+mod standing;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use postern_spool::StageCounts;
+use postern_spool::{Backlog, StageCounts};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -22,6 +24,11 @@ use self::labels::{
     Delivered, Endpoint, Faulted, Handshake, LimitName, Limited, MessageEnd, Messages, OfServer,
     OfSink, Reasoned, Replied, Ruled, Stage, StageLabel, Waited, WaitedFor,
 };
+
+use self::register::{PREFIX, Register};
+pub use self::standing::DESTINATIONS;
+use self::standing::Present;
+use crate::observe::standing::Standing;
 
 /// Bounds of the latency histograms in seconds: from a verdict on the same core to the longest budget.
 const LATENCY: [f64; 13] = [
@@ -42,6 +49,8 @@ const SIZES: [f64; 7] = [
 /// All counters of the gateway. Shared by all runtimes.
 pub struct Metrics {
     registry: Registry,
+    names: Vec<String>,
+    present: Present,
     /// Sessions begun.
     pub sessions: Family<OfServer, Counter>,
     /// Sessions now.
@@ -72,7 +81,7 @@ pub struct Metrics {
     pub late: Family<Endpoint, Counter>,
     /// One-way events that were lost because a queue was full.
     pub dropped: Family<Endpoint, Counter>,
-    /// Times that a replica came up or went down.
+    /// Times that a replica went down, and came up again.
     pub replica_changes: Family<labels::ReplicaChange, Counter>,
     /// Attempts to deliver, one for each recipient.
     pub deliveries: Family<Delivered, Counter>,
@@ -97,7 +106,9 @@ impl Metrics {
         let latency = (|| Histogram::new(LATENCY)) as fn() -> Histogram;
         let sizes = (|| Histogram::new(SIZES)) as fn() -> Histogram;
         let mut metrics = Self {
-            registry: Registry::with_prefix("postern"),
+            registry: Registry::with_prefix(PREFIX),
+            names: Vec::new(),
+            present: Present::default(),
             sessions: Family::default(),
             sessions_open: Family::default(),
             replies: Family::default(),
@@ -129,39 +140,39 @@ impl Metrics {
     }
 
     fn register_front(&mut self) {
-        let registry = &mut self.registry;
-        registry.register("sessions", "Sessions begun", self.sessions.clone());
-        registry.register("sessions_open", "Sessions now", self.sessions_open.clone());
-        registry.register(
+        let registry = &mut Register::new(&mut self.registry, &mut self.names);
+        registry.add("sessions", "Sessions begun", self.sessions.clone());
+        registry.add("sessions_open", "Sessions now", self.sessions_open.clone());
+        registry.add(
             "replies",
             "Replies sent to clients by class",
             self.replies.clone(),
         );
-        registry.register_with_unit(
+        registry.add_with_unit(
             "reply_time",
             "From the end of a command or a message to its reply",
             Unit::Seconds,
             self.reply_time.clone(),
         );
-        registry.register(
+        registry.add(
             "messages",
             "Transactions by what became of them and their messages",
             self.messages.clone(),
         );
-        registry.register_with_unit(
+        registry.add_with_unit(
             "received",
             "Content received",
             Unit::Bytes,
             self.received_bytes.clone(),
         );
-        registry.register_with_unit(
+        registry.add_with_unit(
             "message_size",
             "Sizes of accepted messages",
             Unit::Bytes,
             self.message_size.clone(),
         );
-        registry.register("limits", "Times that a limit was hit", self.limits.clone());
-        registry.register(
+        registry.add("limits", "Times that a limit was hit", self.limits.clone());
+        registry.add(
             "tls_handshakes",
             "TLS handshakes with clients",
             self.handshakes.clone(),
@@ -169,86 +180,87 @@ impl Metrics {
     }
 
     fn register_sinks(&mut self) {
-        let registry = &mut self.registry;
-        registry.register(
+        let registry = &mut Register::new(&mut self.registry, &mut self.names);
+        registry.add(
             "sink_verdicts",
             "Verdicts by binding, event and decision",
             self.verdicts.clone(),
         );
-        registry.register(
+        registry.add(
             "sink_reasons",
             "Verdicts by binding, event and the reason that the sink gives",
             self.reasons.clone(),
         );
-        registry.register(
+        registry.add(
             "sink_faults",
             "Failures of sinks by binding, event and kind",
             self.faults.clone(),
         );
-        registry.register_with_unit(
+        registry.add_with_unit(
             "sink_time",
             "From the question to the verdict",
             Unit::Seconds,
             self.sink_time.clone(),
         );
-        registry.register(
+        registry.add(
             "sink_late",
             "Verdicts that came when nobody waited any more",
             self.late.clone(),
         );
-        registry.register(
+        registry.add(
             "sink_dropped",
             "One-way events lost because a queue was full",
             self.dropped.clone(),
         );
-        registry.register(
+        registry.add(
             "sink_replica_changes",
-            "Times that a replica came up or went down",
+            "Times that a replica went down, and came up again",
             self.replica_changes.clone(),
         );
     }
 
     fn register_rest(&mut self) {
-        let registry = &mut self.registry;
-        registry.register(
+        let registry = &mut Register::new(&mut self.registry, &mut self.names);
+        registry.add(
             "deliveries",
             "Attempts to deliver, by recipient and result",
             self.deliveries.clone(),
         );
-        registry.register(
+        registry.add(
             "queue_active",
             "Messages being worked on by the transport core",
             self.queue_active.clone(),
         );
-        registry.register("task_panics", "Tasks that panicked", self.panics.clone());
-        registry.register(
+        registry.add("task_panics", "Tasks that panicked", self.panics.clone());
+        registry.add(
             "lost_notifications",
             "Notifications about undeliverable mail that could not be delivered themselves",
             self.lost_notifications.clone(),
         );
-        registry.register(
+        registry.add(
             "accept_errors",
             "Times that the system had no descriptor or memory for a connection",
             self.accept_errors.clone(),
         );
-        registry.register(
+        registry.add(
             "spool_messages",
             "Messages in the spool by stage",
             self.spool.clone(),
         );
-        registry.register_with_unit(
+        registry.add_with_unit(
             "spool_free",
             "Free space for the spool",
             Unit::Bytes,
             self.spool_free.clone(),
         );
-        registry.register(
+        registry.add(
             "log_lines_lost",
             "Lines of the log that nobody read in time or that could not be written",
             crate::log::lost(),
         );
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "The program's version", build);
+        registry.add("build", "The program's version", build);
+        self.present.register(registry);
     }
 
     /// A reply goes to a client.
@@ -307,6 +319,21 @@ impl Metrics {
         }
     }
 
+    /// How the sinks stand now.
+    pub fn set_sinks(&self, sinks: &[Standing], now: SystemTime) {
+        self.present.set_sinks(sinks, now);
+    }
+
+    /// When the oldest messages were received, by stage.
+    pub fn set_oldest(&self, received: &[(Stage, SystemTime)], now: SystemTime) {
+        self.present.set_oldest(received, now);
+    }
+
+    /// What waits for which destination.
+    pub fn set_backlogs(&self, backlogs: &[Backlog], now: SystemTime) {
+        self.present.set_backlogs(backlogs, now);
+    }
+
     /// All metrics in the OpenMetrics text format.
     ///
     /// # Errors
@@ -325,33 +352,4 @@ impl fmt::Debug for Metrics {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn what_is_counted_can_be_read() {
-        let metrics = Metrics::new();
-        let server: Arc<str> = "in\"bound".into();
-        metrics.count_reply(&server, 2);
-        metrics.count_reply(&server, 2);
-        metrics.count_message(&server, MessageEnd::Accepted);
-        metrics.count_limit(&server, LimitName::ConnectionsPerClient);
-        metrics.observe_wait(&server, WaitedFor::Command, Duration::from_millis(3));
-        metrics.set_spool(&StageCounts {
-            held: 3,
-            ..StageCounts::default()
-        });
-        let text = metrics.render().unwrap();
-        for line in [
-            "postern_replies_total{server=\"in\\\"bound\",class=\"2xx\"} 2\n",
-            "postern_messages_total{server=\"in\\\"bound\",end=\"accepted\"} 1\n",
-            "postern_limits_total{server=\"in\\\"bound\",limit=\"connections_per_client\"} 1\n",
-            "postern_reply_time_seconds_bucket{le=\"0.005\",server=\"in\\\"bound\",kind=\"command\"} 1\n",
-            "postern_spool_messages{stage=\"held\"} 3\n",
-            "# EOF\n",
-        ] {
-            assert!(text.contains(line), "{line} is missing in\n{text}");
-        }
-    }
-}
+mod tests;

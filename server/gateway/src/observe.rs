@@ -15,16 +15,24 @@ use prometheus_client::metrics::histogram::Histogram;
 
 use crate::metrics::Metrics;
 use crate::metrics::labels::{Change, Endpoint, Faulted, OfSink, Reasoned, ReplicaChange, Ruled};
-use crate::sink_advice;
 
 pub mod addresses;
+mod lines;
+mod outages;
+pub mod standing;
+
+use self::lines::log;
+use self::outages::{News, Outages};
 
 /// Counts, logs, and passes every record on to one more observer.
 pub struct Watch {
     metrics: Arc<Metrics>,
     also: Option<Arc<dyn Observer>>,
-    /// What was last said of each replica. Every runtime has its own connections; the operator is told once.
-    said: Mutex<HashMap<(String, String), bool>>,
+    /// Replicas by sink and endpoint, and sinks. Every runtime has its own connections; the operator is told once.
+    replicas: Mutex<Outages<(String, String)>>,
+    sinks: Mutex<Outages<String>>,
+    /// Why each replica cannot be used, as it was last said: another reason is told too.
+    said: Mutex<HashMap<(String, String), String>>,
     /// The counters of verdicts by event and decision: there are many of them, and making their labels each time
     /// would cost more than counting.
     answered: RwLock<HashMap<(&'static str, &'static str), Vec<Answered>>>,
@@ -54,6 +62,8 @@ impl Watch {
         Self {
             metrics,
             also,
+            replicas: Mutex::default(),
+            sinks: Mutex::default(),
             said: Mutex::default(),
             answered: RwLock::default(),
             asked: Mutex::default(),
@@ -157,9 +167,9 @@ impl Watch {
                     })
                     .inc_by(count);
             }
-            What::ReplicaUp { .. } => self.count_change(record, Change::Up),
-            What::ReplicaDown { .. } => self.count_change(record, Change::Down),
-            What::Asked { .. }
+            What::ReplicaUp { .. }
+            | What::ReplicaDown { .. }
+            | What::Asked { .. }
             | What::Told
             | What::Skipped { .. }
             | What::NotReached { .. }
@@ -172,10 +182,32 @@ impl Watch {
         }
     }
 
-    /// Whether it is news that the replica can be used, or cannot.
-    fn is_news(&self, record: &Record<'_>, up: bool) -> bool {
-        let replica = (record.sink.to_owned(), record.replica.to_owned());
-        self.said.lock().insert(replica, up) != Some(up)
+    /// What a thread says of a replica or a sink: counted, and worth a line, where it is news to the gateway.
+    fn is_news(&self, record: &Record<'_>, thread: usize) -> bool {
+        let replica = || (record.sink.to_owned(), record.replica.to_owned());
+        let (news, change) = match record.what {
+            What::ReplicaUp { .. } => {
+                (self.replicas.lock().up(replica(), thread), Some(Change::Up))
+            }
+            What::ReplicaDown { fault, .. } => {
+                let news = self.replicas.lock().down(replica(), thread);
+                let before = self.said.lock().insert(replica(), fault.detail.clone());
+                if news == News::None && before.as_ref() != Some(&fault.detail) {
+                    return true;
+                }
+                (news, Some(Change::Down))
+            }
+            What::SinkReachable => (self.sinks.lock().up(record.sink.to_owned(), thread), None),
+            What::SinkUnreachable { .. } => {
+                (self.sinks.lock().down(record.sink.to_owned(), thread), None)
+            }
+            _ => return true,
+        };
+        // What was never away has not come back.
+        if let (News::Change, Some(change)) = (news, change) {
+            self.count_change(record, change);
+        }
+        news != News::None
     }
 
     /// Whether it is news that the sink asks for this. It is asked anew by every runtime and at each connection.
@@ -194,13 +226,21 @@ impl Watch {
     }
 }
 
-impl Observer for Watch {
-    fn observe(&self, record: &Record<'_>) {
+impl Watch {
+    /// Observes for one runtime thread.
+    #[must_use]
+    pub fn on_thread(self: &Arc<Self>, thread: usize) -> Arc<dyn Observer> {
+        Arc::new(OnThread {
+            watch: Arc::clone(self),
+            thread,
+        })
+    }
+
+    fn observe(&self, record: &Record<'_>, thread: usize) {
         self.count(record);
         match record.what {
-            What::ReplicaUp { .. } if !self.is_news(record, true) => {}
-            What::ReplicaDown { .. } if !self.is_news(record, false) => {}
             What::AsksForMore { what } if !self.is_new_wish(record, what) => {}
+            _ if !self.is_news(record, thread) => {}
             _ => log(record),
         }
         if let Some(also) = &self.also {
@@ -209,103 +249,21 @@ impl Observer for Watch {
     }
 }
 
+/// What one runtime thread observes.
+struct OnThread {
+    watch: Arc<Watch>,
+    thread: usize,
+}
+
+impl Observer for OnThread {
+    fn observe(&self, record: &Record<'_>) {
+        self.watch.observe(record, self.thread);
+    }
+}
+
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watch").finish_non_exhaustive()
-    }
-}
-
-/// One line for what an operator has to know, more at lower levels.
-fn log(record: &Record<'_>) {
-    let id = Id(record);
-    let event = record.event.map_or("", EventKind::name);
-    let (binding, sink, replica) = (record.binding, record.sink, record.replica);
-    match record.what {
-        What::Failed { elapsed, fault } => {
-            let (kind, detail) = (fault.kind.name(), &fault.detail);
-            tracing::warn!(%id, event, binding, sink, replica, ?elapsed, kind, detail, "sink failed");
-        }
-        What::Answered {
-            elapsed,
-            decision,
-            reason,
-            explanation,
-            warnings,
-            ..
-        } => {
-            let decision = decision.name();
-            if decision == "proceed" {
-                tracing::debug!(
-                    %id, event, binding, sink, replica, ?elapsed, decision, reason, explanation, "verdict"
-                );
-            } else {
-                tracing::info!(
-                    %id, event, binding, sink, replica, ?elapsed, decision, reason, explanation, "verdict"
-                );
-            }
-            for warning in warnings {
-                tracing::warn!(%id, event, binding, sink, warning, "remark of a sink");
-            }
-        }
-        What::Dropped { count } => {
-            tracing::warn!(%id, event, binding, sink, count, "one-way events were lost, the sink is too slow");
-        }
-        What::ReplicaUp { description } => {
-            tracing::info!(sink, replica, description, "sink is reachable")
-        }
-        What::ReplicaDown { fault, retry_in } => {
-            let advice = sink_advice::for_failure(replica, &fault.detail);
-            tracing::warn!(sink, replica, %fault, ?retry_in, advice, "sink is not reachable");
-        }
-        What::AsksForMore { what } => {
-            tracing::warn!(
-                binding,
-                sink,
-                replica,
-                what,
-                "sink asks for more than was accepted, and does not get it"
-            );
-        }
-        What::ContractBroken { fault } => {
-            // The session or message that it names.
-            let about = record.detail;
-            tracing::warn!(about, event, binding, sink, replica, %fault, "a sink broke the protocol");
-        }
-        What::GoingAway { drain, reason } => {
-            tracing::info!(sink, replica, ?drain, reason, "a replica goes away");
-        }
-        What::SinkReachable => tracing::info!(sink, "sink can be reached"),
-        What::SinkUnreachable { fault } => tracing::warn!(sink, %fault, "sink cannot be reached"),
-        What::Late => tracing::debug!(%id, event, binding, sink, replica, "verdict came too late"),
-        What::Asked { deadline, again } => {
-            tracing::trace!(%id, event, binding, sink, replica, ?deadline, again, "asked");
-        }
-        What::Told => tracing::trace!(%id, event, binding, sink, replica, "told"),
-        What::Skipped { why } => tracing::trace!(%id, event, binding, why, "did not fire"),
-        What::NotReached { because } => {
-            tracing::debug!(%id, event, binding, because, "verdict not reached")
-        }
-        What::Ruled {
-            elapsed,
-            decision,
-            by,
-            ..
-        } => {
-            tracing::debug!(%id, event, ?elapsed, decision = decision.name(), by, "ruled");
-        }
-    }
-}
-
-/// The id under which a client that was refused asks the operator: the message's, else the session's.
-struct Id<'a>(&'a Record<'a>);
-
-impl fmt::Display for Id<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.0.message, self.0.session) {
-            (Some(id), _) => id.fmt(f),
-            (None, Some(id)) => id.fmt(f),
-            (None, None) => f.write_str("-"),
-        }
     }
 }
 
@@ -364,15 +322,18 @@ mod tests {
         let metrics = Metrics::new();
         let watch = Watch::new(Arc::clone(&metrics), None);
         for number in 0..200 {
-            watch.observe(&record(What::Answered {
-                elapsed: Duration::from_millis(2),
-                decision: &Decision::Proceed,
-                reply: None,
-                edits: &[],
-                reason: &format!("r{}", number % 100),
-                explanation: "",
-                warnings: &[],
-            }));
+            watch.observe(
+                &record(What::Answered {
+                    elapsed: Duration::from_millis(2),
+                    decision: &Decision::Proceed,
+                    reply: None,
+                    edits: &[],
+                    reason: &format!("r{}", number % 100),
+                    explanation: "",
+                    warnings: &[],
+                }),
+                0,
+            );
         }
         let text = metrics.render().unwrap();
         let count = |reason: &str, times: usize| {
@@ -388,21 +349,27 @@ mod tests {
         let metrics = Metrics::new();
         let also = Arc::new(Counted(AtomicUsize::new(0)));
         let watch = Watch::new(Arc::clone(&metrics), Some(also.clone()));
-        watch.observe(&record(What::Answered {
-            elapsed: Duration::from_millis(2),
-            decision: &Decision::Proceed,
-            reply: None,
-            edits: &[],
-            reason: "",
-            explanation: "",
-            warnings: &[],
-        }));
+        watch.observe(
+            &record(What::Answered {
+                elapsed: Duration::from_millis(2),
+                decision: &Decision::Proceed,
+                reply: None,
+                edits: &[],
+                reason: "",
+                explanation: "",
+                warnings: &[],
+            }),
+            0,
+        );
         let fault = Fault::new(FaultKind::Timeout, "5 s");
-        watch.observe(&record(What::Failed {
-            elapsed: Duration::from_secs(5),
-            fault: &fault,
-        }));
-        watch.observe(&record(What::Dropped { count: 7 }));
+        watch.observe(
+            &record(What::Failed {
+                elapsed: Duration::from_secs(5),
+                fault: &fault,
+            }),
+            0,
+        );
+        watch.observe(&record(What::Dropped { count: 7 }), 1);
         assert_eq!(also.0.load(Ordering::Relaxed), 3);
         let text = metrics.render().unwrap();
         for line in [
@@ -412,6 +379,39 @@ mod tests {
             "postern_sink_time_seconds_count{sink=\"checker\",event=\"inbound.rcpt\"} 1",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_replica_changes_once_for_all_threads_and_was_not_away_before_it_was_known() {
+        let metrics = Metrics::new();
+        let watch = Watch::new(Arc::clone(&metrics), None);
+        let fault = Fault::new(FaultKind::Unreachable, "refused");
+        let say = |up: bool, thread| {
+            let retry_in = Duration::from_secs(1);
+            let what = match up {
+                true => What::ReplicaUp { description: "s 1" },
+                false => What::ReplicaDown {
+                    fault: &fault,
+                    retry_in,
+                },
+            };
+            watch.observe(&record(what), thread);
+        };
+        for (up, thread) in [
+            (true, 0),
+            (true, 1),
+            (false, 1),
+            (false, 0),
+            (true, 0),
+            (true, 1),
+        ] {
+            say(up, thread);
+        }
+        let text = metrics.render().unwrap();
+        for change in ["up", "down"] {
+            let line = format!("change=\"{change}\"}} 1\n");
+            assert!(text.contains(&line), "{line} is missing in\n{text}");
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod counted;
 mod error;
+mod readiness;
 mod run;
 mod settings;
 
@@ -28,6 +29,7 @@ pub use self::error::ServeError;
 use crate::front::listener::{self, Bound};
 use crate::front::{Front, VirtualServer};
 use crate::metrics::Metrics;
+use crate::observe::standing::Board;
 use crate::observe::{Watch, addresses::AddressLog};
 use crate::preflight;
 use crate::runtime::{self, shutdown::Shutdown};
@@ -109,7 +111,8 @@ pub struct Gateway {
     metrics_listener: Option<TcpListener>,
     spool: Arc<dyn Store>,
     metrics: Arc<Metrics>,
-    observer: Arc<dyn Observer>,
+    observer: Arc<Watch>,
+    board: Arc<Board>,
     addresses: AddressLog,
     shutdown: Shutdown,
 }
@@ -175,6 +178,7 @@ impl Gateway {
             spool,
             metrics,
             observer,
+            board: Arc::default(),
             addresses: AddressLog::new(addresses),
             shutdown: Shutdown::new(),
         })

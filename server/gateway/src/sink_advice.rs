@@ -8,6 +8,8 @@ pub(crate) fn for_failure(endpoint: &str, why: &str) -> Option<&'static str> {
     Some(
         if !tls && says(&["frame with invalid size", "invalid HTTP", "http2 error"]) {
             "what answers there speaks no plain HTTP/2; if it is the sink over TLS, write https://"
+        } else if !tls && says(&["broken pipe", "stream closed", "connection reset"]) {
+            "what answers there hangs up on plain HTTP/2; if it is the sink over TLS, write https://"
         } else if tls && says(&["InvalidContentType", "corrupt message", "received corrupt"]) {
             "what answers there speaks no TLS; if it is the sink in plain text, write http://"
         } else if says(&["CaUsedAsEndEntity"]) {

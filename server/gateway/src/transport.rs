@@ -11,15 +11,19 @@
 mod carrier;
 mod clock;
 mod core;
+mod decided;
 mod encoding;
 mod held;
 mod job;
 mod judge;
 mod notification;
 mod parked;
+mod question;
 mod queue;
+mod release;
 mod report;
 mod results;
+mod returns;
 mod room;
 mod routes;
 mod scanner;
@@ -28,6 +32,7 @@ mod settle;
 mod slots;
 mod spooled;
 mod submit;
+mod unasked;
 mod worker;
 
 use std::sync::Arc;

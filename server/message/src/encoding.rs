@@ -121,6 +121,12 @@ impl Reader {
         Self { rest: record }
     }
 
+    /// Whether nothing is left: what a later form appended is not there.
+    #[must_use]
+    pub fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// Nothing may be left.
     ///
     /// # Errors

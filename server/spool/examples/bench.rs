@@ -126,7 +126,7 @@ async fn submit(spool: &Embedded, content: &Bytes, end: Instant) -> Vec<Duration
             .insert(NewMessage {
                 message: Arc::new(message),
                 body,
-                stage: Stage::Submit { from_binding: None },
+                stage: Stage::submit(),
                 due: Due::At(SystemTime::now()),
             })
             .await

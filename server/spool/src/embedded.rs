@@ -45,8 +45,8 @@ use crate::disk::{Disk, SystemDisk};
 use crate::files::Folder;
 use crate::stage::Kind;
 use crate::{
-    Batch, Claimed, Durable, Entry, Filter, Health, Lease, Page, Purpose, Receiving, SpoolError,
-    StageCounts, Store, StoredMessage,
+    Backlog, Batch, Claimed, Durable, Entry, Filter, Health, Lease, Page, Purpose, Receiving,
+    SpoolError, StageCounts, Store, StoredMessage,
 };
 
 use content::Files;
@@ -339,6 +339,18 @@ impl Store for Embedded {
         self.shared.ledger.lock().adopt(id, to_millis(due))
     }
 
+    async fn take(&self, id: MessageId) -> Result<Option<Claimed>, SpoolError> {
+        let found = self
+            .readers
+            .run(move |connection| read::place(connection, id))
+            .await?;
+        let Some((due, weight)) = found else {
+            return Ok(None);
+        };
+        let lease = self.shared.ledger.lock().take(id, due);
+        Ok(lease.and_then(|lease| claimed(lease, due, weight)))
+    }
+
     async fn renew(&self, leases: &[Lease]) -> Result<Vec<Lease>, SpoolError> {
         let ledger = self.shared.ledger.lock();
         let lost = leases.iter().filter(|lease| !ledger.holds(**lease));
@@ -390,6 +402,12 @@ impl Store for Embedded {
         let filter = filter.clone();
         self.readers
             .run(move |connection| list::list(connection, &filter, page))
+            .await
+    }
+
+    async fn backlogs(&self, limit: usize) -> Result<Vec<Backlog>, SpoolError> {
+        self.readers
+            .run(move |connection| list::backlogs(connection, limit))
             .await
     }
 

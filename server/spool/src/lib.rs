@@ -28,7 +28,7 @@ pub use embedded::{Damage, Embedded, Options, SetAside, examine};
 pub use error::SpoolError;
 pub use facts::ContentFacts;
 pub use health::Health;
-pub use listing::{Entry, Filter, MOST_ON_A_PAGE, Page, StageKind, Waiting};
+pub use listing::{Backlog, Entry, Filter, MOST_ON_A_PAGE, Page, StageKind, Waiting};
 pub use receiving::Receiving;
 pub use rendered::Rendered;
 pub use stage::Stage;

@@ -33,6 +33,9 @@ pub struct Filter {
     pub destination: Option<String>,
     /// Received before this time.
     pub received_before: Option<SystemTime>,
+    /// Waiting for the sink of one of these bindings, see [`Stage::waits_for`](crate::Stage::waits_for). Empty: any
+    /// message.
+    pub waits_for: Vec<String>,
 }
 
 /// Which part of the list.
@@ -79,6 +82,19 @@ pub struct Entry {
     pub reason: Option<String>,
     /// The destinations that it waits for after an attempt.
     pub waiting: Vec<Waiting>,
+}
+
+/// What waits for one destination after an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backlog {
+    /// The destination, as the configuration writes it.
+    pub destination: String,
+    /// Messages.
+    pub messages: u64,
+    /// Their recipients.
+    pub recipients: u64,
+    /// When the first of them is tried again.
+    pub next: SystemTime,
 }
 
 /// Recipients of one message that wait for one destination.

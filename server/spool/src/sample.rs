@@ -101,7 +101,7 @@ pub(crate) async fn new(spool: &dyn Store, content: &Bytes) -> NewMessage {
     NewMessage {
         message: Arc::new(message(content, 2)),
         body: receive(spool, content).await,
-        stage: Stage::Submit { from_binding: None },
+        stage: Stage::submit(),
         due: Due::At(time(0)),
     }
 }

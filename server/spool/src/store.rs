@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use postern_message::{Message, MessageId, RecipientId, RecipientState};
 
 use crate::claim::{Claimed, Lease};
-use crate::listing::{Entry, Filter, Page, Waiting};
+use crate::listing::{Backlog, Entry, Filter, Page, Waiting};
 use crate::{Health, ReadAt, Receiving, SpoolError, Stage, StoredBody};
 
 /// When a message is to be looked at next.
@@ -212,6 +212,13 @@ pub trait Store: Send + Sync {
     /// `None`: it was claimed meanwhile; whoever claimed it sees to it.
     fn adopt(&self, id: MessageId, due: SystemTime) -> Option<Lease>;
 
+    /// Claims one message before it is due: what it waited for has come. `None`: somebody has it, or it
+    /// is not there, or not due at all.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn take(&self, id: MessageId) -> Result<Option<Claimed>, SpoolError>;
+
     /// Prolongs claims, and says which of them had ended. Who holds claims calls it at least once a
     /// minute.
     ///
@@ -249,6 +256,13 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When the store cannot be read.
     async fn list(&self, filter: &Filter, page: Page) -> Result<Vec<Entry>, SpoolError>;
+
+    /// What waits for which destination after an attempt, most messages first, at most `limit`
+    /// destinations.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn backlogs(&self, limit: usize) -> Result<Vec<Backlog>, SpoolError>;
 
     /// How many messages stand where.
     ///

@@ -7,6 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::gateway::{free_address, wait_for_listener};
 use crate::programs::program_of_tests;
 
@@ -43,7 +45,7 @@ impl Log {
 pub struct Seen {
     /// Microseconds since 1970.
     pub at_us: u64,
-    /// `asked`, `told` (one-way), `answered` or `cancelled`.
+    /// `asked`, `told` (one-way), `answered` or `cancelled`; with `--verbose` also `described`, `attached` or `shed`.
     pub what: String,
     /// The instance's id.
     pub instance: u64,
@@ -194,6 +196,13 @@ impl Sink {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
+    }
+
+    /// Sends it a signal: SIGSTOP and SIGCONT, or what it makes of its own.
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let sent = pid.map(|pid| kill_process(pid, signal));
+        assert!(matches!(sent, Some(Ok(()))), "{signal:?}: {sent:?}");
     }
 
     /// SIGKILL.

@@ -70,6 +70,7 @@ fn every_fault_at_a_command_is_answered_by_the_policy() {
                 "{reply:?}"
             );
             let id = reply.text().split(['(', ')']).nth(1).unwrap().to_owned();
+            // The operator finds it.
             gateway.wait_for_log(&id, LIMIT);
         }
         if fault == "hang" {

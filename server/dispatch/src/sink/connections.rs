@@ -116,6 +116,11 @@ impl Connections {
         }));
     }
 
+    /// Connections that are there.
+    pub(super) fn len(&self) -> usize {
+        self.lasting.len()
+    }
+
     pub(super) fn channel(&self, id: ConnectionId) -> Option<&Channel> {
         self.lasting.get(&id).map(|lasting| &lasting.channel)
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::time::Instant;
 
 use parking_lot::RwLock;
 use postern_attach::FleetStatus;
@@ -25,7 +26,8 @@ pub(crate) struct Start {
 
 /// What others may see of a sink's task.
 pub(crate) struct Face {
-    pub(super) status: RwLock<FleetStatus>,
+    /// How the sink's replicas were when that last changed, and when that was.
+    pub(super) status: RwLock<(Instant, FleetStatus)>,
     /// Instances, open and being opened, and events that wait.
     pub(super) busy: AtomicUsize,
     /// Open questions.
@@ -35,9 +37,9 @@ pub(crate) struct Face {
 }
 
 impl Face {
-    pub(crate) fn new(status: FleetStatus) -> Self {
+    pub(crate) fn new(at: Instant, status: FleetStatus) -> Self {
         Self {
-            status: RwLock::new(status),
+            status: RwLock::new((at, status)),
             busy: AtomicUsize::new(0),
             questions: AtomicUsize::new(0),
             cautious: AtomicBool::new(false),

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use postern_attach::{Description, FleetEvent};
 use postern_events::fault::{Fault, FaultKind};
@@ -25,7 +24,7 @@ impl SinkTask {
             busy = true;
         }
         if busy {
-            *self.face.status.write() = self.fleet.status(Instant::now());
+            self.publish_status();
         }
         busy
     }
@@ -78,8 +77,7 @@ impl SinkTask {
             }
             FleetEvent::Reachable => {
                 self.observe("", "", What::SinkReachable);
-                // Nobody listens where nothing is ever held.
-                let _unheard = self.back.send(Arc::clone(&self.sink.name)).is_err();
+                self.announce();
             }
             FleetEvent::Unreachable { fault } => {
                 self.observe("", "", What::SinkUnreachable { fault: &fault });

@@ -93,6 +93,10 @@ impl Streams {
             .map(move |(id, stream)| (*id, stream.link.occupancy(now)))
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.streams.len()
+    }
+
     pub(super) fn ids(&self) -> Vec<StreamId> {
         self.streams.keys().copied().collect()
     }

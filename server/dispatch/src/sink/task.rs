@@ -52,6 +52,8 @@ pub(super) struct SinkTask {
     pub(super) instances: Instances,
     pub(super) questions: Questions,
     pub(super) fetches: Fetches,
+    /// Streams and connections, as others see them.
+    published: (usize, usize),
     /// Something changed for those who wait.
     pub(super) stirred: bool,
     /// No new instances are opened, and the task is over at this time.
@@ -87,7 +89,7 @@ impl SinkTask {
         };
         let names = targets.iter().map(|(name, _)| Arc::clone(name));
         let fleet = Fleet::new(now, fleet_settings, names);
-        let face = Arc::new(Face::new(fleet.status(now)));
+        let face = Arc::new(Face::new(now, fleet.status(now)));
         let mut connections = Connections::new();
         let by_name = |endpoint: &Endpoint| matches!(endpoint, Endpoint::Dns { .. });
         if sink.endpoints.iter().any(by_name) {
@@ -109,6 +111,7 @@ impl SinkTask {
             instances: Instances::default(),
             questions: Questions::default(),
             fetches: Fetches::default(),
+            published: (0, 0),
             stirred: false,
             draining: None,
             commands,
@@ -227,8 +230,15 @@ impl SinkTask {
                     return self.fleet.connect_failed(now, connection, fault);
                 }
                 let response = connected.response.clone();
+                // A sink that restarts between two probes never counts as unreachable.
+                let was_cut_off = self.connections.len() == 0;
                 match self.fleet.connected(now, connection, response) {
-                    Ok(()) => self.connections.keep(connection, replica, *connected),
+                    Ok(()) => {
+                        self.connections.keep(connection, replica, *connected);
+                        if was_cut_off {
+                            self.announce();
+                        }
+                    }
                     Err(fault) => {
                         self.connections.drop_one(connection);
                         self.observe_fault(&self.name_of(replica), &fault);
@@ -354,13 +364,29 @@ impl SinkTask {
         next.is_some() && self.sleep.as_mut().poll(cx).is_ready()
     }
 
+    /// Lets others see how the replicas are.
+    pub(super) fn publish_status(&mut self) {
+        let now = Instant::now();
+        self.published = (self.streams.len(), self.connections.len());
+        *self.face.status.write() = (now, self.fleet.status(now));
+    }
+
     fn publish(&mut self) {
+        if self.published != (self.streams.len(), self.connections.len()) {
+            self.publish_status();
+        }
         self.face
             .busy
             .store(self.instances.len(), Ordering::Relaxed);
         self.face
             .questions
             .store(self.questions.open(), Ordering::Relaxed);
+    }
+
+    /// What was held for the sink may go.
+    pub(super) fn announce(&self) {
+        // Nobody listens where nothing is ever held.
+        let _unheard = self.back.send(Arc::clone(&self.sink.name)).is_err();
     }
 
     pub(super) fn name_of(&self, replica: ReplicaId) -> Arc<str> {

@@ -717,3 +717,67 @@ fn the_longest_delay_of_an_applied_verdict_counts() {
     run.answer(2, delayed(9, Decision::Proceed), now);
     assert_eq!(ruling(&steps(&mut run, now, &mut state)).delay, 3 * SECOND);
 }
+
+#[test]
+fn who_asks_for_the_size_is_asked_once_the_content_has_ended() {
+    let now = Instant::now();
+    let by_size = BindingSpec {
+        when: Some("message.size > 10".to_owned()),
+        ..binding("by-size", &[], &[])
+    };
+    let bindings = vec![by_size, binding("always", &[], &[])];
+    let mut chain = chain(stage(bindings, EventKind::InboundMessage, &[]), None);
+    let mut state = Easy::default();
+    assert_eq!(asked(&steps(&mut chain, now, &mut state)), [1]);
+    chain.content_ended(Budget::starting(now, 240 * SECOND), now);
+    assert_eq!(asked(&steps(&mut chain, now, &mut state)), [0]);
+}
+
+/// Nothing can be applied.
+struct Stubborn;
+
+impl ChainState for Stubborn {
+    fn fires(&mut self, _member: &Member) -> Result<bool, Fault> {
+        Ok(true)
+    }
+
+    fn apply(&mut self, member: &Member, _verdict: &Verdict) -> Result<Made, Fault> {
+        match &*member.binding.name {
+            "refuses" => Err(Fault::protocol("it cannot be applied")),
+            _ => Ok(Made::default()),
+        }
+    }
+
+    fn enter(&mut self, _branch: u32) {}
+
+    fn skipped(&mut self, _member: &Member, _fault: &Fault) {}
+}
+
+#[test]
+fn an_early_refusal_that_cannot_be_applied_is_a_failure_in_its_turn() {
+    let now = Instant::now();
+    let bindings = vec![binding("slow", &[], &[]), binding("refuses", &[], &[])];
+    let mut chain = chain(stage(bindings, EventKind::InboundMessage, &[]), None);
+    assert_eq!(asked(&steps(&mut chain, now, &mut Stubborn)), [0, 1]);
+    assert!(chain.answer(1, Ok(reject()), now));
+    let waits = steps(&mut chain, now, &mut Stubborn);
+    assert_eq!(waits, [Step::Wait { until: None }]);
+    assert!(chain.answer(0, proceed(), now));
+    let all = steps(&mut chain, now, &mut Stubborn);
+    let ruling = ruling(&all);
+    assert!(
+        matches!(ruling.decision, Decision::Tempfail(_)),
+        "{ruling:?}"
+    );
+    assert_eq!(ruling.failures.len(), 1);
+    let settled = all.iter().any(|step| {
+        matches!(
+            step,
+            Step::Settle {
+                member: 1,
+                settlement: Settlement::Refused(_)
+            }
+        )
+    });
+    assert!(settled, "{all:?}");
+}

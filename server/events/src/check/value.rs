@@ -71,3 +71,60 @@ pub(crate) fn recipient_id(octets: &[u8]) -> Result<RecipientId, Fault> {
         .map(RecipientId::from_bytes)
         .map_err(|_| Fault::protocol("a recipient id has not 16 octets"))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn names_and_keys_are_made_of_their_characters_throughout() {
+        let long = "a".repeat(63);
+        for good in ["a", "0", "a-b.c", "9a.", long.as_str()] {
+            assert_eq!(name_or_empty(good.to_owned(), "it"), Ok(good.to_owned()));
+            assert!(is_key(good), "{good}");
+        }
+        assert!(is_key("a_b"));
+        assert_eq!(name_or_empty(String::new(), "it"), Ok(String::new()));
+        assert!(!is_key(""));
+        let long = "a".repeat(64);
+        for bad in [
+            "-a",
+            ".a",
+            "A",
+            "aB",
+            "a b",
+            "a/b",
+            "a\r",
+            "ä",
+            long.as_str(),
+        ] {
+            assert!(name_or_empty(bad.to_owned(), "it").is_err(), "{bad}");
+            assert!(!is_key(bad), "{bad}");
+        }
+        assert!(name_or_empty("a_b".to_owned(), "it").is_err());
+    }
+
+    #[test]
+    fn times_have_both_ends() {
+        let of = |seconds, nanos| prost_types::Duration { seconds, nanos };
+        assert_eq!(duration(&of(1, 5), "it"), Ok(Duration::new(1, 5)));
+        for bad in [of(-1, 0), of(0, -1), of(0, 1_000_000_000)] {
+            assert!(duration(&bad, "it").is_err(), "{bad:?}");
+        }
+        let most = i64::try_from(MAX_WAIT.as_secs()).unwrap();
+        assert_eq!(wait(&of(1, 0), "it"), Ok(Duration::from_secs(1)));
+        assert_eq!(wait(&of(most, 0), "it"), Ok(MAX_WAIT));
+        assert!(wait(&of(0, 999_999_999), "it").is_err());
+        assert!(wait(&of(most, 1), "it").is_err());
+    }
+
+    #[test]
+    fn a_limit_is_the_last_that_passes() {
+        assert_eq!(limit("things", 3, 3), Ok(()));
+        let fault = limit("things", 4, 3).unwrap_err();
+        assert_eq!(fault.detail, "4 things, the limit is 3");
+        assert!(recipient_id(&[0; 15]).is_err());
+        assert!(recipient_id(&[0; 16]).is_ok());
+    }
+}

@@ -33,6 +33,8 @@ fn the_example_of_the_design_holds() {
         [Attribute::SessionMayRelay, Attribute::MessageSize]
     );
     assert!(condition.reads_size());
+    let twice = submit("message.size > 1 && message.size < 3").unwrap();
+    assert_eq!(twice.attributes(), [Attribute::MessageSize]);
     let source = |size| {
         Source(vec![
             (Attribute::SessionMayRelay, AttributeValue::Bool(true)),
@@ -266,4 +268,13 @@ fn what_is_shown_is_named_typed_and_bounded() {
     let long = Source(vec![(Attribute::MessageSender, text(&"x".repeat(4097)))]);
     let fault = shown("message.sender").unwrap().value(&long).unwrap_err();
     assert!(fault.detail.contains("4 KiB"), "{fault}");
+    let most = Source(vec![(Attribute::MessageSender, text(&"x".repeat(4096)))]);
+    assert!(shown("message.sender").unwrap().value(&most).is_ok());
+    let list = AttributeValue::Texts(vec!["x".repeat(2049), "y".repeat(2048)]);
+    let long = Source(vec![(Attribute::MessageRecipients, list)]);
+    let fault = shown("message.recipients")
+        .unwrap()
+        .value(&long)
+        .unwrap_err();
+    assert!(fault.detail.contains("4097 octets"), "{fault}");
 }

@@ -109,7 +109,7 @@ impl Reception {
             id = id.map(tracing::field::display), session = %self.session, server = %self.server.name,
             client = self.client, sender = sender.map(|envelope| self.show_sender(&envelope.sender)),
             to = recipient.map(|recipient| self.show_recipient(&recipient.address)),
-            binding = by, reply = shown(reply), "recipient refused"
+            binding = by, sink = by.and_then(|by| self.sink_of(by)), reply = shown(reply), "recipient refused"
         );
     }
 
@@ -131,8 +131,14 @@ impl Reception {
     pub(in crate::front) fn log_refused(&self, what: &str, reply: &Reply, by: Option<&str>) {
         tracing::info!(
             session = %self.session, server = %self.server.name, client = self.client, binding = by,
-            reply = shown(reply), "{what} refused"
+            sink = by.and_then(|by| self.sink_of(by)), reply = shown(reply), "{what} refused"
         );
+    }
+
+    /// The name of a binding's sink, for the log.
+    pub(in crate::front) fn sink_of(&self, binding: &str) -> Option<String> {
+        let sink = self.tools.dispatcher.sink_of(binding)?;
+        Some(sink.to_string())
     }
 
     /// A sender as it may stand in the log.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -17,12 +17,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use postern_spool::Store;
+use postern_spool::{Filter, Page, SpoolError, StageCounts, StageKind, Store};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::Metrics;
+use super::labels::Stage;
+use super::{DESTINATIONS, Metrics};
+use crate::observe::standing::Standing;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::tasks::Tasks;
 
@@ -49,6 +51,12 @@ const BACK_OFF: Duration = Duration::from_millis(500);
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
+/// Reads how the sinks stand.
+pub type ReadSinks = Arc<dyn Fn() -> Vec<Standing> + Send + Sync>;
+
+/// Says why no mail can be accepted, the sinks standing as they do; `None`: some can.
+pub type WhyClosed = Arc<dyn Fn(&[Standing]) -> Option<String> + Send + Sync>;
+
 /// What the endpoint reports on.
 #[derive(Clone)]
 pub struct Endpoint {
@@ -58,6 +66,10 @@ pub struct Endpoint {
     pub spool: Arc<dyn Store>,
     /// Messages that the transport core works on now.
     pub queue_depth: Arc<dyn Fn() -> usize + Send + Sync>,
+    /// How the sinks stand.
+    pub sinks: ReadSinks,
+    /// Why no mail can be accepted, the sinks standing as they do; `None`: some can.
+    pub closed: WhyClosed,
     /// A folder in the spool's file system.
     pub spool_path: Arc<Path>,
     /// Not ready once the end has begun.
@@ -135,17 +147,60 @@ impl Endpoint {
             "/readyz" if self.spool.health().failure().is_some() => {
                 plain(StatusCode::SERVICE_UNAVAILABLE, "the spool's disk failed\n")
             }
-            "/readyz" => plain(StatusCode::OK, "ok\n"),
+            "/readyz" => self.readiness(),
             _ => plain(StatusCode::NOT_FOUND, "/metrics, /livez, /readyz\n"),
         }
     }
 
+    /// Whether mail can be accepted, and how the sinks stand in either case.
+    fn readiness(&self) -> Response<Full<Bytes>> {
+        let sinks = (self.sinks)();
+        let (status, mut text) = match (self.closed)(&sinks) {
+            Some(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
+            None => (StatusCode::OK, "ok".to_owned()),
+        };
+        text.push('\n');
+        for sink in &sinks {
+            text.push_str(&sink.line());
+            text.push('\n');
+        }
+        plain(status, text)
+    }
+
+    /// Counts what is in the spool.
+    async fn look_into_spool(&self) -> Result<(), SpoolError> {
+        let counts = self.spool.counts().await?;
+        self.metrics.set_spool(&counts);
+        let now = SystemTime::now();
+        let backlogs = self.spool.backlogs(DESTINATIONS).await?;
+        self.metrics.set_backlogs(&backlogs, now);
+        let mut oldest = Vec::new();
+        for (stage, kind, count) in stages(&counts) {
+            if count == 0 {
+                continue;
+            }
+            let filter = Filter {
+                stage: Some(kind),
+                ..Filter::default()
+            };
+            let page = Page {
+                after: None,
+                limit: 1,
+            };
+            let first = self.spool.list(&filter, page).await?;
+            oldest.extend(first.first().map(|entry| (stage, entry.received)));
+        }
+        self.metrics.set_oldest(&oldest, now);
+        Ok(())
+    }
+
     async fn metrics(&self) -> Response<Full<Bytes>> {
-        match timeout(COUNT_TIME, self.spool.counts()).await {
-            Ok(Ok(counts)) => self.metrics.set_spool(&counts),
+        match timeout(COUNT_TIME, self.look_into_spool()).await {
+            Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the spool cannot count its messages"),
             Err(_) => tracing::warn!("the spool takes too long to count its messages"),
         }
+        self.metrics.set_sinks(&(self.sinks)(), SystemTime::now());
         if let Ok(space) = rustix::fs::statvfs(&*self.spool_path) {
             self.metrics
                 .spool_free
@@ -211,8 +266,23 @@ impl Guests {
     }
 }
 
-fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(text));
+/// The stages that messages wait at, with what is there.
+fn stages(counts: &StageCounts) -> [(Stage, StageKind, u64); 5] {
+    [
+        (Stage::Submit, StageKind::Submit, counts.submit),
+        (Stage::Deliver, StageKind::Deliver, counts.deliver),
+        (Stage::Held, StageKind::Held, counts.held),
+        (
+            Stage::Quarantined,
+            StageKind::Quarantined,
+            counts.quarantined,
+        ),
+        (Stage::Damaged, StageKind::Damaged, counts.damaged),
+    ]
+}
+
+fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(text.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(
         CONTENT_TYPE,

@@ -267,6 +267,10 @@ labels! {
     OfSink { sink: Name, event: &'static str, }
     /// By sink.
     Endpoint { sink: Name, }
+    /// By replica.
+    Replica { sink: Name, replica: Name, }
+    /// By destination, as the configuration writes it.
+    OfDestination { destination: Name, }
     /// Replicas.
     ReplicaChange { sink: Name, replica: Name, change: Change, }
     /// Attempts by recipient.

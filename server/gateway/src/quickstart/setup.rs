@@ -89,7 +89,7 @@ done
 gateway=$!
 trap : INT
 trap 'kill "$gateway"' TERM
-trap 'kill "$stamp" "$disclaimer"' EXIT
+trap 'kill "$stamp" "$disclaimer"; wait' EXIT
 while kill -0 "$gateway" 2>/dev/null; do wait "$gateway"; done
 "#,
             stamp = quoted("postern-stamp"),

@@ -7,6 +7,7 @@ use postern_events::delivery::{DeliveryStatus, Result as DeliveryResult};
 use postern_events::event::EventKind;
 use postern_message::{Message, Origin};
 use postern_spool::StoredMessage;
+use tokio::sync::broadcast;
 
 use super::{Listen, ServiceEvent};
 use crate::front::Onward;
@@ -47,6 +48,26 @@ impl Judge for CountedJudge {
 
     fn shows_content(&self, server: &str, event: EventKind) -> bool {
         self.sinks.shows_content(server, event)
+    }
+
+    fn sink_of(&self, binding: &str) -> Option<Arc<str>> {
+        self.sinks.sink_of(binding)
+    }
+
+    fn bindings_of(&self, sink: &str) -> Vec<String> {
+        self.sinks.bindings_of(sink)
+    }
+
+    fn sinks(&self) -> Vec<Arc<str>> {
+        self.sinks.sinks()
+    }
+
+    fn is_reachable(&self, sink: &str) -> bool {
+        self.sinks.is_reachable(sink)
+    }
+
+    fn sinks_back(&self) -> Option<broadcast::Receiver<Arc<str>>> {
+        self.sinks.sinks_back()
     }
 
     fn note(&self, message: &Message, result: &DeliveryResult) {

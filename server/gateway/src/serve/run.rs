@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use postern_config::Config;
 use postern_dispatch::dispatcher::Dispatcher;
 use postern_dispatch::settings::Settings as DispatchSettings;
 use postern_spool::{Health, SpoolError, Store};
@@ -13,11 +14,12 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::counted::{CountedJudge, Submit};
-use super::{Gateway, Listen, ServeError, ServiceEvent, settings, state_folder};
+use super::{Gateway, Listen, ServeError, ServiceEvent, readiness, settings, state_folder};
 use crate::delivery::{SystemConnector, opportunistic};
 use crate::front::{Acceptor, Arrival, FrontWorker, Tools};
-use crate::metrics::endpoint::Endpoint;
+use crate::metrics::endpoint::{Endpoint, WhyClosed};
 use crate::observe::addresses::AddressLog;
+use crate::observe::standing::Board;
 use crate::runtime::handout::{HandOut, Lane, lanes};
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::tasks::Tasks;
@@ -61,7 +63,7 @@ pub(super) fn run(gateway: Gateway) -> Result<(), ServeError> {
         .zip(handles)
         .enumerate();
     for (place, (((runtime, lane), worker), handle)) in parts {
-        let part = Part::new(&gateway, lane, worker, scanner.take(), handle);
+        let part = Part::new(&gateway, place, lane, worker, scanner.take(), handle);
         threads.push(RuntimeThread::start(place, runtime, || part.run())?);
     }
     let spool = Arc::clone(&gateway.spool);
@@ -117,6 +119,7 @@ struct Part {
     submit: Submit,
     plan: postern_dispatch::dispatcher::SharedPlan,
     observer: Arc<dyn postern_dispatch::observer::Observer>,
+    board: Arc<Board>,
     spool: Arc<dyn Store>,
     metrics: Arc<crate::metrics::Metrics>,
     addresses: AddressLog,
@@ -128,6 +131,7 @@ struct Part {
 impl Part {
     fn new(
         gateway: &Gateway,
+        place: usize,
         lane: Lane<Arrival>,
         worker: Worker,
         scanner: Option<Scanner>,
@@ -143,7 +147,8 @@ impl Part {
                 listen: listen.clone(),
             },
             plan: Arc::clone(&gateway.plan),
-            observer: Arc::clone(&gateway.observer),
+            observer: gateway.observer.on_thread(place),
+            board: Arc::clone(&gateway.board),
             spool: Arc::clone(&gateway.spool),
             metrics: Arc::clone(&gateway.metrics),
             addresses: gateway.addresses.clone(),
@@ -161,6 +166,7 @@ impl Part {
             DispatchSettings::default(),
         );
         dispatcher.warm_up();
+        self.board.add(dispatcher.states());
         let judge = CountedJudge {
             sinks: Sinks::new(dispatcher.clone(), self.plan),
             metrics: Arc::clone(&self.metrics),
@@ -228,6 +234,8 @@ async fn run_control(
         spool,
         metrics,
         shutdown,
+        plan,
+        board,
         ..
     } = gateway;
     let mut signals = if options.signals {
@@ -261,6 +269,8 @@ async fn run_control(
             metrics: Arc::clone(&metrics),
             spool,
             queue_depth,
+            sinks: Arc::new(move || board.now()),
+            closed: closed(plan, &config),
             spool_path: state_folder(&config),
             shutdown: shutdown.clone(),
         };
@@ -289,6 +299,16 @@ async fn run_control(
         (true, _) => Err(ServeError::Failed("it ended before its time")),
         (false, false) => Err(ServeError::Failed("a thread did not end")),
     }
+}
+
+/// Says why no mail can be accepted, by the plan in force.
+fn closed(plan: postern_dispatch::dispatcher::SharedPlan, config: &Config) -> WhyClosed {
+    let servers = config.servers.iter().map(|server| server.name.clone());
+    let servers: Vec<String> = servers.collect();
+    Arc::new(move |sinks| {
+        let servers = servers.iter().map(String::as_str);
+        readiness::closed(&plan.load(), servers, sinks)
+    })
 }
 
 fn tell(listen: Option<&Listen>, event: &ServiceEvent<'_>) {

@@ -3,18 +3,21 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 use postern_spool::{Claimed, Due, Store, StoredMessage};
 use rustls::ClientConfig;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::clock::Clock;
+use super::question::Asked;
 use super::queue::Queue;
+use super::returns::Returns;
 use super::routes::Routes;
 use super::schedule::Schedule;
 use super::slots::{Slot, Slots, Source, octets};
+use super::unasked::Unasked;
 use crate::delivery::{Connector, Destination};
 use crate::observe::addresses::AddressLog;
 
@@ -56,6 +59,8 @@ pub enum HeldRefusal {
     Discard,
 }
 
+/// A sink that came back within this time may have come back between its failure and the record of what waits for it.
+const LATELY: Duration = Duration::from_secs(10);
 /// How long a connection waits for another message, and messages sent over it before it is closed.
 pub(crate) const IDLE: Duration = Duration::from_secs(5);
 pub(crate) const MESSAGES_PER_CONNECTION: u32 = 1000;
@@ -70,6 +75,10 @@ pub(crate) struct Core {
     pub(crate) tls: Arc<ClientConfig>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) slots: Arc<Slots>,
+    /// Sinks that came back.
+    pub(crate) returns: Returns,
+    /// Messages that nobody has been asked about.
+    pub(crate) unasked: Unasked,
     workers: Vec<mpsc::Sender<Order>>,
     queues: Mutex<HashMap<Destination, Arc<Queue>>>,
 }
@@ -82,6 +91,8 @@ pub(crate) enum Order {
     Serve(Arc<Queue>),
     /// Take messages from the backlog of a queue.
     Refill(Arc<Queue>),
+    /// A message waits for this binding's sink: if that has come back since then, ask again.
+    LookAgain(String, Instant),
 }
 
 /// A message that was taken up.
@@ -92,6 +103,12 @@ pub(crate) struct Begun {
     pub(crate) slot: Box<Slot>,
     /// It has waited for room at a destination.
     pub(crate) waited: bool,
+    /// Whether it was asked about before.
+    pub(crate) asked: Asked,
+    /// What it waited for has come: it is taken up before its time.
+    pub(crate) early: bool,
+    /// Others are asked about behind it: given back once it has been asked about.
+    pub(crate) turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Core {
@@ -111,6 +128,8 @@ impl Core {
             tls,
             clock,
             slots,
+            returns: Returns::default(),
+            unasked: Unasked::default(),
             workers,
             queues: Mutex::default(),
         }
@@ -135,18 +154,34 @@ impl Core {
             Due::At(due) if due <= self.now() => due,
             // It may be due before the scanner would look again by itself.
             Due::At(_) => {
+                if let Some(binding) = stored.stage.waits_for() {
+                    let lately = Instant::now().checked_sub(LATELY);
+                    self.look_again(worker, binding, lately.unwrap_or_else(Instant::now));
+                }
                 self.slots.scan.notify_one();
                 return false;
             }
             Due::Never => return false,
         };
-        let Some(lease) = self.store.adopt(stored.message.id, due) else {
+        let id = stored.message.id;
+        let Some(lease) = self.store.adopt(id, due) else {
             return false;
         };
-        match self.slots.take(lease, Source::Fresh, octets(&stored)) {
-            Some(slot) => self.begin_in(slot, worker, stored),
+        let begun = match self.slots.take(lease, Source::Fresh, octets(&stored)) {
+            Some(slot) => self.begin_in(slot, worker, stored, Asked::Never),
             None => false,
+        };
+        if !begun {
+            self.unasked.insert(id);
         }
+        begun
+    }
+
+    /// A message waits for the sink of a binding, which failed after `since`. Has it asked again if the sink has come back
+    /// meanwhile; otherwise it is when the sink comes back.
+    pub(crate) fn look_again(&self, worker: usize, binding: &str, since: Instant) {
+        // Without room for the order it is asked again by the retry schedule.
+        let _ordered = self.order(worker, Order::LookAgain(binding.to_owned(), since));
     }
 
     /// A slot for a message that was claimed.
@@ -156,12 +191,21 @@ impl Core {
     }
 
     /// Takes a message up that has its slot already.
-    pub(crate) fn begin_in(&self, slot: Slot, worker: usize, stored: StoredMessage) -> bool {
+    pub(crate) fn begin_in(
+        &self,
+        slot: Slot,
+        worker: usize,
+        stored: StoredMessage,
+        asked: Asked,
+    ) -> bool {
         let begun = Begun {
             stored,
             unrecorded: false,
             slot: Box::new(slot),
             waited: false,
+            asked,
+            early: false,
+            turn: None,
         };
         self.order(worker, Order::Begin(begun))
     }

@@ -7,46 +7,34 @@ use postern_smtp::reply::Reply;
 use postern_spool::{Due, MessageUpdate, Stage, StoredMessage};
 
 use super::core::{Begun, Core, HeldRefusal};
+use super::decided::{Decided, words};
+use super::question::Held;
 use super::schedule::Next;
 use super::settle::{Outcome, draw};
-use super::submit::{Changes, commit, edited, end, words};
-
-/// The message was accepted and held because of this binding.
-#[derive(Clone)]
-pub(super) struct Held {
-    pub(super) binding: String,
-    pub(super) since: SystemTime,
-    pub(super) attempts: u32,
-}
+use super::submit::{Changes, commit, edited, end};
 
 pub(super) async fn refuse_held(
     core: &Core,
     worker: usize,
     begun: Begun,
-    binding: &str,
+    decided: &Decided,
     reply: &Reply,
     now: SystemTime,
 ) {
     let refusal = core
         .settings
         .held_refusals
-        .get(binding)
+        .get(&decided.binding)
         .copied()
         .unwrap_or_default();
-    tracing::info!(id = %begun.stored.message.id, binding, %reply, ?refusal, "refused after it was held");
     match refusal {
         HeldRefusal::Quarantine => {
-            quarantine(
-                core,
-                &begun.stored,
-                None,
-                binding.to_owned(),
-                reply.to_string(),
-            )
-            .await;
+            decided.log("quarantined", Some(reply));
+            quarantine(core, &begun.stored, None, decided, reply.to_string()).await;
         }
         HeldRefusal::Discard => {
-            end(core, worker, begun, Outcome::Discarded, words(reply, now)).await
+            decided.log("discarded", Some(reply));
+            end(core, worker, begun, Outcome::Discarded, words(reply, now)).await;
         }
     }
 }
@@ -55,10 +43,10 @@ pub(super) async fn quarantine(
     core: &Core,
     stored: &StoredMessage,
     changes: Option<&Changes>,
-    by: String,
+    decided: &Decided,
     why: String,
 ) {
-    tracing::warn!(id = %stored.message.id, binding = by, why, "kept until a person acts");
+    let by = decided.binding.clone();
     let mut update = MessageUpdate::new(stored.message.id);
     update.message = changes.and_then(|changes| edited(&stored.message, changes));
     update.stage = Some(Stage::Quarantined { by, why });
@@ -106,19 +94,19 @@ async fn hold_with(
     let event = event.name().to_owned();
     match core.settings.schedule.next(held.since, attempts, now, draw) {
         Next::At(at) => {
-            tracing::info!(id = %update.id, event, binding = held.binding, attempts, "held");
             update.stage = Some(Stage::Held {
                 event,
                 binding: held.binding,
                 since: held.since,
-                attempts,
+                attempts: held.attempts,
+                waits_for: held.waits_for,
             });
             let named = at_most.and_then(|wait| now.checked_add(wait));
             update.due = Some(Due::At(named.unwrap_or(at)));
         }
         Next::Expired => {
-            tracing::warn!(id = %update.id, event, binding = held.binding, "held too long, kept until a person acts");
-            let why = format!("no answer to {event} since {} attempts", attempts);
+            let why = format!("held too long: no answer to {event} in {attempts} attempts");
+            tracing::warn!(id = %update.id, event, binding = held.binding, why, "message quarantined");
             update.stage = Some(Stage::Quarantined {
                 by: held.binding,
                 why,

@@ -32,6 +32,8 @@ pub(crate) struct Job {
     pub(crate) message: Arc<Message>,
     pub(crate) content: Arc<dyn ReadAt>,
     progress: Mutex<Progress>,
+    /// The stage that it stays at, where that changes with its results.
+    stays: Option<Stage>,
     slot: Box<Slot>,
 }
 
@@ -61,7 +63,7 @@ impl Job {
             stored,
             unrecorded,
             slot,
-            waited: _,
+            ..
         } = begun;
         let states = stored
             .message
@@ -79,7 +81,16 @@ impl Job {
                 tried: false,
                 unrecorded: Vec::new(),
             }),
+            stays: None,
             slot,
+        }
+    }
+
+    /// It is not delivered but stays at this stage, which is recorded with what became of it.
+    pub(crate) fn staying_at(self, stage: Option<Stage>) -> Self {
+        Self {
+            stays: stage,
+            ..self
         }
     }
 
@@ -310,7 +321,8 @@ impl Job {
                 let mut update = MessageUpdate::new(id);
                 update.recipients = self.recipient_changes(changes);
                 update.destinations = waits.into_iter().collect();
-                update.stage = earlier_stage.then_some(Stage::Deliver);
+                let next = earlier_stage.then_some(Stage::Deliver);
+                update.stage = self.stays.clone().or(next);
                 update.due = due.filter(|_| last).map(Due::At);
                 batch.update.push(update);
             }

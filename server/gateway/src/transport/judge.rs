@@ -13,6 +13,7 @@ use postern_events::delivery::Result as DeliveryResult;
 use postern_events::event::EventKind;
 use postern_events::plan::BodyDepth;
 use postern_message::Message;
+use tokio::sync::broadcast;
 
 use crate::delivery::BoxFuture;
 
@@ -27,6 +28,31 @@ pub trait Judge: Send + Sync {
     /// Whether any binding is shown some of the content at the event.
     fn shows_content(&self, _server: &str, _event: EventKind) -> bool {
         true
+    }
+
+    /// The sink of a binding.
+    fn sink_of(&self, _binding: &str) -> Option<Arc<str>> {
+        None
+    }
+
+    /// The bindings of a sink, by name.
+    fn bindings_of(&self, _sink: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// All sinks.
+    fn sinks(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+
+    /// Whether this thread can ask the sink now.
+    fn is_reachable(&self, _sink: &str) -> bool {
+        false
+    }
+
+    /// Hears the names of sinks that this thread can ask again.
+    fn sinks_back(&self) -> Option<broadcast::Receiver<Arc<str>>> {
+        None
     }
 
     /// Hears what became of every attempt, whether or not a sink wants to know. Must not block.
@@ -90,6 +116,30 @@ impl Judge for Sinks {
                 .map(|member| member.binding.depth(event));
             depths.any(|depth| depth != BodyDepth::None)
         })
+    }
+
+    fn sink_of(&self, binding: &str) -> Option<Arc<str>> {
+        self.dispatcher.sink_of(binding)
+    }
+
+    fn bindings_of(&self, sink: &str) -> Vec<String> {
+        let plan = self.plan.load();
+        let own = plan.bindings().iter().filter(|own| *own.sink.name == *sink);
+        own.map(|own| own.name.to_string()).collect()
+    }
+
+    fn sinks(&self) -> Vec<Arc<str>> {
+        let plan = self.plan.load();
+        let names = plan.sinks().iter().map(|sink| Arc::clone(&sink.name));
+        names.collect()
+    }
+
+    fn is_reachable(&self, sink: &str) -> bool {
+        self.dispatcher.is_reachable(sink)
+    }
+
+    fn sinks_back(&self) -> Option<broadcast::Receiver<Arc<str>>> {
+        Some(self.dispatcher.sinks_back())
     }
 }
 

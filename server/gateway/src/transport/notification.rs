@@ -43,7 +43,7 @@ impl Made {
         NewMessage {
             message: Arc::clone(&self.message),
             body: self.body.clone(),
-            stage: Stage::Submit { from_binding: None },
+            stage: Stage::submit(),
             due: self.due,
         }
     }
@@ -52,7 +52,7 @@ impl Made {
     pub(crate) fn stored(&self) -> StoredMessage {
         StoredMessage {
             message: Arc::clone(&self.message),
-            stage: Stage::Submit { from_binding: None },
+            stage: Stage::submit(),
             due: self.due,
             content: self.body.reader(),
         }
@@ -93,7 +93,7 @@ pub(crate) async fn make(
     let body = store(core, &built.content).await?;
     let mut recipient = Recipient::new(ForwardPath::Mailbox(sender.clone()));
     recipient.notify = Some(Notify::NEVER);
-    tracing::info!(id = %message.id, report = %id, "reporting to the sender");
+    tracing::info!(id = %message.id, report = %id, "message bounced");
     Ok(Some(Made {
         message: Arc::new(report_message(id, message, recipient, &built, now)?),
         body,

@@ -7,6 +7,7 @@ use postern_spool::{Claimed, Due, SpoolError};
 use tokio::time::sleep;
 
 use super::core::Core;
+use super::question::Asked;
 use crate::runtime::shutdown::Shutdown;
 
 /// Who claims messages, for people who look at a store that several processes share.
@@ -84,8 +85,15 @@ impl Scanner {
         match self.core.store.load(id).await {
             Ok(Some(stored)) => {
                 if matches!(stored.due, Due::At(due) if due <= self.core.now()) {
-                    self.core
-                        .begin_in(slot, *next_worker % self.workers.max(1), stored);
+                    let asked = match self.core.unasked.take(id) {
+                        true => Asked::Never,
+                        false => Asked::Perhaps,
+                    };
+                    let worker = *next_worker % self.workers.max(1);
+                    let begun = self.core.begin_in(slot, worker, stored, asked);
+                    if !begun && asked == Asked::Never {
+                        self.core.unasked.insert(id);
+                    }
                     *next_worker = next_worker.wrapping_add(1);
                 }
             }

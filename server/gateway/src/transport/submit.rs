@@ -1,30 +1,26 @@
 //! The submit stage: what the sinks make of an accepted message before it is delivered, and of one that was held.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use postern_dispatch::exchange::MessageRuling;
-use postern_dispatch::transport::Attempt;
-use postern_events::budget::Budget;
-use postern_events::chain::Start;
 use postern_events::event::EventKind;
 use postern_events::ruling::Decision;
-use postern_message::{Draft, Message, RecipientState, Status};
-use postern_proto::v1::AskReason;
-use postern_smtp::reply::Reply;
+use postern_message::{Draft, Message, Status};
 use postern_spool::{Due, MessageUpdate, Stage, StoredMessage};
 
 use super::core::{Begun, Core};
-use super::held::{Held, hold, hold_edited, quarantine, refuse_held};
+use super::decided::{Decided, own};
+use super::held::{hold, hold_edited, quarantine, refuse_held};
 use super::job::Job;
 use super::judge::Judge;
+use super::question::{Held, Question, ask, count, question};
 use super::schedule::Next;
 use super::settle::Outcome;
-use super::spooled::Spooled;
 use crate::delivery::{Attempted, Fate};
 
 /// When a message is looked at again whose content or record could not be read or written.
-const TROUBLE: Duration = Duration::from_secs(60);
+pub(super) const TROUBLE: Duration = Duration::from_secs(60);
 
 /// How a stage ended.
 pub(crate) enum Passed {
@@ -32,25 +28,8 @@ pub(crate) enum Passed {
     On(Begun),
     /// It does not, and that is recorded.
     Settled,
-}
-
-/// What is being asked about.
-struct Question {
-    event: EventKind,
-    from: Option<String>,
-    attempt: u32,
-    held: Option<Held>,
-}
-
-impl Question {
-    fn reason(&self) -> AskReason {
-        match (&self.held, &self.from) {
-            (Some(_), _) => AskReason::Released,
-            (None, Some(_)) => AskReason::Postponed,
-            (None, None) if self.attempt > 0 => AskReason::Retry,
-            (None, None) => AskReason::Happened,
-        }
-    }
+    /// A sink failed, and it is asked about again when that sink can be asked.
+    Waits,
 }
 
 /// What verdicts made of a message: to be recorded with the stage that follows.
@@ -61,14 +40,11 @@ pub(super) struct Changes {
 }
 
 /// Takes a message through the stages before its delivery.
-pub(crate) async fn pass(
-    core: &Core,
-    worker: usize,
-    judge: &dyn Judge,
-    mut begun: Begun,
-) -> Passed {
+pub(crate) async fn pass(core: &Core, worker: usize, judge: &dyn Judge, begun: Begun) -> Passed {
+    let mut next = begun;
     // Twice at most: a message that was held at its way in is asked about there, and then submitted.
     loop {
+        let begun = next;
         let Some(question) = question(&begun.stored) else {
             return match begun.stored.stage {
                 Stage::Quarantined { .. } => Passed::Settled,
@@ -79,96 +55,33 @@ pub(crate) async fn pass(
         if question.held.is_none() && !judge.listens(server, question.event) {
             return Passed::On(begun.submitted());
         }
-        let Some(ruling) = ask(core, judge, &question, &begun.stored).await else {
+        // The number that is asked with is that which was counted.
+        let counted = count(core, vec![begun]).await;
+        let Some(mut begun) = counted.and_then(|mut one| one.pop()) else {
+            return Passed::Settled;
+        };
+        let Some(question) = self::question(&begun.stored) else {
+            return Passed::Settled;
+        };
+        let asked_at = Instant::now();
+        let Some(ruled) = ask(core, judge, &question, &begun.stored, begun.turn.take()).await
+        else {
             return put_off(core, &begun.stored, None, TROUBLE).await;
         };
-        match apply(core, worker, begun, &question, ruling).await {
-            Some(next) if question.event == EventKind::TransportSubmit => return Passed::On(next),
-            Some(next) => begun = next,
-            None => return Passed::Settled,
+        let decided = Decided::of(&begun.stored, &question, &ruled.ruling, judge);
+        match apply(core, worker, begun, &question, ruled, &decided).await {
+            Some(went) if question.event == EventKind::TransportSubmit => return Passed::On(went),
+            Some(went) => next = went,
+            None => {
+                let Some(binding) = decided.waits_for() else {
+                    return Passed::Settled;
+                };
+                // The sink may have come back while that was recorded.
+                core.look_again(worker, binding, asked_at);
+                return Passed::Waits;
+            }
         }
     }
-}
-
-fn question(stored: &StoredMessage) -> Option<Question> {
-    let pending = stored
-        .message
-        .recipients
-        .iter()
-        .filter_map(|recipient| match &recipient.state {
-            RecipientState::Pending { attempts, .. } => Some(*attempts),
-            _ => None,
-        });
-    let attempt = pending.max().unwrap_or(0);
-    match &stored.stage {
-        Stage::Submit { from_binding } => Some(Question {
-            event: EventKind::TransportSubmit,
-            from: from_binding.clone(),
-            attempt,
-            held: None,
-        }),
-        Stage::Held {
-            event,
-            binding,
-            since,
-            attempts,
-        } => Some(Question {
-            event: [EventKind::TransportSubmit, EventKind::InboundHeaders]
-                .into_iter()
-                .find(|kind| kind.name() == event)
-                .unwrap_or(EventKind::InboundMessage),
-            from: Some(binding.clone()),
-            attempt: *attempts,
-            held: Some(Held {
-                binding: binding.clone(),
-                since: *since,
-                attempts: *attempts,
-            }),
-        }),
-        Stage::Deliver | Stage::Quarantined { .. } => None,
-    }
-}
-
-async fn ask(
-    core: &Core,
-    judge: &dyn Judge,
-    question: &Question,
-    stored: &StoredMessage,
-) -> Option<MessageRuling> {
-    let message = &stored.message;
-    // To read all of it only to know its digests costs more than the question.
-    let submit = question.event == EventKind::TransportSubmit;
-    let content = if submit && !judge.shows_content(&message.server, question.event) {
-        Ok(Spooled::undigested(Arc::clone(&stored.content)))
-    } else {
-        Spooled::read(Arc::clone(&stored.content), message.version.body_offset()).await
-    };
-    let content = match content {
-        Ok(content) => Arc::new(content),
-        Err(error) => {
-            tracing::error!(id = %message.id, %error, "content cannot be read");
-            return None;
-        }
-    };
-    let case = judge.begin(message, content);
-    let now = tokio::time::Instant::now().into_std();
-    let budget = Budget::starting(now, core.settings.submit_budget);
-    let start = match &question.from {
-        Some(binding) => Start::At {
-            binding: binding.clone(),
-            passed: message.passed.clone(),
-        },
-        None => Start::First,
-    };
-    let attempt = Attempt {
-        earlier: question.attempt,
-        reason: question.reason(),
-    };
-    let answer = match question.event {
-        EventKind::TransportSubmit => case.submit(&budget, start, attempt),
-        event => case.redo_inbound(&budget, event, start, attempt),
-    };
-    Some(answer.await)
 }
 
 /// Does what was decided. The message goes on if this returns it.
@@ -178,6 +91,7 @@ async fn apply(
     begun: Begun,
     question: &Question,
     ruled: MessageRuling,
+    decided: &Decided,
 ) -> Option<Begun> {
     let MessageRuling {
         ruling,
@@ -191,108 +105,76 @@ async fn apply(
         skipped,
         passed,
     };
-    let binding = ruling
-        .by
-        .as_ref()
-        .map_or_else(String::new, |by| by.binding.to_string());
     let now = core.now();
-    let id = begun.stored.message.id;
-    let event = question.event.name();
     match ruling.decision {
         Decision::Proceed | Decision::Finish(_) | Decision::Respond(_) => {
-            go_on(core, worker, begun, question, &changes).await
+            return go_on(core, worker, begun, question, &changes).await;
         }
         Decision::Reject(reply) => {
             if let Some(held) = &question.held
-                && (question.event != EventKind::TransportSubmit || held.binding == binding)
+                && (question.event != EventKind::TransportSubmit || held.binding == decided.binding)
             {
-                refuse_held(core, worker, begun, &binding, &reply, now).await;
+                refuse_held(core, worker, begun, decided, &reply, now).await;
             } else {
-                tracing::info!(id = %id, event, binding, %reply, "refused");
-                let status = words(&reply, now);
-                end(
-                    core,
-                    worker,
-                    begun,
-                    |status| {
-                        Outcome::Tried(Attempted {
-                            fate: Fate::Failed,
-                            status,
-                        })
-                    },
-                    status,
-                )
-                .await;
+                decided.log("refused", Some(&reply));
+                let failed = |status| {
+                    Outcome::Tried(Attempted {
+                        fate: Fate::Failed,
+                        status,
+                    })
+                };
+                let status = decided.status(&reply, now);
+                end(core, worker, begun, failed, status).await;
             }
-            None
         }
         Decision::Tempfail(reply) | Decision::Disconnect(reply) => {
-            tracing::info!(id = %id, event, binding, %reply, "put off");
-            match &question.held {
-                Some(held) => hold(core, &begun.stored, question.event, held.clone(), now).await,
+            decided.log("deferred", Some(&reply));
+            match question.held.clone() {
+                Some(held) => {
+                    let held = Held {
+                        waits_for: decided.waits_for().map(str::to_owned),
+                        ..held
+                    };
+                    hold(core, &begun.stored, question.event, held, now).await;
+                }
                 None => {
-                    let status = words(&reply, now);
-                    defer_all(core, worker, begun, status).await;
+                    let status = decided.status(&reply, now);
+                    defer_all(core, worker, begun, status, decided.waits_for()).await;
                 }
             }
-            None
         }
         Decision::Discard => {
-            tracing::info!(id = %id, event, binding, "discarded");
-            let status = own(2, format!("discarded by {binding}"), now);
+            decided.log("discarded", None);
+            let status = own(2, format!("discarded by {}", decided.binding), now);
             end(core, worker, begun, Outcome::Discarded, status).await;
-            None
         }
         Decision::Quarantine => {
-            let why = if ruling.reason_code.is_empty() {
-                event.to_owned()
-            } else {
-                ruling.reason_code
-            };
-            quarantine(core, &begun.stored, Some(&changes), binding, why).await;
-            None
+            decided.log("quarantined", None);
+            let why = decided.why();
+            quarantine(core, &begun.stored, Some(&changes), decided, why).await;
         }
         Decision::Hold { at_most } => {
-            let first = Held {
-                binding: binding.clone(),
-                since: now,
-                attempts: 0,
+            decided.log("held", None);
+            let held = question.held.clone();
+            let held = Held {
+                binding: decided.binding.clone(),
+                since: held.as_ref().map_or(now, |held| held.since),
+                attempts: held.as_ref().map_or(0, |held| held.attempts),
+                waits_for: decided.waits_for().map(str::to_owned),
             };
-            let held = match &question.held {
-                Some(held) => Held {
-                    binding,
-                    ..held.clone()
-                },
-                None => first,
-            };
-            hold_edited(
-                core,
-                &begun.stored,
-                ruling.event,
-                held,
-                &changes,
-                at_most,
-                now,
-            )
-            .await;
-            None
+            let event = ruling.event;
+            hold_edited(core, &begun.stored, event, held, &changes, at_most, now).await;
         }
         Decision::Postpone(wait) => {
-            tracing::info!(id = %id, event, binding, ?wait, "postponed");
+            decided.log("postponed", None);
+            let event = ruling.event;
             postpone(
-                core,
-                worker,
-                begun,
-                question,
-                ruling.event,
-                binding,
-                wait,
-                &changes,
+                core, worker, begun, question, event, decided, wait, &changes,
             )
             .await;
-            None
         }
     }
+    None
 }
 
 /// Asked about again at a time, from this binding on: the edits of those before it are committed, so they must not be asked
@@ -307,10 +189,11 @@ async fn postpone(
     begun: Begun,
     question: &Question,
     event: EventKind,
-    binding: String,
+    decided: &Decided,
     wait: Duration,
     changes: &Changes,
 ) {
+    let binding = decided.binding.clone();
     let now = core.now();
     let since = question
         .held
@@ -320,7 +203,7 @@ async fn postpone(
         let status = own(4, format!("postponed by {binding}"), now);
         return match &question.held {
             Some(held) => hold(core, &begun.stored, question.event, held.clone(), now).await,
-            None => defer_all(core, worker, begun, status).await,
+            None => defer_all(core, worker, begun, status, None).await,
         };
     }
     let mut update = MessageUpdate::new(begun.stored.message.id);
@@ -331,9 +214,12 @@ async fn postpone(
             binding,
             since: held.since,
             attempts: held.attempts,
+            waits_for: None,
         },
         None => Stage::Submit {
             from_binding: Some(binding),
+            attempts: question.attempt,
+            waits_for: None,
         },
     });
     update.due = now.checked_add(wait).map(Due::At);
@@ -351,7 +237,7 @@ async fn go_on(
     let edited = edited(&begun.stored.message, changes);
     let next = match question.event {
         EventKind::TransportSubmit => Stage::Deliver,
-        _ => Stage::Submit { from_binding: None },
+        _ => Stage::submit(),
     };
     let mut begun = begun;
     // Without edits the new stage is recorded with the first result: asked again after a crash, the sinks see the same.
@@ -425,9 +311,21 @@ pub(super) async fn end(
         .await;
 }
 
-/// Stays queued, and is asked about again by the retry schedule. The stage in the spool stays what it is.
-async fn defer_all(core: &Core, worker: usize, begun: Begun, status: Status) {
-    let job = Job::new(begun, 1);
+/// Stays queued, and is asked about again by the retry schedule, or when the sink of the binding that it `waits_for` can be
+/// asked again.
+async fn defer_all(
+    core: &Core,
+    worker: usize,
+    begun: Begun,
+    status: Status,
+    waits_for: Option<&str>,
+) {
+    let mut stage = begun.stored.stage.clone();
+    if let Stage::Submit { waits_for: now, .. } = &mut stage {
+        *now = waits_for.map(str::to_owned);
+    }
+    let stays = (stage != begun.stored.stage).then_some(stage);
+    let job = Job::new(begun, 1).staying_at(stays);
     let recipients = job.message.recipients.iter().enumerate();
     let outcomes = recipients
         .filter(|(_, recipient)| !recipient.state.is_done())
@@ -491,28 +389,5 @@ pub(super) async fn commit(core: &Core, update: MessageUpdate) -> bool {
             tokio::time::sleep(Duration::from_secs(5)).await;
             false
         }
-    }
-}
-
-pub(super) fn words(reply: &Reply, at: SystemTime) -> Status {
-    let text: Vec<_> = reply.text().iter().map(|line| line.as_str()).collect();
-    Status {
-        at,
-        code: Some(reply.code().value()),
-        enhanced: reply
-            .enhanced()
-            .map(|code| (code.class(), code.subject(), code.detail())),
-        text: text.join("\n"),
-        remote: None,
-    }
-}
-
-fn own(class: u8, text: String, at: SystemTime) -> Status {
-    Status {
-        at,
-        code: None,
-        enhanced: Some((class, 0, 0)),
-        text,
-        remote: None,
     }
 }

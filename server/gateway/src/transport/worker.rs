@@ -1,13 +1,14 @@
 //! The transport core on one runtime thread: takes messages up, and makes the connections of the destinations it owns.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use postern_events::event::EventKind;
 use postern_message::RecipientState;
 use postern_spool::SpoolError;
-use tokio::sync::mpsc;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 
@@ -15,7 +16,9 @@ use super::carrier;
 use super::core::{Begun, Core, Order};
 use super::job::Job;
 use super::judge::Judge;
+use super::question::Asked;
 use super::queue::{Group, Queue, Refused};
+use super::release::release;
 use super::results::{self, Attempt};
 use super::settle::Outcome;
 use super::slots::Source;
@@ -24,7 +27,7 @@ use crate::delivery::{Attempted, Fate};
 use crate::runtime::shutdown::Shutdown;
 
 /// The wait for a slot in memory, when there is room at a destination.
-const NO_SLOT: Duration = Duration::from_millis(50);
+pub(crate) const NO_SLOT: Duration = Duration::from_millis(50);
 /// When a message is taken up again that the store could not read.
 const UNREADABLE: Duration = Duration::from_secs(60);
 
@@ -55,6 +58,13 @@ impl Worker {
             shutdown: shutdown.clone(),
         };
         let mut tasks = JoinSet::new();
+        let mut back = context.judge.sinks_back();
+        let all_sinks = |tasks: &mut JoinSet<()>| {
+            for sink in context.judge.sinks() {
+                sink_is_back(&context, tasks, sink);
+            }
+        };
+        all_sinks(&mut tasks);
         let begun = shutdown.begun();
         // What cannot be recorded must not be delivered: it would be delivered again. So what is on its way is cut off.
         let health = self.core.store.health().clone();
@@ -64,7 +74,10 @@ impl Worker {
             tokio::select! {
                 order = self.orders.recv() => match order {
                     Some(Order::Begin(begun)) => {
-                        tasks.spawn(take_up(context.clone(), begun));
+                        let taken = take_up(context.clone(), begun);
+                        tasks.spawn(async move {
+                            taken.await;
+                        });
                     }
                     Some(Order::Serve(queue)) => {
                         for _ in 0..queue.claim() {
@@ -74,9 +87,21 @@ impl Worker {
                     Some(Order::Refill(queue)) => {
                         tasks.spawn(refill(context.clone(), queue));
                     }
+                    Some(Order::LookAgain(binding, since)) => {
+                        if let Some(sink) = context.judge.sink_of(&binding)
+                            && context.judge.is_reachable(&sink)
+                            && self.core.returns.came_back(&sink, since)
+                        {
+                            tasks.spawn(release(context.clone(), sink));
+                        }
+                    }
                     None => break,
                 },
                 Some(end) = tasks.join_next(), if !tasks.is_empty() => note(end),
+                heard = next_back(&mut back) => match heard {
+                    Some(sink) => sink_is_back(&context, &mut tasks, sink),
+                    None => all_sinks(&mut tasks),
+                },
                 () = &mut begun => break,
                 _why = &mut failed => return,
             }
@@ -95,7 +120,7 @@ impl Worker {
     }
 }
 
-fn note(end: Result<(), JoinError>) {
+pub(crate) fn note(end: Result<(), JoinError>) {
     if let Err(error) = end
         && error.is_panic()
     {
@@ -104,20 +129,42 @@ fn note(end: Result<(), JoinError>) {
     }
 }
 
-/// Takes a message through its stages and gives its recipients to the queues of their destinations.
-async fn take_up(context: Context, begun: Begun) {
+/// The sink is back, if this thread can ask it.
+fn sink_is_back(context: &Context, tasks: &mut JoinSet<()>, sink: Arc<str>) {
+    let is_reachable = context.judge.is_reachable(&sink);
+    if is_reachable && context.core.returns.back(&sink, Instant::now()) {
+        tasks.spawn(release(context.clone(), sink));
+    }
+}
+
+/// The next sink that is back; `None`: more came back than could be told. Never, where nobody tells.
+async fn next_back(back: &mut Option<broadcast::Receiver<Arc<str>>>) -> Option<Arc<str>> {
+    if let Some(told) = back {
+        match told.recv().await {
+            Ok(sink) => return Some(sink),
+            Err(RecvError::Lagged(_)) => return None,
+            Err(RecvError::Closed) => *back = None,
+        }
+    }
+    std::future::pending().await
+}
+
+/// Takes a message through its stages and gives its recipients to the queues of their destinations. Returns whether it
+/// waits for a sink instead.
+pub(crate) async fn take_up(context: Context, begun: Begun) -> bool {
     let Context {
         core, place, judge, ..
     } = &context;
     let begun = match pass(core, *place, judge.as_ref(), begun).await {
         Passed::On(begun) => begun,
-        Passed::Settled => return,
+        Passed::Settled => return false,
+        Passed::Waits => return true,
     };
     let now = core.now();
-    let waited = begun.waited;
+    let (waited, early) = (begun.waited, begun.early);
     let message = Arc::clone(&begun.stored.message);
     let pending = message.recipients.iter().enumerate().filter(|(_, recipient)| {
-        matches!(&recipient.state, RecipientState::Pending { due, .. } if due.is_none_or(|due| due <= now))
+        matches!(&recipient.state, RecipientState::Pending { due, .. } if early || due.is_none_or(|due| due <= now))
     });
     let (groups, lost) = core
         .settings
@@ -153,6 +200,7 @@ async fn take_up(context: Context, begun: Begun) {
         let attempt = Attempt::without_host("none".to_owned());
         results::record(&context, &job, outcomes, false, &attempt).await;
     }
+    false
 }
 
 /// A queue did not take the group.
@@ -205,6 +253,9 @@ async fn refill(context: Context, queue: Arc<Queue>) {
                     unrecorded: false,
                     slot: Box::new(slot),
                     waited: true,
+                    asked: Asked::Perhaps,
+                    early: false,
+                    turn: None,
                 };
                 take_up(context.clone(), begun).await;
             }

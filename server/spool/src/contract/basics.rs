@@ -23,7 +23,7 @@ pub(crate) async fn what_was_committed_is_there_after_a_restart(rig: &dyn Rig) {
             let loaded = spool.load(message.id).await.unwrap().unwrap();
             assert_eq!(&loaded.message, message);
             assert_eq!(loaded.due, Due::At(time(0)));
-            assert_eq!(loaded.stage, Stage::Submit { from_binding: None });
+            assert_eq!(loaded.stage, Stage::submit());
             assert_eq!(read(&*loaded.content).await, *content);
         }
         spool = {
@@ -66,6 +66,7 @@ pub(crate) async fn stage_due_time_and_recipients_change_apart(rig: &dyn Rig) {
         binding: "b".to_owned(),
         since: time(9),
         attempts: 2,
+        waits_for: Some("b".to_owned()),
     };
     let state = RecipientState::Pending {
         attempts: 1,

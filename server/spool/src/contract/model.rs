@@ -113,6 +113,8 @@ fn stage(number: u8) -> Stage {
     match number {
         0 => Stage::Submit {
             from_binding: Some("b".to_owned()),
+            attempts: 3,
+            waits_for: Some("b".to_owned()),
         },
         1 => Stage::Deliver,
         2 => Stage::Held {
@@ -120,6 +122,7 @@ fn stage(number: u8) -> Stage {
             binding: "b".to_owned(),
             since: time(1),
             attempts: 1,
+            waits_for: Some("c".to_owned()),
         },
         _ => Stage::Quarantined {
             by: "b".to_owned(),

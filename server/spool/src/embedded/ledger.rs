@@ -109,6 +109,15 @@ impl Ledger {
         Some(self.lease(id, Some(due), false))
     }
 
+    /// Claims a row before its time.
+    pub(super) fn take(&mut self, id: MessageId, due: i64) -> Option<Lease> {
+        if self.claimed.contains_key(&id) {
+            return None;
+        }
+        self.forget(id);
+        Some(self.lease(id, Some(due), true))
+    }
+
     pub(super) fn holds(&self, lease: Lease) -> bool {
         self.claimed
             .get(&lease.message)

@@ -8,7 +8,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
 use crate::SpoolError;
-use crate::listing::{Entry, Filter, MOST_ON_A_PAGE, Page, StageKind, Waiting};
+use crate::listing::{Backlog, Entry, Filter, MOST_ON_A_PAGE, Page, StageKind, Waiting};
 use crate::stage::Kind;
 
 pub(super) fn list(
@@ -59,7 +59,32 @@ fn conditions(filter: &Filter, page: Page) -> (String, Vec<Value>) {
         conditions.push("received < ?");
         values.push(Value::Integer(to_millis(before)));
     }
+    let asked = format!(
+        "waits IN ({})",
+        vec!["?"; filter.waits_for.len()].join(", ")
+    );
+    if !filter.waits_for.is_empty() {
+        conditions.push(&asked);
+        values.extend(filter.waits_for.iter().cloned().map(Value::Text));
+    }
     (conditions.join(" AND "), values)
+}
+
+pub(super) fn backlogs(connection: &Connection, limit: usize) -> Result<Vec<Backlog>, SpoolError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT destination, count(*), sum(recipients), min(due) FROM delivery
+         GROUP BY destination ORDER BY 2 DESC, 1 LIMIT ?1",
+    )?;
+    let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+        let number = |place| row.get(place).map(|n: i64| u64::try_from(n).unwrap_or(0));
+        Ok(Backlog {
+            destination: row.get(0)?,
+            messages: number(1)?,
+            recipients: number(2)?,
+            next: time(row.get(3)?),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<Option<Entry>> {

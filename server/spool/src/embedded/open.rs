@@ -222,6 +222,7 @@ fn open_database(
     let counts = count(&connection)?;
     schema::trust(&connection)?;
     schema::settle(&connection)?;
+    schema::complete(&connection)?;
     disk.sync_folder(folder).map_err(io("syncing"))?;
     Ok(Opened {
         connection,

@@ -76,6 +76,8 @@ pub(super) struct SealedStage {
     pub(super) record: Vec<u8>,
     /// Why the message is kept.
     pub(super) reason: Option<String>,
+    /// The binding whose sink it waits for.
+    pub(super) waits: Option<String>,
 }
 
 pub(super) struct Progress {
@@ -216,6 +218,7 @@ fn seal_stage(id: MessageId, stage: &Stage) -> SealedStage {
         kind: stage.kind(),
         record: seal(id.as_bytes(), stage.encode()),
         reason: reason(stage),
+        waits: stage.waits_for().map(str::to_owned),
     }
 }
 

@@ -133,6 +133,21 @@ pub(super) fn weights(
     Ok(weights)
 }
 
+/// When a row is due, and its weight; `None`: it is not there, or not due by itself.
+pub(super) fn place(
+    connection: &Connection,
+    id: MessageId,
+) -> Result<Option<(i64, u64)>, SpoolError> {
+    let found = connection
+        .prepare_cached(
+            "SELECT due, weight + min(size, 32768) FROM message WHERE id = ?1 AND due IS NOT NULL",
+        )?
+        .query_row([id.as_bytes()], |row| {
+            Ok((row.get(0)?, octets(row.get(1)?)))
+        });
+    Ok(found.optional()?)
+}
+
 /// When the first row after `after` is due that `passed` does not pass by.
 pub(super) fn next_due(
     connection: &Connection,

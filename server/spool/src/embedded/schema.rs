@@ -54,9 +54,11 @@ CREATE TABLE message (
     attempts INTEGER NOT NULL,
     reason TEXT,
     stage BLOB NOT NULL,
-    record BLOB NOT NULL
+    record BLOB NOT NULL,
+    waits TEXT
 ) WITHOUT ROWID;
 CREATE INDEX message_due ON message (due) WHERE due IS NOT NULL;
+CREATE INDEX message_waits ON message (waits, id) WHERE waits IS NOT NULL;
 CREATE INDEX message_sender ON message (sender);
 CREATE TABLE recipient (
     message BLOB NOT NULL,
@@ -107,6 +109,20 @@ pub(super) fn connect_writer(path: &Path) -> rusqlite::Result<Connection> {
     )?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
+}
+
+/// Adds what the format has gained without a new number: a program that does not know it writes and reads the rest.
+pub(super) fn complete(connection: &Connection) -> rusqlite::Result<()> {
+    let has_waits = "SELECT 1 FROM pragma_table_info('message') WHERE name = 'waits'";
+    if connection.prepare(has_waits)?.exists([])? {
+        return Ok(());
+    }
+    connection.execute_batch(
+        "BEGIN IMMEDIATE;
+         ALTER TABLE message ADD COLUMN waits TEXT;
+         CREATE INDEX message_waits ON message (waits, id) WHERE waits IS NOT NULL;
+         COMMIT;",
+    )
 }
 
 /// The database is whole: the last one to close it may checkpoint.

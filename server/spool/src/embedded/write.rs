@@ -76,8 +76,8 @@ fn insert(connection: &Connection, new: &Insert, effects: &mut Effects) -> Resul
     let done = connection
         .prepare_cached(
             "INSERT INTO message (id, kind, due, body, server, sender, size, received, recipients,
-                 weight, attempts, reason, stage, record)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                 weight, attempts, reason, stage, record, waits)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?
         .execute(rusqlite::params![
             new.id.as_bytes(),
@@ -94,6 +94,7 @@ fn insert(connection: &Connection, new: &Insert, effects: &mut Effects) -> Resul
             new.stage.reason,
             new.stage.record,
             new.record.sealed,
+            new.stage.waits,
         ]);
     match done {
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
@@ -157,8 +158,16 @@ fn update(
     let aside = before == Kind::Damaged;
     if let Some(stage) = change.stage.as_ref().filter(|_| !aside) {
         connection
-            .prepare_cached("UPDATE message SET kind = ?2, stage = ?3, reason = ?4 WHERE id = ?1")?
-            .execute((id, stage.kind as i64, &stage.record, &stage.reason))?;
+            .prepare_cached(
+                "UPDATE message SET kind = ?2, stage = ?3, reason = ?4, waits = ?5 WHERE id = ?1",
+            )?
+            .execute((
+                id,
+                stage.kind as i64,
+                &stage.record,
+                &stage.reason,
+                &stage.waits,
+            ))?;
         if stage.kind != before {
             effects.counts.push((before, -1));
             effects.counts.push((stage.kind, 1));
@@ -284,7 +293,9 @@ fn damage(
     let id = damaged.id.as_bytes();
     effects.due.push((damaged.id, None));
     connection
-        .prepare_cached("UPDATE message SET kind = ?2, due = NULL, reason = ?3 WHERE id = ?1")?
+        .prepare_cached(
+            "UPDATE message SET kind = ?2, due = NULL, reason = ?3, waits = NULL WHERE id = ?1",
+        )?
         .execute((id, Kind::Damaged as i64, short(&damaged.why)))?;
     connection
         .prepare_cached("INSERT OR REPLACE INTO damaged (message, why, found) VALUES (?1, ?2, ?3)")?

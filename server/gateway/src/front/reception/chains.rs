@@ -4,6 +4,7 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use postern_dispatch::content::BoxFuture;
 use postern_events::budget::Budget;
 use postern_events::event::EventKind;
@@ -60,6 +61,8 @@ struct Matter {
     budget: Budget,
     /// What the client reads if a sink fails, and the operator looks for.
     about: About,
+    /// The command's verb, where sinks are asked about the command.
+    verb: Bytes,
     own: Own,
 }
 
@@ -98,6 +101,7 @@ impl Chains {
                 reception,
                 budget,
                 about: message.map_or(About::Session, About::Message),
+                verb: Bytes::new(),
                 own: Own::Refuses,
             },
             command: None,
@@ -107,6 +111,7 @@ impl Chains {
 
     /// A command has come, by which the client does what it does.
     pub(in crate::front) fn command(&mut self, command: Command) {
+        self.matter.verb.clone_from(&command.command.verb);
         let Matter {
             reception, budget, ..
         } = &self.matter;
@@ -178,7 +183,9 @@ impl Matter {
     /// Waits for one chain. `Some` if it ends the matter.
     async fn ask(&self, chain: BoxFuture<'static, Ruling>) -> Option<Finding> {
         let ruling = chain.await;
-        hold_back(&ruling, &self.budget).await;
+        let scope = &self.reception.scope;
+        let budget = scope.reserving(&self.budget, ruling.event, &self.verb);
+        hold_back(&ruling, &budget).await;
         if ruling.event == EventKind::InboundRcpt && matches!(ruling.decision, Decision::Discard) {
             let by = ruling.by.map(|by| by.binding.to_string());
             return Some(Finding::Dropped { by });

@@ -11,7 +11,7 @@ use postern_events::budget::Budget;
 use postern_events::context::SessionContext;
 use postern_events::event::EventKind;
 use postern_events::inbound::Fate;
-use postern_events::ruling::{Decision, Ruling};
+use postern_events::ruling::{By, Cause, Decision, Ruling};
 use postern_message::{Draft, HeaderSection, Message, MessageId, Origin, Version};
 use postern_smtp::reply::Reply;
 use postern_spool::{Due, Durable, NewMessage, SpoolError, Stage, StoredBody, StoredMessage};
@@ -66,6 +66,8 @@ pub(in crate::front) async fn judge(
                 passed,
                 ..
             } = exchange.finish(&budget).await;
+            let scope = &reception.scope;
+            let budget = scope.reserving(&budget, EventKind::InboundMessage, b"");
             hold_back(&ruling, &budget).await;
             (ruling, draft, skipped, passed)
         }
@@ -129,6 +131,7 @@ fn stage_for(reception: &Reception, ruling: &Ruling) -> Next {
                 binding,
                 since: now,
                 attempts: 0,
+                waits_for: ruling.by.as_ref().and_then(waits_for),
             };
             let wait = match ruling.decision {
                 Decision::Postpone(time) => time,
@@ -152,11 +155,16 @@ fn stage_for(reception: &Reception, ruling: &Ruling) -> Next {
             fate: Fate::Quarantined,
         },
         _ => Next {
-            stage: Stage::Submit { from_binding: None },
+            stage: Stage::submit(),
             due: Due::At(now),
             fate: Fate::Accepted,
         },
     }
+}
+
+/// The binding whose sink failed, if that is why the message is kept.
+fn waits_for(by: &By) -> Option<String> {
+    matches!(by.cause, Cause::Failure(..)).then(|| by.binding.to_string())
 }
 
 /// Commits the message. The 250 leaves only with the proof that the spool gives.
@@ -241,17 +249,20 @@ fn promise(
 
 /// Accepted and dropped: the record is the log line.
 fn discard(ready: &Ready) -> Answered {
-    let mut answered = positive(ready.id, Fate::Discarded, &ready.ruling, ready.size());
-    answered.ended.reason.clone_from(&ready.ruling.reason_code);
-    answered
+    positive(ready.id, Fate::Discarded, &ready.ruling, ready.size())
 }
 
 fn positive(id: MessageId, fate: Fate, ruling: &Ruling, size: u64) -> Answered {
     let reply = replies::queued(id);
-    let by = ruling.by.as_ref().map(|by| by.binding.to_string());
+    let by = ruling.by.as_ref();
     Answered {
         ended: Ended {
-            by,
+            by: by.map(|by| by.binding.to_string()),
+            reason: ruling.reason_code.clone(),
+            fault: by.and_then(|by| match &by.cause {
+                Cause::Failure(_, fault) => Some(fault.to_string()),
+                Cause::Verdict => None,
+            }),
             ..Ended::accepted(fate, reply.clone(), size)
         },
         reply,

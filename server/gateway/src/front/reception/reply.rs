@@ -2,9 +2,9 @@
 
 use std::future::Future;
 
-use postern_events::answer::ResponseAnswer;
 use postern_events::budget::Budget;
 use postern_events::inbound::Response;
+use postern_events::inbound::ResponseAnswer;
 use postern_smtp::reply::Reply;
 
 use super::Reception;

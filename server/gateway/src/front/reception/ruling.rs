@@ -55,10 +55,45 @@ pub(in crate::front) fn refusal(ruling: &Ruling, id: &dyn Display) -> Option<Ref
     })
 }
 
-/// Holds the reply back for as long as a sink asked for, within the bounds of patience.
+/// Holds the reply back for as long as a sink asked for, within the bounds of patience, and not into the time that is
+/// reserved for what is still to be asked.
 pub(in crate::front) async fn hold_back(ruling: &Ruling, budget: &Budget) {
-    let delay = ruling.delay.min(DELAY_MAX).min(budget.left(Instant::now()));
+    let left = budget
+        .latest_extension(Duration::ZERO)
+        .map_or(Duration::ZERO, |latest| {
+            latest.saturating_duration_since(Instant::now())
+        });
+    let delay = ruling.delay.min(DELAY_MAX).min(left);
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use postern_events::event::EventKind;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn v15_a_delay_leaves_the_time_of_what_is_still_to_be_asked() {
+        for (delay, total, reserved, held) in [
+            (3, 90, 0, 3),
+            // The longest that there is.
+            (60, 90, 0, 30),
+            (20, 25, 15, 10),
+            (20, 15, 20, 0),
+        ] {
+            let seconds = Duration::from_secs;
+            let ruling = Ruling {
+                delay: seconds(delay),
+                ..Ruling::proceed(EventKind::InboundCommand)
+            };
+            let budget = Budget::starting(Instant::now(), seconds(total));
+            let since = tokio::time::Instant::now();
+            hold_back(&ruling, &budget.reserving(seconds(reserved))).await;
+            let took = since.elapsed().as_secs_f64();
+            assert!((took - f64::from(held)).abs() < 1.0, "{took} is not {held}");
+        }
     }
 }

@@ -29,6 +29,8 @@ pub(in crate::front) struct Ended {
     pub(in crate::front) size: u64,
     /// The reason that the binding gave.
     pub(in crate::front) reason: String,
+    /// How its sink failed, if that decided.
+    pub(in crate::front) fault: Option<String>,
     /// The message that was kept.
     pub(in crate::front) kept: Option<Arc<Message>>,
 }
@@ -41,6 +43,7 @@ impl Ended {
             by: None,
             size,
             reason: String::new(),
+            fault: None,
             kept: None,
         }
     }
@@ -186,7 +189,8 @@ impl Transaction {
         };
         tracing::info!(
             id = %self.id, session = %reception.session, server = %reception.server.name, client = reception.client, sender,
-            recipients, binding = ended.by, reason = Some(&*ended.reason).filter(|reason| !reason.is_empty()),
+            recipients, binding = ended.by, sink = ended.by.as_deref().and_then(|by| reception.sink_of(by)), fault = ended.fault,
+            reason = Some(&*ended.reason).filter(|reason| !reason.is_empty()),
             reply = refusal.map(shown), size = ended.size, "{what}"
         );
         for recipient in ended.kept.iter().flat_map(|message| &message.recipients) {

@@ -10,7 +10,6 @@ use postern_dispatch::content::BoxFuture;
 use postern_events::context::CommandLine;
 use postern_events::event::EventKind;
 use postern_events::inbound::Response;
-use postern_events::inbound::ResponseAnswer;
 use postern_smtp::reply::Reply;
 use postern_smtp::server::ReplyTo;
 

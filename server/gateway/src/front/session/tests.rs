@@ -39,7 +39,7 @@ async fn a_message_is_accepted_stored_and_handed_on() {
 
     let stored = setting.accepted().remove(0);
     assert_eq!(stored.message.id.to_string(), id);
-    assert_eq!(stored.stage, Stage::Submit { from_binding: None });
+    assert_eq!(stored.stage, Stage::submit());
     assert_eq!(stored.message.origin, Origin::Smtp);
     let session = SessionContext::decode(&stored.message.context).unwrap();
     assert_eq!(stored.message.session, Some(session.id));

@@ -203,7 +203,7 @@ async fn messages_that_cannot_be_read_do_not_slow_the_others() {
     let peer = pipelining();
     let play = Play::new(&peer, Script::default());
     let later = Duration::from_secs(10);
-    let stage = || postern_spool::Stage::Submit { from_binding: None };
+    let stage = || postern_spool::Stage::submit();
     for n in 0..300 {
         let message = play
             .accept_due(later, stage(), &["a@example.test"], |_| {})
@@ -226,7 +226,7 @@ async fn a_content_that_is_damaged_on_its_way_is_put_aside_and_nobody_takes_it()
     let play = Play::new(&peer, Script::default());
     let mut content = b"Subject: x\r\n\r\n".to_vec();
     content.extend(b"0123456789abcde\r\n".repeat(20_000));
-    let stage = postern_spool::Stage::Submit { from_binding: None };
+    let stage = postern_spool::Stage::submit();
     let wait = Duration::from_secs(10);
     play.accept_content(content.into(), wait, stage, &["a@example.test"], |_| {})
         .await;

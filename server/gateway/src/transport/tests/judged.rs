@@ -53,7 +53,8 @@ pub(super) fn held(event: EventKind) -> impl Fn() -> Stage {
         event: event.name().to_owned(),
         binding: "checker".to_owned(),
         since: std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_790_000_000),
-        attempts: 1,
+        attempts: 0,
+        waits_for: Some("checker".to_owned()),
     }
 }
 

@@ -74,7 +74,7 @@ async fn what_is_deferred_for_ever_comes_to_its_end() {
             None => proceeds(message, asked),
         }),
     );
-    let stage = postern_spool::Stage::Submit { from_binding: None };
+    let stage = postern_spool::Stage::submit();
     play.accept_at(stage, &["a@example.test"], |message| {
         message.received_at -= Duration::from_secs(7100);
     })
@@ -94,7 +94,7 @@ async fn what_cannot_be_recorded_is_not_delivered_again() {
         let peer = Peer::with(&[]);
         let play = Play::new(&peer, Script::default());
         let wait = Duration::from_secs(1);
-        let stage = postern_spool::Stage::Submit { from_binding: None };
+        let stage = postern_spool::Stage::submit();
         play.accept_due(wait, stage, &["a@example.test"], |_| {})
             .await;
         *play.store.fails.lock() = Some(failure);
@@ -113,7 +113,7 @@ async fn a_report_that_was_not_committed_is_not_sent() {
     peer.says("RCPT TO:<a@", &["550 5.1.1 no"]);
     let play = Play::new(&peer, Script::default());
     let wait = Duration::from_secs(1);
-    let stage = postern_spool::Stage::Submit { from_binding: None };
+    let stage = postern_spool::Stage::submit();
     play.accept_due(wait, stage, &["a@example.test"], |_| {})
         .await;
     *play.store.fails.lock() = Some(|| SpoolError::Failed("on purpose".to_owned()));

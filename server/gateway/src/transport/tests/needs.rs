@@ -13,7 +13,7 @@ const EIGHT_BIT: &[u8] = "From: a\r\nSubject: x\r\n\r\nViele Gr\u{fc}\u{df}e\r\n
 const SEVEN_BIT: &[u8] = b"From: a\r\nSubject: x\r\n\r\nplain\r\n";
 
 async fn send(play: &Play, content: &'static [u8], declared: BodyKind, ret: Option<Return>) {
-    let stage = Stage::Submit { from_binding: None };
+    let stage = Stage::submit();
     let content = Bytes::from_static(content);
     play.accept_content(
         content,

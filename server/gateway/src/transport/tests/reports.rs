@@ -99,7 +99,7 @@ async fn a_failure_is_reported_with_what_was_asked_back() {
     ] {
         let peer = refusing();
         let play = Play::new(&peer, Script::default());
-        let stage = Stage::Submit { from_binding: None };
+        let stage = Stage::submit();
         play.accept_at(stage, &["good@example.test", "bad@example.test"], |m| {
             m.envelope.ret = ret
         })
@@ -128,12 +128,8 @@ async fn nobody_is_told_who_must_or_would_not_be() {
     for change in changes {
         let peer = refusing();
         let play = Play::new(&peer, Script::default());
-        play.accept_at(
-            Stage::Submit { from_binding: None },
-            &["bad@example.test"],
-            change,
-        )
-        .await;
+        play.accept_at(Stage::submit(), &["bad@example.test"], change)
+            .await;
         play.until_empty().await;
         assert!(peer.taken().is_empty());
     }

@@ -18,8 +18,8 @@ use postern_events::event::EventKind;
 use postern_message::{Message, MessageId};
 use postern_proto::v1::AskReason;
 use postern_spool::{
-    Batch, Claimed, Due, Durable, Embedded, Entry, Filter, Health, Lease, NewMessage, Options,
-    Page, Purpose, Receiving, SpoolError, Stage, StageCounts, Store, StoredMessage,
+    Backlog, Batch, Claimed, Due, Durable, Embedded, Entry, Filter, Health, Lease, NewMessage,
+    Options, Page, Purpose, Receiving, SpoolError, Stage, StageCounts, Store, StoredMessage,
 };
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -112,6 +112,16 @@ impl Store for Steady {
 
     fn adopt(&self, id: MessageId, due: SystemTime) -> Option<Lease> {
         self.store.adopt(id, due)
+    }
+
+    async fn take(&self, id: MessageId) -> Result<Option<Claimed>, SpoolError> {
+        self.on_a_thread(move |store| async move { store.take(id).await })
+            .await
+    }
+
+    async fn backlogs(&self, limit: usize) -> Result<Vec<Backlog>, SpoolError> {
+        self.on_a_thread(move |store| async move { store.backlogs(limit).await })
+            .await
     }
 
     async fn renew(&self, leases: &[Lease]) -> Result<Vec<Lease>, SpoolError> {
@@ -413,8 +423,7 @@ impl Play {
 
     /// Commits a message and hands it over, as the front end does.
     pub(super) async fn accept(&self, recipients: &[&str]) -> Arc<Message> {
-        self.accept_at(Stage::Submit { from_binding: None }, recipients, |_| {})
-            .await
+        self.accept_at(Stage::submit(), recipients, |_| {}).await
     }
 
     pub(super) async fn accept_at(

@@ -432,7 +432,7 @@ async fn below_min_free_a_notification_can_be_made() {
     let report = NewMessage {
         message: Arc::new(message(&report, 1)),
         body: incoming.finish().await.unwrap(),
-        stage: Stage::Submit { from_binding: None },
+        stage: Stage::submit(),
         due: Due::At(time(0)),
     };
     let report_id = report.message.id;

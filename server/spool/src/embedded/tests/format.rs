@@ -149,3 +149,34 @@ async fn what_is_damaged_is_carried_over_and_set_aside_in_its_turn() {
     ));
     assert!(spool.load(whole).await.unwrap().is_some());
 }
+
+/// A spool of this format as the programs before left it that did not store what a message waits for.
+#[tokio::test]
+async fn a_spool_without_what_messages_wait_for_gains_it_and_keeps_all_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    let id = commit(&spool, &content(300, 1)).await;
+    drop(spool);
+    let connection = Connection::open(folder.path().join("spool.db")).unwrap();
+    connection
+        .execute_batch("DROP INDEX message_waits; ALTER TABLE message DROP COLUMN waits;")
+        .unwrap();
+    connection.close().unwrap();
+    let spool = open(folder.path());
+    let mut update = MessageUpdate::new(id);
+    update.stage = Some(Stage::Submit {
+        from_binding: None,
+        attempts: 1,
+        waits_for: Some("scan".to_owned()),
+    });
+    spool.update(update).await.unwrap();
+    let spool = reopen(spool, folder.path());
+    let filter = Filter {
+        waits_for: vec!["scan".to_owned()],
+        ..Filter::default()
+    };
+    let waiting = spool.list(&filter, Page::default()).await.unwrap();
+    assert_eq!(waiting.len(), 1);
+    let stored = spool.load(id).await.unwrap().unwrap();
+    assert_eq!(stored.stage.waits_for(), Some("scan"));
+}

@@ -51,6 +51,8 @@ pub(crate) enum Action {
     Crash,
     /// A failure that the sink admits.
     Fault,
+    /// It has too much to do.
+    Overload,
     /// A verdict without decision.
     Undecided,
     /// A verdict for an event that was never asked.
@@ -150,6 +152,7 @@ fn parse_action(action: &str) -> Result<Action, String> {
         "close" => Action::Close,
         "crash" => Action::Crash,
         "fault" => Action::Fault,
+        "overload" => Action::Overload,
         "undecided" => Action::Undecided,
         "other-event" => Action::OtherEvent,
         "twice" => Action::Twice,

@@ -109,6 +109,8 @@ pub(crate) struct Known {
     pub(crate) transaction: Option<v1::Transaction>,
     /// Those of the transaction or the message.
     pub(crate) recipients: Vec<v1::Recipient>,
+    /// The sender of the transaction or the message.
+    pub(crate) sender: String,
     message: Vec<v1::Property>,
     skipped_on_message: Vec<String>,
 }
@@ -168,6 +170,11 @@ impl Known {
     ) {
         if let Some(session) = session {
             self.session.clone_from(session);
+        }
+        let envelope = transaction.and_then(|transaction| transaction.envelope.as_ref());
+        let envelope = envelope.or(message.and_then(|message| message.envelope.as_ref()));
+        if let Some(envelope) = envelope {
+            self.sender = String::from_utf8_lossy(&envelope.reverse_path).into_owned();
         }
         if let Some(transaction) = transaction {
             self.transaction = Some(transaction.clone());

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::process;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
@@ -24,12 +25,16 @@ use postern_proto::v1;
 use postern_proto::v1::attach_request::Kind as FromGateway;
 use postern_proto::v1::attach_response::Kind as FromSink;
 use postern_proto::v1::event_sink_server::{EventSink, EventSinkServer};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::action::{Action, Breach, Rule};
 use crate::event::Known;
@@ -54,6 +59,19 @@ struct Arguments {
     /// Show with each event all that is known of session, conduct and transaction, as KEY=VALUE.
     #[arg(long)]
     facts: bool,
+    /// Writes Describe calls (`described`), streams that begin (`attached`) and that are refused (`shed`) too, and names the
+    /// sender of a message.
+    #[arg(long)]
+    verbose: bool,
+    /// Streams that a connection may have at a time, by the server's settings.
+    #[arg(long)]
+    streams: Option<u32>,
+    /// Streams beyond so many at a time are refused as unavailable.
+    #[arg(long)]
+    shed_over: Option<usize>,
+    /// Has a health service. SIGUSR1: it does not serve; SIGUSR2: it serves again.
+    #[arg(long)]
+    health: bool,
     /// Certificate in PEM: serve over TLS.
     #[arg(long, requires = "key")]
     certificate: Option<PathBuf>,
@@ -72,6 +90,17 @@ struct TestSink {
     instances: u32,
     side_effects: bool,
     facts: bool,
+    verbose: bool,
+    shed_over: Option<usize>,
+    open: Arc<AtomicUsize>,
+}
+
+impl TestSink {
+    fn tell(&self, what: &str) {
+        if self.verbose {
+            log(what, 0, 0, "-", "");
+        }
+    }
 }
 
 type Answers = mpsc::Sender<Result<v1::AttachResponse, Status>>;
@@ -84,6 +113,7 @@ impl EventSink for TestSink {
         &self,
         _: Request<v1::DescribeRequest>,
     ) -> Result<Response<v1::DescribeResponse>, Status> {
+        self.tell("described");
         Ok(Response::new(v1::DescribeResponse {
             name: self.name.clone(),
             version: "1".to_owned(),
@@ -98,8 +128,19 @@ impl EventSink for TestSink {
         &self,
         request: Request<Streaming<v1::AttachRequest>>,
     ) -> Result<Response<Self::AttachStream>, Status> {
+        let open = self.open.fetch_add(1, Ordering::Relaxed);
+        if self.shed_over.is_some_and(|most| open >= most) {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            self.tell("shed");
+            return Err(Status::unavailable("no more streams, as the test says"));
+        }
+        self.tell("attached");
         let (answers, out) = mpsc::channel(64);
-        tokio::spawn(serve(self.clone(), request.into_inner(), answers));
+        let sink = self.clone();
+        tokio::spawn(async move {
+            serve(sink.clone(), request.into_inner(), answers).await;
+            sink.open.fetch_sub(1, Ordering::Relaxed);
+        });
         Ok(Response::new(Box::pin(ReceiverStream::new(out))))
     }
 }
@@ -152,7 +193,12 @@ async fn serve(sink: TestSink, mut frames: Streaming<v1::AttachRequest>, answers
         known.update(&event);
         let name = event::name(&event);
         let asked = event.deadline.is_some();
-        let detail = event::detail(&event, known, sink.facts);
+        let mut detail = event::detail(&event, known, sink.facts);
+        if sink.verbose && matches!(name, "message" | "headers" | "submit") {
+            detail = format!("from={} {detail}", known.sender)
+                .trim_end()
+                .to_owned();
+        }
         let what = if asked { "asked" } else { "told" };
         log(what, frame.instance_id, event.event_id, name, &detail);
         if !asked {
@@ -200,6 +246,11 @@ async fn answer(action: Action, question: Question, answers: Answers) {
         Action::Fault => vec![FromSink::Fault(v1::Fault {
             event_id,
             kind: v1::FaultKind::SinkError.into(),
+            detail: "as the test says".to_owned(),
+        })],
+        Action::Overload => vec![FromSink::Fault(v1::Fault {
+            event_id,
+            kind: v1::FaultKind::Overload.into(),
             detail: "as the test says".to_owned(),
         })],
         Action::Breach(Breach::LateReady) => vec![verdict, breach(Breach::LateReady)],
@@ -268,6 +319,28 @@ fn log(what: &str, instance: u64, event: u64, name: &str, detail: &str) {
     );
 }
 
+/// A health service that says what the signals say.
+async fn health() -> std::io::Result<HealthServer<HealthService>> {
+    let reporter = HealthReporter::new();
+    let service = HealthService::from_health_reporter(reporter.clone());
+    reporter
+        .set_service_status("", ServingStatus::Serving)
+        .await;
+    let mut stops = signal(SignalKind::user_defined1())?;
+    let mut serves = signal(SignalKind::user_defined2())?;
+    tokio::spawn(async move {
+        loop {
+            let status = tokio::select! {
+                Some(()) = stops.recv() => ServingStatus::NotServing,
+                Some(()) = serves.recv() => ServingStatus::Serving,
+                else => return,
+            };
+            reporter.set_service_status("", status).await;
+        }
+    });
+    Ok(HealthServer::new(service))
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
@@ -286,11 +359,22 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         instances: arguments.instances,
         side_effects: arguments.side_effects,
         facts: arguments.facts,
+        verbose: arguments.verbose,
+        shed_over: arguments.shed_over,
+        open: Arc::default(),
+    };
+    if let Some(most) = arguments.streams {
+        server = server.max_concurrent_streams(most);
+    }
+    let health = match arguments.health {
+        true => Some(health().await?),
+        false => None,
     };
     // Small frames leave at once: times are measured with this sink.
     let incoming = TcpIncoming::bind(arguments.listen)?.with_nodelay(Some(true));
     server
         .add_service(EventSinkServer::new(sink))
+        .add_optional_service(health)
         .serve_with_incoming(incoming)
         .await?;
     Ok(())
