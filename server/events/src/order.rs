@@ -117,3 +117,23 @@ impl Orders {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_later_order_of_expiry_does_not_say_stays() {
+        let hour = Duration::from_secs(3600);
+        let mut orders = Orders::default();
+        for (lifetime, warn_after) in [(Some(hour), None), (None, Some(hour / 2)), (None, None)] {
+            let order = Order::Expiry {
+                lifetime,
+                warn_after,
+            };
+            orders.take(&order, std::iter::empty());
+        }
+        assert_eq!(orders.lifetime, Some(hour));
+        assert_eq!(orders.warn_after, Some(hour / 2));
+    }
+}

@@ -164,6 +164,12 @@ mod tests {
     }
 
     #[test]
+    fn a_name_without_tls_leads_back_where_plain_text_is_said() {
+        let text = "dns://scan.example.test:7001";
+        assert_eq!(Endpoint::parse(text, true).unwrap().to_string(), text);
+    }
+
+    #[test]
     fn plain_text_stays_on_this_machine_unless_it_is_said() {
         let text = "http://192.0.2.1:7001";
         assert!(matches!(

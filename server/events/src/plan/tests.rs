@@ -348,6 +348,8 @@ fn what_a_sink_asks_for_is_compared_with_what_its_binding_gives() {
         }
     );
     assert!(!own.caution(None).side_effects && own.caution(None).repeatable);
+    let harmless = pb::DescribeResponse::default();
+    assert!(!own.caution(Some(&harmless)).side_effects);
     let careful = BindingSpec {
         side_effects: Some(true),
         ..binding("a", &[])
@@ -689,4 +691,16 @@ fn the_revision_changes_with_the_binding_and_only_then() {
         ..binding("a", &[])
     };
     assert_ne!(revision(binding("a", &[])), revision(other));
+}
+
+#[test]
+fn a_name_is_made_of_its_characters_throughout() {
+    let named = |name: &str| BindingSpec {
+        name: name.to_owned(),
+        ..binding("a", &[])
+    };
+    assert!(build(vec![named("a-b.c")]).is_ok());
+    for bad in ["a_b", "a b", "aB", "", &"a".repeat(64)] {
+        assert!(build(vec![named(bad)]).is_err(), "{bad:?}");
+    }
 }

@@ -314,3 +314,21 @@ proptest! {
         prop_assert_eq!(lower.holds(&facts), upper.holds(&facts));
     }
 }
+
+#[test]
+fn a_greeting_is_there_at_all_events_after_the_connection() {
+    use EventKind as E;
+    let ehlo = Rule::parse("EHLO=*.test").unwrap();
+    assert!(ehlo.impossible_at(E::InboundConnect).is_some());
+    for event in [
+        E::InboundHelo,
+        E::InboundMail,
+        E::InboundRcpt,
+        E::InboundMessage,
+        E::InboundCommand,
+        E::InboundResponse,
+        E::TransportSubmit,
+    ] {
+        assert_eq!(ehlo.impossible_at(event), None, "{event}");
+    }
+}

@@ -338,6 +338,18 @@ fn routes_and_sizes_and_commands_are_checked() {
     };
     assert!(check(resolve("2001:db8::1"), &resolved, &redirect).is_ok());
     assert!(check(resolve("mx"), &resolved, &redirect).is_err());
+    let kept = |seconds, addresses| {
+        answered(A::Resolve(pb::ResolveAnswer {
+            hosts: vec![pb::ResolvedHost {
+                addresses: vec!["192.0.2.1".to_owned(); addresses],
+                ..pb::ResolvedHost::default()
+            }],
+            lifetime: Some(prost_types::Duration { seconds, nanos: 0 }),
+        }))
+    };
+    assert!(check(kept(86_400, 64), &resolved, &redirect).is_ok());
+    assert!(check(kept(86_401, 1), &resolved, &redirect).is_err());
+    assert!(check(kept(60, 65), &resolved, &redirect).is_err());
     let sized = transport_case(transport::MaxSize {
         size_bytes: 2,
         limit_bytes: 1,
@@ -411,4 +423,14 @@ fn a_notification_is_made_of_what_was_granted() {
     assert!(check(dsn(&[3; 16], "hello", "X-A"), &case, &granted).is_err());
     assert!(check(dsn(a.as_bytes(), "a\0b", "X-A"), &case, &granted).is_err());
     assert!(check(dsn(a.as_bytes(), "hello", "X A"), &case, &granted).is_err());
+    let tagged = |language: &str| {
+        answered(A::Dsn(pb::DsnAnswer {
+            language: language.to_owned(),
+            ..pb::DsnAnswer::default()
+        }))
+    };
+    assert!(check(tagged("de-CH-1996"), &case, &granted).is_ok());
+    for bad in ["de CH", "de_CH", &"a".repeat(36)] {
+        assert!(check(tagged(bad), &case, &granted).is_err(), "{bad}");
+    }
 }
