@@ -208,6 +208,7 @@ fn said_of(endpoint: &str, tls: &str, advice: &str) {
     assert!(line.contains(endpoint) && line.contains(advice), "{line}");
     let gateway = setup.start();
     mail(&gateway, 451);
+    gateway.wait_for_log(advice, LIMIT);
     let log = gateway.log();
     assert!(
         log.lines()
