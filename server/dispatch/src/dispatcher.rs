@@ -136,8 +136,6 @@ impl Dispatcher {
     /// was told before is sent first. What is asked after that fails.
     pub async fn drain(&self, deadline: Instant) {
         self.shared.drained.store(true, Ordering::Relaxed);
-        // Its scopes own this dispatcher, as it owns them.
-        self.shared.news.end();
         let sinks = self.shared.sinks.lock().clone();
         let within = deadline.saturating_duration_since(Instant::now());
         for sink in &sinks {

@@ -55,12 +55,6 @@ impl NewsDesk {
         scope
     }
 
-    /// Ends all scopes.
-    pub(crate) fn end(&self) {
-        let ended = std::mem::take(&mut *self.scopes.lock());
-        drop(ended);
-    }
-
     /// Ends the scopes of plans that are not in force any more.
     pub(crate) fn keep_only(&self, plan: &Arc<Plan>) {
         let mut scopes = self.scopes.lock();

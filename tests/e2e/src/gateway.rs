@@ -241,20 +241,32 @@ impl Gateway {
 
     /// The text that `path` of the metrics listener answers, with the status code before it.
     pub fn http(&self, path: &str) -> (u16, String) {
-        let mut stream =
-            TcpStream::connect(self.setup.metrics).unwrap_or_else(|e| panic!("metrics: {e}"));
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        let mut answer = String::new();
-        stream
-            .write_all(request.as_bytes())
-            .and_then(|()| stream.read_to_string(&mut answer))
-            .unwrap_or_else(|e| panic!("metrics: {e}"));
+        let until = Instant::now() + Duration::from_secs(10);
+        let answer = loop {
+            match self.ask_metrics(path) {
+                Ok(answer) => break answer,
+                // The longest waiting connection makes room where many threads of a test ask at a time.
+                Err(error)
+                    if error.kind() == io::ErrorKind::ConnectionReset && Instant::now() < until => {
+                }
+                Err(error) => panic!("metrics: {error}"),
+            }
+        };
         let code = answer.get(9..12).and_then(|c| c.parse().ok());
         let body = answer
             .split_once("\r\n\r\n")
             .map(|(_, body)| body.to_owned());
         (code.unwrap_or_default(), body.unwrap_or_default())
+    }
+
+    fn ask_metrics(&self, path: &str) -> io::Result<String> {
+        let mut stream = TcpStream::connect(self.setup.metrics)?;
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
     }
 
     fn log_file(&self) -> PathBuf {

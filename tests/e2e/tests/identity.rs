@@ -80,8 +80,12 @@ fn x3_another_program_on_the_port_is_not_asked_and_its_verdicts_do_not_count() {
     drop(impostor);
     // The one that was accepted is taken back by itself.
     let _sink = Sink::at(&sink.endpoint(), &[]);
-    gateway.wait_for_log("sink is reachable", LIMIT);
-    mail(&gateway, 250);
+    let until = std::time::Instant::now() + LIMIT;
+    let mut client = Client::ready(gateway.smtp());
+    while client.command("MAIL FROM:<a@example.org>").code != 250 {
+        assert!(std::time::Instant::now() < until, "{}", gateway.log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 #[test]
@@ -204,6 +208,7 @@ fn said_of(endpoint: &str, tls: &str, advice: &str) {
     assert!(line.contains(endpoint) && line.contains(advice), "{line}");
     let gateway = setup.start();
     mail(&gateway, 451);
+    gateway.wait_for_log(advice, LIMIT);
     let log = gateway.log();
     assert!(
         log.lines()
