@@ -95,6 +95,7 @@ fn work(options: &Options) -> Result<(), String> {
         }
         return Ok(());
     }
+    let _lock = tree::lock()?;
     let copy = tree::copy()?;
     let (mut tests, compiled) = trial::build(&copy, &options.package, &files, &all)?;
     let chosen: Vec<&Mutant> = compiled

@@ -8,6 +8,19 @@ use std::process::Command;
 /// that libraries are shared and nothing is overwritten.
 const COPY: &str = "target/mutation/tree";
 
+/// Keeps other runs away from the copy until it is dropped.
+pub fn lock() -> Result<fs::File, String> {
+    let path = "target/mutation/lock";
+    let failed = |error: &dyn std::fmt::Display| format!("{path}: {error}");
+    fs::create_dir_all("target/mutation").map_err(|error| failed(&error))?;
+    let file = fs::File::create(path).map_err(|error| failed(&error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err("another run is at work".to_owned()),
+        Err(fs::TryLockError::Error(error)) => Err(failed(&error)),
+    }
+}
+
 /// Runs a program, and gives what it prints.
 pub fn output(command: &mut Command) -> Result<String, String> {
     let done = command

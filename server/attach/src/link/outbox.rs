@@ -20,8 +20,8 @@ const CONTROL_BYTES: usize = 4 << 20;
 /// What one frame takes beside its octets.
 const OVERHEAD: usize = 64;
 
-/// Frames that nobody waits for, at which they leave without waiting for others.
-const COMPANY: usize = 32;
+/// Frames that nobody waits for leave without lingering once there are so many.
+const MOST_LINGERING: usize = 32;
 
 /// When a deadline that is written into an event ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +167,7 @@ pub(crate) struct Outbox {
     carried: usize,
     pace: Pace,
     linger: Duration,
-    leisurely: usize,
+    lingering: usize,
     events: usize,
     content: usize,
     control: usize,
@@ -185,7 +185,7 @@ impl Outbox {
             carried: 0,
             pace: Pace::Going,
             linger,
-            leisurely: 0,
+            lingering: 0,
             events: 0,
             content: 0,
             control: 0,
@@ -228,7 +228,7 @@ impl Outbox {
             self.turns.push_back(instance);
         }
         if idle {
-            self.leisurely = 0;
+            self.lingering = 0;
         }
         self.pace = match (urgency, self.pace) {
             (Urgency::Now, _) => Pace::Going,
@@ -237,8 +237,8 @@ impl Outbox {
             },
             (Urgency::AtLeisure, pace) => pace,
         };
-        self.leisurely += 1;
-        if self.leisurely >= COMPANY {
+        self.lingering += 1;
+        if self.lingering >= MOST_LINGERING {
             self.pace = Pace::Going;
         }
     }

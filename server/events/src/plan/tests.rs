@@ -350,6 +350,7 @@ fn what_a_sink_asks_for_is_compared_with_what_its_binding_gives() {
     assert!(!own.caution(None).side_effects && own.caution(None).repeatable);
     let harmless = pb::DescribeResponse::default();
     assert!(!own.caution(Some(&harmless)).side_effects);
+    assert!(own.caution(Some(&harmless)).repeatable);
     let careful = BindingSpec {
         side_effects: Some(true),
         ..binding("a", &[])
