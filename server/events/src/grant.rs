@@ -262,14 +262,18 @@ impl Grants {
         }
         if word == "headers" {
             self.headers = HeaderSet::all();
-        } else if let Some(known) = rules::GRANTS.iter().find(|known| **known == word) {
-            self.words.insert(known);
-        } else {
-            match word.split_once(':') {
-                Some(("headers", pattern)) if self.headers.add(pattern) => {}
-                _ => return Err(unknown()),
-            }
+            return Ok(());
         }
+        // The table has such words with a placeholder, which may be a field's name as well.
+        if let Some(("headers", pattern)) = word.split_once(':') {
+            return if self.headers.add(pattern) {
+                Ok(())
+            } else {
+                Err(unknown())
+            };
+        }
+        let known = rules::GRANTS.iter().find(|known| **known == word);
+        self.words.insert(known.ok_or_else(unknown)?);
         Ok(())
     }
 
@@ -343,6 +347,14 @@ mod tests {
         assert!(!set(&["X-A"]).contains(b"X-AB"));
         assert!(!HeaderSet::default().add("Sub:ject"));
         assert!(!HeaderSet::default().add(""));
+    }
+
+    #[test]
+    fn a_field_may_be_called_like_a_placeholder_of_the_table() {
+        let grants = Grants::parse(&["headers:NAME", "headers:PREFIX*"]).unwrap();
+        assert!(grants.headers().contains(b"name") && grants.headers().contains(b"Prefix-A"));
+        assert!(!grants.has("headers:NAME"));
+        assert_eq!(grants.words(), ["headers:name", "headers:prefix*"]);
     }
 
     #[test]
