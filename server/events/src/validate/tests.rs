@@ -3,6 +3,7 @@ mod answers;
 mod branches;
 mod fuzz;
 mod grants;
+mod replies;
 
 use std::collections::HashMap;
 use std::sync::Arc;
