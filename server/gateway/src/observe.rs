@@ -31,8 +31,8 @@ pub struct Watch {
     /// Replicas by sink and endpoint, and sinks. Every runtime has its own connections; the operator is told once.
     replicas: Mutex<Outages<(String, String)>>,
     sinks: Mutex<Outages<String>>,
-    /// Why each replica cannot be used, as it was last said: another reason is told too.
-    said: Mutex<HashMap<(String, String), String>>,
+    /// Why each replica cannot be used, as was said in this outage: each reason is told once.
+    said: Mutex<HashMap<(String, String), HashSet<String>>>,
     /// The counters of verdicts by event and decision: there are many of them, and making their labels each time
     /// would cost more than counting.
     answered: RwLock<HashMap<(&'static str, &'static str), Vec<Answered>>>,
@@ -52,6 +52,8 @@ struct Answered {
 
 /// So many different wishes are told; a sink that thinks of more has been noticed.
 const WISHES: usize = 256;
+/// So many different reasons of one outage are told.
+const OUTAGE_REASONS: usize = 8;
 /// So many different reasons of a binding are counted by their names, the others as `other`.
 const REASONS: usize = 64;
 
@@ -191,8 +193,15 @@ impl Watch {
             }
             What::ReplicaDown { fault, .. } => {
                 let news = self.replicas.lock().down(replica(), thread);
-                let before = self.said.lock().insert(replica(), fault.detail.clone());
-                if news == News::None && before.as_ref() != Some(&fault.detail) {
+                let is_new = {
+                    let mut said = self.said.lock();
+                    let said = said.entry(replica()).or_default();
+                    if news == News::Change {
+                        said.clear();
+                    }
+                    said.len() < OUTAGE_REASONS && said.insert(fault.detail.clone())
+                };
+                if news == News::None && is_new {
                     return true;
                 }
                 (news, Some(Change::Down))
