@@ -1,4 +1,4 @@
-//! The 38 events as types and constants.
+//! The events as types and constants.
 
 use super::interest::{Asked, Interest, Told};
 use crate::v1::{self, EventKind, body_depth, event};
