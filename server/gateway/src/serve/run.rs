@@ -345,8 +345,9 @@ async fn wait_for_end(
             }
             heard = next(signals) => match heard {
                 Heard::Stop => {
-                    tracing::info!(within = ?drain, "stopping; a second signal stops at once");
+                    // Told once it is so: whoever reads the line meets no session that does not know.
                     shutdown.drain(drain);
+                    tracing::info!(within = ?drain, "stopping; a second signal stops at once");
                 }
                 Heard::Reload => look_now.notify_one(),
             },
@@ -375,8 +376,8 @@ async fn wait_for_threads(
             () = &mut over => break,
             heard = next(signals) => {
                 if matches!(heard, Heard::Stop) {
-                    tracing::warn!("stopping at once");
                     shutdown.now();
+                    tracing::warn!("stopping at once");
                 }
             }
         }
