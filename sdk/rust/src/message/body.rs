@@ -57,6 +57,8 @@ pub(crate) struct Feed {
 struct FeedState {
     chunks: VecDeque<Bytes>,
     received: u64,
+    /// As `received`, with ranges that were read.
+    seen: u64,
     granted: u64,
     /// Chunks are thrown away: nobody wants them.
     stopped: bool,
@@ -98,6 +100,11 @@ impl Feed {
         Some(self.lock().ended.as_ref()?.size_bytes)
     }
 
+    /// Octets that have come for the handler so far, pushed and read.
+    pub(crate) fn received(&self) -> u64 {
+        self.lock().seen
+    }
+
     fn lock(&self) -> MutexGuard<'_, FeedState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -106,6 +113,7 @@ impl Feed {
 impl FeedState {
     fn take_pushed(&mut self, content: v1::Content) {
         self.received += content.octets.len() as u64;
+        self.seen += content.octets.len() as u64;
         if !self.stopped && !content.octets.is_empty() {
             self.chunks.push_back(content.octets);
         }
@@ -118,6 +126,7 @@ impl FeedState {
             && read.read_id == content.read_id
         {
             read.data.extend_from_slice(&content.octets);
+            self.seen += content.octets.len() as u64;
             read.ended = content.ended.map(|ended| ended.state());
         }
     }
