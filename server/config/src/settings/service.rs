@@ -17,6 +17,9 @@ section! {
         /// Free space below which no further message is taken, so that the results of those already taken can still
         /// be recorded.
         min_free: u64 as Size = "512 MiB" => "452 4.3.1 after MAIL or the content";
+        /// Memory for contents above 32 KiB that are on disk already, so that their first delivery need not read
+        /// them back. One message has an eighth of it at most. What finds no room here is read from the disk.
+        memory: u64 as Size = "16 MiB";
     }
 }
 

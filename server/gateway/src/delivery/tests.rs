@@ -37,6 +37,10 @@ impl ReadAt for InMemory {
     async fn wait_beyond(&self, offset: u64) -> bool {
         offset < self.available()
     }
+
+    fn in_memory(&self) -> u64 {
+        self.available()
+    }
 }
 
 pub(crate) fn message(content: &Bytes, recipients: &[&str], received_at: SystemTime) -> Message {

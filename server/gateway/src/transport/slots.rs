@@ -1,6 +1,6 @@
 //! Which messages are being worked on, and how many may be.
 //!
-//! A message in a slot is in memory: its record, and its content if that is small. So slots are bounded twice, by their
+//! A message in a slot is in memory: its record, and its content if that is small or has just come. So slots are bounded twice, by their
 //! number and by the octets that the messages take. All others wait in the spool.
 
 use std::sync::Arc;
@@ -19,8 +19,6 @@ const MEMORY: u64 = 64 * 1024 * 1024;
 /// What a message and a recipient take at least, with their states and their places in queues.
 const MESSAGE: u64 = 4 * 1024;
 const RECIPIENT: u64 = 600;
-/// Contents up to this size are in memory with their message.
-const INLINE: u64 = 32 * 1024;
 
 /// The bounded set of messages in memory.
 pub(crate) struct Slots {
@@ -136,9 +134,7 @@ impl Slots {
 
 /// About how many octets of memory a message takes while it is worked on.
 pub(crate) fn octets(stored: &StoredMessage) -> u64 {
-    let content = stored.content.available();
-    let content = if content <= INLINE { content } else { 0 };
-    MESSAGE + content + RECIPIENT * stored.message.recipients.len() as u64
+    MESSAGE + stored.content.in_memory() + RECIPIENT * stored.message.recipients.len() as u64
 }
 
 impl Slot {
@@ -214,6 +210,7 @@ mod tests {
         let options = Options {
             path: folder.path().to_owned(),
             min_free: 0,
+            memory: 0,
         };
         Arc::new(Embedded::open(&options, SystemTime::UNIX_EPOCH).unwrap())
     }

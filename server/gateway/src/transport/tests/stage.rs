@@ -311,6 +311,7 @@ fn open(folder: &tempfile::TempDir, clock: &Virtual) -> Result<Embedded, SpoolEr
     let options = Options {
         path: folder.path().to_owned(),
         min_free: 0,
+        memory: 0,
     };
     Embedded::open(&options, clock.now())
 }

@@ -90,6 +90,7 @@ impl Setting {
         let options = postern_spool::Options {
             path: folder.path().join("state"),
             min_free,
+            memory: 0,
         };
         let spool: Arc<dyn Store> = Arc::new(Embedded::open(&options, SystemTime::now()).unwrap());
         let plan = Arc::new(ArcSwap::from_pointee(Plan::empty()));
