@@ -2,7 +2,6 @@
 
 pub mod accepted;
 pub mod cli;
-pub mod delivery;
 pub mod front;
 mod log;
 pub mod metrics;
@@ -16,4 +15,3 @@ pub mod serve;
 mod sink_advice;
 pub mod state_folder;
 pub mod tls;
-pub mod transport;

@@ -293,7 +293,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     pub(super) async fn start_tls(self) -> Client<TlsStream<S>> {
         assert!(self.buffer.is_empty());
-        let config = crate::delivery::opportunistic().unwrap();
+        let config = postern_delivery::opportunistic().unwrap();
         let name = ServerName::try_from("mx.example.test").unwrap();
         let handshake = TlsConnector::from(config).connect(name, self.io);
         let io = timeout(PATIENCE, handshake).await.unwrap().unwrap();
