@@ -8,6 +8,7 @@ mod attempt;
 mod connection;
 mod content;
 mod destination;
+mod folders;
 mod link;
 mod maildir;
 mod own;

@@ -5,9 +5,7 @@
 //! delivery whose record was lost with the process is recognised and not made again. Octets are those of the message, line ends included; before
 //! them stand `Return-Path` and `Delivered-To`.
 
-use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,6 +16,7 @@ use postern_smtp::address::{DomainOrLiteral, ForwardPath, ReversePath};
 use tokio::sync::mpsc;
 
 use super::content::ContentReader;
+use super::folders::{Folder, Place};
 
 /// Pieces of content between the reader and the writing thread.
 const PIECES: usize = 4;
@@ -39,6 +38,8 @@ pub struct Occasion {
 #[derive(Debug, Clone)]
 pub struct Maildir {
     template: PathBuf,
+    /// Components of the template before the first placeholder.
+    own: usize,
     hostname: Arc<str>,
 }
 
@@ -91,6 +92,7 @@ impl Maildir {
         // As the Maildir convention has it: these two would be read as a path and as a flag.
         let hostname = hostname.replace('/', "\\057").replace(':', "\\072");
         Self {
+            own: own_components(&template),
             template,
             hostname: hostname.into(),
         }
@@ -108,19 +110,19 @@ impl Maildir {
         mut content: ContentReader,
     ) -> Result<String, MaildirError> {
         let folder = self.folder(recipient).ok_or(MaildirError::Address)?;
+        let place = Place::new(&folder, self.own).ok_or(MaildirError::Address)?;
         let head = format!(
             "Return-Path: {sender}\r\nDelivered-To: {}\r\n",
             bare(recipient)
         );
         let name = self.file_name(&occasion);
-        if occasion.again && is_there(&folder, &name).await? {
+        if occasion.again && is_there(&place, &name).await? {
             return Ok(name);
         }
         let (pieces, receiver) = mpsc::channel(PIECES);
-        let shown = folder.clone();
         let file = name.clone();
         let writer =
-            tokio::task::spawn_blocking(move || write(&folder, &file, head.into(), receiver));
+            tokio::task::spawn_blocking(move || write(&place, &file, head.into(), receiver));
         let read = feed(&mut content, pieces).await;
         let written = writer
             .await
@@ -128,7 +130,9 @@ impl Maildir {
         // A reader that failed is why the writer did not finish.
         read.map_err(MaildirError::Content)?;
         if let Err(error) = &written {
-            tracing::error!(maildir = %shown.display(), %error, "maildir cannot be written");
+            // The path itself has the address in it, which the log may not show. Who it was is told with the result.
+            let maildir = self.template.display();
+            tracing::error!(id = %occasion.message, %maildir, %error, "maildir cannot be written");
         }
         written?;
         Ok(name)
@@ -177,29 +181,34 @@ impl Maildir {
 
 /// Whether a delivery of this name was made: the file may still be new, or a reader has taken it into `cur` and put its flags
 /// behind the name.
-async fn is_there(folder: &Path, name: &str) -> Result<bool, MaildirError> {
-    let (folder, name) = (folder.to_owned(), name.to_owned());
+async fn is_there(place: &Place, name: &str) -> Result<bool, MaildirError> {
+    let (place, name) = (place.clone(), name.to_owned());
     let look = move || -> io::Result<bool> {
-        if folder.join("new").join(&name).try_exists()? {
+        let Some(folder) = place.open()? else {
+            return Ok(false);
+        };
+        let new = folder.make_inner("new")?;
+        if new.has(&name)? {
             // It may have been renamed, and the folder not been synced.
-            sync_folder(&folder.join("new"))?;
+            new.sync()?;
             return Ok(true);
         }
-        let entries = match std::fs::read_dir(folder.join("cur")) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            entries => entries?,
-        };
-        for entry in entries {
-            let entry = entry?.file_name();
-            let rest = entry.to_str().and_then(|entry| entry.strip_prefix(&name));
-            if rest.is_some_and(|flags| flags.is_empty() || flags.starts_with(':')) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        folder.make_inner("cur")?.has_one(|entry| {
+            let rest = entry.strip_prefix(&*name);
+            rest.is_some_and(|flags| flags.is_empty() || flags.starts_with(':'))
+        })
     };
     let looked = tokio::task::spawn_blocking(look).await;
     Ok(looked.unwrap_or_else(|error| Err(io::Error::other(error)))?)
+}
+
+/// How many components of a template stand before the first placeholder.
+fn own_components(template: &Path) -> usize {
+    let fixed = |component: &std::path::Component<'_>| {
+        let text = component.as_os_str().to_string_lossy();
+        !text.contains(['{', '}'])
+    };
+    template.components().take_while(fixed).count()
 }
 
 /// One component of a path, and not one that leads elsewhere.
@@ -228,62 +237,33 @@ async fn feed(content: &mut ContentReader, pieces: mpsc::Sender<Bytes>) -> io::R
 }
 
 fn write(
-    folder: &Path,
+    place: &Place,
     name: &str,
     head: Bytes,
     mut pieces: mpsc::Receiver<Bytes>,
 ) -> io::Result<()> {
-    for part in ["tmp", "new", "cur"] {
-        make_folder(&folder.join(part))?;
-    }
-    let temporary = folder.join("tmp").join(name);
-    let result = write_file(&temporary, head, &mut pieces).and_then(|()| {
-        std::fs::rename(&temporary, folder.join("new").join(name))?;
-        sync_folder(&folder.join("new"))
+    let folder = place.make()?;
+    let [temporary, new, _] = ["tmp", "new", "cur"].map(|part| folder.make_inner(part));
+    let (temporary, new) = (temporary?, new?);
+    let result = write_file(&temporary, name, head, &mut pieces).and_then(|()| {
+        temporary.move_to(name, &new)?;
+        new.sync()
     });
     if result.is_err()
-        && let Err(error) = std::fs::remove_file(&temporary)
-        && error.kind() != io::ErrorKind::NotFound
+        && let Err(error) = temporary.remove(name)
     {
-        tracing::warn!(file = %temporary.display(), %error, "cannot be removed");
+        tracing::warn!(file = name, %error, "cannot be removed from tmp");
     }
     result
 }
 
-/// Makes a folder for its owner alone, with those above it, and syncs each where it was made: a message is not safe in a
-/// folder that is not.
-fn make_folder(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    make_folder(parent)?;
-    match DirBuilder::new().mode(0o700).create(path) {
-        // Somebody was quicker.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
-        made => made?,
-    }
-    sync_folder(parent)
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
-fn write_file(path: &Path, head: Bytes, pieces: &mut mpsc::Receiver<Bytes>) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    let mut file = match options.open(path) {
-        // An earlier attempt was cut off. Nobody else writes under this name.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            std::fs::remove_file(path)?;
-            options.open(path)?
-        }
-        opened => opened?,
-    };
+fn write_file(
+    folder: &Folder,
+    name: &str,
+    head: Bytes,
+    pieces: &mut mpsc::Receiver<Bytes>,
+) -> io::Result<()> {
+    let mut file = folder.create(name)?;
     let mut small = io::BufWriter::with_capacity(64 * 1024, &mut file);
     small.write_all(&head)?;
     loop {

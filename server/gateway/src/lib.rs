@@ -1,6 +1,7 @@
 //! The gateway: listeners, transport, delivery and the commands, composed of Postern's other crates.
 
 pub mod accepted;
+pub mod accounts;
 pub mod cli;
 pub mod front;
 mod log;

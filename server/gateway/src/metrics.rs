@@ -65,6 +65,8 @@ pub struct Metrics {
     pub received_bytes: Family<OfServer, Counter>,
     /// Sizes of accepted messages.
     pub message_size: Family<OfServer, Histogram, fn() -> Histogram>,
+    /// Memory that sessions have set aside.
+    session_memory: Gauge,
     /// Times that a limit was hit.
     pub limits: Family<Limited, Counter>,
     /// TLS handshakes with clients.
@@ -116,6 +118,7 @@ impl Metrics {
             messages: Family::default(),
             received_bytes: Family::default(),
             message_size: Family::new_with_constructor(sizes),
+            session_memory: Gauge::default(),
             limits: Family::default(),
             handshakes: Family::default(),
             verdicts: Family::default(),
@@ -170,6 +173,12 @@ impl Metrics {
             "Sizes of accepted messages",
             Unit::Bytes,
             self.message_size.clone(),
+        );
+        registry.add_with_unit(
+            "session_memory",
+            "Memory that sessions of clients have set aside",
+            Unit::Bytes,
+            self.session_memory.clone(),
         );
         registry.add("limits", "Times that a limit was hit", self.limits.clone());
         registry.add(
@@ -301,6 +310,12 @@ impl Metrics {
                 limit,
             })
             .inc();
+    }
+
+    /// What sessions have set aside of their memory now.
+    pub fn set_session_memory(&self, octets: u64) {
+        let octets = i64::try_from(octets).unwrap_or(i64::MAX);
+        self.session_memory.set(octets);
     }
 
     /// What the spool counts now.

@@ -269,6 +269,7 @@ async fn run_control(
             metrics: Arc::clone(&metrics),
             spool,
             queue_depth,
+            memory: Arc::clone(&front.memory),
             sinks: Arc::new(move || board.now()),
             closed: closed(plan, &config),
             spool_path: state_folder(&config),
