@@ -246,4 +246,4 @@ impl Question {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
