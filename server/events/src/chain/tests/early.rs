@@ -150,3 +150,54 @@ fn once_a_chain_is_done_nothing_spares_and_no_time_runs() {
         [Step::Wait { until: None }]
     );
 }
+
+#[test]
+fn whoever_cannot_be_asked_at_all_fails_at_once() {
+    /// Whether it fires cannot be told.
+    struct Unknown(Easy);
+
+    impl ChainState for Unknown {
+        fn fires(&mut self, _member: &Member) -> Result<bool, Fault> {
+            Err(Fault::new(FaultKind::Fault, "no such key"))
+        }
+
+        fn apply(&mut self, member: &Member, verdict: &Verdict) -> Result<Made, Fault> {
+            self.0.apply(member, verdict)
+        }
+
+        fn skipped(&mut self, member: &Member, fault: &Fault) {
+            self.0.skipped(member, fault);
+        }
+
+        fn enter(&mut self, _branch: u32) {}
+    }
+
+    let now = Instant::now();
+    let one = || stage(vec![binding("a", &[], &[])], EventKind::InboundMessage, &[]);
+    let spent = Some(Budget::until(now));
+    let mut run = chain(one(), spent);
+    let all = steps(&mut run, now, &mut Easy::default());
+    assert_eq!(ruling(&all).failures[0].fault.kind, FaultKind::Budget);
+    // Nobody was asked, so nothing is settled or cancelled.
+    assert_eq!(all.len(), 1);
+    let budget = Some(Budget::starting(now, 240 * SECOND));
+    let mut run = chain(one(), budget);
+    let all = steps(&mut run, now, &mut Unknown(Easy::default()));
+    assert_eq!(ruling(&all).failures[0].fault.kind, FaultKind::Fault);
+    assert_eq!((ruling(&all).decision.name(), all.len()), ("tempfail", 1));
+    // Passed over, the others come to their turn.
+    let easy = BindingSpec {
+        on_failure: crate::fault::FailurePolicy::uniform(Policy::Continue),
+        ..binding("a", &[], &[])
+    };
+    let two = stage(
+        vec![easy.clone(), binding("b", &["properties"], &[])],
+        EventKind::InboundMessage,
+        &[],
+    );
+    let mut run = chain(two, spent);
+    let mut state = Easy::default();
+    let all = steps(&mut run, now, &mut state);
+    let failed: Vec<usize> = ruling(&all).failures.iter().map(|own| own.member).collect();
+    assert_eq!((failed, state.skipped), (vec![0, 1], vec!["a".to_owned()]));
+}

@@ -410,3 +410,59 @@ fn who_may_let_a_message_be_accepted_in_spite_of_a_later_refusal() {
         assert_eq!(spares(&[], own), [policy.spares(), false], "{policy:?}");
     }
 }
+
+#[test]
+fn what_a_sink_says_now_can_only_make_it_more_careful() {
+    use postern_proto::v1 as pb;
+    let live = |side_effects, repeatable| pb::DescribeResponse {
+        side_effects,
+        repeatable,
+        ..pb::DescribeResponse::default()
+    };
+    for (accepted, said, side_effects, repeatable) in [
+        ((false, false), None, false, true),
+        ((false, false), Some((false, false)), false, true),
+        ((false, false), Some((true, false)), true, false),
+        ((false, false), Some((true, true)), true, true),
+        ((true, true), None, true, true),
+        ((true, true), Some((false, false)), true, true),
+        ((true, true), Some((true, false)), true, false),
+        ((true, false), None, true, false),
+        ((true, false), Some((true, true)), true, false),
+        ((true, false), Some((false, true)), true, false),
+    ] {
+        let pin = Pin {
+            side_effects: accepted.0,
+            repeatable: accepted.1,
+            ..Pin::default()
+        };
+        let plan = with_pin(binding("a", &[]), Some(pin)).unwrap();
+        let live = said.map(|(side_effects, repeatable)| live(side_effects, repeatable));
+        let caution = plan.bindings()[0].caution(live.as_ref());
+        let expected = Caution {
+            side_effects,
+            repeatable,
+        };
+        assert_eq!(caution, expected, "{accepted:?} {said:?}");
+    }
+}
+
+#[test]
+fn a_name_that_is_near_is_thought_to_be_meant() {
+    let own = |server: &str| BindingSpec {
+        servers: vec![server.to_owned()],
+        ..binding("a", &[])
+    };
+    // One in four may differ, and one more.
+    for (server, nearest) in [("inn", Some("in")), ("out1", Some("out")), ("abcd", None)] {
+        let problems = problems(build(vec![own(server)]));
+        let [Problem::Unknown { nearest: near, .. }] = &problems[..] else {
+            panic!("{problems:?}");
+        };
+        assert_eq!(near.as_deref(), nearest, "{server}");
+    }
+    // A grant of a later version is known, and none is meant in its place.
+    let problems = problems(build(vec![binding("a", &["injekt", "inject"])]));
+    let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), 1, "the first word that is wrong is named");
+}

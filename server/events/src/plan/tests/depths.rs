@@ -153,6 +153,24 @@ fn an_event_that_is_named_twice_is_bound_once_and_events_come_in_their_order() {
 }
 
 #[test]
+fn an_event_of_a_later_version_is_refused_by_name() {
+    for event in EventKind::ALL {
+        let spec = BindingSpec {
+            events: words(&[event.name()]),
+            ..binding("a", &[])
+        };
+        match plan(spec, None) {
+            Ok(_) => assert!(event.is_published(), "{event}"),
+            Err(errors) => {
+                let problem = errors.into_iter().map(|error| error.problem).next();
+                assert_eq!(problem, Some(Problem::NotPublished { event }));
+                assert!(!event.is_published(), "{event}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_binding_is_asked_as_it_says_else_as_was_accepted_if_the_event_can() {
     let mail = "inbound.mail";
     let own = |ask: &[(Option<&str>, Ask)], events: &[&str]| BindingSpec {

@@ -36,14 +36,6 @@ fn text(count: usize) -> String {
     "a".repeat(count)
 }
 
-fn in_message(event: impl Event) -> Case {
-    Case {
-        question: Question::new(event),
-        context: testing::message().into(),
-        version: Some(testing::version(true)),
-    }
-}
-
 fn at_destination(event: impl Event) -> Case {
     Case {
         question: Question::new(event),
@@ -341,6 +333,110 @@ fn of_the_answer_to_a_reply() {
     ] {
         let added = with(vec![Bytes::from_static(line)], Vec::new());
         assert_eq!(check(added, &plain, &trusted()).is_ok(), passes, "{line:?}");
+    }
+}
+
+#[test]
+fn a_keyword_is_of_letters_digits_and_hyphens() {
+    let greeting = response("EHLO", Reply::parse(250, None, "mx").unwrap());
+    let with = |added: &'static str, removed: &'static str| {
+        let list = |word: &'static str| {
+            let words = Some(Bytes::from_static(word.as_bytes()));
+            words.into_iter().filter(|word| !word.is_empty()).collect()
+        };
+        answered(A::Response(pb::ResponseAnswer {
+            reply: None,
+            added_lines: list(added),
+            removed_keywords: list(removed),
+        }))
+    };
+    for (word, passes) in [
+        ("X", true),
+        ("9", true),
+        ("X-9", true),
+        ("-X", false),
+        ("X_Y", false),
+        ("X=", false),
+        (" X", false),
+    ] {
+        for verdict in [with(word, ""), with("", word)] {
+            let checked = check(verdict, &greeting, &trusted());
+            assert_eq!(checked.is_ok(), passes, "{word:?}");
+        }
+    }
+    let removed = check(with("", "x-a"), &greeting, &trusted())
+        .unwrap()
+        .answer
+        .unwrap();
+    let removed = removed.get::<inbound::ResponseAnswer>().unwrap();
+    assert_eq!(removed.removed_keywords, ["X-A"]);
+}
+
+#[test]
+fn an_answer_is_of_the_kind_that_was_asked_for() {
+    let size = || {
+        answered(A::Size(pb::SizeAnswer {
+            ruling: pb::SizeRuling::Waive.into(),
+        }))
+    };
+    refused(
+        EventKind::InboundRcpt,
+        size(),
+        "size is no answer to inbound.rcpt",
+    );
+    refused(
+        EventKind::InboundMail,
+        size(),
+        "size is no answer to inbound.mail",
+    );
+    let of_helo = answered(A::Auth(pb::AuthAnswer {
+        kind: Some(pb::auth_answer::Kind::Mechanisms(Default::default())),
+    }));
+    let asked = case_at(inbound::Auth::default());
+    let fault = check(of_helo, &asked, &trusted()).unwrap_err();
+    assert!(
+        fault
+            .detail
+            .contains("mechanisms is no answer to inbound.auth"),
+        "{fault}"
+    );
+}
+
+#[test]
+fn an_answer_goes_with_proceed_and_finish_and_to_a_reply_with_disconnect() {
+    let to_rcpt = || {
+        A::Rcpt(pb::RcptAnswer {
+            tenant: "acme".to_owned(),
+            ..pb::RcptAnswer::default()
+        })
+    };
+    let to_reply = || A::Response(pb::ResponseAnswer::default());
+    let finish = || D::Finish(pb::Finish { scope: 1 });
+    let disconnect = || D::Disconnect(pb::Disconnect { reply: None });
+    for (event, answer, decision, passes) in [
+        (
+            EventKind::InboundRcpt,
+            to_rcpt(),
+            D::Proceed(pb::Proceed {}),
+            true,
+        ),
+        (EventKind::InboundRcpt, to_rcpt(), finish(), true),
+        (EventKind::InboundRcpt, to_rcpt(), disconnect(), false),
+        (
+            EventKind::InboundResponse,
+            to_reply(),
+            D::Proceed(pb::Proceed {}),
+            true,
+        ),
+        (EventKind::InboundResponse, to_reply(), finish(), true),
+        (EventKind::InboundResponse, to_reply(), disconnect(), true),
+    ] {
+        let name = format!("{decision:?} at {event}");
+        let verdict = pb::Verdict {
+            decision: decided(decision).decision,
+            ..answered(answer)
+        };
+        assert_eq!(at(event, verdict).is_ok(), passes, "{name}");
     }
 }
 
@@ -1070,22 +1166,5 @@ fn each_stage_that_a_remote_reply_may_lead_to_is_known() {
     for code in [250, 354, 450, 550] {
         let own = of(0, code).unwrap().reply.unwrap();
         assert_eq!(u32::from(own.code().value()), code);
-    }
-}
-
-#[test]
-fn each_ruling_on_a_size_is_known() {
-    use transport::SizeAnswer as T;
-    let case = in_message(transport::MaxSize::default());
-    let of = |ruling: i32| {
-        let own = answered(A::Size(pb::SizeAnswer { ruling }));
-        let checked = check(own, &case, &trusted())?;
-        let answer = checked.answer.unwrap();
-        Ok::<_, Fault>(*answer.get::<T>().unwrap())
-    };
-    assert_eq!(of(pb::SizeRuling::Impose.into()), Ok(T::Impose));
-    assert_eq!(of(pb::SizeRuling::Waive.into()), Ok(T::Waive));
-    for unknown in [0, 99] {
-        assert!(of(unknown).is_err(), "{unknown}");
     }
 }

@@ -121,6 +121,8 @@ fn each_change_is_told_as_what_it_is() {
         let before = own.clock();
         change(&mut own);
         assert_eq!(changed(&own, before), expected, "{name}");
+        // What was encoded before serves on as long as nothing happens.
+        assert_eq!(own.clock() == before, name == "nothing");
         assert_eq!(changed(&own, own.clock()), (false, false, false), "{name}");
     }
 }

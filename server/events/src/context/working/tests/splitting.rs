@@ -106,6 +106,21 @@ fn whoever_was_dealt_with_is_known_and_who_goes_on_is_not_dealt_with() {
 }
 
 #[test]
+fn a_fork_that_is_left_by_all_is_none() {
+    let mut own = working(&["a@y.test", "b@y.test", "c@y.test"]);
+    let all = ids(&own);
+    let split = Split {
+        decided: vec![apart(&all[..1])],
+        forks: vec![fork(&all[..1], Vec::new()), fork(&all[1..2], Vec::new())],
+    };
+    let made = apply(&mut own, &[], &split).unwrap();
+    assert_eq!((made.forks, made.decided), (vec![2], vec![vec![3]]));
+    let numbers: Vec<u32> = own.pieces().map(|piece| piece.number).collect();
+    assert_eq!(numbers, [0, 2, 3]);
+    assert_eq!(ids(&own), all[2..]);
+}
+
+#[test]
 fn a_fork_of_nobody_is_none_and_numbers_go_on() {
     let mut own = working(&["a@y.test", "b@y.test"]);
     let all = ids(&own);
