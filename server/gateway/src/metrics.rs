@@ -83,6 +83,8 @@ pub struct Metrics {
     pub late: Family<Endpoint, Counter>,
     /// One-way events that were lost because a queue was full.
     pub dropped: Family<Endpoint, Counter>,
+    /// Connections that were given up because the sink did not read.
+    pub stalls: Family<Endpoint, Counter>,
     /// Times that a replica went down, and came up again.
     pub replica_changes: Family<labels::ReplicaChange, Counter>,
     /// Attempts to deliver, one for each recipient.
@@ -127,6 +129,7 @@ impl Metrics {
             sink_time: Family::new_with_constructor(latency),
             late: Family::default(),
             dropped: Family::default(),
+            stalls: Family::default(),
             replica_changes: Family::default(),
             deliveries: Family::default(),
             queue_active: Gauge::default(),
@@ -220,6 +223,11 @@ impl Metrics {
             "sink_dropped",
             "One-way events lost because a queue was full",
             self.dropped.clone(),
+        );
+        registry.add(
+            "sink_stalls",
+            "Connections that were given up because the sink did not read",
+            self.stalls.clone(),
         );
         registry.add(
             "sink_replica_changes",
