@@ -55,6 +55,7 @@ fn run(folder: &Path, size: usize, submitters: usize, time: Duration) {
     let options = Options {
         path: folder.to_owned(),
         min_free: 0,
+        memory: 16 << 20,
     };
     let spool = Arc::new(Embedded::open(&options, SystemTime::now()).unwrap());
     let content = Bytes::from(content(size));

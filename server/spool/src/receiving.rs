@@ -12,13 +12,12 @@ use crate::body::Place;
 use crate::sums::Sums;
 use crate::{Blob, Purpose, ReadAt, Spill, Spills, SpoolError, StoredBody};
 
-/// Contents up to this size are kept in the database.
-pub(crate) const INLINE: u64 = 32 * 1024;
-/// Octets that may wait in memory before they are written to the file.
+/// Octets that may wait in memory before they are written. A content that is complete before there
+/// are as many is committed from memory.
 const BUFFER: u64 = 256 * 1024;
 
-/// A content that is being received. Up to 32 KiB stay in memory; more goes to where the store puts
-/// it while it arrives. Dropped before [`Receiving::finish`], it leaves nothing behind.
+/// A content that is being received. Less than 256 KiB stay in memory; more goes to where the store
+/// puts it while it arrives. Dropped before [`Receiving::finish`], it leaves nothing behind.
 ///
 /// It uses the blocking pool of the runtime that it is written on.
 pub struct Receiving {
@@ -47,7 +46,7 @@ impl Receiving {
     #[must_use]
     pub fn new(spills: Arc<dyn Spills>, purpose: Purpose) -> Self {
         Self {
-            content: Arc::new(Arrival::new()),
+            content: Arc::new(Arrival::new(&spills.budget())),
             spills,
             purpose,
             waiting: 0,
@@ -137,7 +136,7 @@ impl Receiving {
     /// When it could not be written or synced.
     pub async fn finish(mut self) -> Result<StoredBody, SpoolError> {
         let mut writing = self.written().await?;
-        let place = if writing.spill.is_none() && self.size <= INLINE {
+        let place = if writing.spill.is_none() {
             let content = self.content.join();
             writing.sums.update(&content);
             Place::Memory(content)

@@ -1,7 +1,8 @@
 //! The promises of the store, held against what it does to its disk, and against a disk that fails.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSlice};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use parking_lot::Mutex;
@@ -48,7 +49,7 @@ fn octets_in(folder: &Path) -> u64 {
     entries
         .map(|entry| match entry.metadata() {
             Ok(found) if found.is_dir() => octets_in(&entry.path()),
-            Ok(found) => found.len(),
+            Ok(found) => found.blocks() * 512,
             Err(_) => 0,
         })
         .sum()
@@ -102,6 +103,17 @@ impl Disk for Recorder {
         io::Write::write_all(&mut file, octets)
     }
 
+    fn write_at(
+        &self,
+        file: &File,
+        path: &Path,
+        pieces: &mut [IoSlice<'_>],
+        offset: u64,
+    ) -> io::Result<()> {
+        self.note(Did::Write(path.to_owned()));
+        crate::SystemDisk.write_at(file, path, pieces, offset)
+    }
+
     fn read(&self, file: &File, _: &Path, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.failing(Fails::Read)?;
         std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
@@ -146,7 +158,7 @@ async fn what_is_acknowledged_was_synced_in_the_order_that_a_power_cut_needs() {
     let disk = Recorder::new(folder.path());
     let spool = open_on(folder.path(), Arc::clone(&disk) as Arc<dyn Disk>);
     disk.take();
-    commit(&spool, &content(200_000, 1)).await;
+    commit(&spool, &content(300_000, 1)).await;
     let did = disk.take();
     let file = files(folder.path()).pop().unwrap();
     let log = folder.path().join("spool.db-wal");
@@ -205,7 +217,7 @@ async fn a_file_goes_when_no_row_names_it_any_more_and_not_before() {
     let spool = open_on(folder.path(), Arc::clone(&disk) as Arc<dyn Disk>);
     let mut ids = Vec::new();
     for seed in 0..20 {
-        ids.push(commit(&spool, &content(40_000, seed)).await);
+        ids.push(commit(&spool, &content(300_000, seed)).await);
     }
     let removals = ids.iter().map(|id| spool.remove(*id));
     for removed in futures_join(removals).await {
@@ -258,7 +270,7 @@ async fn after_a_failed_sync_nothing_is_promised_any_more() {
             }
             _ => {
                 let mut incoming = spool.receive(Purpose::Mail).unwrap();
-                incoming.write(content(100_000, 3)).await.unwrap();
+                incoming.write(content(300_000, 3)).await.unwrap();
                 assert!(incoming.finish().await.is_err());
             }
         }
@@ -331,7 +343,7 @@ async fn one_unreadable_file_concerns_one_message() {
     let folder = tempfile::tempdir().unwrap();
     let disk = Recorder::new(folder.path());
     let spool = open_on(folder.path(), Arc::clone(&disk) as Arc<dyn Disk>);
-    let unreadable = commit(&spool, &content(100_000, 1)).await;
+    let unreadable = commit(&spool, &content(300_000, 1)).await;
     let whole = commit(&spool, &content(500, 2)).await;
     *disk.fails.lock() = Fails::Read;
     let result = spool.load(unreadable).await.map(|found| found.is_some());
@@ -389,10 +401,10 @@ async fn until_mail_is_taken(spool: &Embedded) {
         .expect("mail is taken again");
 }
 
-/// Contents in the database and in files: either gives its room back.
+/// Contents in the database, in extents and in files: each gives its room back.
 #[tokio::test]
 async fn a_full_disk_that_has_drained_takes_mail_again() {
-    for size in [30_000, 60_000] {
+    for size in [30_000, 60_000, 300_000] {
         let folder = tempfile::tempdir().unwrap();
         let disk = Recorder::new(folder.path());
         *disk.size.lock() = Some(48 << 20);
