@@ -2072,8 +2072,8 @@ pub struct Conduct {
     /// Authentications that failed.
     #[prost(uint32, tag = "10")]
     pub failed_authentication_count: u32,
-    /// Connections that this client has open to this virtual server, this one included. An IPv6 client is its /64. 0 on a
-    /// Unix socket.
+    /// Connections that this client has open to this virtual server, this one included. An IPv6 client is its /64, one
+    /// on a Unix socket its user.
     #[prost(uint32, tag = "11")]
     pub connection_count: u32,
 }

@@ -13,6 +13,9 @@ pub const CHUNK_BYTES: usize = 64 << 10;
 /// Longest time between probes of a replica that cannot be reached: what waits for its sink waits no longer.
 const PROBE_MAX: Duration = Duration::from_secs(1);
 
+/// Time for which a sink may take nothing of what is on its way to it before the connection counts as stalled.
+const FLOW_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// The plan that new sessions and messages begin with; swapped whole when bindings change.
 pub type SharedPlan = Arc<ArcSwap<Plan>>;
 
@@ -40,7 +43,10 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            link: LinkSettings::default(),
+            link: LinkSettings {
+                flow_timeout: Some(FLOW_TIMEOUT),
+                ..LinkSettings::default()
+            },
             fleet: FleetSettings {
                 probe_max: PROBE_MAX,
                 ..FleetSettings::default()

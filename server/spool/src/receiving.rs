@@ -26,6 +26,8 @@ pub struct Receiving {
     purpose: Purpose,
     /// Octets in memory that no write has taken yet.
     waiting: u64,
+    /// Octets in memory that a write has taken and is not over with.
+    leaving: u64,
     size: u64,
     /// `None` while a write has it.
     writer: Option<Writing>,
@@ -48,6 +50,7 @@ impl Receiving {
             spills,
             purpose,
             waiting: 0,
+            leaving: 0,
             size: 0,
             writer: Some(Writing {
                 sums: Sums::new(),
@@ -96,6 +99,26 @@ impl Receiving {
                 let writing = self.written().await?;
                 self.start_write(writing);
             }
+        }
+        Ok(())
+    }
+
+    /// Octets that are in memory now: those that came and are not where the store puts them.
+    #[must_use]
+    pub fn in_memory(&self) -> u64 {
+        let written = self.writing.as_ref().is_some_and(JoinHandle::is_finished);
+        self.waiting + if written { 0 } else { self.leaving }
+    }
+
+    /// Lets what is in memory go to where the store puts it, however little it is, for a caller that has no memory for
+    /// it. Waits for the write before this one.
+    ///
+    /// # Errors
+    /// As [`Receiving::write`].
+    pub async fn spill(&mut self) -> Result<(), SpoolError> {
+        if self.waiting > 0 {
+            let writing = self.written().await?;
+            self.start_write(writing);
         }
         Ok(())
     }
@@ -154,7 +177,7 @@ impl Receiving {
     fn start_write(&mut self, mut writing: Writing) {
         let spills = Arc::clone(&self.spills);
         let content = Arc::clone(&self.content);
-        self.waiting = 0;
+        self.leaving = std::mem::take(&mut self.waiting);
         self.writing = Some(tokio::task::spawn_blocking(move || {
             writing.write(&*spills, &content)?;
             Ok(writing)
