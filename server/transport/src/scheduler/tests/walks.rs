@@ -132,7 +132,7 @@ fn settle(world: &mut World) {
 #[test]
 fn whatever_happens_each_message_comes_to_an_end() {
     for seed in 1..=40 {
-        let mut random = Random(seed * 0x9E37_79B9_7F4A_7C15);
+        let mut random = Random(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed));
         let limits = Limits {
             connections: 1 + random.below(8),
             messages: 8 + random.below(40),
