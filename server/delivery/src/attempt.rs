@@ -201,6 +201,19 @@ pub fn is_without_bdat(failure: &Failure) -> bool {
     matches!(failure, Failure::ChunkingRefused { .. })
 }
 
+/// Whether the connection broke over it, or the peer said that it has enough: a sign that it is asked for too much.
+pub fn is_trouble(delivery: &Delivery) -> bool {
+    match delivery {
+        Delivery::Refused { response, .. } => response.announces_close(),
+        Delivery::Broken(failure) => match &**failure {
+            Failure::Refused { response, .. } => response.announces_close(),
+            Failure::Disconnected { .. } | Failure::TimedOut { .. } => true,
+            _ => false,
+        },
+        Delivery::Accepted(_) | Delivery::Impossible(_) => false,
+    }
+}
+
 /// The peer cannot have taken the message, and nothing of it is to blame.
 fn is_loss(failure: &Failure) -> bool {
     let before_the_end = |stage: &Stage| !matches!(stage, Stage::ContentReply | Stage::Content);
