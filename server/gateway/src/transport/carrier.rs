@@ -94,7 +94,7 @@ async fn carry_to_hop(context: &Context, queue: &Arc<Queue>, hop: &Hop) {
             return;
         }
     }
-    if connection.is_ready() {
+    if connection.may_quit() {
         connection.quit().await;
     }
 }
