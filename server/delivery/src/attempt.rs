@@ -87,6 +87,19 @@ impl Attempted {
                 let (subject, detail) = obstacle.status();
                 Some(Self::own(fate, subject, detail, obstacle.to_string(), at))
             }
+            Delivery::Declined { response, .. } => {
+                let fate = match delivery.is_final() {
+                    true => Fate::Failed,
+                    false => Fate::Deferred,
+                };
+                let mut said = Self::said(fate, response, peer.host, at);
+                said.status.remote = None;
+                Some(said)
+            }
+            Delivery::Withheld { stage } => {
+                let text = format!("left out of this attempt at {stage}");
+                Some(Self::own(Fate::Deferred, 3, 0, text, at))
+            }
             Delivery::Broken(failure) => {
                 let lost = (peer.reused && is_loss(failure)) || is_without_bdat(failure);
                 (!lost).then(|| Self::broken(failure, peer.host, at))

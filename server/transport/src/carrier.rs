@@ -103,7 +103,7 @@ async fn carry_to_hop(context: &Context, seat: &mut Seat, hop: &Hop) {
             break;
         }
     }
-    if connection.is_ready() {
+    if connection.may_quit() {
         connection.quit().await;
     }
 }
