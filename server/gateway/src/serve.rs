@@ -282,7 +282,7 @@ fn open_spool(config: &Config, disk: Arc<dyn Disk>) -> Result<Arc<dyn Store>, Se
     let options = postern_spool::Options {
         path: config.spool.path.clone(),
         min_free: config.spool.min_free,
-        memory: config.spool.memory,
+        memory: config.memory.contents,
     };
     let spool = Embedded::open_on(&options, SystemTime::now(), disk).map_err(|source| {
         ServeError::OpenSpool {

@@ -27,9 +27,6 @@ section! {
         /// Free space below which no further message is taken, so that the results of those already taken can still
         /// be recorded.
         min_free: u64 as Size = "512 MiB" => "452 4.3.1 after MAIL or the content";
-        /// Memory for contents above 32 KiB that are on disk already, so that their first delivery need not read
-        /// them back. One message has an eighth of it at most. What finds no room here is read from the disk.
-        memory: u64 as Size = "16 MiB";
     }
 }
 
@@ -53,6 +50,10 @@ section! {
         /// One client: an IPv4 address, an IPv6 /64, or a user on Unix sockets. Never more than half of what is still
         /// free.
         per_client: u64 as Size = "64 MiB" => "the same replies";
+        /// Beside what sessions hold: contents above 32 KiB that are on the disk already and stay in memory, so that
+        /// their first delivery need not read them back. One content holds an eighth of it at most. What finds no
+        /// room is read from the disk.
+        contents: u64 as Size = "16 MiB";
     }
 }
 
