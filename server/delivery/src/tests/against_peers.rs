@@ -9,4 +9,3 @@ use postern_smtp::client::{Body, ClientName, Config, Delivery, Protocol, Recipie
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use tokio_rustls::TlsAcceptor;
-
