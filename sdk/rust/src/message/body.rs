@@ -15,10 +15,10 @@ use crate::v1::{self, ContentState, body_depth};
 pub(crate) const INITIAL_CREDIT: u32 = 64 * 1024;
 
 /// Octets that a handler which reads may have ahead of it.
-const WINDOW: u64 = 512 * 1024;
+const WINDOW: u64 = 1024 * 1024;
 
-/// When less credit than this is left, more is given.
-const REFILL_BELOW: u64 = 48 * 1024;
+/// When less credit than this is left, more is given: the gateway's largest frame is still on its way then.
+const REFILL_BELOW: u64 = 256 * 1024;
 
 /// Octets of one read when a body is collected on demand.
 const READ_SIZE: u64 = 256 * 1024;

@@ -2,9 +2,11 @@
 
 mod crash;
 mod damage;
+mod extents;
 mod faults;
 mod format;
 mod opening;
+mod power;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -39,7 +41,7 @@ fn reopen(spool: Embedded, path: &Path) -> Embedded {
 async fn removal_takes_row_and_file_but_not_a_shared_one() {
     let folder = tempfile::tempdir().unwrap();
     let spool = open(folder.path());
-    let content = content(100_000, 1);
+    let content = content(300_000, 1);
     let first = new(&spool, &content).await;
     let fork = NewMessage {
         message: Arc::new(message(&content, 1)),
