@@ -108,7 +108,7 @@ pub struct StoredBody {
     pub(crate) digests: Option<Digests>,
     pub(crate) purpose: Purpose,
     /// What made room for it: kept while it is on its way to a commit.
-    pub(crate) spills: Arc<dyn Spills>,
+    pub(crate) _spills: Arc<dyn Spills>,
 }
 
 /// Where a complete content is.

@@ -157,7 +157,7 @@ impl Receiving {
             facts: found.facts,
             digests: found.digests,
             purpose: self.purpose,
-            spills: Arc::clone(&self.spills),
+            _spills: Arc::clone(&self.spills),
         })
     }
 
