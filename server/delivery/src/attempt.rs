@@ -223,7 +223,10 @@ pub fn is_trouble(delivery: &Delivery) -> bool {
             Failure::Disconnected { .. } | Failure::TimedOut { .. } => true,
             _ => false,
         },
-        Delivery::Accepted(_) | Delivery::Impossible(_) => false,
+        Delivery::Accepted(_)
+        | Delivery::Impossible(_)
+        | Delivery::Declined { .. }
+        | Delivery::Withheld { .. } => false,
     }
 }
 

@@ -50,10 +50,7 @@ impl Future for Moving {
         let this = &mut *self;
         if let Run::Here(judging) = &mut this.run {
             // Looked at before each step, as what it has read since decides what the step does.
-            let moves = this
-                .body
-                .as_ref()
-                .is_some_and(|body| body.received() > SMALL);
+            let moves = this.body.as_ref().is_some_and(|body| body.seen() > SMALL);
             let threads = moves.then(|| this.workers.handle()).flatten();
             let Some(threads) = threads else {
                 return judging.poll_unpin(context);

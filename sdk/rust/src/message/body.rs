@@ -101,7 +101,7 @@ impl Feed {
     }
 
     /// Octets that have come for the handler so far, pushed and read.
-    pub(crate) fn received(&self) -> u64 {
+    pub(crate) fn seen(&self) -> u64 {
         self.lock().seen
     }
 
