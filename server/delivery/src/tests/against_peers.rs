@@ -223,11 +223,11 @@ impl crate::Connector for Fixed {
 /// Several hosts behind one name, in their order.
 struct Hosts(Vec<Peer>);
 
-impl crate::delivery::Connector for Hosts {
+impl crate::Connector for Hosts {
     fn connect<'a>(
         &'a self,
         hop: &'a Hop,
-    ) -> BoxFuture<'a, Result<crate::delivery::Connected, crate::delivery::ConnectError>> {
+    ) -> BoxFuture<'a, Result<crate::Connected, crate::ConnectError>> {
         self.connect_beyond(hop, &[])
     }
 
@@ -235,12 +235,12 @@ impl crate::delivery::Connector for Hosts {
         &'a self,
         hop: &'a Hop,
         ruled_out: &'a [String],
-    ) -> BoxFuture<'a, Result<crate::delivery::Connected, crate::delivery::ConnectError>> {
+    ) -> BoxFuture<'a, Result<crate::Connected, crate::ConnectError>> {
         Box::pin(async move {
             let mut hosts = self.0.iter().enumerate();
             let next = hosts.find(|(number, _)| !ruled_out.contains(&number.to_string()));
             let Some((number, host)) = next else {
-                return Err(crate::delivery::ConnectError::TimedOut {
+                return Err(crate::ConnectError::TimedOut {
                     address: hop.to_string(),
                 });
             };
