@@ -407,3 +407,6 @@ impl Outbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
