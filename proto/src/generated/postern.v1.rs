@@ -3838,7 +3838,8 @@ pub struct DescribeResponse {
     /// decisions   finish, discard, quarantine, hold, postpone, respond
     /// edits       headers (headers:NAME, headers:PREFIX\*), body, sender, recipients, parameters, redirect, expiry,
     /// priority, inject, authenticated, relay
-    /// answers     admit, tenant, ehlo, dsn, size, commands; the other answers go with the edit grant of the same effect
+    /// answers     the word that the comments of Answer and of its messages name, such as admit, tenant, ehlo, dsn, size,
+    /// commands; or the edit grant of the same effect
     /// actions     act:inject, act:queue, act:routes, act:links, act:look
     ///
     /// Some things need two words: the comments of RcptAnswer, AuthSuccess and ChangeQueued say so.

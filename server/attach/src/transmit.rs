@@ -198,3 +198,6 @@ fn wrap(instance: u64, arm: u32, inner: &[u8], shared: Bytes) -> Transmit {
         shared,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,6 +123,70 @@ mod tests {
     use super::*;
 
     #[test]
+    fn one_sinks_message_of_a_key_is_put_in_once() {
+        let of = |sink: &str, key: &str| {
+            Order::Inject(Box::new(Injection {
+                message_id: MessageId::new(),
+                idempotency_key: key.to_owned(),
+                sink: sink.to_owned(),
+                sender: ReversePath::Null,
+                recipients: Vec::new(),
+                content: Bytes::new(),
+                smtp_utf8: false,
+                body: BodyKind::SevenBit,
+                server: String::new(),
+            }))
+        };
+        let mut orders = Orders::default();
+        for (sink, key) in [("a", "1"), ("a", "1"), ("b", "1"), ("a", "2"), ("b", "1")] {
+            orders.take(&of(sink, key), std::iter::empty());
+        }
+        let put: Vec<(&str, &str)> = orders
+            .injected
+            .iter()
+            .map(|own| (own.sink.as_str(), own.idempotency_key.as_str()))
+            .collect();
+        assert_eq!(put, [("a", "1"), ("b", "1"), ("a", "2")]);
+    }
+
+    #[test]
+    fn a_redirect_is_for_whom_it_names_else_for_all() {
+        let [a, b] = [RecipientId::new(), RecipientId::new()];
+        let redirect = |recipients: &[RecipientId], hops: &[&str]| Order::Redirect {
+            recipients: recipients.to_vec(),
+            next_hops: hops.iter().map(|hop| NextHop::to(*hop)).collect(),
+        };
+        let mut orders = Orders::default();
+        for (order, ways) in [
+            (redirect(&[], &["mx"]), [Some("mx"), Some("mx")]),
+            (
+                redirect(&[b], &["smtp://b"]),
+                [Some("mx"), Some("smtp://b")],
+            ),
+            (redirect(&[a], &[]), [None, Some("smtp://b")]),
+            (redirect(&[], &[]), [None, None]),
+        ] {
+            orders.take(&order, [a, b].into_iter());
+            let way = |id| {
+                orders
+                    .next_hops
+                    .get(&id)
+                    .map(|hops| hops[0].deliver.as_str())
+            };
+            assert_eq!([way(a), way(b)], ways);
+        }
+        // What is of the session or the envelope is others' affair.
+        for other in [
+            Order::Relay(true),
+            Order::Priority(3),
+            Order::Authenticated(Bytes::new()),
+        ] {
+            orders.take(&other, [a].into_iter());
+        }
+        assert_eq!(orders, Orders::default());
+    }
+
+    #[test]
     fn what_a_later_order_of_expiry_does_not_say_stays() {
         let hour = Duration::from_secs(3600);
         let mut orders = Orders::default();

@@ -414,3 +414,6 @@ impl Outbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -486,6 +486,11 @@ fn events_are_refused_while_too_many_octets_wait() {
     }
     assert_eq!(world.try_ask(instance, 1), Err(Refusal::Busy));
     assert_eq!(world.try_open(2), Err(Refusal::Busy));
+    let group = vec![world.question(EventKind::InboundRcpt, 1)];
+    assert_eq!(
+        world.link.ask_group(world.now, instance, group),
+        Err(Refusal::Busy)
+    );
     let news = World::news(EventKind::InboundOutcome);
     assert_eq!(
         world.link.tell(world.now, instance, news),

@@ -487,6 +487,29 @@ fn v21_a_stream_without_instances_is_given_back() {
 }
 
 #[test]
+fn a_stream_that_is_given_back_is_given_back_once() {
+    let settings = postern_attach::LinkSettings::default();
+    let mut world = world(8, &[]);
+    let asked = world.asked(1);
+    world.verdict(asked);
+    let reason = pb::CloseReason::Finished;
+    world.link.close(world.now, asked.instance, reason);
+    world.events();
+    world.advance(settings.idle_after);
+    assert_eq!(world.events(), [LinkEvent::HalfClose]);
+    // The shell may call at any time.
+    world.now += Duration::from_millis(1);
+    world.link.handle_timeout(world.now);
+    assert_eq!(world.events(), []);
+    world.advance(settings.goodbye);
+    let events = world.events();
+    assert!(
+        matches!(events[..], [LinkEvent::Ended { reset: true, .. }]),
+        "{events:?}"
+    );
+}
+
+#[test]
 fn v21_a_stream_for_one_at_a_time_whose_handler_may_be_stuck_is_not_used_again() {
     let mut world = world(1, &[]);
     let asked = world.asked(1);

@@ -713,3 +713,90 @@ fn a_name_that_resolves_anew_keeps_what_stays_and_lets_go_what_left() {
         Some(FleetEvent::Unreachable { .. })
     ));
 }
+
+#[test]
+fn a_sink_for_one_at_a_time_shares_no_stream_that_is_quiet() {
+    let settings = FleetSettings {
+        streams_per_replica: 4,
+        shared_streams: 1,
+        ..FleetSettings::default()
+    };
+    let quiet = Occupancy {
+        exclusive: true,
+        quiet: true,
+        ..free(0)
+    };
+    for (capacity, opens) in [(1, true), (8, false)] {
+        let mut harbour = Harbour::new(1, settings.clone());
+        let (_, connection) = harbour.wanted.remove(0);
+        let described = pb::DescribeResponse {
+            instances_per_stream: capacity,
+            ..response()
+        };
+        let connected = harbour.fleet.connected(harbour.now, connection, described);
+        connected.expect("well");
+        let pick = only(&harbour);
+        let (stream, _) = harbour.place(pick);
+        let place = harbour
+            .fleet
+            .place(harbour.now, pick, false, [(stream, quiet)]);
+        if opens {
+            assert!(matches!(place, Placement::Open { .. }), "{place:?}");
+        } else {
+            assert_eq!(place, Placement::On(stream));
+        }
+    }
+}
+
+#[test]
+fn a_stream_on_a_connection_that_takes_nothing_new_is_not_used() {
+    let mut harbour = Harbour::up(1, FleetSettings::default());
+    let pick = only(&harbour);
+    let (old, first) = harbour.place(pick);
+    let place = |harbour: &mut Harbour, pick| {
+        let streams = [(old, free(0))];
+        harbour.fleet.place(harbour.now, pick, false, streams)
+    };
+    assert_eq!(place(&mut harbour, pick), Placement::On(old));
+    harbour.now += Duration::from_secs(10);
+    harbour.fleet.handle_timeout(harbour.now);
+    harbour.hear();
+    let (_, second) = harbour.wanted.remove(0);
+    // Another program answers on the second connection.
+    let changed = pb::DescribeResponse {
+        version: "2.0".into(),
+        ..response()
+    };
+    let connected = harbour.fleet.connected(harbour.now, second, changed);
+    connected.expect("well");
+    harbour.hear();
+    let opened = place(&mut harbour, pick);
+    assert!(
+        matches!(opened, Placement::Open { connection, .. } if connection == second),
+        "{opened:?}"
+    );
+    assert!(!harbour.dropped.contains(&first));
+}
+
+#[test]
+fn a_connection_to_the_old_program_that_carries_nothing_is_dropped_at_once() {
+    let mut harbour = Harbour::up(1, FleetSettings::default());
+    let pick = only(&harbour);
+    let (stream, first) = harbour.place(pick);
+    harbour
+        .fleet
+        .stream_ended(harbour.now, stream, &StreamEnd::InOrder);
+    harbour.now += Duration::from_secs(10);
+    harbour.fleet.handle_timeout(harbour.now);
+    harbour.hear();
+    assert!(!harbour.dropped.contains(&first));
+    let (_, second) = harbour.wanted.remove(0);
+    let changed = pb::DescribeResponse {
+        version: "2.0".into(),
+        ..response()
+    };
+    let connected = harbour.fleet.connected(harbour.now, second, changed);
+    connected.expect("well");
+    harbour.hear();
+    assert!(harbour.dropped.contains(&first), "{:?}", harbour.dropped);
+}

@@ -250,6 +250,21 @@ fn a_fault_or_a_cancel_discards_parts() {
 }
 
 #[test]
+fn what_fails_with_its_whole_instance_discards_its_parts() {
+    let mut world = world(8, &["parts"]);
+    for tag in 1..4 {
+        let asked = world.asked(tag);
+        for _ in 0..15 {
+            world.say(number(asked.instance), part(1, (1 << 20) - 1000));
+        }
+        world.fault(asked.instance, 0, pb::FaultKind::SinkError);
+        let events = world.events();
+        assert_eq!(failures(&events).len(), 1);
+        assert_eq!(broken(&events), Vec::<String>::new());
+    }
+}
+
+#[test]
 fn c15_a_verdict_of_too_many_octets_ends_its_instance() {
     let mut world = world(8, &["parts"]);
     let other = world.asked(2);

@@ -121,6 +121,62 @@ fn a_stream_that_the_sink_ends_with_nothing_open_ends_in_order() {
 }
 
 #[test]
+fn a_stream_ends_once_whoever_says_so_again() {
+    let mut world = world(1, &[]);
+    world.asked(1);
+    world.link.handle_end(StreamEnd::InOrder);
+    let events = world.events();
+    let ends = |events: &[LinkEvent]| {
+        let ends = events.iter();
+        ends.filter(|event| matches!(event, LinkEvent::Ended { .. }))
+            .count()
+    };
+    assert_eq!(ends(&events), 1);
+    for again in [StreamEnd::InOrder, status(Code::Unavailable)] {
+        world.link.handle_end(again);
+        assert_eq!(world.events(), []);
+    }
+}
+
+#[test]
+fn each_end_says_what_became_of_the_open_questions() {
+    let detail = || "a\r\nb".to_owned();
+    for (end, kind, text) in [
+        (StreamEnd::InOrder, FaultKind::Fault, "the stream has ended"),
+        (
+            status(Code::Ok),
+            FaultKind::Fault,
+            "the sink ended the stream with the question open",
+        ),
+        (
+            StreamEnd::Refused { detail: detail() },
+            FaultKind::Overload,
+            "the sink takes no more streams: ab",
+        ),
+        (
+            StreamEnd::Broken { detail: detail() },
+            FaultKind::Unreachable,
+            "the stream broke: ab",
+        ),
+        (
+            StreamEnd::GivenUp { detail: detail() },
+            FaultKind::Protocol,
+            "ab",
+        ),
+    ] {
+        let fault = end.fault();
+        assert_eq!((fault.kind, fault.detail.as_str()), (kind, text));
+    }
+    let fault = status(Code::Unavailable).fault();
+    assert!(
+        fault
+            .detail
+            .starts_with("the stream ended with Unavailable: "),
+        "{fault}"
+    );
+}
+
+#[test]
 fn c9_a_stream_that_breaks_is_unreachable_and_counts() {
     let mut world = world(8, &[]);
     world.asked(1);

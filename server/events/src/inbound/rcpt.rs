@@ -292,6 +292,12 @@ mod tests {
             samples::body(event.clone(), Some(said.clone()), &context),
             Kind::InboundRcpt(expected.into())
         );
+        // An answer that says neither changes neither.
+        let silent = AnyAnswer::new(RcptAnswer::default());
+        assert_eq!(
+            samples::body(event.clone(), Some(silent), &context),
+            Kind::InboundRcpt(shown(&event).into())
+        );
         let text = AttributeValue::text;
         for (attribute, own, answered) in [
             (

@@ -219,6 +219,28 @@ mod tests {
     }
 
     #[test]
+    fn each_part_of_a_revision_is_filled_and_no_more() {
+        let mut long = revision();
+        long.header_changes = vec![long.header_changes[1].clone(); 20_000];
+        long.body_changes = vec![long.body_changes[0]; 20_000];
+        let parts = seen(&[long], &samples::all());
+        assert!(parts.len() > 3, "{}", parts.len());
+        let sizes: Vec<Vec<usize>> = parts
+            .iter()
+            .map(|part| {
+                let headers = part.header_changes.iter().map(prost::Message::encoded_len);
+                let body = part.body_changes.iter().map(prost::Message::encoded_len);
+                headers.chain(body).map(|octets| octets + 8).collect()
+            })
+            .collect();
+        for pair in sizes.windows(2) {
+            let own: usize = pair[0].iter().sum();
+            assert!(own <= CUT_BYTES, "{own}");
+            assert!(own + pair[1][0] > CUT_BYTES, "there was room for one more");
+        }
+    }
+
+    #[test]
     fn a_revision_of_many_changes_goes_on_in_others_of_its_number() {
         let mut long = revision();
         let count = 60_000;

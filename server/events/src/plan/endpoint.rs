@@ -184,6 +184,51 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_with_an_endpoint_is_said() {
+        use EndpointError as E;
+        type Is = fn(&EndpointError) -> bool;
+        let rows: [(&[&str], Is); 5] = [
+            (&["", "x", "ftp://x"], |error| matches!(error, E::Scheme(_))),
+            (
+                &["http://", "http://a b", "http://[::1", "http://[x]"],
+                |error| matches!(error, E::Host(_)),
+            ),
+            (
+                &["http://a:0", "http://a:65536", "http://a:", "dns://a"],
+                |error| matches!(error, E::Port(_)),
+            ),
+            (
+                &["http://a:1/x", "http://a/x/", "http://a?x", "http://a#x"],
+                |error| matches!(error, E::Path(_)),
+            ),
+            (&["unix:x", "unix:"], |error| {
+                matches!(error, E::Relative(_))
+            }),
+        ];
+        for (texts, is) in rows {
+            for text in texts {
+                let error = Endpoint::parse(text, true).unwrap_err();
+                assert!(is(&error), "{text}: {error}");
+            }
+        }
+        // A slash at the end is none.
+        assert_eq!(
+            Endpoint::parse("http://localhost/", false),
+            Endpoint::parse("http://LOCALHOST:80", false).map(|own| match own {
+                Endpoint::Url { tls, port, .. } => Endpoint::Url {
+                    tls,
+                    host: "localhost".to_owned(),
+                    port,
+                },
+                other => other,
+            })
+        );
+        assert!(
+            Endpoint::parse("https://a", false).is_ok_and(|own| own.to_string().ends_with(":443"))
+        );
+    }
+
+    #[test]
     fn what_is_no_endpoint_is_refused() {
         for text in [
             "",

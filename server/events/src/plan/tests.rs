@@ -214,6 +214,8 @@ fn a_binding_is_asked_at_once_at_rcpt_or_told() {
     };
     let plan = Plan::build(spec, &HashMap::from([("a".to_owned(), pin)])).unwrap();
     assert_eq!(plan.told("in", EventKind::InboundMail).len(), 1);
+    assert!(plan.wants("in", EventKind::InboundMail));
+    assert!(!plan.wants("in", EventKind::InboundRcpt));
     assert!(plan.stage("in", EventKind::InboundMail).is_none());
 }
 

@@ -201,3 +201,60 @@ fn whoever_cannot_be_asked_at_all_fails_at_once() {
     let failed: Vec<usize> = ruling(&all).failures.iter().map(|own| own.member).collect();
     assert_eq!((failed, state.skipped), (vec![0, 1], vec!["a".to_owned()]));
 }
+
+#[test]
+fn more_time_is_given_up_to_what_those_behind_still_need() {
+    let now = Instant::now();
+    // The second waits for the first; the third for nobody, and the fourth for the third.
+    let bindings = || {
+        vec![
+            binding("a", &[], &["body"]),
+            binding("b", &["body"], &[]),
+            binding("c", &[], &["sender"]),
+            binding("d", &["sender"], &[]),
+        ]
+    };
+    let budget = Budget::starting(now, 60 * SECOND);
+    let mut state = Easy::default();
+    let mut run = chain(
+        stage(bindings(), EventKind::InboundMessage, &[]),
+        Some(budget),
+    );
+    assert_eq!(asked(&steps(&mut run, now, &mut state)), [0, 2]);
+    let mut left = |member| {
+        let extension = run.progress(member, Some(90 * SECOND), now).unwrap();
+        extension.remaining.unwrap()
+    };
+    // Behind the first the second takes ten seconds, and then the fourth, whose turn comes after all before it. Behind the
+    // third there is the fourth alone.
+    assert_eq!((left(0), left(2)), (40 * SECOND, 50 * SECOND));
+    let mut run = chain(
+        stage(bindings(), EventKind::InboundMessage, &[]),
+        Some(budget),
+    );
+    steps(&mut run, now, &mut state);
+    run.answer(0, proceed(), now);
+    run.answer(2, proceed(), now);
+    // The third has answered, but takes effect in its turn.
+    assert_eq!(asked(&steps(&mut run, now, &mut state)), [1]);
+    run.answer(1, proceed(), now);
+    assert_eq!(asked(&steps(&mut run, now, &mut state)), [3]);
+    let last = run.progress(3, Some(90 * SECOND), now).unwrap();
+    assert_eq!(last.remaining, Some(60 * SECOND));
+    assert_eq!(run.progress(0, None, now), None, "it has answered");
+}
+
+#[test]
+fn who_waits_before_a_member_takes_nothing_of_its_time() {
+    let now = Instant::now();
+    let bindings = vec![
+        binding("a", &[], &["body"]),
+        binding("b", &["body"], &[]),
+        binding("c", &[], &[]),
+    ];
+    let budget = Some(Budget::starting(now, 60 * SECOND));
+    let mut run = chain(stage(bindings, EventKind::InboundMessage, &[]), budget);
+    assert_eq!(asked(&steps(&mut run, now, &mut Easy::default())), [0, 2]);
+    let extension = run.progress(2, Some(90 * SECOND), now).unwrap();
+    assert_eq!(extension.remaining, Some(60 * SECOND));
+}

@@ -232,7 +232,7 @@ fn a_binding_is_asked_as_it_says_else_as_was_accepted_if_the_event_can() {
         &["transport.submit"],
     );
     let errors = plan(spec, None).unwrap_err();
-    assert_eq!(errors[0].to_string().contains("cannot be asked told"), true);
+    assert!(errors[0].to_string().contains("cannot be asked told"));
 }
 
 fn reads_of(spec: BindingSpec, pin: Option<Pin>) -> Vec<String> {
