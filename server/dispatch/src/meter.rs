@@ -146,6 +146,7 @@ impl Drop for Piece {
 mod tests {
     use std::task::Waker;
 
+    use http_body::Body as _;
     use http_body_util::Full;
 
     use super::*;

@@ -65,6 +65,8 @@ impl Observer for Notes {
             What::AsksForMore { what } => format!("asks-for-more {what}"),
             What::ContractBroken { fault } => format!("broke {} {fault}", record.detail),
             What::GoingAway { reason, .. } => format!("going-away {reason}"),
+            What::Stalled => "stalled".to_owned(),
+            What::TlsFiles { broken } => format!("files {}", broken.unwrap_or("well")),
             What::SinkReachable => "reachable".to_owned(),
             What::SinkUnreachable { .. } => "unreachable".to_owned(),
         };
