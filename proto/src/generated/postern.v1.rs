@@ -336,7 +336,8 @@ pub struct Recipient {
     /// Where it stands.
     #[prost(enumeration = "RecipientState", tag = "3")]
     pub state: i32,
-    /// The address as the client, or the edit that added it, gave it. No edit changes it, and notifications name it.
+    /// The address as the client, or the edit that added it, gave it; of a recipient that comes from another one (AddRecipient),
+    /// that one's. No edit changes it, and notifications name it.
     /// Empty: the same as `address`.
     #[prost(bytes = "bytes", tag = "4")]
     pub given_address: ::prost::bytes::Bytes,
@@ -1186,7 +1187,9 @@ pub struct AddRecipient {
     /// ESMTP parameters for it: ORCPT, NOTIFY and the like.
     #[prost(message, repeated, tag = "2")]
     pub parameters: ::prost::alloc::vec::Vec<Parameter>,
-    /// The recipient that it comes from, for traces and notifications. Empty: none.
+    /// The recipient that it comes from, for traces and notifications: these name its given_address, and what the sender asked for
+    /// by its NOTIFY and ORCPT holds unless `parameters` say otherwise. Empty: none, or where the same verdict has removed
+    /// recipients the first of those.
     #[prost(bytes = "bytes", tag = "3")]
     pub parent_recipient_id: ::prost::bytes::Bytes,
     /// If the address is a recipient already.

@@ -7,6 +7,7 @@ use crate::origin::KeyPath;
 use crate::reader::Reader;
 use crate::settings::Config;
 use crate::settings::binding::Binding;
+use crate::settings::delivery::{Deliver, Domain, Recipients};
 use crate::settings::server::{ListenAddress, Server};
 use crate::settings::sink::{Endpoint, Sink};
 use crate::tree::Node;
@@ -36,6 +37,22 @@ pub(crate) fn config(config: &Config, root: &Node, reader: &mut Reader) {
         check_binding(binding, &names("sink"), &names("server"), reader);
     }
     check_delivery(config, reader);
+    for domain in &config.domains {
+        check_domain(domain, reader);
+    }
+}
+
+fn check_domain(domain: &Domain, reader: &mut Reader) {
+    let any_maildir =
+        matches!(domain.deliver, Deliver::Maildir(_)) && domain.recipients == Recipients::Any;
+    if domain.create && !any_maildir {
+        fail(
+            reader,
+            &["domain", &domain.name, "create"],
+            "has no effect here",
+            "leave it out, or use it with deliver = \"maildir:…\" and recipients = \"any\"",
+        );
+    }
 }
 
 fn fail(reader: &mut Reader, key: &[&str], what: impl Into<String>, advice: impl Into<String>) {

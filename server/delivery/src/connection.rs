@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use postern_message::Way;
 use postern_smtp::client::{Action, Config, Failure, Report, Session, TlsUse, Transaction, Wants};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -249,6 +250,13 @@ impl Connection {
     /// Whether the peer may offer more in another session: it refused EHLO, or TLS failed with it.
     pub fn is_weakened(&self) -> bool {
         self.without_tls || self.session.without_extensions()
+    }
+
+    /// What contents the peer takes. `binary`: BDAT may be used, without which nothing goes that is not in lines.
+    pub fn way(&self, binary: bool) -> Way {
+        let peer = self.session.peer();
+        let binary = binary && peer.binary_mime && peer.chunking;
+        Way::offered(peer.eight_bit_mime, binary)
     }
 
     /// Whether the connection takes another message.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use postern_message::convert::{Converter, Plan};
 use postern_message::{Segment, Version};
 use postern_spool::ReadAt;
 
@@ -16,6 +17,7 @@ const PIECE: usize = 64 * 1024;
 pub struct ContentReader {
     source: Arc<dyn ReadAt>,
     left: VecDeque<Segment>,
+    converter: Option<Converter>,
 }
 
 impl ContentReader {
@@ -24,6 +26,7 @@ impl ContentReader {
         Self {
             source,
             left: version.segments().into(),
+            converter: None,
         }
     }
 
@@ -32,7 +35,14 @@ impl ContentReader {
         Self {
             source,
             left: version.segments_in(range).into(),
+            converter: None,
         }
+    }
+
+    /// What a plan, made for the whole content, makes of it.
+    pub fn converted(mut self, plan: &Plan) -> Self {
+        self.converter = Some(Converter::new(plan));
+        self
     }
 
     /// All that is left, in one piece. For content whose size is known to be small.
@@ -47,11 +57,32 @@ impl ContentReader {
         Ok(all.freeze())
     }
 
-    /// The next piece, at most 64 KiB of the original or one inserted piece; `None` at the end.
+    /// The next piece, at most 64 KiB of the original or one inserted piece, or what they are converted to; `None` at the end.
     ///
     /// # Errors
     /// The store's; [`io::ErrorKind::UnexpectedEof`] when it has fewer octets than the version needs.
     pub async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        loop {
+            let piece = self.next_as_it_is().await?;
+            let Some(converter) = &mut self.converter else {
+                return Ok(piece);
+            };
+            let mut converted = Vec::new();
+            match piece {
+                Some(piece) => converter.feed(&piece, &mut converted),
+                None => {
+                    if let Some(converter) = self.converter.take() {
+                        converter.finish(&mut converted);
+                    }
+                }
+            }
+            if !converted.is_empty() {
+                return Ok(Some(converted.into()));
+            }
+        }
+    }
+
+    async fn next_as_it_is(&mut self) -> io::Result<Option<Bytes>> {
         while let Some(segment) = self.left.pop_front() {
             let piece = match segment {
                 Segment::Inserted(bytes) => bytes,

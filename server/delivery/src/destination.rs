@@ -8,8 +8,13 @@ use std::path::PathBuf;
 pub enum Destination {
     /// A peer that speaks SMTP or LMTP.
     Hop(Hop),
-    /// A Maildir; `{user}` and `{domain}` in the path stand for those of the recipient.
-    Maildir(PathBuf),
+    /// Maildirs.
+    Maildir {
+        /// Where; `{user}` and `{domain}` stand for those of the recipient.
+        template: PathBuf,
+        /// A mailbox is made that is not there.
+        create: bool,
+    },
 }
 
 /// A peer, and how it is spoken to.
@@ -35,7 +40,7 @@ impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Hop(hop) => hop.fmt(f),
-            Self::Maildir(path) => write!(f, "maildir:{}", path.display()),
+            Self::Maildir { template, .. } => write!(f, "maildir:{}", template.display()),
         }
     }
 }

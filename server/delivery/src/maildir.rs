@@ -2,8 +2,8 @@
 //!
 //! A message is written to `tmp`, synced, renamed into `new`, and the folder synced: a reader sees it whole or not at all,
 //! and once it is reported as delivered it survives a crash. The file's name follows from message and recipient, so that a
-//! delivery whose record was lost with the process is recognised and not made again. Octets are those of the message, line ends included; before
-//! them stand `Return-Path` and `Delivered-To`.
+//! delivery whose record was lost with the process is recognised and not made again. Lines end with LF, as readers of Maildirs
+//! expect; otherwise octets are those of the message. Before them stand `Return-Path` and `Delivered-To`.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use postern_message::folder::Folders;
 use postern_message::{MessageId, RecipientId};
-use postern_smtp::address::{DomainOrLiteral, ForwardPath, ReversePath};
+use postern_smtp::address::{ForwardPath, ReversePath};
 use tokio::sync::mpsc;
 
 use super::content::ContentReader;
@@ -37,10 +38,11 @@ pub struct Occasion {
 /// Maildirs by a path in which `{user}` and `{domain}` stand for those of the recipient.
 #[derive(Debug, Clone)]
 pub struct Maildir {
-    template: PathBuf,
+    folders: Folders,
     /// Components of the template before the first placeholder.
     own: usize,
     hostname: Arc<str>,
+    create: bool,
 }
 
 /// Why a message is not in its Maildir.
@@ -49,6 +51,9 @@ pub enum MaildirError {
     /// The address cannot be a part of a path.
     #[error("there is no mailbox for this address")]
     Address,
+    /// There is none, and none is made.
+    #[error("there is no mailbox for this address")]
+    Absent,
     /// The content could not be read from the spool.
     #[error("the message could not be read: {0}")]
     Content(io::Error),
@@ -63,13 +68,13 @@ pub enum MaildirError {
 impl MaildirError {
     /// Another attempt would end the same way.
     pub fn is_permanent(&self) -> bool {
-        matches!(self, Self::Address)
+        matches!(self, Self::Address | Self::Absent)
     }
 
     /// Subject and detail of the enhanced status code.
     pub fn status(&self) -> (u16, u16) {
         match self {
-            Self::Address => (1, 1),
+            Self::Address | Self::Absent => (1, 1),
             Self::Content(_) => (3, 0),
             Self::Full => (2, 2),
             Self::Write(_) => (3, 0),
@@ -93,9 +98,17 @@ impl Maildir {
         let hostname = hostname.replace('/', "\\057").replace(':', "\\072");
         Self {
             own: own_components(&template),
-            template,
+            folders: Folders::new(template),
             hostname: hostname.into(),
+            create: true,
         }
+    }
+
+    /// Whether a mailbox is made that is not there. That of the postmaster always is.
+    #[must_use]
+    pub fn creating(mut self, create: bool) -> Self {
+        self.create = create;
+        self
     }
 
     /// Delivers a message to one recipient, once. Returns the file's name.
@@ -111,13 +124,14 @@ impl Maildir {
     ) -> Result<String, MaildirError> {
         let folder = self.folder(recipient).ok_or(MaildirError::Address)?;
         let place = Place::new(&folder, self.own).ok_or(MaildirError::Address)?;
-        let head = format!(
-            "Return-Path: {sender}\r\nDelivered-To: {}\r\n",
-            bare(recipient)
-        );
+        let head = format!("Return-Path: {sender}\nDelivered-To: {}\n", bare(recipient));
         let name = self.file_name(&occasion);
         if occasion.again && is_there(&place, &name).await? {
             return Ok(name);
+        }
+        let create = self.create || recipient.key(true).local() == "postmaster";
+        if !create && !is_made(&place).await? {
+            return Err(MaildirError::Absent);
         }
         let (pieces, receiver) = mpsc::channel(PIECES);
         let file = name.clone();
@@ -131,7 +145,7 @@ impl Maildir {
         read.map_err(MaildirError::Content)?;
         if let Err(error) = &written {
             // The path itself has the address in it, which the log may not show. Who it was is told with the result.
-            let maildir = self.template.display();
+            let maildir = self.folders.template().display();
             tracing::error!(id = %occasion.message, %maildir, %error, "maildir cannot be written");
         }
         written?;
@@ -140,26 +154,7 @@ impl Maildir {
 
     /// The Maildir of a recipient; `None` if its address cannot be part of a path.
     pub fn folder(&self, recipient: &ForwardPath) -> Option<PathBuf> {
-        let (user, domain) = match recipient {
-            ForwardPath::Postmaster => ("postmaster".into(), None),
-            ForwardPath::Mailbox(mailbox) => {
-                let domain = match mailbox.domain() {
-                    DomainOrLiteral::Domain(domain) => Some(domain.key()),
-                    DomainOrLiteral::Literal(_) => None,
-                };
-                (mailbox.unquoted_local_part(), domain)
-            }
-        };
-        // Local parts of a domain that is hosted here differ in more than case.
-        let user = user.to_ascii_lowercase();
-        let user = safe_name(&user)?;
-        let template = self.template.to_str()?;
-        let path = if template.contains("{domain}") {
-            template.replace("{domain}", safe_name(domain?)?)
-        } else {
-            template.to_owned()
-        };
-        Some(path.replace("{user}", user).into())
+        self.folders.of(recipient)
     }
 
     /// Unique on every host and for all time, and the same whenever this delivery is tried: the seconds are for people, the
@@ -177,6 +172,13 @@ impl Maildir {
             self.hostname
         )
     }
+}
+
+async fn is_made(place: &Place) -> Result<bool, MaildirError> {
+    let place = place.clone();
+    let looked = tokio::task::spawn_blocking(move || place.open().map(|there| there.is_some()));
+    let looked = looked.await;
+    Ok(looked.unwrap_or_else(|error| Err(io::Error::other(error)))?)
 }
 
 /// Whether a delivery of this name was made: the file may still be new, or a reader has taken it into `cur` and put its flags
@@ -209,12 +211,6 @@ fn own_components(template: &Path) -> usize {
         !text.contains(['{', '}'])
     };
     template.components().take_while(fixed).count()
-}
-
-/// One component of a path, and not one that leads elsewhere.
-fn safe_name(name: &str) -> Option<&str> {
-    let leads_elsewhere = name.contains(['/', '\0', '{', '}']) || matches!(name, "" | "." | "..");
-    (!leads_elsewhere && !name.chars().any(char::is_control)).then_some(name)
 }
 
 fn bare(recipient: &ForwardPath) -> &str {
@@ -266,16 +262,58 @@ fn write_file(
     let mut file = folder.create(name)?;
     let mut small = io::BufWriter::with_capacity(64 * 1024, &mut file);
     small.write_all(&head)?;
+    let mut lines = UnixLines::default();
     loop {
         match pieces.blocking_recv() {
             Some(end) if end.is_empty() => break,
-            Some(piece) => small.write_all(&piece)?,
+            Some(piece) => lines.write(&piece, &mut small)?,
             None => return Err(io::ErrorKind::Interrupted.into()),
         }
     }
+    lines.finish(&mut small)?;
     small.flush()?;
     drop(small);
     file.sync_all()
+}
+
+/// Writes text whose lines end with CRLF as lines that end with LF.
+#[derive(Default)]
+struct UnixLines {
+    /// A CR came last.
+    cr: bool,
+}
+
+impl UnixLines {
+    fn write(&mut self, piece: &[u8], out: &mut impl io::Write) -> io::Result<()> {
+        let Some(&first) = piece.first() else {
+            return Ok(());
+        };
+        if std::mem::take(&mut self.cr) && first != b'\n' {
+            out.write_all(b"\r")?;
+        }
+        let mut rest = piece;
+        if let Some(before) = rest.strip_suffix(b"\r") {
+            self.cr = true;
+            rest = before;
+        }
+        for line in rest.split_inclusive(|&octet| octet == b'\n') {
+            match line.strip_suffix(b"\r\n") {
+                Some(text) => {
+                    out.write_all(text)?;
+                    out.write_all(b"\n")?;
+                }
+                None => out.write_all(line)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self, out: &mut impl io::Write) -> io::Result<()> {
+        match self.cr {
+            true => out.write_all(b"\r"),
+            false => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -283,51 +321,15 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn folder(template: &str, address: &str) -> Option<String> {
-        let recipient = ForwardPath::parse(format!("<{address}>").as_bytes(), true).unwrap();
-        let maildir = Maildir::new(template.into(), "mx.test");
-        maildir
-            .folder(&recipient)
-            .map(|path| path.to_str().unwrap().to_owned())
-    }
-
     #[test]
-    fn addresses_become_folders() {
-        for (address, path) in [
-            ("joe@example.test", "/m/joe"),
-            ("Joe@example.test", "/m/joe"),
-            ("\"joe doe\"@example.test", "/m/joe doe"),
-            ("Postmaster", "/m/postmaster"),
-            ("..x@example.test", ""),
-        ] {
-            let path = (!path.is_empty()).then(|| path.to_owned());
-            let parsed = ForwardPath::parse(format!("<{address}>").as_bytes(), true).is_ok();
-            assert_eq!(
-                if parsed {
-                    folder("/m/{user}", address)
-                } else {
-                    None
-                },
-                path,
-                "{address}"
-            );
+    fn line_ends_are_those_of_unix_however_the_text_is_cut() {
+        let text = b"a\r\n\r\nb\rc\r\r\nd\ne\r\n";
+        for size in 1..=text.len() {
+            let (mut lines, mut out) = (UnixLines::default(), Vec::new());
+            text.chunks(size)
+                .for_each(|piece| lines.write(piece, &mut out).unwrap());
+            lines.finish(&mut out).unwrap();
+            assert_eq!(out, b"a\n\nb\rc\r\nd\ne\n", "in pieces of {size}");
         }
-        let both = folder("/m/{domain}/{user}", "joe@EXAMPLE.test");
-        assert_eq!(both.as_deref(), Some("/m/example.test/joe"));
-    }
-
-    #[test]
-    fn addresses_that_lead_elsewhere_have_no_folder() {
-        for address in [
-            "\"..\"@example.test",
-            "\".\"@example.test",
-            "\"../joe\"@example.test",
-            "\"a/b\"@example.test",
-            "a/b@example.test",
-            "\"{domain}\"@example.test",
-        ] {
-            assert_eq!(folder("/m/{user}", address), None, "{address}");
-        }
-        assert_eq!(folder("/m/{domain}/{user}", "joe@[192.0.2.1]"), None);
     }
 }

@@ -9,6 +9,7 @@ pub mod admission;
 pub mod client;
 mod handshakes;
 pub mod listener;
+pub mod mailboxes;
 pub mod memory;
 pub mod policy;
 mod received;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern_config::Config;
-use postern_config::settings::delivery::Recipients as RecipientsSetting;
+use postern_config::settings::delivery::{Deliver, Recipients as RecipientsSetting};
 use postern_config::settings::server::{AddressSyntax, EarlyRefusal, HelloNames, Protocol, Server};
 use postern_message::HeaderLimits;
 use postern_smtp::address::{self, AddressError, Domain};
@@ -38,6 +39,7 @@ pub use self::worker::{FrontWorker, Onward, Tools};
 
 use self::admission::Admission;
 use self::handshakes::Handshakes;
+use self::mailboxes::Mailboxes;
 use self::memory::Memory;
 use self::policy::{Domains, Policy, Recipients};
 use self::recipients::{RecipientFile, RecipientsError};
@@ -185,7 +187,20 @@ fn load_domains(config: &Config, files: &mut Vec<Arc<dyn Reload>>) -> Result<Dom
                 }
             }),
         };
-        domains.insert(&domain.name, recipients);
+        let mailboxes = match &domain.deliver {
+            Deliver::Maildir(template) => {
+                let listed = matches!(recipients, Recipients::File(_));
+                let mailboxes = Mailboxes::load(template.clone(), listed, domain.create);
+                Some(Arc::new(mailboxes))
+            }
+            _ => None,
+        };
+        files.extend(
+            mailboxes
+                .iter()
+                .map(|all| Arc::clone(all) as Arc<dyn Reload>),
+        );
+        domains.insert(&domain.name, recipients, mailboxes);
     }
     Ok(domains)
 }

@@ -810,7 +810,7 @@ fn f6_spool_domains_and_next_hops_are_shown() {
     });
     let setup = Setup::new(&format!(
         "{BASE}[[domain]]\nname = \"d.test\"\nrecipients = \"any\"\ndeliver = \"smtp://{address}\"\n\
-         [[domain]]\nname = \"e.test\"\nrecipients = \"any\"\ndeliver = \"maildir:mail/{{user}}\"\n\
+         [[domain]]\nname = \"e.test\"\nrecipients = \"any\"\ndeliver = \"maildir:mail/{{user}}\"\ncreate = true\n\
          [outbound]\ndeliver = \"smtp://no-such-host.invalid:25\"\n"
     ));
     let outcome = setup.run(&["check"]);

@@ -19,6 +19,8 @@ mod leaf;
 mod lines;
 mod plan;
 
+use crate::needs::Way;
+
 pub use analysis::Analysis;
 pub use plan::{Converter, Plan};
 
@@ -64,6 +66,21 @@ impl Obstacle {
     pub const fn status(self) -> (u16, u16) {
         (6, 3)
     }
+}
+
+/// Converts a content that is in memory.
+///
+/// # Errors
+/// It cannot be converted.
+pub fn convert(content: &[u8], way: Way) -> Result<Vec<u8>, Obstacle> {
+    let mut analysis = Analysis::new(way);
+    analysis.feed(content)?;
+    let plan = analysis.finish()?;
+    let mut converter = Converter::new(&plan);
+    let mut converted = Vec::with_capacity(content.len());
+    converter.feed(content, &mut converted);
+    converter.finish(&mut converted);
+    Ok(converted)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod edit;
 pub mod encoding;
 pub mod envelope;
 pub mod field;
+pub mod folder;
 pub mod header;
 pub mod id;
 pub mod message;

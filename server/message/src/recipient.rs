@@ -1,5 +1,6 @@
 //! Recipients, each with the state of its own delivery.
 
+use std::collections::HashSet;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -14,7 +15,8 @@ pub struct Recipient {
     pub id: RecipientId,
     /// The forward path as it is now.
     pub address: ForwardPath,
-    /// The forward path as the client, or the edit that added the recipient, gave it. `None`: as it is now.
+    /// The forward path as the client gave it, or the edit that added the recipient; of one that comes from another one, that
+    /// one's. `None`: as it is now.
     pub given: Option<ForwardPath>,
     /// The ORCPT parameter as it came, `addr-type;xtext` (RFC 3461, section 4.2).
     pub orcpt: Option<Bytes>,
@@ -55,6 +57,14 @@ impl Recipient {
     pub fn given_address(&self) -> &ForwardPath {
         self.given.as_ref().unwrap_or(&self.address)
     }
+}
+
+/// Leaves out recipients that are the same mailbox as one before them, of those that are not done: whoever is named twice gets
+/// a message once. `hosted` tells which domains are ours.
+pub fn without_duplicates(recipients: &mut Vec<Recipient>, hosted: impl Fn(&ForwardPath) -> bool) {
+    let mut seen = HashSet::new();
+    recipients
+        .retain(|one| one.state.is_done() || seen.insert(one.address.key(hosted(&one.address))));
 }
 
 /// When the sender wants a notification (RFC 3461, section 4.1).
@@ -141,4 +151,54 @@ pub struct Status {
     pub text: String,
     /// The host that said so; `None` when it was this gateway.
     pub remote: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn whoever_is_named_twice_is_there_once() {
+        let one = |address: &str| {
+            Recipient::new(ForwardPath::parse(format!("<{address}>").as_bytes(), true).unwrap())
+        };
+        let mut all: Vec<_> = [
+            "a@ours.test",
+            "A@Ours.test",
+            "\"a\"@ours.test",
+            "b@ours.test",
+            "a@other.test",
+            "A@other.test",
+            "a@OTHER.test",
+            "Postmaster",
+            "POSTMASTER",
+        ]
+        .map(one)
+        .into();
+        let mut done = one("b@ours.test");
+        done.state = RecipientState::Discarded(Status {
+            at: SystemTime::UNIX_EPOCH,
+            code: None,
+            enhanced: None,
+            text: String::new(),
+            remote: None,
+        });
+        all.insert(0, done);
+        let is_ours = |path: &ForwardPath| path.to_string().to_lowercase().contains("ours");
+        without_duplicates(&mut all, is_ours);
+        let left: Vec<_> = all.iter().map(|one| one.address.to_string()).collect();
+        // What was done stays on record; the spelling that came first is kept.
+        assert_eq!(
+            left,
+            [
+                "<b@ours.test>",
+                "<a@ours.test>",
+                "<b@ours.test>",
+                "<a@other.test>",
+                "<A@other.test>",
+                "<Postmaster>"
+            ]
+        );
+    }
 }

@@ -1,11 +1,13 @@
 //! Addresses: domains, address literals, mailboxes and the paths of MAIL and RCPT.
 
 mod domain;
+mod key;
 mod literal;
 mod mailbox;
 mod path;
 
 pub use domain::Domain;
+pub use key::AddressKey;
 pub use literal::AddressLiteral;
 pub use mailbox::{DomainOrLiteral, Mailbox};
 pub use path::{ForwardPath, ReversePath};

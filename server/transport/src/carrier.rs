@@ -1,22 +1,22 @@
 //! What takes messages to their destination: one connection, or one at a time into Maildirs.
 
 use std::collections::{HashMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use postern_message::{BodyKind, Message, Notify, Return, Segment};
+use postern_message::{Message, Notify, Return};
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_smtp::client::{
-    self, Body, ClientName, ClientNameError, Config, Delivery, Protocol, Report, Ret, Timeouts,
-    TlsUse, Transaction,
+    self, Body, ClientName, ClientNameError, Config, Delivery, Protocol, Report, Ret, Stage,
+    Timeouts, TlsUse, Transaction,
 };
-use postern_spool::ContentFacts;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::core::{Core, MESSAGES_PER_CONNECTION, RECIPIENTS, Settings};
+use super::fitting::{Fitting, fit_to, fit_to_mailbox};
 use super::job::{Group, Job};
 use super::results::{self, Attempt};
 use super::scheduler::End;
@@ -24,9 +24,8 @@ use super::seat::{Seat, What};
 use super::settle::Outcome;
 use super::worker::Context;
 use postern_delivery::{
-    Attempted, ConnectError, Connection, ContentReader, Destination, Fate, Hop, HopAddress,
-    Maildir, MaildirError, Occasion, OpenError, Peer, PeerFacts, is_damage, is_trouble,
-    is_without_bdat,
+    Attempted, ConnectError, Connection, Destination, Fate, Fitted, Hop, HopAddress, Maildir,
+    MaildirError, Occasion, OpenError, Peer, PeerFacts, is_damage, is_trouble, is_without_bdat,
 };
 
 /// The time for a connection, and that for a message's commands, each in times for one command.
@@ -36,9 +35,6 @@ const LEAST_RATE: u64 = 16 * 1024;
 /// Time for a delivery to come to its end once the gateway is stopping, while it may still be given up.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
-/// Octets of a line without its CRLF (RFC 5321 4.5.3.1.6).
-const LONGEST_LINE: u64 = 998;
-
 /// Serves a destination until there is nothing to do or the connection ends. Returns what it was given and has not touched.
 pub(crate) async fn carry(
     context: Context,
@@ -47,7 +43,11 @@ pub(crate) async fn carry(
 ) -> Option<Group> {
     match &destination {
         Destination::Hop(hop) => carry_to_hop(&context, &mut seat, hop).await,
-        Destination::Maildir(path) => carry_to_maildir(&context, &mut seat, path).await,
+        Destination::Maildir { template, create } => {
+            let maildir = Maildir::new(template.clone(), &context.core.settings.hostname);
+            let maildir = maildir.creating(*create);
+            carry_to_maildir(&context, &mut seat, &destination.to_string(), &maildir).await;
+        }
     }
     seat.left()
 }
@@ -238,6 +238,9 @@ async fn deliver(
     let mut given_up = false;
     let mut end = End::Result;
     let attempt = Attempt::new(hop.to_string(), connection.host(), connection.address());
+    let way = connection.way(seat.may_use_bdat());
+    let weakened = connection.is_weakened();
+    let fitting = fit_to(&context.core, &job, way, weakened, &hop.to_string()).await;
     while !left.is_empty() && connection.is_ready() {
         let most = connection
             .most_recipients()
@@ -245,11 +248,25 @@ async fn deliver(
             .clamp(1, RECIPIENTS);
         let part: Vec<usize> = left.drain(..most.min(left.len())).collect();
         let reused = connection.messages() > 0;
-        let transaction = transaction(&job.message, &part, job.content.facts());
-        let content = ContentReader::new(&job.message.version, Arc::clone(&job.content));
+        let fitted = match &fitting {
+            Fitting::Fits(fitted) => fitted,
+            Fitting::Unfit(why) => {
+                outcomes.extend(part.iter().map(|&at| (at, Outcome::Tried(why.clone()))));
+                continue;
+            }
+            Fitting::Damaged(error) => {
+                job.put_aside(&context.core, error).await;
+                return Delivered {
+                    end,
+                    again: None,
+                    usable: true,
+                };
+            }
+        };
+        let transaction = transaction(&job.message, &part, fitted);
+        let content = fitted.content(&job.message, &job.content);
         let at_stake = connection.at_stake();
-        let size = job.message.version.size().unwrap_or(0);
-        let most = most_time(&context.core.settings, size);
+        let most = most_time(&context.core.settings, fitted.size);
         let delivery = connection.deliver(transaction, content);
         let report = match watched(context, most, &at_stake, delivery).await {
             Ended::Done(Some(report)) => match connection.take_unreadable() {
@@ -296,7 +313,7 @@ async fn deliver(
             reused,
             weakened: connection.is_weakened(),
         };
-        if refuses_bdat(&report) {
+        if refuses_bdat(&report, fitted.body == Body::BinaryMime) {
             tracing::warn!(destination = %hop, "BDAT is refused though CHUNKING is offered, going on with DATA");
             seat.tell(What::BdatRefused).await;
         }
@@ -340,18 +357,20 @@ fn sort(
     }
 }
 
-fn refuses_bdat(report: &Report) -> bool {
+/// `bdat`: the content went by BDAT.
+fn refuses_bdat(report: &Report, bdat: bool) -> bool {
     report.recipients.iter().any(|delivery| match delivery {
         Delivery::Broken(failure) => is_without_bdat(failure),
+        // Binary content: on another connection it goes converted.
+        Delivery::Refused {
+            stage: Stage::Content | Stage::ContentReply,
+            response,
+        } => bdat && matches!(response.code, 500 | 502 | 503),
         _ => false,
     })
 }
 
-fn transaction(
-    message: &Message,
-    recipients: &[usize],
-    facts: Option<ContentFacts>,
-) -> Transaction {
+fn transaction(message: &Message, recipients: &[usize], fitted: &Fitted) -> Transaction {
     let envelope = &message.envelope;
     let chosen = recipients
         .iter()
@@ -373,41 +392,13 @@ fn transaction(
         },
         smtp_utf8: needs_utf8(message, &recipients),
         recipients,
-        size: message.version.size().unwrap_or(0),
-        body: body(message, facts),
+        size: fitted.size,
+        body: fitted.body,
         ret: envelope.ret.map(|ret| match ret {
             Return::Full => Ret::Full,
             Return::Headers => Ret::Headers,
         }),
         envelope_id: envelope.envid.clone(),
-    }
-}
-
-/// What the content needs of its way, by what it is made of: a client that declares 8BITMIME with everything it sends must not
-/// make plain mail undeliverable to hosts that have not got it, and eight bits that were not declared are eight bits all the
-/// same. Where the facts are not known the declaration stands.
-fn body(message: &Message, facts: Option<ContentFacts>) -> Body {
-    let declared = message.envelope.body;
-    let Some(facts) = facts else {
-        return match declared {
-            BodyKind::SevenBit => Body::SevenBit,
-            BodyKind::EightBitMime => Body::EightBitMime,
-            BodyKind::BinaryMime => Body::BinaryMime,
-        };
-    };
-    let mut eight_bit = facts.last_eight_bit.is_some();
-    let mut binary = facts.nul || facts.bare_line_end || facts.longest_line > LONGEST_LINE;
-    for segment in message.version.segments() {
-        if let Segment::Inserted(octets) = segment {
-            let facts = ContentFacts::of(&octets);
-            eight_bit |= facts.last_eight_bit.is_some();
-            binary |= facts.nul || facts.longest_line > LONGEST_LINE;
-        }
-    }
-    match declared {
-        BodyKind::BinaryMime if binary => Body::BinaryMime,
-        _ if eight_bit => Body::EightBitMime,
-        _ => Body::SevenBit,
     }
 }
 
@@ -442,14 +433,18 @@ fn notify(notify: Notify) -> Bytes {
     }
 }
 
-async fn carry_to_maildir(context: &Context, seat: &mut Seat, path: &Path) {
+async fn carry_to_maildir(
+    context: &Context,
+    seat: &mut Seat,
+    destination: &str,
+    maildir: &Maildir,
+) {
     seat.tell(What::Opened).await;
-    let maildir = Maildir::new(path.to_owned(), &context.core.settings.hostname);
     while !context.shutdown.has_begun() {
         let Some(group) = seat.next().await else {
             return;
         };
-        into_maildir(context, path, &maildir, &group.job, &group.recipients).await;
+        into_maildir(context, destination, maildir, &group.job, &group.recipients).await;
         let finished = What::Finished {
             end: End::Result,
             again: None,
@@ -461,7 +456,7 @@ async fn carry_to_maildir(context: &Context, seat: &mut Seat, path: &Path) {
 
 async fn into_maildir(
     context: &Context,
-    path: &Path,
+    destination: &str,
     maildir: &Maildir,
     job: &Arc<Job>,
     recipients: &[usize],
@@ -469,6 +464,7 @@ async fn into_maildir(
     let message = &job.message;
     let mut outcomes = Vec::with_capacity(recipients.len());
     let mut done: HashMap<Option<PathBuf>, Attempted> = HashMap::new();
+    let fitting = fit_to_mailbox(&context.core, job, destination).await;
     for &index in recipients {
         let Some(recipient) = message.recipients.get(index) else {
             continue;
@@ -479,7 +475,14 @@ async fn into_maildir(
             outcomes.push((index, Outcome::Tried(attempted.clone())));
             continue;
         }
-        let content = ContentReader::new(&message.version, Arc::clone(&job.content));
+        let content = match &fitting {
+            Fitting::Fits(fitted) => fitted.content(message, &job.content),
+            Fitting::Unfit(why) => {
+                outcomes.push((index, Outcome::Tried(why.clone())));
+                continue;
+            }
+            Fitting::Damaged(error) => return job.put_aside(&context.core, error).await,
+        };
         let occasion = Occasion {
             message: message.id,
             recipient: recipient.id,
@@ -503,6 +506,6 @@ async fn into_maildir(
         done.insert(folder, attempted.clone());
         outcomes.push((index, Outcome::Tried(attempted)));
     }
-    let attempt = Attempt::without_host(Destination::Maildir(path.to_owned()).to_string());
+    let attempt = Attempt::without_host(destination.to_owned());
     results::record(context, job, outcomes, false, &attempt).await;
 }

@@ -37,6 +37,8 @@ pub struct Settings {
     pub command_timeout: Duration,
     /// Time for a next hop's reply to the end of the content.
     pub data_timeout: Duration,
+    /// Contents that a way does not take are converted for it.
+    pub convert: bool,
     /// Connections to one destination at the same time; deliveries at the same time to Maildirs.
     pub connections_per_destination: usize,
     /// Time for all bindings of `transport.submit` together.

@@ -22,6 +22,18 @@ fn hex(digit: u8) -> Option<u8> {
     }
 }
 
+/// An address as `utf-8-addr-xtext` (RFC 6533 3): its characters that are not plain ASCII by their numbers.
+pub(super) fn utf8_xtext(address: &str) -> String {
+    let mut encoded = String::with_capacity(address.len() * 2);
+    for c in address.chars() {
+        match c {
+            '!'..='~' if !matches!(c, '+' | '=' | '\\') => encoded.push(c),
+            _ => encoded += &format!("\\x{{{:X}}}", u32::from(c)),
+        }
+    }
+    encoded
+}
+
 /// A text of strangers on one line: line ends become blanks, whatever is not printable ASCII is escaped, and what is
 /// longer than `most` octets is cut.
 pub(super) fn shown(text: &str, most: usize) -> String {
@@ -87,6 +99,14 @@ mod tests {
         for bad in [&b"+"[..], b"+2", b"+2b", b"+0D+0A", b"", b"+FF", b"+00"] {
             assert_eq!(decode_xtext(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn addresses_are_written_in_ascii() {
+        assert_eq!(
+            utf8_xtext("j\u{f6}r+g\u{1f4e7}@b.test"),
+            "j\\x{F6}r\\x{2B}g\\x{1F4E7}@b.test"
+        );
     }
 
     #[test]

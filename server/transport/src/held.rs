@@ -48,7 +48,7 @@ pub(super) async fn quarantine(
 ) {
     let by = decided.binding.clone();
     let mut update = MessageUpdate::new(stored.message.id);
-    update.message = changes.and_then(|changes| edited(&stored.message, changes));
+    update.message = changes.and_then(|changes| edited(core, &stored.message, changes));
     update.stage = Some(Stage::Quarantined { by, why });
     update.due = Some(Due::Never);
     commit(core, update).await;
@@ -75,7 +75,7 @@ pub(super) async fn hold_edited(
     now: SystemTime,
 ) {
     let mut update = MessageUpdate::new(stored.message.id);
-    update.message = edited(&stored.message, changes);
+    update.message = edited(core, &stored.message, changes);
     hold_with(core, stored, event, held, at_most, update, now).await;
 }
 

@@ -13,6 +13,7 @@ mod clock;
 mod core;
 mod decided;
 mod encoding;
+mod fitting;
 mod held;
 mod job;
 mod judge;

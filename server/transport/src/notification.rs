@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use postern_message::convert::convert;
 use postern_message::{
     BodyKind, Envelope, HeaderLimits, HeaderParser, HeaderSection, Message, MessageId, Notify,
-    Origin, Properties, Recipient, RecipientState, Return, Version,
+    Origin, Properties, Recipient, RecipientState, Return, Version, Way,
 };
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_spool::{
@@ -14,9 +15,7 @@ use postern_spool::{
 };
 
 use super::core::Core;
-use super::report::{
-    Built, Failure, RETURNED_HEADERS, RETURNED_MESSAGE, Report, Returned, is_plain,
-};
+use super::report::{Built, Failure, RETURNED_HEADERS, RETURNED_MESSAGE, Report, Returned};
 use super::settle::wants_report;
 use postern_delivery::ContentReader;
 
@@ -121,18 +120,19 @@ fn failure<'a>(
     })
 }
 
-/// What of the message goes back: its header section, bounded; all of it if that was asked for and it is small and plain.
+/// What of the message goes back: its header section, bounded; all of it, in seven bits, if that was asked for and it is small.
 async fn returned(message: &Message, content: &Arc<dyn ReadAt>) -> Result<Returned, ReportError> {
     let version = &message.version;
     let small = version.size().is_some_and(|size| size <= RETURNED_MESSAGE);
-    let text = message.envelope.body != BodyKind::BinaryMime;
-    if message.envelope.ret == Some(Return::Full) && small && text {
+    if message.envelope.ret == Some(Return::Full) && small {
         let all = ContentReader::new(version, Arc::clone(content))
             .read_to_end()
             .await?;
-        // The way back may be one of seven bits, and a message within a message cannot be encoded.
-        if is_plain(&all) && all.is_ascii() {
-            return Ok(Returned::Message(all));
+        // The way back may be one of seven bits, and a message within a message cannot be encoded as a whole.
+        if let Ok(all) = convert(&all, Way::default())
+            && all.len() as u64 <= RETURNED_MESSAGE
+        {
+            return Ok(Returned::Message(all.into()));
         }
     }
     let most = RETURNED_HEADERS as u64;

@@ -3,6 +3,7 @@
 //! A report is made in memory, so all that goes into it is bounded. Everything that strangers said (replies of next
 //! hops, header fields of the message) is escaped or encoded before it stands in a report.
 
+use std::collections::HashSet;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -11,12 +12,17 @@ use jiff::fmt::rfc2822::DateTimePrinter;
 use postern_message::{Message, MessageId, Recipient, Status};
 use postern_smtp::address::ForwardPath;
 
-use super::encoding::{decode_xtext, quoted_printable, shown};
+use super::encoding::{decode_xtext, quoted_printable, shown, utf8_xtext};
 
 /// Most octets of the header section that are returned.
 pub(crate) const RETURNED_HEADERS: usize = 16 * 1024;
 /// Messages up to this size are returned whole where `RET=FULL` asks for it; of others the header section.
 pub(crate) const RETURNED_MESSAGE: u64 = 64 * 1024;
+
+/// Recipients that a report names, and octets that it says about them. A message with many recipients must not make a report
+/// many times its size to whoever is named as its sender.
+const NAMED: usize = 100;
+const SAID: usize = 32 * 1024;
 
 /// What a report says.
 pub(crate) struct Report<'a> {
@@ -65,7 +71,11 @@ impl Report<'_> {
         let utf8 = self.needs_utf8();
         let boundary = format!("=_{}", self.id);
         let mut text = self.header(&boundary);
-        for part in [self.explanation(utf8), self.statuses(utf8)] {
+        let (named, more) = self.named(utf8);
+        for part in [
+            self.explanation(&named, more, utf8),
+            self.statuses(&named, more, utf8),
+        ] {
             text += &format!("--{boundary}\r\n{part}\r\n");
         }
         text += &format!("--{boundary}\r\n");
@@ -79,12 +89,33 @@ impl Report<'_> {
         }
     }
 
+    /// Whether its own way has to be one with SMTPUTF8: the address that it goes to needs it. To everybody else it goes in
+    /// seven bits, whatever it tells of, since nobody knows what its way takes (RFC 6533 3, 4).
     fn needs_utf8(&self) -> bool {
-        let recipients = self
-            .failures
-            .iter()
-            .map(|failure| &failure.recipient.address);
-        !self.message.envelope.sender.is_ascii() || !recipients.clone().all(ForwardPath::is_ascii)
+        !self.message.envelope.sender.is_ascii()
+    }
+
+    /// What is said of each recipient that is named, each once, and how many more there are.
+    fn named(&self, utf8: bool) -> (Vec<Said>, usize) {
+        let mut seen = HashSet::new();
+        let mut failures = Vec::with_capacity(self.failures.len());
+        for failure in &self.failures {
+            if seen.insert(failure.name()) {
+                failures.push(failure);
+            }
+        }
+        let mut named: Vec<Said> = Vec::new();
+        let mut octets = 0;
+        for failure in failures.iter().take(NAMED) {
+            let said = failure.said(utf8);
+            octets += said.text.len() + said.fields.len();
+            if octets > SAID && !named.is_empty() {
+                break;
+            }
+            named.push(said);
+        }
+        let more = failures.len() - named.len();
+        (named, more)
     }
 
     fn header(&self, boundary: &str) -> String {
@@ -111,43 +142,38 @@ impl Report<'_> {
     }
 
     /// The part for people.
-    fn explanation(&self, utf8: bool) -> String {
-        let charset = if utf8 { "utf-8" } else { "us-ascii" };
-        let encoding = if utf8 { "8bit" } else { "7bit" };
+    fn explanation(&self, named: &[Said], more: usize, utf8: bool) -> String {
         let mut text = format!(
-            "Content-Type: text/plain; charset={charset}\r\n\
-             Content-Transfer-Encoding: {encoding}\r\n\
-             Content-Description: Notification\r\n\r\n\
-             The mail system at {} could not deliver your message of\r\n\
+            "The mail system at {} could not deliver your message of\r\n\
              {} to these recipients:\r\n",
             self.hostname,
             date(self.message.received_at),
         );
-        for Failure {
-            recipient,
-            status,
-            expired,
-        } in &self.failures
-        {
-            let why = match (&status.remote, expired) {
-                (_, true) => {
-                    "It could not be delivered in time. The last attempt ended with:".to_owned()
-                }
-                (Some(host), false) => format!("{} said:", shown(host, 255)),
-                (None, false) => "It was refused:".to_owned(),
-            };
-            text += &format!("\r\n{}\r\n{}\r\n", recipient.address, fold(&why, "  "));
-            text += &format!("{}\r\n", fold(&diagnostic(status), "    "));
+        named.iter().for_each(|said| text.push_str(&said.text));
+        if more > 0 {
+            text += &format!("\r\nand to {more} more.\r\n");
         }
         text += &format!(
             "\r\nNo further attempt will be made. The message has the id\r\n{} at {}.\r\n",
             self.message.id, self.hostname
         );
-        text
+        let (charset, encoding) = match (utf8, text.is_ascii()) {
+            (true, _) => ("utf-8", "8bit"),
+            (false, true) => ("us-ascii", "7bit"),
+            (false, false) => ("utf-8", "quoted-printable"),
+        };
+        if encoding == "quoted-printable" {
+            text = String::from_utf8_lossy(&quoted_printable(text.as_bytes())).into_owned();
+        }
+        format!(
+            "Content-Type: text/plain; charset={charset}\r\n\
+             Content-Transfer-Encoding: {encoding}\r\n\
+             Content-Description: Notification\r\n\r\n{text}"
+        )
     }
 
     /// The part for programs.
-    fn statuses(&self, utf8: bool) -> String {
+    fn statuses(&self, named: &[Said], more: usize, utf8: bool) -> String {
         let kind = if utf8 {
             "global-delivery-status"
         } else {
@@ -171,9 +197,12 @@ impl Report<'_> {
             text += &format!("Original-Envelope-Id: {envid}\r\n");
         }
         text += &format!("Arrival-Date: {}\r\n", date(self.message.received_at));
-        for failure in &self.failures {
+        if more > 0 {
+            text += &format!("X-Postern-More-Recipients: {more}\r\n");
+        }
+        for said in named {
             text.push_str("\r\n");
-            text.push_str(&failure.fields(utf8));
+            text.push_str(&said.fields);
         }
         text
     }
@@ -211,7 +240,65 @@ impl Report<'_> {
     }
 }
 
+/// What is said of a recipient, to people and to programs.
+struct Said {
+    text: String,
+    fields: String,
+}
+
 impl Failure<'_> {
+    /// The address that the sender used. What a sink has made of it is nobody's business out there.
+    fn name(&self) -> &str {
+        match self.recipient.given_address() {
+            ForwardPath::Postmaster => "Postmaster",
+            ForwardPath::Mailbox(mailbox) => mailbox.as_str(),
+        }
+    }
+
+    fn said(&self, utf8: bool) -> Said {
+        let why = match (&self.status.remote, self.expired) {
+            (_, true) => {
+                "It could not be delivered in time. The last attempt ended with:".to_owned()
+            }
+            (Some(host), false) => format!("{} said:", shown(host, 255)),
+            (None, false) => "It was refused:".to_owned(),
+        };
+        let name = match self.recipient.given_address() {
+            ForwardPath::Postmaster => "<Postmaster>".to_owned(),
+            ForwardPath::Mailbox(mailbox) => format!("<{mailbox}>"),
+        };
+        let said = fold(&self.diagnostic(), "    ");
+        Said {
+            text: format!("\r\n{name}\r\n{}\r\n{said}\r\n", fold(&why, "  ")),
+            fields: self.fields(utf8),
+        }
+    }
+
+    /// Reply code and text on one line, escaped and bounded. A text that names what the address was rewritten to is left out.
+    fn diagnostic(&self) -> String {
+        let text = match self.names_another() {
+            false => shown(&self.status.text, 1000),
+            true => "the text of this reply is left out".to_owned(),
+        };
+        match self.status.code {
+            Some(code) => format!("{code} {text}"),
+            None => text,
+        }
+    }
+
+    fn names_another(&self) -> bool {
+        let Self {
+            recipient, status, ..
+        } = self;
+        let rewritten = recipient.given_address() != &recipient.address;
+        let local = recipient
+            .address
+            .mailbox()
+            .map(|mailbox| mailbox.unquoted_local_part().to_ascii_lowercase());
+        let text = status.text.to_ascii_lowercase();
+        rewritten && local.is_some_and(|local| text.contains(&local))
+    }
+
     /// The fields of one recipient (RFC 3464 2.3).
     fn fields(&self, utf8: bool) -> String {
         let mut text = String::new();
@@ -224,14 +311,11 @@ impl Failure<'_> {
                 fold(&format!("Original-Recipient: {original}"), "")
             );
         }
-        let address = match &recipient.address {
-            ForwardPath::Postmaster => "Postmaster",
-            ForwardPath::Mailbox(mailbox) => mailbox.as_str(),
-        };
-        let kind = if utf8 && !address.is_ascii() {
-            "utf-8"
-        } else {
-            "rfc822"
+        let name = self.name();
+        let (kind, address) = match (name.is_ascii(), utf8) {
+            (true, _) => ("rfc822", name.to_owned()),
+            (false, true) => ("utf-8", name.to_owned()),
+            (false, false) => ("utf-8", utf8_xtext(name)),
         };
         text += &format!("Final-Recipient: {kind}; {address}\r\nAction: failed\r\n");
         text += &format!("Status: {}\r\n", self.status_code());
@@ -243,7 +327,7 @@ impl Failure<'_> {
         } else {
             "x-postern"
         };
-        let line = format!("Diagnostic-Code: {kind}; {}", diagnostic(status));
+        let line = format!("Diagnostic-Code: {kind}; {}", self.diagnostic());
         text += &format!("{}\r\n", fold(&line, ""));
         text += &format!("Last-Attempt-Date: {}\r\n", date(status.at));
         text
@@ -256,15 +340,6 @@ impl Failure<'_> {
             _ if self.expired => "5.4.7".to_owned(),
             _ => "5.0.0".to_owned(),
         }
-    }
-}
-
-/// Reply code and text on one line, escaped and bounded.
-fn diagnostic(status: &Status) -> String {
-    let text = shown(&status.text, 1000);
-    match status.code {
-        Some(code) => format!("{code} {text}"),
-        None => text,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use postern_smtp::address::{DomainOrLiteral, ForwardPath};
+use postern_smtp::address::{DomainOrLiteral, ForwardPath, Mailbox};
 
 use postern_delivery::Destination;
 
@@ -63,6 +63,15 @@ impl Routes {
         None
     }
 
+    /// Whether a recipient is in a domain of ours.
+    pub fn is_own(&self, recipient: &ForwardPath) -> bool {
+        match recipient.mailbox().map(Mailbox::domain) {
+            None => true,
+            Some(DomainOrLiteral::Domain(domain)) => self.own(domain.key()).is_some(),
+            Some(DomainOrLiteral::Literal(_)) => false,
+        }
+    }
+
     /// Sorts recipients by destination. The second list has those without one.
     pub fn group<'a>(
         &self,
@@ -91,7 +100,10 @@ mod tests {
     use super::*;
 
     fn to(name: &str) -> Destination {
-        Destination::Maildir(name.into())
+        Destination::Maildir {
+            template: name.into(),
+            create: true,
+        }
     }
 
     fn path(address: &str) -> ForwardPath {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use postern_dispatch::exchange::MessageRuling;
 use postern_events::event::EventKind;
 use postern_events::ruling::Decision;
+use postern_message::recipient::without_duplicates;
 use postern_message::{Draft, Message, Status};
 use postern_spool::{Due, MessageUpdate, Stage, StoredMessage};
 
@@ -207,7 +208,7 @@ async fn postpone(
         };
     }
     let mut update = MessageUpdate::new(begun.stored.message.id);
-    update.message = edited(&begun.stored.message, changes);
+    update.message = edited(core, &begun.stored.message, changes);
     update.stage = Some(match &question.held {
         Some(held) => Stage::Held {
             event: event.name().to_owned(),
@@ -234,7 +235,7 @@ async fn go_on(
     question: &Question,
     changes: &Changes,
 ) -> Option<Begun> {
-    let edited = edited(&begun.stored.message, changes);
+    let edited = edited(core, &begun.stored.message, changes);
     let next = match question.event {
         EventKind::TransportSubmit => Stage::Deliver,
         _ => Stage::submit(),
@@ -354,15 +355,21 @@ async fn put_off(
 }
 
 /// The message with the changes; `None` if they change nothing.
-pub(super) fn edited(message: &Arc<Message>, changes: &Changes) -> Option<Arc<Message>> {
+pub(super) fn edited(
+    core: &Core,
+    message: &Arc<Message>,
+    changes: &Changes,
+) -> Option<Arc<Message>> {
     let Changes {
         draft,
         skipped,
         passed,
     } = changes;
+    let mut recipients = draft.recipients.clone();
+    without_duplicates(&mut recipients, |path| core.settings.routes.is_own(path));
     let next = Message {
         envelope: draft.envelope.clone(),
-        recipients: draft.recipients.clone(),
+        recipients,
         properties: draft.properties.clone(),
         skipped: skipped.clone(),
         passed: passed.clone(),

@@ -377,7 +377,7 @@ fn now() -> std::time::Instant {
 const fn few(destination: &Destination) -> usize {
     match destination {
         Destination::Hop(_) => FEW,
-        Destination::Maildir(_) => FEW_WRITERS,
+        Destination::Maildir { .. } => FEW_WRITERS,
     }
 }
 

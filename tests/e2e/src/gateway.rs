@@ -52,10 +52,14 @@ impl Setup {
         self
     }
 
-    /// Accepts mail for `domain` and hands it to `target`, such as `smtp://127.0.0.1:2526`.
+    /// Accepts mail for `domain` and hands it to `target`, such as `smtp://127.0.0.1:2526`. Mailboxes are made of all names.
     pub fn domain(self, domain: &str, target: &str) -> Self {
+        let create = match target.starts_with("maildir:") {
+            true => "create = true\n",
+            false => "",
+        };
         self.with(&format!(
-            "[[domain]]\nname = \"{domain}\"\nrecipients = \"any\"\ndeliver = \"{target}\""
+            "[[domain]]\nname = \"{domain}\"\nrecipients = \"any\"\n{create}deliver = \"{target}\""
         ))
     }
 

@@ -1,6 +1,5 @@
 //! Every key of `[server.limits]` with the reply that its documentation names, and what the session
-//! may still do after it. `body_rate_min` is measured over a minute: the session machine's tests
-//! play it on a clock of their own.
+//! may still do after it.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -49,6 +48,36 @@ fn begin(client: &mut Client) {
     client.expect("MAIL FROM:<a@example.org>", 250);
     client.expect("RCPT TO:<b@example.test>", 250);
     client.expect("DATA", 354);
+}
+
+/// A client that is never silent for long does not hold a session with a body for ever: `body_rate_min` is measured over a
+/// minute, and `data_timeout` is for silence alone.
+#[test]
+fn a_body_that_drips_is_ended_by_its_rate() {
+    let gateway = limited("data_timeout = \"2s\"\nbody_rate_min = \"64 B\"");
+    let mut drips = welcome(&gateway);
+    let mut keeps_up = welcome(&gateway);
+    for client in [&mut drips, &mut keeps_up] {
+        client.expect("EHLO client.test", 250);
+        begin(client);
+    }
+    let start = Instant::now();
+    let line = format!("{}\r\n", "x".repeat(100));
+    // The pace is the client's: it waits less than the time for silence.
+    let mut cut = None;
+    while cut.is_none() && start.elapsed() < Duration::from_secs(75) {
+        if !drips.try_send(b"x") {
+            cut = Some(start.elapsed());
+        }
+        keeps_up.send(&line);
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let cut = cut.unwrap_or_else(|| start.elapsed());
+    let minute = Duration::from_secs(59)..Duration::from_secs(70);
+    assert!(minute.contains(&cut), "after {cut:?}");
+    is(&drips.reply(), 421, "4.4.2");
+    keeps_up.send("\r\n.\r\n");
+    is(&keeps_up.reply(), 250, "2.");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 pub use crate::kind::deliver::Deliver;
 pub use crate::kind::recipients::Recipients;
-use crate::kind::{Count, DomainName, List, Maybe, Span};
+use crate::kind::{Count, DomainName, Flag, List, Maybe, Span};
 use crate::section::section;
 
 section! {
@@ -16,6 +16,9 @@ section! {
         recipients: Recipients as Recipients => "550 5.1.1 after RCPT for one that is not in the file";
         /// Where its mail goes: `smtp://host:port`, `lmtp://host:port`, `lmtp+unix:/path` or `maildir:/path/{user}`.
         deliver: Deliver as Deliver;
+        /// With `maildir:` and `recipients = "any"`: a mailbox is made of an unknown name, up to 10000 of them. Without it who
+        /// has no mailbox is refused.
+        create: bool as Flag = "false" => "550 5.1.1 after RCPT for one without a mailbox; 452 4.2.2 for one too many";
     }
 }
 
@@ -30,6 +33,10 @@ section! {
         command_timeout: Duration as Span = "5m";
         /// Time for the next hop's reply to the final dot.
         data_timeout: Duration as Span = "10m";
+        /// Whether what a next hop does not take is converted for it: 8-bit content without 8BITMIME, lines longer than 998
+        /// octets. A conversion breaks signatures that were made of the content before (DKIM). Without it such mail comes back
+        /// to its sender.
+        convert: bool as Flag = "true";
         /// Connections open to one destination at the same time.
         connections_per_destination: u32 as Count = "20";
     }

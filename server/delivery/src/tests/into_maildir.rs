@@ -54,8 +54,9 @@ async fn a_message_appears_whole_in_new() {
     assert_ne!(first, second);
     let folder = root.path().join("example.test/joe");
     let found = fs::read(folder.join("new").join(&first)).unwrap();
-    let head = b"Return-Path: <from@sender.test>\r\nDelivered-To: joe@Example.test\r\n";
-    assert_eq!(found, [&head[..], CONTENT].concat());
+    // Lines end as the files of a Maildir do.
+    let lines = "Return-Path: <from@sender.test>\nDelivered-To: joe@Example.test\nSubject: x\n\n.\nFrom here\n";
+    assert_eq!(String::from_utf8(found).unwrap(), lines);
     assert_eq!(fs::read_dir(folder.join("tmp")).unwrap().count(), 0);
     assert_eq!(fs::read_dir(folder.join("new")).unwrap().count(), 2);
 }
@@ -165,4 +166,40 @@ async fn spellings_that_differ_in_case_are_one_mailbox() {
             .count(),
         1
     );
+}
+
+#[tokio::test]
+async fn a_mailbox_that_is_not_there_is_made_only_where_that_was_said() {
+    let root = tempfile::tempdir().unwrap();
+    let template = format!("{}/{{user}}", root.path().display());
+    fs::create_dir(root.path().join("ann")).unwrap();
+    let deliver = async |to: &str| {
+        let occasion = Occasion {
+            message: MessageId::new(),
+            recipient: RecipientId::new(),
+            received_at: SystemTime::UNIX_EPOCH,
+            again: false,
+        };
+        let sender = ReversePath::parse(b"<from@sender.test>", false).unwrap();
+        let recipient = ForwardPath::parse(format!("<{to}>").as_bytes(), true).unwrap();
+        Maildir::new(template.clone().into(), "mx.test")
+            .creating(false)
+            .deliver(&sender, &recipient, occasion, reader())
+            .await
+    };
+    let error = deliver("bob@example.test").await.unwrap_err();
+    assert!(error.is_permanent() && error.status() == (1, 1), "{error}");
+    assert!(!root.path().join("bob").exists());
+    // Its folders are made in one that is there, and the postmaster always has one.
+    for to in ["Ann@example.test", "postmaster@example.test"] {
+        deliver(to).await.unwrap();
+    }
+    for user in ["ann", "postmaster"] {
+        assert_eq!(
+            fs::read_dir(root.path().join(user).join("new"))
+                .unwrap()
+                .count(),
+            1
+        );
+    }
 }

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use postern_smtp::address::{DomainOrLiteral, ForwardPath, Mailbox};
 use postern_smtp::reply::Reply;
 
+use super::mailboxes::Mailboxes;
 use super::recipients::RecipientFile;
 use super::replies;
 
@@ -20,31 +21,49 @@ pub enum Recipients {
     File(Arc<RecipientFile>),
 }
 
+/// One `[[domain]]`.
+#[derive(Clone, Debug)]
+struct Hosted {
+    recipients: Recipients,
+    /// Where its mail is stored here.
+    mailboxes: Option<Arc<Mailboxes>>,
+}
+
 /// The domains that are accepted from anybody.
 #[derive(Debug, Default)]
 pub struct Domains {
-    exact: HashMap<String, Recipients>,
+    exact: HashMap<String, Hosted>,
     /// `example.test` for `*.example.test`.
-    below: HashMap<String, Recipients>,
+    below: HashMap<String, Hosted>,
 }
 
 impl Domains {
     /// Adds a domain as the configuration names it: `example.test`, or `*.example.test` for its subdomains.
-    pub fn insert(&mut self, name: &str, recipients: Recipients) {
+    /// `mailboxes`: where its mail is stored here.
+    pub fn insert(
+        &mut self,
+        name: &str,
+        recipients: Recipients,
+        mailboxes: Option<Arc<Mailboxes>>,
+    ) {
         let name = name.to_ascii_lowercase();
+        let hosted = Hosted {
+            recipients,
+            mailboxes,
+        };
         match name.strip_prefix("*.") {
-            Some(parent) => self.below.insert(parent.to_owned(), recipients),
-            None => self.exact.insert(name, recipients),
+            Some(parent) => self.below.insert(parent.to_owned(), hosted),
+            None => self.exact.insert(name, hosted),
         };
     }
 
     /// The domain with this A-label key: by its own name, else by the nearest parent with a wildcard.
-    fn find(&self, key: &str) -> Option<&Recipients> {
+    fn find(&self, key: &str) -> Option<&Hosted> {
         self.exact.get(key).or_else(|| {
             let mut rest = key;
             while let Some((_, parent)) = rest.split_once('.') {
-                if let Some(recipients) = self.below.get(parent) {
-                    return Some(recipients);
+                if let Some(hosted) = self.below.get(parent) {
+                    return Some(hosted);
                 }
                 rest = parent;
             }
@@ -79,11 +98,11 @@ impl Policy {
     pub fn is_ours(&self, path: &ForwardPath) -> bool {
         match path {
             ForwardPath::Postmaster => true,
-            ForwardPath::Mailbox(mailbox) => self.recipients_of(mailbox).is_some(),
+            ForwardPath::Mailbox(mailbox) => self.hosted(mailbox).is_some(),
         }
     }
 
-    fn recipients_of(&self, mailbox: &Mailbox) -> Option<&Recipients> {
+    fn hosted(&self, mailbox: &Mailbox) -> Option<&Hosted> {
         match mailbox.domain() {
             DomainOrLiteral::Domain(domain) => self.domains.find(domain.key()),
             DomainOrLiteral::Literal(_) => None,
@@ -98,28 +117,38 @@ impl Policy {
         match path {
             // RFC 5321 4.5.1: always there.
             ForwardPath::Postmaster => Ok(()),
-            ForwardPath::Mailbox(mailbox) => self.judge_mailbox(mailbox, may_relay),
+            ForwardPath::Mailbox(mailbox) => self.judge_mailbox(path, mailbox, may_relay),
         }
     }
 
-    fn judge_mailbox(&self, mailbox: &Mailbox, may_relay: bool) -> Result<(), Reply> {
-        match self.recipients_of(mailbox) {
-            Some(Recipients::Any) => Ok(()),
-            Some(Recipients::File(file)) if is_postmaster(mailbox) || file.contains(mailbox) => {
-                Ok(())
-            }
-            Some(Recipients::File(_)) => Err(replies::unknown_recipient()),
-            None if !may_relay => Err(replies::relay_denied()),
-            None if !self.has_outbound => Err(replies::no_route()),
+    fn judge_mailbox(
+        &self,
+        path: &ForwardPath,
+        mailbox: &Mailbox,
+        may_relay: bool,
+    ) -> Result<(), Reply> {
+        let Some(hosted) = self.hosted(mailbox) else {
+            return match (may_relay, self.has_outbound) {
+                (false, _) => Err(replies::relay_denied()),
+                (true, false) => Err(replies::no_route()),
+                (true, true) => Ok(()),
+            };
+        };
+        if let Recipients::File(file) = &hosted.recipients
+            && !is_postmaster(mailbox)
+            && !file.contains(mailbox)
+        {
+            return Err(replies::unknown_recipient());
+        }
+        match &hosted.mailboxes {
+            Some(mailboxes) => mailboxes.judge(path),
             None => Ok(()),
         }
     }
 }
 
 fn is_postmaster(mailbox: &Mailbox) -> bool {
-    mailbox
-        .unquoted_local_part()
-        .eq_ignore_ascii_case("postmaster")
+    mailbox.key(true).local() == "postmaster"
 }
 
 #[cfg(test)]

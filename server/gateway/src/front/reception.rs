@@ -79,12 +79,9 @@ impl Reception {
         if !self.scope.wants(EventKind::InboundRcpt) {
             return None;
         }
-        self.scope
-            .find_recipient(|own| match (&own.address, &recipient.address) {
-                (ForwardPath::Postmaster, ForwardPath::Postmaster) => true,
-                (ForwardPath::Mailbox(own), ForwardPath::Mailbox(other)) => own.is_same_as(other),
-                _ => false,
-            })
+        let key = |one: &Recipient| one.address.key(self.server.policy.is_ours(&one.address));
+        let wanted = key(recipient);
+        self.scope.find_recipient(|own| key(own) == wanted)
     }
 
     /// Octets of content came.

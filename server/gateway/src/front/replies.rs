@@ -63,6 +63,18 @@ pub(super) fn unknown_recipient() -> Reply {
     reply(550, (1, 1), "No such recipient here")
 }
 
+/// The recipient's domain is ours, and no mailbox here can have such an address.
+#[must_use]
+pub(super) fn no_mailbox() -> Reply {
+    reply(550, (1, 1), "No mailbox can have this address here")
+}
+
+/// A mailbox would have to be made, and there are too many.
+#[must_use]
+pub(super) fn too_many_mailboxes() -> Reply {
+    reply(452, (2, 2), "No room for another mailbox")
+}
+
 /// The recipient's domain is not ours and the client may not relay.
 #[must_use]
 pub(super) fn relay_denied() -> Reply {
@@ -163,6 +175,8 @@ mod tests {
             no_memory(),
             no_memory_for_tls(),
             unknown_recipient(),
+            no_mailbox(),
+            too_many_mailboxes(),
             relay_denied(),
             no_route(),
             no_space(),

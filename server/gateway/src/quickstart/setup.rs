@@ -144,6 +144,7 @@ listen = ["{listen}"]
 name = "example.test"
 recipients = "any"
 deliver = "maildir:mail/{{user}}"
+create = true
 
 # Shows every event in its log and puts trace headers in front of what is accepted.
 [[sink]]

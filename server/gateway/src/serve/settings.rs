@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use postern_config::Config;
 use postern_config::settings::binding::HeldRefusal as Refusal;
-use postern_config::settings::delivery::Deliver;
+use postern_config::settings::delivery::{Deliver, Recipients};
 use postern_config::settings::server::ListenAddress;
 use postern_delivery::{Destination, Hop, HopAddress, OwnListeners};
 use postern_transport::{HeldRefusal, Routes, Schedule, Settings};
@@ -38,6 +38,7 @@ pub(super) fn transport(config: &Config, addresses: AddressLog) -> Settings {
         schedule: schedule(config),
         command_timeout: config.outbound.command_timeout,
         data_timeout: config.outbound.data_timeout,
+        convert: config.outbound.convert,
         connections_per_destination: usize::try_from(config.outbound.connections_per_destination)
             .unwrap_or(usize::MAX),
         submit_budget: SUBMIT_BUDGET,
@@ -55,7 +56,12 @@ pub(super) fn schedule(config: &Config) -> Schedule {
 fn routes(config: &Config) -> Routes {
     let mut routes = Routes::new(config.outbound.deliver.as_ref().map(destination));
     for domain in &config.domains {
-        routes.add(&domain.name, destination(&domain.deliver));
+        let mut to = destination(&domain.deliver);
+        if let Destination::Maildir { create, .. } = &mut to {
+            // Whoever is in a list is known.
+            *create = domain.create || matches!(domain.recipients, Recipients::File(_));
+        }
+        routes.add(&domain.name, to);
     }
     routes
 }
@@ -66,7 +72,10 @@ fn destination(deliver: &Deliver) -> Destination {
         Deliver::Smtp { host, port } => hop(false, HopAddress::Tcp(host.clone(), *port)),
         Deliver::Lmtp { host, port } => hop(true, HopAddress::Tcp(host.clone(), *port)),
         Deliver::LmtpUnix(path) => hop(true, HopAddress::Unix(path.clone())),
-        Deliver::Maildir(path) => Destination::Maildir(path.clone()),
+        Deliver::Maildir(template) => Destination::Maildir {
+            template: template.clone(),
+            create: true,
+        },
     }
 }
 

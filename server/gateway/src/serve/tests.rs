@@ -25,7 +25,7 @@ impl Setup {
         let file = self.folder.path().join("postern.toml");
         let text = format!(
             "[spool]\npath = \"state\"\nmin_free = \"1 MiB\"\n[metrics]\nlisten = \"127.0.0.1:0\"\n\
-             [[domain]]\nname = \"example.test\"\nrecipients = \"any\"\ndeliver = \"maildir:mail/{{user}}\"\n\
+             [[domain]]\nname = \"example.test\"\nrecipients = \"any\"\ndeliver = \"maildir:mail/{{user}}\"\ncreate = true\n\
              [[server]]\nname = \"inbound\"\nhostname = \"mx.example.test\"\nlisten = \"{listen}\"\n{rest}\n"
         );
         std::fs::write(&file, text).unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use postern_smtp::address::{DomainOrLiteral, ForwardPath};
+use postern_smtp::address::{AddressKey, ForwardPath};
 
 use super::{Draft, set, set_raw};
 use crate::{
@@ -58,8 +58,10 @@ struct List {
     places: HashMap<RecipientId, usize>,
     /// Rewritten or removed by this verdict.
     touched: HashSet<RecipientId>,
+    /// Those that this verdict removed: others may come in their place.
+    gone: Vec<Recipient>,
     /// The addresses of those that are not done, made when the first recipient is added.
-    addresses: Option<HashMap<Key, usize>>,
+    addresses: Option<HashMap<AddressKey, usize>>,
 }
 
 impl List {
@@ -73,6 +75,7 @@ impl List {
             slots: recipients.into_iter().map(Some).collect(),
             places,
             touched: HashSet::new(),
+            gone: Vec::new(),
             addresses: None,
         }
     }
@@ -114,9 +117,11 @@ impl List {
             .get(&id)
             .and_then(|place| self.slots.get_mut(*place))
             && let Some(gone) = slot.take()
-            && let Some(addresses) = &mut self.addresses
         {
-            addresses.remove(&key(&gone.address));
+            if let Some(addresses) = &mut self.addresses {
+                addresses.remove(&key(&gone.address));
+            }
+            self.gone.push(gone);
         }
     }
 
@@ -153,11 +158,9 @@ impl List {
             stay.insert(*id);
         }
         for slot in &mut self.slots {
-            if slot
-                .as_ref()
-                .is_some_and(|one| !one.state.is_done() && !stay.contains(&one.id))
+            if let Some(gone) = slot.take_if(|one| !one.state.is_done() && !stay.contains(&one.id))
             {
-                *slot = None;
+                self.gone.push(gone);
             }
         }
         self.addresses = None;
@@ -186,17 +189,20 @@ impl List {
             parent: new.parent,
             ..Recipient::new(new.address.clone())
         };
+        let parent = match (new.parent, new.copy_from) {
+            (Some(id), _) => self.origin(id),
+            // It stands for what was removed, if it is said of nobody.
+            (None, None) => self.gone.first(),
+            (None, Some(_)) => None,
+        };
+        if let Some(of) = parent {
+            comes_from(&mut one, of);
+        }
         if let Some(id) = new.copy_from {
-            let of = self
-                .places
-                .get(&id)
-                .and_then(|place| self.slots.get(*place))
-                .and_then(Option::as_ref)
-                .ok_or(EditError::UnknownRecipient { id })?;
+            let of = self.origin(id).ok_or(EditError::UnknownRecipient { id })?;
             one.properties.clone_from(&of.properties);
             one.tenant.clone_from(&of.tenant);
-            one.notify = one.notify.or(of.notify);
-            one.orcpt = one.orcpt.or_else(|| of.orcpt.clone());
+            comes_from(&mut one, of);
         }
         for (key, value, lifetime) in &new.properties {
             set(
@@ -208,10 +214,19 @@ impl List {
                 limits,
             )?;
         }
-        addresses.insert(key(&new.address), self.slots.len());
+        if let Some(addresses) = &mut self.addresses {
+            addresses.insert(key(&new.address), self.slots.len());
+        }
         self.places.insert(one.id, self.slots.len());
         self.slots.push(Some(one));
         Ok(())
+    }
+
+    /// A recipient as it was before this verdict, removed by it or not.
+    fn origin(&self, id: RecipientId) -> Option<&Recipient> {
+        let place = *self.places.get(&id)?;
+        let there = self.slots.get(place).and_then(Option::as_ref);
+        there.or_else(|| self.gone.iter().find(|one| one.id == id))
     }
 
     /// The address is a recipient already.
@@ -235,6 +250,16 @@ impl List {
     }
 }
 
+/// What a recipient that stands for another one keeps of it: what its sender asked for, and the address that notifications
+/// name.
+fn comes_from(one: &mut Recipient, of: &Recipient) {
+    one.notify = one.notify.or(of.notify);
+    one.orcpt = one.orcpt.take().or_else(|| of.orcpt.clone());
+    if one.address != *of.given_address() {
+        one.given = Some(of.given_address().clone());
+    }
+}
+
 fn set_parameter(one: &mut Recipient, parameter: &ParameterEdit) -> Result<(), EditError> {
     match parameter {
         ParameterEdit::Notify(notify) => one.notify = *notify,
@@ -247,7 +272,7 @@ fn set_parameter(one: &mut Recipient, parameter: &ParameterEdit) -> Result<(), E
     Ok(())
 }
 
-fn by_address(slots: &[Option<Recipient>]) -> HashMap<Key, usize> {
+fn by_address(slots: &[Option<Recipient>]) -> HashMap<AddressKey, usize> {
     slots
         .iter()
         .enumerate()
@@ -257,11 +282,8 @@ fn by_address(slots: &[Option<Recipient>]) -> HashMap<Key, usize> {
         .collect()
 }
 
-/// Equal for addresses that mean one mailbox; `None` is the postmaster without a domain.
-type Key = Option<(String, DomainOrLiteral)>;
-
-fn key(address: &ForwardPath) -> Key {
-    let mailbox = address.mailbox()?;
-    let local = mailbox.unquoted_local_part().into_owned();
-    Some((local, mailbox.domain().clone()))
+/// Addresses that are one mailbox wherever they are; which domains are ours is not known here, and looked after by who
+/// commits the message ([`without_duplicates`](crate::recipient::without_duplicates)).
+fn key(address: &ForwardPath) -> AddressKey {
+    address.key(false)
 }

@@ -162,6 +162,51 @@ fn duplicates_are_skipped_replaced_or_refused() {
     assert_eq!(new.tenant, "t");
 }
 
+/// Notifications name the address that the sender used, and are sent as the sender asked, whatever a recipient was replaced by.
+#[test]
+fn who_comes_in_place_of_another_keeps_what_its_sender_asked_for() {
+    let mut before = draft(&["a@x.test", "b@x.test"]);
+    before.recipients[0].notify = Some(crate::Notify::NEVER);
+    before.recipients[0].orcpt = Some(Bytes::from_static(b"rfc822;first@x.test"));
+    let (a, given) = (before.recipients[0].id, path("a@x.test"));
+    let add = |parent, copy_from| {
+        Edit::AddRecipient(NewRecipient {
+            parent,
+            copy_from,
+            ..NewRecipient::new(path("n@inside.test"))
+        })
+    };
+    let replace = [
+        vec![Edit::RemoveRecipient { id: a }],
+        vec![Edit::RetainRecipients { ids: Vec::new() }],
+        vec![],
+    ];
+    for gone in replace {
+        let said = [
+            add(Some(a), None),
+            add(None, Some(a)),
+            add(Some(a), Some(a)),
+        ];
+        // Who is said to come from nobody stands for who was removed.
+        let unsaid = (!gone.is_empty()).then(|| add(None, None));
+        for added in said.into_iter().chain(unsaid) {
+            let edits: Vec<_> = gone.iter().cloned().chain([added]).collect();
+            let after = apply(&before, &edits).unwrap();
+            let new = after.recipients.last().unwrap();
+            assert_eq!(new.notify, Some(crate::Notify::NEVER), "{edits:?}");
+            assert_eq!(new.orcpt, before.recipients[0].orcpt, "{edits:?}");
+            assert_eq!(new.given_address(), &given, "{edits:?}");
+            // And what comes of that one in turn.
+            let again = Edit::RewriteRecipient {
+                id: new.id,
+                address: path("o@inside.test"),
+            };
+            let after = apply(&after, &[again]).unwrap();
+            assert_eq!(after.recipients.last().unwrap().given_address(), &given);
+        }
+    }
+}
+
 #[test]
 fn parameters_are_set_where_they_belong() {
     let before = draft(&["a@x.test"]);

@@ -39,7 +39,7 @@ impl fmt::Display for DomainOrLiteral {
 }
 
 /// A mailbox. The text is kept as it came, quoting and case included; two mailboxes are equal if
-/// they were written the same. [`Mailbox::is_same_as`] compares what they mean.
+/// they were written the same. [`Mailbox::key`] is for comparing what they mean.
 #[derive(Debug, Clone)]
 pub struct Mailbox {
     raw: Arc<str>,
@@ -140,12 +140,6 @@ impl Mailbox {
     #[must_use]
     pub fn is_ascii(&self) -> bool {
         self.raw.is_ascii()
-    }
-
-    /// Whether both mean one mailbox: unquoted local parts equal, case included, and domains equal.
-    #[must_use]
-    pub fn is_same_as(&self, other: &Self) -> bool {
-        self.domain == other.domain && self.unquoted_local_part() == other.unquoted_local_part()
     }
 }
 

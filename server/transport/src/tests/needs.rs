@@ -54,9 +54,13 @@ async fn eight_bits_are_found_without_a_declaration() {
         let play = Play::new(&peer, Script::default());
         send(&play, EIGHT_BIT, declared, None).await;
         play.until_empty().await;
+        let taken = peer.taken();
+        assert_eq!(taken[0].recipients, ["a@example.test"], "{declared:?}");
+        let text = String::from_utf8(taken[0].content.clone()).unwrap();
         assert!(
-            peer.taken().iter().all(|taken| taken.content != EIGHT_BIT),
-            "{declared:?}"
+            text.contains("\r\nContent-Transfer-Encoding: quoted-printable\r\n")
+                && text.ends_with("\r\n\r\nViele Gr=C3=BC=C3=9Fe\r\n"),
+            "{text}"
         );
         let peer = Peer::with(&["PIPELINING", "8BITMIME"]);
         let play = Play::new(&peer, Script::default());
@@ -70,10 +74,73 @@ async fn eight_bits_are_found_without_a_declaration() {
 async fn a_report_about_eight_bits_has_seven() {
     let peer = Peer::with(&["PIPELINING"]);
     let play = Play::new(&peer, Script::default());
+    peer.says("RCPT TO:<a@", &["550 5.1.1 no such user"]);
     send(&play, EIGHT_BIT, BodyKind::EightBitMime, Some(Return::Full)).await;
     play.until_empty().await;
     let taken = peer.taken();
     assert_eq!(taken.len(), 1);
     assert_eq!(taken[0].recipients, ["from@sender.test"]);
-    assert!(taken[0].content.is_ascii());
+    let text = String::from_utf8(taken[0].content.clone()).unwrap();
+    assert!(text.is_ascii());
+    assert!(
+        text.contains("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 7bit\r\n")
+            && text.contains("\r\n\r\nViele Gr=C3=BC=C3=9Fe\r\n"),
+        "{text}"
+    );
+}
+
+const SIGNED: &[u8] = "MIME-Version: 1.0\r\nContent-Type: multipart/signed; boundary=s\r\n\r\n--s\r\n\r\nGr\u{fc}\u{df}e\r\n--s--\r\n".as_bytes();
+
+/// What cannot be converted comes back, with the reason, in a report that its own way takes.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_converted_comes_back_with_the_reason() {
+    let peer = Peer::with(&["PIPELINING"]);
+    let play = Play::new(&peer, Script::default());
+    send(&play, SIGNED, BodyKind::EightBitMime, Some(Return::Full)).await;
+    play.until_empty().await;
+    let taken = peer.taken();
+    assert_eq!(taken.len(), 1);
+    let text = String::from_utf8(taken[0].content.clone()).unwrap();
+    let text = text.replace("\r\n ", " ").replace("    ", "");
+    for part in [
+        "Status: 5.6.3",
+        "Diagnostic-Code: x-postern; the message has 8-bit content, and what it goes to does not offer 8BITMIME: a part that is signed or encrypted cannot be encoded",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_lines_go_as_they_are_where_binary_content_is_taken_and_converted_elsewhere() {
+    let long = Bytes::from(format!("From: a\r\n\r\n{}\r\n", "z".repeat(5000)));
+    for (extensions, command) in [
+        (&["PIPELINING", "8BITMIME"][..], "DATA"),
+        (&["PIPELINING", "8BITMIME", "CHUNKING"], "BDAT"),
+        (&["PIPELINING", "CHUNKING", "BINARYMIME"], "as it is"),
+    ] {
+        let peer = Peer::with(extensions);
+        let play = Play::new(&peer, Script::default());
+        play.accept_content(
+            long.clone(),
+            Duration::ZERO,
+            Stage::submit(),
+            &["a@example.test"],
+            |_| {},
+        )
+        .await;
+        play.until_empty().await;
+        let taken = peer.taken();
+        let content = &taken[0].content;
+        let longest = content
+            .split(|&octet| octet == b'\n')
+            .map(<[u8]>::len)
+            .max()
+            .unwrap();
+        assert_eq!(
+            longest <= 999,
+            command != "as it is",
+            "{command}: {longest}"
+        );
+        assert_eq!(*content == long, command == "as it is", "{command}");
+    }
 }

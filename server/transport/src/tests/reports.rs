@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use postern_message::{Notify, Return, Status};
-use postern_smtp::address::ReversePath;
+use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_spool::Stage;
 
 use super::stage::{Play, Script};
@@ -25,11 +25,21 @@ fn status(text: &str) -> Status {
 }
 
 fn build(recipient: &str, text: &str, headers: &'static [u8]) -> (String, Built) {
+    build_of(recipient, text, headers, |_| {})
+}
+
+fn build_of(
+    recipient: &str,
+    text: &str,
+    headers: &'static [u8],
+    change: impl FnOnce(&mut postern_message::Message),
+) -> (String, Built) {
     let content = Bytes::from_static(b"Subject: x\r\n\r\n");
     let mut message = message(&content, &[recipient], SystemTime::UNIX_EPOCH + NOW);
     message.id = "0190c0de-0000-7000-8000-000000000001".parse().unwrap();
     message.envelope.envid = Some(Bytes::from_static(b"QQ+3D1"));
     message.recipients[0].orcpt = Some(Bytes::from_static(b"rfc822;first+2Bone@example.test"));
+    change(&mut message);
     let said = status(text);
     let report = Report {
         id: "0190c0de-0000-7000-8000-000000000002".parse().unwrap(),
@@ -76,13 +86,105 @@ fn what_strangers_wrote_cannot_break_a_report() {
     assert!(text.split("\r\n").all(|line| line.len() <= 998));
 }
 
+/// Its way is one with SMTPUTF8 only if it goes to such an address: of others nobody knows what it takes.
 #[test]
-fn internationalized_addresses_have_types_of_their_own() {
+fn internationalized_addresses_are_named_in_seven_bits_to_others() {
     let (text, built) = build("j\u{f6}rg@example.test", "no", b"Subject: \xc3\xa9\r\n\r\n");
+    assert!(!built.eight_bit && !built.smtp_utf8 && text.is_ascii());
+    assert!(
+        text.contains("Content-Type: message/delivery-status\r\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("Final-Recipient: utf-8; j\\x{F6}rg@example.test\r\n"),
+        "{text}"
+    );
+    assert!(text.contains(
+        "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n"
+    ));
+    assert!(text.contains("\r\n<j=C3=B6rg@example.test>\r\n"), "{text}");
+}
+
+#[test]
+fn reports_to_internationalized_addresses_have_types_of_their_own() {
+    let (text, built) = build_of(
+        "j\u{f6}rg@example.test",
+        "no",
+        b"Subject: \xc3\xa9\r\n\r\n",
+        |message| {
+            message.envelope.sender =
+                ReversePath::parse("<fr\u{f6}m@sender.test>".as_bytes(), true).unwrap();
+        },
+    );
     assert!(built.eight_bit && built.smtp_utf8);
     assert!(text.contains("Content-Type: message/global-delivery-status\r\n"));
     assert!(text.contains("Final-Recipient: utf-8; j\u{f6}rg@example.test\r\n"));
     assert!(text.contains("Content-Type: message/global-headers\r\n"));
+}
+
+/// What a sink has made of an address stays here.
+#[test]
+fn the_address_that_was_used_is_named_and_no_other() {
+    let rewritten = |message: &mut postern_message::Message| {
+        let secret = ForwardPath::parse(b"<secret.person@inside.test>", false).unwrap();
+        let one = &mut message.recipients[0];
+        one.given = Some(std::mem::replace(&mut one.address, secret));
+    };
+    for said in [
+        "5.1.1 <Secret.Person@inside.test> is unknown",
+        "5.1.1 no such user",
+    ] {
+        let (text, _) = build_of("a@example.test", said, b"Subject: x\r\n\r\n", rewritten);
+        assert!(!text.to_lowercase().contains("secret"), "{text}");
+        assert!(
+            text.contains("Final-Recipient: rfc822; a@example.test\r\n"),
+            "{text}"
+        );
+        assert!(text.contains("\r\n<a@example.test>\r\n"), "{text}");
+        assert_eq!(text.contains("no such user"), !said.contains("Secret"));
+        assert!(text.contains("Diagnostic-Code: smtp; 550"), "{text}");
+    }
+}
+
+/// Thirty kilobytes of recipients are no reason for ten times that to who may not have sent them.
+#[tokio::test(start_paused = true)]
+async fn a_report_of_many_recipients_is_bounded() {
+    let peer = Peer::with(&["PIPELINING"]);
+    peer.says(
+        "RCPT TO:<u",
+        &vec!["550 5.1.1 ".to_owned() + &"no such user ".repeat(60); 1000]
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>(),
+    );
+    let play = Play::new(&peer, Script::default());
+    let names: Vec<_> = (0..1000).map(|n| format!("u{n}@example.test")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    play.accept(&names).await;
+    play.until_empty().await;
+    let taken = peer.taken();
+    let octets: usize = taken.iter().map(|taken| taken.content.len()).sum();
+    assert!(
+        taken.iter().all(|taken| taken.content.len() < 64 * 1024),
+        "{octets} in {}",
+        taken.len()
+    );
+    let text = String::from_utf8(taken[0].content.clone()).unwrap();
+    let named = text.matches("Final-Recipient:").count();
+    let more: usize = text
+        .split("and to ")
+        .nth(1)
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(
+        text.contains(&format!("X-Postern-More-Recipients: {more}\r\n")),
+        "{text}"
+    );
+    assert!(named >= 10 && more >= 10, "{named} and {more}");
 }
 
 fn refusing() -> Peer {

@@ -295,6 +295,7 @@ fn settings() -> Settings {
         ),
         command_timeout: Duration::from_secs(300),
         data_timeout: Duration::from_secs(600),
+        convert: true,
         connections_per_destination: 4,
         submit_budget: Duration::from_secs(3600),
         held_refusals: HashMap::from([("dropper".to_owned(), HeldRefusal::Discard)]),

@@ -6,12 +6,13 @@ fn policy() -> (Policy, tempfile::TempDir) {
     let path = folder.path().join("recipients");
     std::fs::write(&path, "anna@file.test\n").unwrap();
     let mut domains = Domains::default();
-    domains.insert("example.test", Recipients::Any);
-    domains.insert("*.wild.test", Recipients::Any);
-    domains.insert("xn--bcher-kva.test", Recipients::Any);
+    domains.insert("example.test", Recipients::Any, None);
+    domains.insert("*.wild.test", Recipients::Any, None);
+    domains.insert("xn--bcher-kva.test", Recipients::Any, None);
     domains.insert(
         "file.test",
         Recipients::File(Arc::new(RecipientFile::load(path).unwrap())),
+        None,
     );
     let policy = Policy {
         relay_from: vec![

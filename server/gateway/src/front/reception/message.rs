@@ -12,6 +12,7 @@ use postern_events::context::SessionContext;
 use postern_events::event::EventKind;
 use postern_events::inbound::Fate;
 use postern_events::ruling::{By, Cause, Decision, Ruling};
+use postern_message::recipient::without_duplicates;
 use postern_message::{Draft, HeaderSection, Message, MessageId, Origin, Version};
 use postern_smtp::reply::Reply;
 use postern_spool::{Due, Durable, NewMessage, SpoolError, Stage, StoredBody, StoredMessage};
@@ -183,11 +184,13 @@ pub(in crate::front) async fn commit(
         id,
         body,
         section,
-        draft,
+        mut draft,
         skipped,
         passed,
         ruling,
     } = ready;
+    let policy = &reception.server.policy;
+    without_duplicates(&mut draft.recipients, |path| policy.is_ours(path));
     let size = body.size();
     let refused = |reply| refused(Refused::by_service(reply), size);
     if draft.recipients.is_empty() {
