@@ -22,6 +22,7 @@ mod wire;
 mod worker;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,6 +72,8 @@ pub struct VirtualServer {
     /// What its sessions, and those of the other virtual servers, hold in memory.
     pub memory: Arc<Memory>,
     machine: Arc<machine::Config>,
+    /// For clients that may set priorities.
+    with_priorities: Arc<machine::Config>,
 }
 
 /// The limits that are the shell's.
@@ -143,6 +146,7 @@ impl Front {
                 let tls = load_tls(server, &mut files)?;
                 let policy = Policy {
                     relay_from: server.relay_from.clone(),
+                    priority_from: server.priority_from.clone(),
                     domains: Arc::clone(&domains),
                     has_outbound: config.outbound.deliver.is_some(),
                 };
@@ -263,8 +267,20 @@ impl VirtualServer {
                 limits.connections_per_client,
             )),
             memory,
+            with_priorities: Arc::new(machine::Config {
+                priorities: true,
+                ..machine.clone()
+            }),
             machine: Arc::new(machine),
         })
+    }
+
+    /// What the sessions of a client at this address are configured with.
+    fn machine(&self, client: Option<IpAddr>) -> &Arc<machine::Config> {
+        match self.policy.may_set_priorities(client) {
+            true => &self.with_priorities,
+            false => &self.machine,
+        }
     }
 }
 

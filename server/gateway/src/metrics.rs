@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
 use postern_spool::{Backlog, StageCounts};
+use postern_transport::Depth;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -91,6 +92,10 @@ pub struct Metrics {
     pub deliveries: Family<Delivered, Counter>,
     /// Messages that are being worked on by the transport core.
     pub queue_active: Gauge,
+    /// Messages that wait for room at a destination.
+    pub queue_waiting: Gauge,
+    /// Connections to next hops, and writers to Maildirs.
+    pub delivery_connections: Gauge,
     /// Tasks that panicked.
     pub panics: Counter,
     /// Notifications that could not be delivered.
@@ -133,6 +138,8 @@ impl Metrics {
             replica_changes: Family::default(),
             deliveries: Family::default(),
             queue_active: Gauge::default(),
+            queue_waiting: Gauge::default(),
+            delivery_connections: Gauge::default(),
             panics: Counter::default(),
             lost_notifications: Counter::default(),
             accept_errors: Counter::default(),
@@ -236,6 +243,14 @@ impl Metrics {
         );
     }
 
+    /// Sets what the transport core has to do with.
+    pub fn set_depth(&self, depth: Depth) {
+        let number = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        self.queue_active.set(number(depth.in_memory));
+        self.queue_waiting.set(number(depth.waiting));
+        self.delivery_connections.set(number(depth.connections));
+    }
+
     fn register_rest(&mut self) {
         let registry = &mut Register::new(&mut self.registry, &mut self.names);
         registry.add(
@@ -247,6 +262,16 @@ impl Metrics {
             "queue_active",
             "Messages being worked on by the transport core",
             self.queue_active.clone(),
+        );
+        registry.add(
+            "queue_waiting",
+            "Messages that wait for room at their destination",
+            self.queue_waiting.clone(),
+        );
+        registry.add(
+            "delivery_connections",
+            "Connections to next hops and writers to Maildirs",
+            self.delivery_connections.clone(),
         );
         registry.add("task_panics", "Tasks that panicked", self.panics.clone());
         registry.add(

@@ -224,6 +224,8 @@ pub struct MailParameters {
     pub ret: Option<Ret>,
     /// `ENVID=` (RFC 3461).
     pub envid: Option<Xtext>,
+    /// `MT-PRIORITY=`, -9 to 9 (RFC 6710).
+    pub priority: Option<i8>,
     /// All of them as they came, in order.
     pub raw: Vec<RawParameter>,
 }

@@ -195,6 +195,7 @@ fn any_line_is_a_command_or_an_error() {
                 let extensions = Extensions {
                     offered: true,
                     smtp_utf8: *utf8,
+                    priorities: true,
                     hello_names: HelloNames::Any,
                     addresses: if *lenient {
                         AddressSyntax::Lenient

@@ -25,6 +25,7 @@ use smtp_proto::{
 const EXTENSIONS: Extensions = Extensions {
     offered: true,
     smtp_utf8: true,
+    priorities: false,
     hello_names: HelloNames::Valid,
     addresses: AddressSyntax::Strict,
 };

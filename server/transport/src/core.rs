@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, DefaultHasher, Hash, Hasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use postern_message::Message;
@@ -17,7 +18,7 @@ use super::question::Asked;
 use super::returns::Returns;
 use super::routes::Routes;
 use super::schedule::Schedule;
-use super::scheduler::Tag;
+use super::scheduler::{Counts, Tag};
 use super::slots::{Slot, Slots, Source, octets};
 use super::unasked::Unasked;
 use postern_delivery::{Connector, Destination};
@@ -91,6 +92,34 @@ pub(crate) struct Owner {
     pub(crate) orders: mpsc::Sender<Order>,
     /// Names of messages that wait for room at its destinations.
     pub(crate) parking: mpsc::Sender<Waiting>,
+    /// What it has to do with, for who counts it.
+    pub(crate) counts: Tally,
+}
+
+/// What a worker has to do with, as it says itself.
+#[derive(Default)]
+pub(crate) struct Tally {
+    parked: AtomicUsize,
+    connections: AtomicUsize,
+}
+
+impl Tally {
+    pub(crate) fn set(&self, counts: Counts) {
+        self.parked.store(counts.parked, Ordering::Relaxed);
+        self.connections
+            .store(counts.connections, Ordering::Relaxed);
+    }
+}
+
+/// What the transport core has to do with, on all runtime threads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Messages in memory.
+    pub in_memory: usize,
+    /// Messages that wait for room at a destination, outside memory. One that waits at two counts twice.
+    pub waiting: usize,
+    /// Connections to next hops, and deliveries to Maildirs that may run side by side.
+    pub connections: usize,
 }
 
 /// What a worker is to do.
@@ -228,6 +257,27 @@ impl Core {
         self.workers
             .get(place)
             .is_some_and(|worker| worker.orders.try_send(order).is_ok())
+    }
+
+    pub(crate) fn depth(&self) -> Depth {
+        let sum = |own: fn(&Tally) -> &AtomicUsize| {
+            let counts = self.workers.iter().map(|worker| &worker.counts);
+            counts
+                .map(|counts| own(counts).load(Ordering::Relaxed))
+                .sum()
+        };
+        Depth {
+            in_memory: self.slots.count(),
+            waiting: sum(|counts| &counts.parked),
+            connections: sum(|counts| &counts.connections),
+        }
+    }
+
+    /// Takes down what a worker has to do with.
+    pub(crate) fn count(&self, worker: usize, counts: Counts) {
+        if let Some(own) = self.workers.get(worker) {
+            own.counts.set(counts);
+        }
     }
 
     /// How many workers there are; at least one.

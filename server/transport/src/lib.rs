@@ -44,14 +44,14 @@ use rustls::ClientConfig;
 use tokio::sync::mpsc;
 
 pub use self::clock::{Clock, SystemClock};
-pub use self::core::{HeldRefusal, Settings};
+pub use self::core::{Depth, HeldRefusal, Settings};
 pub use self::judge::{Case, Judge, Sinks};
 pub use self::routes::Routes;
 pub use self::scanner::Scanner;
 pub use self::schedule::{Next, Schedule};
 pub use self::worker::Worker;
 
-use self::core::{Core, Owner, PARKING, orders};
+use self::core::{Core, Owner, PARKING, Tally, orders};
 use postern_delivery::Connector;
 
 /// The parts of a transport core, before they run.
@@ -84,7 +84,13 @@ impl Transport {
         let channels = (0..threads.max(1)).map(|_| {
             let (orders, ordered) = mpsc::channel(room);
             let (parking, parked) = mpsc::channel(PARKING);
-            (Owner { orders, parking }, (ordered, parked))
+            let counts = Tally::default();
+            let owner = Owner {
+                orders,
+                parking,
+                counts,
+            };
+            (owner, (ordered, parked))
         });
         let (owners, receivers): (Vec<_>, Vec<_>) = channels.unzip();
         let core = Arc::new(Core::new(settings, store, connector, tls, clock, owners));
@@ -127,7 +133,12 @@ impl Handle {
 
     /// How many messages are being worked on now, on all runtime threads.
     pub fn in_memory(&self) -> usize {
-        self.core.slots.count()
+        self.depth().in_memory
+    }
+
+    /// What the transport core has to do with now, on all runtime threads.
+    pub fn depth(&self) -> Depth {
+        self.core.depth()
     }
 }
 

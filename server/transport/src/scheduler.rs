@@ -97,6 +97,17 @@ pub(crate) enum Action<L: Load> {
     Forget { name: L::Name },
 }
 
+/// How much a scheduler has to do with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Destinations that are known.
+    pub(crate) destinations: usize,
+    /// Connections, those that are being made or ended too.
+    pub(crate) connections: usize,
+    /// Names that wait for room.
+    pub(crate) parked: usize,
+}
+
 /// How a message's delivery over a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
@@ -115,6 +126,8 @@ pub(crate) struct Scheduler<L: Load> {
     timers: BTreeSet<(Instant, DestinationId)>,
     /// Messages in memory for destinations that are not at work.
     idle_messages: usize,
+    /// Names that wait for room, at all destinations.
+    parked: usize,
     next: u64,
     actions: VecDeque<Action<L>>,
 }
@@ -129,6 +142,7 @@ impl<L: Load> Scheduler<L> {
             connections: HashMap::new(),
             timers: BTreeSet::new(),
             idle_messages: 0,
+            parked: 0,
             next: 0,
             actions: VecDeque::new(),
         }
@@ -268,10 +282,13 @@ impl<L: Load> Scheduler<L> {
         }
     }
 
-    /// Destinations, and connections, now.
-    #[cfg(test)]
-    pub(crate) fn counts(&self) -> (usize, usize) {
-        (self.destinations.len(), self.connections.len())
+    /// How much it has to do with now.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            destinations: self.destinations.len(),
+            connections: self.connections.len(),
+            parked: self.parked,
+        }
     }
 
     fn id(&mut self, destination: &L::Destination, few: usize, now: Instant) -> DestinationId {
@@ -335,6 +352,7 @@ impl<L: Load> Scheduler<L> {
     fn account(&mut self, id: DestinationId, before: Settled, after: Settled) {
         self.idle_messages =
             (self.idle_messages + after.idle_messages).saturating_sub(before.idle_messages);
+        self.parked = (self.parked + after.names).saturating_sub(before.names);
         if let Some(at) = before.timer {
             self.timers.remove(&(at, id));
         }

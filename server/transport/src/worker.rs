@@ -113,6 +113,7 @@ impl Worker {
         tokio::pin!(begun, failed);
         loop {
             running.act();
+            self.core.count(self.place, running.scheduler.counts());
             let timer = running.scheduler.next_timeout();
             tokio::select! {
                 order = self.orders.recv() => match order {

@@ -77,6 +77,8 @@ impl Domains {
 pub struct Policy {
     /// Networks that may relay anywhere.
     pub relay_from: Vec<IpNet>,
+    /// Networks that may set priorities.
+    pub priority_from: Vec<IpNet>,
     /// Domains accepted from anybody.
     pub domains: Arc<Domains>,
     /// There is a way out for other domains.
@@ -87,10 +89,13 @@ impl Policy {
     /// Whether a client at this address may send anywhere. Clients on a Unix socket have no address and may not.
     #[must_use]
     pub fn may_relay(&self, client: Option<IpAddr>) -> bool {
-        client.is_some_and(|addr| {
-            let addr = addr.to_canonical();
-            self.relay_from.iter().any(|net| net.contains(&addr))
-        })
+        is_in(client, &self.relay_from)
+    }
+
+    /// Whether a client at this address may give its messages priorities. Clients on a Unix socket have no address and may not.
+    #[must_use]
+    pub fn may_set_priorities(&self, client: Option<IpAddr>) -> bool {
+        is_in(client, &self.priority_from)
     }
 
     /// The recipient is in a domain of ours.
@@ -149,6 +154,13 @@ impl Policy {
 
 fn is_postmaster(mailbox: &Mailbox) -> bool {
     mailbox.key(true).local() == "postmaster"
+}
+
+fn is_in(client: Option<IpAddr>, networks: &[IpNet]) -> bool {
+    client.is_some_and(|addr| {
+        let addr = addr.to_canonical();
+        networks.iter().any(|net| net.contains(&addr))
+    })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Our own `Received` field (RFC 5321 section 4.4, RFC 3848, RFC 6531 section 4.3, RFC 8314 section 4.3).
+//! Our own `Received` field (RFC 5321 section 4.4, RFC 3848, RFC 6531 section 4.3, RFC 6710, RFC 8314 section 4.3).
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -26,6 +26,8 @@ pub(super) struct Trace<'a> {
     pub(super) lmtp: bool,
     /// MAIL had SMTPUTF8.
     pub smtp_utf8: bool,
+    /// MT-PRIORITY of MAIL; 0: nothing is said of it.
+    pub(super) priority: i8,
     /// Where the client connected from; `None` on a Unix socket.
     pub(super) client: Option<IpAddr>,
     /// The client's reverse name, if it leads back to the address.
@@ -62,6 +64,9 @@ impl Trace<'_> {
         );
         if let Some(recipient) = self.only_recipient.and_then(|path| self.shown(path)) {
             let _written = write!(field, "\r\n\tfor <{recipient}>");
+        }
+        if self.priority != 0 {
+            let _written = write!(field, "\r\n\tpriority {}", self.priority);
         }
         if let Some(tls) = self.tls {
             let _written = write!(field, "\r\n\ttls {} ({})", tls.cipher, tls.version);
@@ -151,6 +156,7 @@ mod tests {
             extended: true,
             lmtp: false,
             smtp_utf8: false,
+            priority: 0,
             client: Some("192.0.2.7".parse().unwrap()),
             reverse_name: None,
             tls: None,
@@ -174,11 +180,12 @@ mod tests {
             reverse_name: Some("client.example.org"),
             tls: Some(&tls),
             only_recipient: Some(&recipient),
+            priority: -4,
             ..trace(id)
         };
         let expected = format!(
             "Received: from client.example.org\r\n\t(client.example.org [192.0.2.7])\r\n\tby mx.example.test with \
-             ESMTPS\r\n\tid {id}\r\n\tfor <anna@example.test>\r\n\ttls TLS_AES_256_GCM_SHA384 (TLSv1.3);\r\n\tMon, \
+             ESMTPS\r\n\tid {id}\r\n\tfor <anna@example.test>\r\n\tpriority -4\r\n\ttls TLS_AES_256_GCM_SHA384 (TLSv1.3);\r\n\tMon, \
              21 Sep 2026 14:13:20 +0000\r\n"
         );
         assert_eq!(full.field(), expected);

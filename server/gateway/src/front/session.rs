@@ -92,8 +92,9 @@ impl Session {
     fn new(reception: Arc<Reception>, wire: Wire, tls: bool, memory: Reservation) -> Self {
         let now = Instant::now();
         let transport = Transport { tls };
+        let config = reception.server.machine(reception.address);
         Self {
-            machine: Machine::new(Arc::clone(&reception.server.machine), transport, now),
+            machine: Machine::new(Arc::clone(config), transport, now),
             outgoing: Outgoing::new(Arc::clone(&reception)),
             reception,
             wire,

@@ -18,6 +18,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use postern_spool::{Filter, Page, SpoolError, StageCounts, StageKind, Store};
+use postern_transport::Depth;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -65,8 +66,8 @@ pub struct Endpoint {
     pub metrics: Arc<Metrics>,
     /// Asked for its counts at each scrape.
     pub spool: Arc<dyn Store>,
-    /// Messages that the transport core works on now.
-    pub queue_depth: Arc<dyn Fn() -> usize + Send + Sync>,
+    /// What the transport core has to do with now.
+    pub queue_depth: Arc<dyn Fn() -> Depth + Send + Sync>,
     /// What sessions hold in memory.
     pub memory: Arc<Memory>,
     /// How the sinks stand.
@@ -210,8 +211,7 @@ impl Endpoint {
                 .spool_free
                 .set((space.f_bavail.saturating_mul(space.f_frsize)) as f64);
         }
-        let depth = i64::try_from((self.queue_depth)()).unwrap_or(i64::MAX);
-        self.metrics.queue_active.set(depth);
+        self.metrics.set_depth((self.queue_depth)());
         let Ok(text) = self.metrics.render() else {
             return plain(
                 StatusCode::INTERNAL_SERVER_ERROR,

@@ -9,7 +9,7 @@ use postern_delivery::{SystemConnector, opportunistic};
 use postern_dispatch::dispatcher::Dispatcher;
 use postern_dispatch::settings::Settings as DispatchSettings;
 use postern_spool::{Health, SpoolError, Store};
-use postern_transport::{Scanner, Sinks, SystemClock, Transport, Worker};
+use postern_transport::{Depth, Scanner, Sinks, SystemClock, Transport, Worker};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -50,7 +50,7 @@ pub(super) fn run(gateway: Gateway) -> Result<(), ServeError> {
     let transport = make_transport(&gateway, count)?;
     let handles: Vec<_> = (0..count).map(|place| transport.handle(place)).collect();
     let depth = transport.handle(0);
-    let queue_depth = Arc::new(move || depth.in_memory());
+    let queue_depth = Arc::new(move || depth.depth());
     let Transport {
         workers, scanner, ..
     } = transport;
@@ -222,7 +222,7 @@ async fn until_its_time(shutdown: Shutdown, part: impl Future<Output = ()>) {
 async fn run_control(
     gateway: Gateway,
     out: HandOut<Arrival>,
-    queue_depth: Arc<dyn Fn() -> usize + Send + Sync>,
+    queue_depth: Arc<dyn Fn() -> Depth + Send + Sync>,
     threads: &mut [RuntimeThread],
 ) -> Result<(), ServeError> {
     let Gateway {

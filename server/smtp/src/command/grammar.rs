@@ -42,6 +42,8 @@ pub struct Extensions {
     pub offered: bool,
     /// The transaction has SMTPUTF8: RCPT may hold UTF-8.
     pub smtp_utf8: bool,
+    /// The client may set priorities: MAIL may have MT-PRIORITY (RFC 6710).
+    pub priorities: bool,
     /// Which names of clients are taken.
     pub hello_names: HelloNames,
     /// How closely paths keep to the grammar. If not strictly, blanks before them and missing brackets are taken too.
@@ -203,7 +205,7 @@ fn mail(argument: &Bytes, extensions: Extensions) -> Result<Mail, CommandError> 
     let (path, parameters) =
         path_and_parameters(argument, b"FROM:", extensions.addresses).ok_or(SYNTAX)?;
     check_offered(&parameters, extensions)?;
-    let parameters = MailParameters::parse(&parameters)?;
+    let parameters = MailParameters::parse(&parameters, extensions.priorities)?;
     let sender = ReversePath::parse_with(&path, parameters.smtp_utf8, extensions.addresses)
         .map_err(CommandError::Sender)?;
     Ok(Mail { sender, parameters })

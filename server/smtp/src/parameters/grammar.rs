@@ -27,11 +27,11 @@ pub enum ParameterError {
 }
 
 impl MailParameters {
-    /// Reads the parameters of MAIL, parted by blanks.
+    /// Reads the parameters of MAIL, parted by blanks; MT-PRIORITY only if the client may set it (`priorities`).
     ///
     /// # Errors
     /// [`ParameterError`].
-    pub fn parse(raw: &Bytes) -> Result<Self, ParameterError> {
+    pub fn parse(raw: &Bytes, priorities: bool) -> Result<Self, ParameterError> {
         let mut parameters = Self::default();
         for parameter in split(raw) {
             let parameter = parameter?;
@@ -41,6 +41,7 @@ impl MailParameters {
                 b"BODY" => once(&mut parameters.body, body(value))?,
                 b"RET" => once(&mut parameters.ret, ret(value))?,
                 b"ENVID" => once(&mut parameters.envid, envid(value))?,
+                b"MT-PRIORITY" if priorities => once(&mut parameters.priority, priority(value))?,
                 b"SMTPUTF8" if value.is_some() => return Err(ParameterError::Value("SMTPUTF8")),
                 b"SMTPUTF8" if parameters.smtp_utf8 => return Err(ParameterError::Duplicate),
                 b"SMTPUTF8" => parameters.smtp_utf8 = true,
@@ -199,6 +200,17 @@ fn size(value: Option<&[u8]>) -> Result<u64, ParameterError> {
     value
         .and_then(size_value)
         .ok_or(ParameterError::Value("SIZE"))
+}
+
+/// A digit but for zero with a minus if need be, or zero (RFC 6710 6).
+fn priority(value: Option<&[u8]>) -> Result<i8, ParameterError> {
+    let digit = |digit: &u8| i8::try_from(digit - b'0').ok();
+    match value {
+        Some([own @ b'0'..=b'9']) => digit(own),
+        Some([b'-', own @ b'1'..=b'9']) => digit(own).map(|own| -own),
+        _ => None,
+    }
+    .ok_or(ParameterError::Value("MT-PRIORITY"))
 }
 
 fn body(value: Option<&[u8]>) -> Result<Body, ParameterError> {

@@ -33,6 +33,8 @@ pub struct Config {
     pub hostname: Domain,
     /// Whether STARTTLS is offered (never inside TLS).
     pub starttls: bool,
+    /// Whether MT-PRIORITY is offered (RFC 6710): the client may set priorities.
+    pub priorities: bool,
     /// What to do about a body refused early.
     pub early_refusal: EarlyRefusal,
     /// Which names of clients are taken.
@@ -51,6 +53,7 @@ impl Config {
             protocol,
             hostname,
             starttls: false,
+            priorities: false,
             early_refusal: EarlyRefusal::default(),
             hello_names: HelloNames::default(),
             addresses: AddressSyntax::default(),

@@ -62,6 +62,7 @@ impl Session {
                 .transaction
                 .as_ref()
                 .is_some_and(|transaction| transaction.smtp_utf8),
+            priorities: self.config.priorities,
             hello_names: self.config.hello_names,
             addresses: self.config.addresses,
         };

@@ -52,6 +52,7 @@ pub(super) fn hello(
     Reply::fixed(250, None, name)
         .and_lines(lines)
         .and_lines([ReplyText::fixed(size), ReplyText::fixed(counts)])
+        .and_lines(config.priorities.then(|| ReplyText::fixed("MT-PRIORITY")))
         .and_lines(starttls.then(|| ReplyText::fixed("STARTTLS")))
 }
 

@@ -53,6 +53,8 @@ enum Connection {
 pub(super) struct Settled {
     /// Messages in memory, of a destination that is not at work.
     pub(super) idle_messages: usize,
+    /// Names that wait for room.
+    pub(super) names: usize,
     /// When it is to be looked after.
     pub(super) timer: Option<Instant>,
 }
@@ -322,6 +324,7 @@ impl<L: Load> Destination<L> {
                 true => 0,
                 false => self.in_memory(),
             },
+            names: self.parked.len(),
             timer: self.timer(now),
         };
         self.settled

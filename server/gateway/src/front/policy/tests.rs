@@ -19,6 +19,7 @@ fn policy() -> (Policy, tempfile::TempDir) {
             "127.0.0.0/8".parse().unwrap(),
             "2001:db8::/32".parse().unwrap(),
         ],
+        priority_from: vec!["192.0.2.0/24".parse().unwrap()],
         domains: Arc::new(domains),
         has_outbound: true,
     };
@@ -95,4 +96,7 @@ fn relay_goes_by_network_and_not_by_spelling() {
     assert!(may("127.9.9.9") && may("::ffff:127.0.0.1") && may("2001:db8:ffff::1"));
     assert!(!may("128.0.0.1") && !may("::1") && !may("2001:db9::1") && !may("::ffff:10.0.0.1"));
     assert!(!policy.may_relay(None));
+    let may = |addr: &str| policy.may_set_priorities(Some(addr.parse().unwrap()));
+    assert!(may("192.0.2.1") && may("::ffff:192.0.2.1") && !may("127.0.0.1"));
+    assert!(!policy.may_set_priorities(None));
 }

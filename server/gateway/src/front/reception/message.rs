@@ -326,6 +326,7 @@ fn trace<'a>(
         extended: session.is_some_and(SessionContext::is_extended),
         lmtp: reception.server.protocol == Protocol::Lmtp,
         smtp_utf8: draft.envelope.smtp_utf8,
+        priority: draft.envelope.priority,
         client: session.and_then(|session| session.client.address),
         reverse_name: session
             .map(|session| session.client.reverse_name.first())

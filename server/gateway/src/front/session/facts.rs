@@ -60,6 +60,7 @@ pub(super) fn envelope(mail: Mail) -> Envelope {
         .envid
         .map(|envid| Bytes::copy_from_slice(envid.as_str().as_bytes()));
     envelope.declared_size = said.size;
+    envelope.priority = said.priority.unwrap_or(0);
     envelope
 }
 

@@ -114,6 +114,34 @@ async fn strangers_do_not_relay_and_friends_do() {
 }
 
 #[tokio::test]
+async fn priorities_are_for_those_who_may_set_them() {
+    let setting = Setting::new("priority_from = [\"192.0.2.0/24\"]");
+    let mut client = setting.connect().await;
+    client.expect("EHLO c", "250-").await;
+    for (parameter, start) in [
+        ("MT-PRIORITY", "501 5.5.4"),
+        ("MT-PRIORITY=10", "501 5.5.4"),
+        ("MT-PRIORITY=-0", "501 5.5.4"),
+        ("MT-PRIORITY=+4", "501 5.5.4"),
+        ("MT-PRIORITY=4 mt-priority=4", "501 5.5.4"),
+        ("mt-priority=-9", "250"),
+    ] {
+        let mail = format!("MAIL FROM:<a@example.test> {parameter}");
+        client.expect(&mail, start).await;
+    }
+    client.expect("RCPT TO:<anna@file.test>", "250").await;
+    client.expect("DATA", "354").await;
+    client.expect("Subject: x\r\n\r\nx\r\n.", "250").await;
+    assert_eq!(setting.accepted().remove(0).message.envelope.priority, -9);
+    let setting = Setting::new("priority_from = [\"198.51.100.0/24\"]");
+    let mut client = setting.connect().await;
+    client.expect("EHLO c", "250-").await;
+    client
+        .expect("MAIL FROM:<a@example.test> MT-PRIORITY=4", "555 5.5.4")
+        .await;
+}
+
+#[tokio::test]
 async fn a_loop_and_header_bombs_are_refused_and_the_session_goes_on() {
     let setting = Setting::new("[server.limits]\nheader_size = \"16 KiB\"\nheader_count = 200");
     let mut client = setting.connect().await;

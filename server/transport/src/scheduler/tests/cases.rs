@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::world::{LIMITS, Link, Whereabouts, World};
-use crate::scheduler::{End, HANDFUL, Limits};
+use crate::scheduler::{Counts, End, HANDFUL, Limits};
 
 const SECOND: Duration = Duration::from_secs(1);
 const QUICK: Duration = Duration::from_millis(10);
@@ -195,9 +195,10 @@ fn idle_connections_end_and_an_idle_destination_is_forgotten() {
     assert_eq!(world.links_that_are(|link| *link == Link::Idle).len(), 1);
     world.work(2 * SECOND, |_| QUICK, |_| false);
     assert!(world.links.is_empty());
-    assert_eq!(world.scheduler.counts(), (1, 0));
+    let counts = world.scheduler.counts();
+    assert_eq!((counts.destinations, counts.connections), (1, 0));
     world.wait(700 * SECOND);
-    assert_eq!(world.scheduler.counts(), (0, 0));
+    assert_eq!(world.scheduler.counts(), Counts::default());
     assert_eq!(world.scheduler.next_timeout(), None);
 }
 

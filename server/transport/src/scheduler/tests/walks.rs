@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::world::{LIMITS, Link, Whereabouts, World};
-use crate::scheduler::{End, HANDFUL, Limits};
+use crate::scheduler::{Counts, End, HANDFUL, Limits};
 
 /// A seeded generator (xorshift64*).
 struct Random(u64);
@@ -95,6 +95,8 @@ fn bounds(world: &World, limits: Limits) {
         links.values().all(|count| *count <= limits.connections),
         "{links:?}"
     );
+    let names = world.messages_that_are(|place| *place == Whereabouts::Name);
+    assert_eq!(world.scheduler.counts().parked, names.len());
     // What is tried again, and what was fetched for room that is gone, comes on top.
     let most = limits.messages.max(HANDFUL + limits.connections) + limits.connections + 8;
     assert!(memory.values().all(|count| *count <= most), "{memory:?}");
@@ -158,6 +160,6 @@ fn whatever_happens_each_message_comes_to_an_end() {
             world.closed(connection);
         }
         world.wait(Duration::from_secs(3600));
-        assert_eq!(world.scheduler.counts(), (0, 0), "seed {seed}");
+        assert_eq!(world.scheduler.counts(), Counts::default(), "seed {seed}");
     }
 }
