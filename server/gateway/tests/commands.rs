@@ -832,3 +832,58 @@ fn f6_spool_domains_and_next_hops_are_shown() {
     );
     assert_eq!(setup.run(&["check", "--strict"]).code, 69);
 }
+
+#[test]
+fn x8_x12_users_and_sockets_are_shown_and_what_the_system_does_not_know_is_refused() {
+    let listen = "listen = [{ address = \"unix:in.sock\", mode = \"0600\", group = \"root\" }, \"unix:b.sock\"]";
+    let base = BASE.replace("listen = \"127.0.0.1:2525\"", listen);
+    let setup = Setup::new(&format!("[process]\nuser = \"root\"\n{base}"));
+    let outcome = setup.run(&["check", "--offline"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    for part in [
+        "process\n  runs as     root\n",
+        "in.sock (mode 0600, group root), ",
+        "b.sock (mode 0660) (smtp)",
+    ] {
+        assert!(
+            outcome.out.contains(part),
+            "{part:?} is not in\n{}",
+            outcome.out
+        );
+    }
+
+    let unknown = base.replace("group = \"root\"", "owner = \"no-such-user\"");
+    let setup = Setup::new(&format!("[process]\nuser = \"no-such-one\"\n{unknown}"));
+    let outcome = setup.run(&["check", "--offline"]);
+    assert_eq!(outcome.code, 78, "{}", outcome.out);
+    for part in [
+        "process.user: there is no user \"no-such-one\"; name one that the system has",
+        "server.inbound.listen: there is no user \"no-such-user\"; name one that the system has",
+    ] {
+        assert!(
+            outcome.err.contains(part),
+            "{part:?} is not in\n{}",
+            outcome.err
+        );
+    }
+
+    let tcp = BASE.replace(
+        "\"127.0.0.1:2525\"",
+        "{ address = \"127.0.0.1:2525\", mode = \"0600\" }",
+    );
+    let outcome = Setup::new(&tcp).run(&["check", "--offline"]);
+    assert_eq!(outcome.code, 78, "{}", outcome.out);
+    let refusal =
+        "127.0.0.1:2525 has mode, owner or group; remove them: they are for \"unix:/path\"";
+    assert!(outcome.err.contains(refusal), "{}", outcome.err);
+
+    let memory =
+        format!("[memory]\nclients = \"8 MiB\"\nper_client = \"9 MiB\"\n{BASE}limits = {{}}\n");
+    let outcome = Setup::new(&memory).run(&["check", "--offline"]);
+    assert_eq!(outcome.code, 78, "{}", outcome.out);
+    assert!(
+        outcome.err.contains("memory.per_client: is more than"),
+        "{}",
+        outcome.err
+    );
+}

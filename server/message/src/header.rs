@@ -101,6 +101,9 @@ impl Default for HeaderLimits {
     }
 }
 
+/// Room behind a section that is not worth a copy.
+const SPARE: usize = 4 * 1024;
+
 /// Why a header section was not taken. The client's fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
@@ -212,10 +215,10 @@ impl HeaderParser {
         let most = self.limits.octets.saturating_add(2);
         let room = most.saturating_sub(self.buffer.len());
         let taken = bytes.get(..room.min(bytes.len())).unwrap_or_default();
-        // By a quarter: doubled, the room of a large section would be half empty.
+        // Never more room than a section may fill.
         if self.buffer.capacity() - self.buffer.len() < taken.len() {
-            let more = taken.len().max(self.buffer.len() / 4);
-            self.buffer.reserve_exact(more);
+            let more = taken.len().max(self.buffer.len());
+            self.buffer.reserve_exact(more.min(room));
         }
         self.buffer.extend_from_slice(taken);
         match self.scan()? {
@@ -305,6 +308,9 @@ impl HeaderParser {
         self.state = State::Done;
         let mut raw = std::mem::take(&mut self.buffer);
         raw.truncate(end.section);
+        if raw.capacity() - raw.len() > SPARE {
+            raw.shrink_to_fit();
+        }
         let raw = Bytes::from(raw);
         let starts = std::mem::take(&mut self.starts);
         let ends = starts.iter().skip(1).copied().chain([end.fields]);

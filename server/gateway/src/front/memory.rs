@@ -19,7 +19,10 @@ use super::client::Client;
 pub(super) const STEP: u64 = 8 * 1024;
 
 /// Steps that a reservation keeps beyond what it has to cover, before it gives the rest back.
-const SLACK: u64 = 4;
+const SLACK: u64 = 1;
+
+/// The part of the room, as a divisor, for what could be elsewhere than in memory.
+const AT_EASE: u64 = 4;
 
 /// What a client may have however little is free, as long as there is that much: a few small messages.
 const LEAST: u64 = 256 * 1024;
@@ -103,14 +106,15 @@ impl Memory {
     }
 
     /// Counts first and looks then: two that are in a hurry may both be refused the last room, never both get it.
-    fn take(&self, account: &Account, octets: u64) -> Result<(), Short> {
+    /// `part` of the room is for this, as a divisor.
+    fn take(&self, account: &Account, octets: u64, part: u64) -> Result<(), Short> {
+        let (most, share) = (self.most / part, self.share / part);
         let all = self.used.fetch_add(octets, Ordering::Relaxed);
         let own = account.used.fetch_add(octets, Ordering::Relaxed) + octets;
-        let short = if own > self.share {
+        let free = most.saturating_sub(all);
+        let short = if own > share {
             Short::Client
-        } else if all + octets > self.most
-            || own > ((self.most - all.min(self.most)) / 2).max(LEAST)
-        {
+        } else if octets > free || own > (free / 2).max(LEAST) {
             Short::All
         } else {
             return Ok(());
@@ -131,9 +135,21 @@ impl Reservation {
     /// # Errors
     /// There is no room; it stays as it is.
     pub fn cover(&mut self, octets: u64) -> Result<(), Short> {
+        self.cover_of(octets, 1)
+    }
+
+    /// The same for what could be elsewhere than in memory: most of the room stays for what could not.
+    ///
+    /// # Errors
+    /// There is no room for such things; it stays as it is.
+    pub fn cover_at_ease(&mut self, octets: u64) -> Result<(), Short> {
+        self.cover_of(octets, AT_EASE)
+    }
+
+    fn cover_of(&mut self, octets: u64, part: u64) -> Result<(), Short> {
         let wanted = octets.next_multiple_of(STEP);
         if wanted > self.held {
-            self.memory.take(&self.account, wanted - self.held)?;
+            self.memory.take(&self.account, wanted - self.held, part)?;
             self.held = wanted;
         } else if self.held - wanted > SLACK * STEP {
             let kept = wanted + STEP;
@@ -177,7 +193,7 @@ mod tests {
         assert_eq!(memory.used(), STEP, "it is covered already");
         one.cover(20 * STEP + 1).unwrap();
         assert_eq!(memory.used(), 21 * STEP);
-        one.cover(18 * STEP).unwrap();
+        one.cover(20 * STEP).unwrap();
         assert_eq!(memory.used(), 21 * STEP, "a little less changes nothing");
         one.cover(STEP).unwrap();
         assert_eq!(memory.used(), 2 * STEP, "much less is given back");
@@ -196,6 +212,16 @@ mod tests {
         let _other = memory.reserve(client(2), MIB).unwrap();
         drop(one);
         memory.reserve(client(1), MIB / 2).unwrap();
+    }
+
+    #[test]
+    fn what_could_be_elsewhere_leaves_most_of_the_room() {
+        let memory = memory(64 * MIB, MIB);
+        let mut one = memory.reserve(client(1), STEP).unwrap();
+        one.cover_at_ease(MIB / AT_EASE).unwrap();
+        assert_eq!(one.cover_at_ease(MIB / AT_EASE + 1), Err(Short::Client));
+        one.cover(MIB).unwrap();
+        one.cover_at_ease(MIB).unwrap();
     }
 
     #[test]

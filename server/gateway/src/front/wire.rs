@@ -26,6 +26,9 @@ use crate::tls::{cipher_name, version_name};
 const READ_MIN: usize = 8 * 1024;
 const READ_MAX: usize = 64 * 1024;
 
+/// Room in a buffer that is not worth a copy.
+const SPARE: usize = 1024;
+
 /// What carries octets both ways.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -71,8 +74,8 @@ impl Wire {
         })
     }
 
-    /// Reads what is there into `input`; 0 at the end. Can be given up and called again. While nothing comes, and nothing is
-    /// in `input`, it has no memory: most sessions wait most of their time.
+    /// Reads what is there into `input`; 0 at the end. Can be given up and called again. While nothing comes `input` has no
+    /// more room than it needs: most sessions wait most of their time.
     pub(crate) async fn read(&mut self, input: &mut BytesMut) -> io::Result<usize> {
         let room = self.read_size;
         let io = &mut self.io;
@@ -83,8 +86,8 @@ impl Wire {
                 let read = pin!(limited.read_buf(input));
                 read.poll(context)
             };
-            if polled.is_pending() && input.is_empty() {
-                *input = BytesMut::new();
+            if polled.is_pending() && input.capacity() - input.len() > SPARE {
+                *input = BytesMut::from(input.as_ref());
             }
             polled
         })

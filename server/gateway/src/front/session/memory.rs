@@ -60,7 +60,7 @@ impl Session {
     /// Octets that it holds now.
     fn holds(&self) -> u64 {
         let tls = if self.machine.is_tls() { TLS } else { 0 };
-        let buffers = self.input.capacity() + self.outgoing.octets();
+        let buffers = self.input.len() + self.outgoing.octets();
         let questions = QUESTION * self.asked.len() as u64;
         SESSION + tls + buffers as u64 + questions + self.holding.envelope + self.holding.content
     }
@@ -129,9 +129,11 @@ impl Session {
             return;
         };
         self.holding.content = arriving.upload.in_memory();
-        if self.reserve(0).is_ok() {
+        let octets = self.holds();
+        let Err(short) = self.holding.reservation.cover_at_ease(octets) else {
             return;
-        }
+        };
+        self.note_shortage(short);
         self.wire.read_little();
         let Phase::Arriving(arriving) = &mut self.phase else {
             return;
