@@ -56,6 +56,8 @@ pub struct EventRule {
     pub policies_at_rcpt: Option<EventKind>,
     /// A verdict may decide otherwise for some recipients.
     pub per_recipient: bool,
+    /// Content may be shown with it, as deep as the binding says.
+    pub shows_content: bool,
     /// The first version of the gateway that fires it: 1 now, more later.
     pub published_in: u32,
     /// Only the sink that the next hop `sink:NAME` names is asked.

@@ -101,3 +101,32 @@ fn words_of_reads_and_grants_are_known_with_their_names() {
         assert!(!is_grant_word(word), "{word}");
     }
 }
+
+#[test]
+fn the_enum_of_all_bodies_is_small() {
+    // Frames pass through queues: what is larger is boxed, by the generator.
+    assert!(std::mem::size_of::<v1::event::Kind>() <= 160);
+}
+
+#[test]
+fn every_event_is_given_with_what_it_is() {
+    let mut given = Vec::new();
+    macro_rules! note {
+        ($(#[doc = $about:literal] $kind:ident = $number:literal;)+) => {
+            $(given.push(($about, EventKind::$kind, $number));)+
+        };
+    }
+    postern_proto::for_each_event!(note);
+    assert_eq!(given.len(), rules::EVENTS.len());
+    for ((about, kind, number), rule) in given.into_iter().zip(rules::EVENTS) {
+        assert_eq!((kind, number), (rule.kind, rule.kind as i32));
+        assert!(about.starts_with(&format!("`{}`: ", rule.name)), "{about}");
+    }
+}
+
+#[test]
+fn grants_of_later_versions_are_grants() {
+    for word in rules::LATER_GRANTS {
+        assert!(rules::GRANTS.contains(word), "{word}");
+    }
+}

@@ -3,7 +3,10 @@
 use std::{cell::RefCell, error::Error, fs, rc::Rc};
 
 use prost_build::{Service, ServiceGenerator};
-use prost_types::FileDescriptorSet;
+use prost_types::field_descriptor_proto::{Label, Type};
+use prost_types::{DescriptorProto, FileDescriptorSet};
+
+use crate::rules;
 
 /// Rust for package `postern.v1`.
 pub(crate) struct Code {
@@ -13,7 +16,8 @@ pub(crate) struct Code {
     pub(crate) stubs: String,
 }
 
-/// Large and rare fields, kept on the heap: frames pass through queues, and an enum is as large as its largest arm.
+/// Large and rare fields, kept on the heap: frames pass through queues, and an enum is as large as its largest arm. The
+/// bodies of events are not listed, but for one: those over [`LARGE_BODY`] are boxed too.
 const BOXED: &[&str] = &[
     "AttachRequest.kind.event",
     "AttachRequest.kind.event_part",
@@ -26,17 +30,7 @@ const BOXED: &[&str] = &[
     "Event.session",
     "Event.transaction",
     "Event.message",
-    "Event.kind.delivery_result",
-    "Event.kind.delivery_track",
-    "Event.kind.inbound_mail",
-    "Event.kind.inbound_rcpt",
-    "Event.kind.inbound_response",
-    "Event.kind.inbound_outcome",
-    "Event.kind.outbound_session_start",
-    "Event.kind.outbound_message_start",
-    "Event.kind.outbound_response",
-    "Event.kind.outbound_tls",
-    "Event.kind.transport_route",
+    // Not large, but rare.
     "Event.kind.transport_dsn",
     "Content.ended",
     "Open.binding",
@@ -51,13 +45,21 @@ const BOXED: &[&str] = &[
     "LocalDeliveryStatus.reply",
 ];
 
+/// Octets that the struct of an event's body may have in the enum of all bodies; larger ones are boxed.
+const LARGE_BODY: usize = 150;
+
 pub(crate) fn generate(descriptors: FileDescriptorSet) -> Result<Code, Box<dyn Error>> {
     let stubs = Rc::new(RefCell::new(String::new()));
     let out = tempfile::tempdir()?;
     let mut config = prost_build::Config::new();
     // Content is sliced out of the receive buffer, not copied.
     config.bytes(["."]).out_dir(out.path());
-    for field in BOXED {
+    let large = large_bodies(&descriptors)?;
+    for field in BOXED
+        .iter()
+        .copied()
+        .chain(large.iter().map(String::as_str))
+    {
         config.boxed(format!(".postern.v1.{field}"));
     }
     config.service_generator(Box::new(Apart {
@@ -75,6 +77,52 @@ pub(crate) fn generate(descriptors: FileDescriptorSet) -> Result<Code, Box<dyn E
         messages,
         stubs: format!("// @generated\n{}", prettyplease::unparse(&parsed)),
     })
+}
+
+/// The arms of `Event.kind` whose messages are large.
+fn large_bodies(descriptors: &FileDescriptorSet) -> Result<Vec<String>, Box<dyn Error>> {
+    let mut large = Vec::new();
+    for (arm, _) in rules::arms(descriptors, "Event")? {
+        let body = rules::message_named(descriptors, &rules::camel(&arm))?;
+        if octets(descriptors, body)? > LARGE_BODY {
+            large.push(format!("Event.kind.{arm}"));
+        }
+    }
+    Ok(large)
+}
+
+/// The octets of a message's struct, nearly: how prost and the compiler lay it out.
+fn octets(
+    descriptors: &FileDescriptorSet,
+    message: &DescriptorProto,
+) -> Result<usize, Box<dyn Error>> {
+    let mut alone = 0;
+    let mut oneofs = vec![0; message.oneof_decl.len()];
+    for field in &message.field {
+        let one = match field.r#type() {
+            _ if field.label() == Label::Repeated => 24,
+            Type::Bytes => 32,
+            Type::String => 24,
+            Type::Message if field.type_name().starts_with(".postern.v1.") => {
+                let name = field.type_name().trim_start_matches(".postern.v1.");
+                octets(descriptors, rules::message_named(descriptors, name)?)?
+            }
+            // A time or a span.
+            Type::Message => 24,
+            Type::Bool => 1,
+            Type::Double | Type::Int64 | Type::Uint64 => 8,
+            _ => 4,
+        };
+        let place = field.oneof_index.filter(|_| !field.proto3_optional());
+        let place = place.and_then(|place| usize::try_from(place).ok());
+        match place.and_then(|place| oneofs.get_mut(place)) {
+            Some(largest) => *largest = one.max(*largest),
+            None if field.proto3_optional() && one <= 8 => alone += 2 * one,
+            None => alone += one,
+        }
+    }
+    let oneofs = oneofs.into_iter().filter(|largest| *largest > 0);
+    Ok((alone + oneofs.map(|largest| largest + 8).sum::<usize>()).next_multiple_of(8))
 }
 
 /// Collects what the inner generator writes apart from the messages.

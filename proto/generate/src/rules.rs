@@ -31,7 +31,7 @@ pub(crate) fn arms(descriptors: &FileDescriptorSet, message: &str) -> Result<Vec
     Ok(arms)
 }
 
-fn message_named<'a>(
+pub(crate) fn message_named<'a>(
     descriptors: &'a FileDescriptorSet,
     name: &str,
 ) -> Result<&'a DescriptorProto> {
@@ -98,7 +98,9 @@ pub(crate) fn generate(rules: &RulesFile, descriptors: &FileDescriptorSet) -> Re
     events(&mut out, rules, descriptors)?;
     words(&mut out, rules)?;
     let parsed = syn::parse_file(&out)?;
-    Ok(format!("// @generated\n{}", prettyplease::unparse(&parsed)))
+    let tables = prettyplease::unparse(&parsed);
+    let events = for_each_event(rules, descriptors)?;
+    Ok(format!("// @generated\n{tables}{events}"))
 }
 
 /// The arms of a oneof, with their rows.
@@ -187,9 +189,31 @@ impl<'a, R> Kinds<'a, R> {
     }
 }
 
-fn events(out: &mut String, rules: &RulesFile, descriptors: &FileDescriptorSet) -> Result<()> {
+fn by_number(rules: &RulesFile) -> Vec<(&String, &Event)> {
     let mut rows: Vec<_> = rules.events.iter().collect();
     rows.sort_by_key(|(_, event)| event.number);
+    rows
+}
+
+/// The macro that gives all events. It is formatted here: what is within a macro stays as it is.
+fn for_each_event(rules: &RulesFile, descriptors: &FileDescriptorSet) -> Result<String> {
+    let mut out = String::from(
+        "/// Gives a macro all events, in the order of their numbers: of each what it is, its name as a variant, and its\n\
+         /// number.\n\
+         #[macro_export]\nmacro_rules! for_each_event {\n    ($of:ident) => {\n        $of! {\n",
+    );
+    for (name, event) in by_number(rules) {
+        let variant = camel(&name.replace('.', "_"));
+        let about = about(descriptors, &variant, name)?;
+        writeln!(out, "            #[doc = {about:?}]")?;
+        writeln!(out, "            {variant} = {};", event.number)?;
+    }
+    out.push_str("        }\n    };\n}\n");
+    Ok(out)
+}
+
+fn events(out: &mut String, rules: &RulesFile, descriptors: &FileDescriptorSet) -> Result<()> {
+    let rows = by_number(rules);
     writeln!(
         out,
         "/// The events, in the order of their numbers.\npub const EVENTS: &[EventRule; {}] = &[",
@@ -210,6 +234,38 @@ fn events(out: &mut String, rules: &RulesFile, descriptors: &FileDescriptorSet) 
     }
     writeln!(out, "}}}}")?;
     Ok(())
+}
+
+/// The first sentence about an event: the comment on its body says it behind its name.
+fn about(descriptors: &FileDescriptorSet, body: &str, event: &str) -> Result<String> {
+    let said = comment(descriptors, body)
+        .split_whitespace()
+        .fold(String::new(), |text, word| {
+            if text.is_empty() {
+                word.to_owned()
+            } else {
+                text + " " + word
+            }
+        });
+    let rest = said
+        .strip_prefix(event)
+        .and_then(|rest| rest.strip_prefix(": "))
+        .ok_or_else(|| format!("the comment on {body} does not begin with `{event}: `"))?;
+    let sentence = rest.split_once(". ").map_or(rest, |(first, _)| first);
+    Ok(format!("`{event}`: {}.", sentence.trim_end_matches('.')))
+}
+
+/// The comment on a message.
+fn comment<'a>(descriptors: &'a FileDescriptorSet, message: &str) -> &'a str {
+    let found = descriptors.file.iter().find_map(|file| {
+        let mut messages = file.message_type.iter();
+        let place = messages.position(|own| own.name() == message)?;
+        // Field 4 of a file's descriptor is its messages.
+        let path = [4, i32::try_from(place).ok()?];
+        let mut places = file.source_code_info.as_ref()?.location.iter();
+        places.find(|own| own.path == path)
+    });
+    found.map_or("", |place| place.leading_comments())
 }
 
 fn event_row(name: &str, event: &Event) -> Result<String> {
@@ -248,7 +304,7 @@ fn event_row(name: &str, event: &Event) -> Result<String> {
          finish: {finish}, edits: {edits}, edits_asked_recipient_only: {edits_only}, answers: {answers}, \
          answer_required: {answer_required}, respond_verbs: &{respond_verbs:?}, respond_unknown: {respond_unknown}, \
          properties: {properties}, policies: {policies}, policies_after_acceptance: {after}, \
-         policies_at_rcpt: {at_rcpt}, per_recipient: {per_recipient}, published_in: {published_in}, \
+         policies_at_rcpt: {at_rcpt}, per_recipient: {per_recipient}, shows_content: {shows_content}, published_in: {published_in}, \
          named_sink_only: {asked_only}, told_after: {told_after}, feed_group: {feed_group} }}",
         kind = camel(&name.replace('.', "_")),
         scope = camel(&event.scope),
@@ -273,6 +329,7 @@ fn event_row(name: &str, event: &Event) -> Result<String> {
             None => "None".to_owned(),
         },
         per_recipient = event.per_recipient,
+        shows_content = event.content,
         published_in = event.published_in,
         asked_only = word(event.asked_only.as_deref(), "named_sink")?,
         told_after = event.told_after,
@@ -302,6 +359,22 @@ fn words(out: &mut String, rules: &RulesFile) -> Result<()> {
         "Words of `may` and `grants`. A name in capitals stands for any.",
         &rules.grants,
         rules.grants.len(),
+    )?;
+    for word in rules.grants_published_in.keys() {
+        if !rules.grants.contains(word) {
+            return Err(format!("grants_published_in has {word}, grants does not").into());
+        }
+    }
+    let is_later = |word: &&String| {
+        let published = rules.grants_published_in.get(*word);
+        published.is_some_and(|version| *version > rules.version)
+    };
+    let later: Vec<&String> = rules.grants.iter().filter(is_later).collect();
+    constant(
+        "LATER_GRANTS",
+        "Words of `may` that the gateway of this version has nothing to apply to.",
+        &later,
+        later.len(),
     )?;
     constant(
         "FAULTS",
@@ -422,7 +495,7 @@ fn list(items: impl IntoIterator<Item = String>) -> String {
 }
 
 /// `remove_headers` as a variant: `RemoveHeaders`.
-fn camel(name: &str) -> String {
+pub(crate) fn camel(name: &str) -> String {
     name.split('_')
         .flat_map(|part| {
             let mut letters = part.chars();

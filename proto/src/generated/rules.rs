@@ -644,6 +644,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: Some(EventKind::InboundRcpt),
         per_recipient: false,
+        shows_content: false,
         published_in: 1,
         named_sink_only: false,
         told_after: false,
@@ -687,6 +688,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: Some(EventKind::InboundRcpt),
         per_recipient: false,
+        shows_content: false,
         published_in: 1,
         named_sink_only: false,
         told_after: false,
@@ -725,6 +727,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: Some(EventKind::InboundRcpt),
         per_recipient: false,
+        shows_content: false,
         published_in: 1,
         named_sink_only: false,
         told_after: false,
@@ -772,6 +775,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: false,
         published_in: 2,
         named_sink_only: false,
         told_after: false,
@@ -815,6 +819,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: Some(EventKind::InboundRcpt),
         per_recipient: false,
+        shows_content: false,
         published_in: 1,
         named_sink_only: false,
         told_after: false,
@@ -863,6 +868,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: false,
         published_in: 1,
         named_sink_only: false,
         told_after: false,
@@ -905,6 +911,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: false,
         published_in: 1,
         named_sink_only: false,
         told_after: false,
@@ -969,6 +976,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: true,
+        shows_content: true,
         published_in: 1,
         named_sink_only: false,
         told_after: false,
@@ -1035,6 +1043,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: true,
+        shows_content: true,
         published_in: 1,
         named_sink_only: false,
         told_after: false,
@@ -1079,6 +1088,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: false,
         published_in: 1,
         named_sink_only: false,
         told_after: false,
@@ -1120,6 +1130,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: false,
         published_in: 1,
         named_sink_only: false,
         told_after: false,
@@ -1147,6 +1158,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: false,
         published_in: 1,
         named_sink_only: false,
         told_after: false,
@@ -1174,6 +1186,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: false,
         published_in: 1,
         named_sink_only: false,
         told_after: false,
@@ -1201,6 +1214,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: false,
         published_in: 1,
         named_sink_only: false,
         told_after: false,
@@ -1262,6 +1276,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: true,
+        shows_content: true,
         published_in: 1,
         named_sink_only: false,
         told_after: false,
@@ -1323,6 +1338,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: true,
+        shows_content: true,
         published_in: 2,
         named_sink_only: false,
         told_after: false,
@@ -1367,6 +1383,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: true,
+        shows_content: true,
         published_in: 2,
         named_sink_only: false,
         told_after: false,
@@ -1411,6 +1428,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: true,
+        shows_content: true,
         published_in: 2,
         named_sink_only: false,
         told_after: false,
@@ -1472,6 +1490,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: true,
+        shows_content: true,
         published_in: 2,
         named_sink_only: false,
         told_after: false,
@@ -1511,6 +1530,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: false,
         published_in: 2,
         named_sink_only: false,
         told_after: false,
@@ -1546,6 +1566,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: false,
         published_in: 2,
         named_sink_only: false,
         told_after: false,
@@ -1585,6 +1606,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: false,
         published_in: 2,
         named_sink_only: false,
         told_after: false,
@@ -1626,6 +1648,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: true,
         published_in: 2,
         named_sink_only: true,
         told_after: false,
@@ -1667,6 +1690,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: true,
         published_in: 2,
         named_sink_only: false,
         told_after: true,
@@ -1710,6 +1734,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: false,
         published_in: 2,
         named_sink_only: false,
         told_after: false,
@@ -1762,6 +1787,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: true,
         published_in: 2,
         named_sink_only: false,
         told_after: false,
@@ -1805,6 +1831,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: false,
         published_in: 2,
         named_sink_only: false,
         told_after: false,
@@ -1848,6 +1875,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: false,
         published_in: 2,
         named_sink_only: false,
         told_after: false,
@@ -1889,6 +1917,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: false,
         published_in: 2,
         named_sink_only: false,
         told_after: false,
@@ -1937,6 +1966,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         ],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: false,
         published_in: 2,
         named_sink_only: false,
         told_after: false,
@@ -1985,6 +2015,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         ],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: false,
         published_in: 2,
         named_sink_only: false,
         told_after: false,
@@ -2023,6 +2054,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: false,
         published_in: 2,
         named_sink_only: false,
         told_after: false,
@@ -2050,6 +2082,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: false,
         published_in: 1,
         named_sink_only: false,
         told_after: false,
@@ -2077,6 +2110,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: false,
         published_in: 2,
         named_sink_only: false,
         told_after: false,
@@ -2104,6 +2138,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: false,
         published_in: 2,
         named_sink_only: false,
         told_after: false,
@@ -2131,6 +2166,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: false,
         published_in: 2,
         named_sink_only: false,
         told_after: false,
@@ -2158,6 +2194,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: false,
         published_in: 2,
         named_sink_only: false,
         told_after: false,
@@ -2185,6 +2222,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
+        shows_content: false,
         published_in: 2,
         named_sink_only: false,
         told_after: false,
@@ -2283,6 +2321,26 @@ pub const GRANTS: &[&str; 30] = &[
     "act:links",
     "act:look",
 ];
+/// Words of `may` that the gateway of this version has nothing to apply to.
+pub const LATER_GRANTS: &[&str; 17] = &[
+    "redirect",
+    "expiry",
+    "priority",
+    "inject",
+    "authenticated",
+    "relay",
+    "admit",
+    "tenant",
+    "ehlo",
+    "dsn",
+    "size",
+    "commands",
+    "act:inject",
+    "act:queue",
+    "act:routes",
+    "act:links",
+    "act:look",
+];
 /// Kinds of failure, the words of `on_failure`.
 pub const FAULTS: &[&str; 7] = &[
     "unreachable",
@@ -2362,4 +2420,89 @@ pub mod bounds {
     pub const READS_WAITING: usize = 64;
     /// `uploads`.
     pub const UPLOADS: usize = 8;
+}
+/// Gives a macro all events, in the order of their numbers: of each what it is, its name as a variant, and its
+/// number.
+#[macro_export]
+macro_rules! for_each_event {
+    ($of:ident) => {
+        $of! {
+            #[doc = "`inbound.connect`: a client connected; the banner has not been sent."]
+            InboundConnect = 1;
+            #[doc = "`inbound.helo`: HELO, EHLO or LHLO."]
+            InboundHelo = 2;
+            #[doc = "`inbound.tls`: a handshake ended, well or not."]
+            InboundTls = 3;
+            #[doc = "`inbound.auth`: a step of an AUTH exchange (RFC 4954)."]
+            InboundAuth = 4;
+            #[doc = "`inbound.mail`: MAIL."]
+            InboundMail = 5;
+            #[doc = "`inbound.rcpt`: RCPT."]
+            InboundRcpt = 6;
+            #[doc = "`inbound.data`: DATA, or the first BDAT."]
+            InboundData = 7;
+            #[doc = "`inbound.headers`: the header section is complete, the body is still arriving."]
+            InboundHeaders = 8;
+            #[doc = "`inbound.message`: the message."]
+            InboundMessage = 9;
+            #[doc = "`inbound.command`: any verb, before the typed event and the service's own handling."]
+            InboundCommand = 10;
+            #[doc = "`inbound.response`: a reply is about to be sent."]
+            InboundResponse = 11;
+            #[doc = "`inbound.outcome`: one-way; what became of a transaction."]
+            InboundOutcome = 12;
+            #[doc = "`inbound.reset`: one-way; the client gave a transaction up before its content."]
+            InboundReset = 13;
+            #[doc = "`inbound.disconnect`: one-way; the session ended."]
+            InboundDisconnect = 14;
+            #[doc = "`transport.submit`: the message was accepted and is durable."]
+            TransportSubmit = 31;
+            #[doc = "`transport.pre_categorize`: before recipients are resolved."]
+            TransportPreCategorize = 32;
+            #[doc = "`transport.categorize`: recipients, and the sender, are to be resolved."]
+            TransportCategorize = 33;
+            #[doc = "`transport.expand`: one recipient or list is to be resolved."]
+            TransportExpand = 34;
+            #[doc = "`transport.post_categorize`: all recipients are resolved."]
+            TransportPostCategorize = 35;
+            #[doc = "`transport.route`: where do the messages of one class for one destination go? Asked when the first one is due and no answer holds any more."]
+            TransportRoute = 36;
+            #[doc = "`transport.max_size`: a size limit would refuse the message."]
+            TransportMaxSize = 37;
+            #[doc = "`transport.resolve`: addresses are needed for a name."]
+            TransportResolve = 38;
+            #[doc = "`transport.local_delivery`: this sink is the mailbox store of these recipients (next hop \"sink:NAME\")."]
+            TransportLocalDelivery = 39;
+            #[doc = "`transport.dsn`: a notification is about to be made."]
+            TransportDsn = 40;
+            #[doc = "`outbound.session_start`: before EHLO."]
+            OutboundSessionStart = 61;
+            #[doc = "`outbound.message_start`: after EHLO and every conversion, before MAIL."]
+            OutboundMessageStart = 62;
+            #[doc = "`outbound.recipient`: before each RCPT."]
+            OutboundRecipient = 63;
+            #[doc = "`outbound.before_data`: before DATA or BDAT."]
+            OutboundBeforeData = 64;
+            #[doc = "`outbound.session_end`: before QUIT."]
+            OutboundSessionEnd = 65;
+            #[doc = "`outbound.command`: any command, before it is sent."]
+            OutboundCommand = 66;
+            #[doc = "`outbound.response`: the remote answered."]
+            OutboundResponse = 67;
+            #[doc = "`outbound.tls`: how TLS turned out in this attempt."]
+            OutboundTls = 68;
+            #[doc = "`delivery.result`: what became of recipients in one attempt."]
+            DeliveryResult = 91;
+            #[doc = "`delivery.link`: a destination went down or came back."]
+            DeliveryLink = 92;
+            #[doc = "`delivery.track`: a step in a message's life."]
+            DeliveryTrack = 93;
+            #[doc = "`service.start`: the gateway started, or this replica became reachable."]
+            ServiceStart = 101;
+            #[doc = "`service.stop`: the gateway is stopping."]
+            ServiceStop = 102;
+            #[doc = "`service.config`: another configuration took effect."]
+            ServiceConfig = 103;
+        }
+    };
 }

@@ -27,7 +27,7 @@ pub use fleet::{
 };
 pub use link::{
     Asked, Cancelled, Deadline, Ending, InstanceId, Link, LinkEvent, MessageId, News, Occupancy,
-    Opening, Place, Question, Read, Refusal, Wish,
+    Opening, Place, Progress, Question, Read, Refusal, Wish,
 };
 pub use random::Random;
 pub use retry::Retry;

@@ -1,7 +1,7 @@
 //! The gateway's end of one Attach stream, as a machine.
 //!
 //! Each room uses only those before it: [`ledger`], [`interest`], [`feed`], [`reads`], [`parts`], [`uploads`],
-//! [`actions`], [`named`] and [`pulse`] know one part of the protocol each; [`events`] is what goes in and out;
+//! [`actions`], [`named`], [`flight`] and [`pulse`] know one part of the protocol each; [`events`] is what goes in and out;
 //! [`instance`] holds what belongs to an instance, [`outbox`] the frames, [`phase`] the life of the stream, [`state`] all
 //! of them. What can happen: [`showing`], [`closing`], [`standing`], then [`asking`], [`following`], [`acting`],
 //! [`answers`], [`steering`], and last [`hearing`] and [`driving`].
@@ -14,6 +14,7 @@ mod closing;
 mod driving;
 mod events;
 mod feed;
+mod flight;
 mod following;
 mod hearing;
 mod instance;
@@ -34,6 +35,7 @@ mod uploads;
 pub use events::{
     Asked, Cancelled, Ending, InstanceId, LinkEvent, News, Opening, Place, Question, Refusal,
 };
+pub use flight::Progress;
 pub use interest::MessageId;
 pub use outbox::Deadline;
 pub use reads::Read;

@@ -47,6 +47,9 @@ pub struct LinkSettings {
     /// Time in which the network must take the first frame. A server above its limit of streams takes none, and
     /// says nothing.
     pub stall_after: Duration,
+    /// Time in which the network must take some of what it was handed, before the stream counts as stalled. `None`: it
+    /// does not say what it takes.
+    pub flow_timeout: Option<Duration>,
     /// Time after which a stream on which a deadline passed in silence is reset.
     pub silent_limit: Duration,
     /// Time for what is open when the sink goes away without saying how much it has left.
@@ -74,6 +77,7 @@ impl Default for LinkSettings {
             park_after: Duration::from_secs(60),
             idle_after: Duration::from_secs(20),
             stall_after: Duration::from_secs(1),
+            flow_timeout: None,
             silent_limit: Duration::from_secs(30),
             drain: Duration::from_secs(30),
             goodbye: Duration::from_secs(2),

@@ -33,6 +33,9 @@ mod field {
     pub(super) const OPEN_SNAPSHOT: u32 = 5;
 }
 
+/// Octets that gRPC puts in front of each frame.
+pub(crate) const PREFIX: u64 = 5;
+
 /// What an event takes beside its attributes, its trace and what is shared, at most, in octets.
 const HEADER: usize = 128;
 

@@ -17,6 +17,7 @@ pub(crate) fn config(config: &Config, root: &Node, reader: &mut Reader) {
         check_server(server, reader);
     }
     check_listeners(config, reader);
+    check_memory(config, reader);
     for sink in &config.sinks {
         check_sink(sink, reader);
     }
@@ -121,6 +122,34 @@ fn check_listeners(config: &Config, reader: &mut Reader) {
                 );
             }
         }
+    }
+}
+
+/// What less than would serve nobody.
+const LEAST_MEMORY: u64 = 1 << 20;
+
+fn check_memory(config: &Config, reader: &mut Reader) {
+    let memory = &config.memory;
+    for (key, octets) in [
+        ("clients", memory.clients),
+        ("per_client", memory.per_client),
+    ] {
+        if octets < LEAST_MEMORY {
+            fail(
+                reader,
+                &["memory", key],
+                "is too little to take mail with",
+                "write \"1 MiB\" or more",
+            );
+        }
+    }
+    if memory.per_client > memory.clients {
+        fail(
+            reader,
+            &["memory", "per_client"],
+            "is more than memory.clients, what all of them may hold",
+            "write less, or more there",
+        );
     }
 }
 

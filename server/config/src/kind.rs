@@ -14,8 +14,8 @@ mod numbers;
 mod paths;
 
 pub(crate) use containers::{Elements, Free, List, Map, Maybe, OneOrMany, Sub};
-pub(crate) use names::{DomainName, HostName, Name};
-pub(crate) use numbers::{Count, Flag, Place, Size, Span};
+pub(crate) use names::{Account, DomainName, HostName, Name};
+pub(crate) use numbers::{Count, Flag, Permissions, Place, Size, Span};
 pub(crate) use paths::{File, Network, Socket};
 
 use crate::origin::KeyPath;

@@ -13,7 +13,7 @@ pub mod sink;
 use binding::Binding;
 use delivery::{Domain, Outbound, Queue};
 use server::Server;
-use service::{Log, Metrics, Spool};
+use service::{Log, Memory, Metrics, Process, Spool};
 use sink::Sink;
 
 use crate::kind::{Elements, Sub};
@@ -22,8 +22,12 @@ use crate::section::section;
 section! {
     /// The whole configuration of one gateway.
     Config at "" {
+        /// As whom the gateway runs.
+        process: Process as Sub<Process>;
         /// Where messages persist.
         spool: Spool as Sub<Spool>;
+        /// What sessions of clients may hold in memory.
+        memory: Memory as Sub<Memory>;
         /// The metrics and health listener.
         metrics: Metrics as Sub<Metrics>;
         /// Virtual servers, in the order of the files.

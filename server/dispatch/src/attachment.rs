@@ -210,6 +210,7 @@ impl Attachment {
             .open(context, &self.binding, &open, encodings)?;
         let attached = Arc::new(Attached::new(next_number()));
         let begin = Begin {
+            bulky: self.is_bulky(),
             avoid: self.current.as_ref().and_then(|before| before.avoid()),
             opening: Opening {
                 scope: subject.scope,
@@ -291,9 +292,9 @@ impl Attachment {
         self.open.iter().any(|open| !open.is_same_as(question))
     }
 
-    /// Gives the instance up, so that the next question opens another one elsewhere.
-    pub(crate) fn detach(&mut self) {
-        if let Some(current) = self.current.take()
+    /// Gives this instance up, so that the next question opens another one elsewhere, unless that has been done.
+    pub(crate) fn detach(&mut self, from: &Arc<Attached>) {
+        if let Some(current) = self.current.take_if(|current| Arc::ptr_eq(current, from))
             && current.ending().is_none()
         {
             self.send_close(&current, Vec::new(), pb::CloseReason::Parked);
@@ -337,6 +338,13 @@ impl Attachment {
             Own::Full => Some(BodyDepth::Full),
             Own::OnDemand => Some(BodyDepth::OnDemand),
         }
+    }
+
+    /// Whether the instance may be shown whole bodies, now or later.
+    fn is_bulky(&self) -> bool {
+        let deep = |depth| !matches!(depth, None | Some(BodyDepth::Headers));
+        let mut events = self.binding.events.iter();
+        events.any(|bound| deep(self.depth(bound.event)))
     }
 }
 

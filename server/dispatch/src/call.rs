@@ -14,6 +14,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::codec::FrameCodec;
 use crate::ending::stream_end;
+use crate::meter::{Meter, Metered};
 use crate::pipe::Frames;
 
 /// What comes from the sink on one stream.
@@ -40,9 +41,9 @@ enum State {
 }
 
 impl Call {
-    /// Calls `Attach`. Requests flow before anything has come back.
-    pub(crate) fn begin(channel: &Channel, frames: Frames) -> Self {
-        let mut grpc = Grpc::new(channel.clone())
+    /// Calls `Attach`. Requests flow before anything has come back; `meter` counts what has left of them.
+    pub(crate) fn begin(channel: &Channel, frames: Frames, meter: Meter) -> Self {
+        let mut grpc = Grpc::new(Metered::new(channel.clone(), meter))
             // The link refuses what exceeds a frame, and says so to the sink's author.
             .max_decoding_message_size(2 * FRAME_BYTES)
             .max_encoding_message_size(2 * FRAME_BYTES);

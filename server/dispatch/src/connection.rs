@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -11,17 +10,18 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use postern_events::fault::{Fault, FaultKind};
-use postern_events::plan::{Endpoint, SinkTls};
+use postern_events::plan::Endpoint;
 use postern_proto::v1::event_sink_client::EventSinkClient;
 use postern_proto::v1::{ConfiguredBinding, DescribeRequest, DescribeResponse};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::oneshot;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint as Remote, Identity, Uri};
+use tonic::transport::{Channel, Endpoint as Remote, Uri};
 
 use crate::ending::{call_fault, with_sources};
 use crate::settings::Settings;
+use crate::tls_files::TlsFiles;
 
 /// The protocol version that this gateway speaks.
 pub(crate) const PROTOCOL_VERSION: u32 = 1;
@@ -59,7 +59,7 @@ pub(crate) struct Connected {
 /// A fault that says in one line why there is no connection or no description.
 pub(crate) async fn connect(
     target: &Target,
-    tls: &SinkTls,
+    tls: &Arc<TlsFiles>,
     sink: &str,
     settings: &Settings,
 ) -> Result<Connected, Fault> {
@@ -105,7 +105,7 @@ pub(crate) async fn describe(
 }
 
 /// The settings of connections to an endpoint. Reads the TLS files anew.
-async fn remote(endpoint: &Endpoint, tls: &SinkTls) -> Result<Remote, Fault> {
+async fn remote(endpoint: &Endpoint, tls: &Arc<TlsFiles>) -> Result<Remote, Fault> {
     let (address, secure, host) = match endpoint {
         Endpoint::Url { tls, host, port } | Endpoint::Dns { tls, host, port } => {
             let scheme = if *tls { "https" } else { "http" };
@@ -129,39 +129,10 @@ async fn remote(endpoint: &Endpoint, tls: &SinkTls) -> Result<Remote, Fault> {
         .http2_max_header_list_size(16 << 10);
     if secure {
         remote = remote
-            .tls_config(tls_config(tls, host).await?)
+            .tls_config(Arc::clone(tls).config(host).await?)
             .map_err(|error| unusable(&error))?;
     }
     Ok(remote)
-}
-
-async fn tls_config(tls: &SinkTls, host: &str) -> Result<ClientTlsConfig, Fault> {
-    let name = tls.server_name.as_deref().unwrap_or(host);
-    let mut config = ClientTlsConfig::new().domain_name(name);
-    config = match &tls.ca {
-        Some(path) => config.ca_certificate(Certificate::from_pem(read(path).await?)),
-        None => config.with_enabled_roots(),
-    };
-    if let (Some(cert), Some(key)) = (&tls.cert, &tls.key) {
-        config = config.identity(Identity::from_pem(read(cert).await?, read(key).await?));
-    }
-    Ok(config)
-}
-
-async fn read(path: &Path) -> Result<Vec<u8>, Fault> {
-    let path: PathBuf = path.to_owned();
-    let text = path.display().to_string();
-    let unreadable = |error: String| {
-        Fault::new(
-            FaultKind::Unreachable,
-            format!("cannot read {text}: {error}"),
-        )
-    };
-    // The read goes to the blocking pool.
-    match tokio::task::spawn_blocking(move || std::fs::read(path)).await {
-        Ok(read) => read.map_err(|error| unreadable(error.to_string())),
-        Err(error) => Err(unreadable(error.to_string())),
-    }
 }
 
 fn unusable(error: &tonic::transport::Error) -> Fault {

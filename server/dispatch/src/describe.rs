@@ -8,6 +8,7 @@ use postern_proto::v1::{BindingProblem, ConfiguredBinding, DescribeResponse};
 
 use crate::connection::{self, Connected, Target, connect};
 use crate::settings::Settings;
+use crate::tls_files::TlsFiles;
 
 /// What a sink said of itself, and how long it took, name resolution and handshakes included.
 #[derive(Clone, Debug)]
@@ -70,7 +71,7 @@ async fn connected(
         endpoint: endpoint.clone(),
         address: None,
     };
-    connect(&target, tls, sink, settings).await
+    connect(&target, &TlsFiles::new(tls.clone()), sink, settings).await
 }
 
 async fn within<T>(

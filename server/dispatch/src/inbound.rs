@@ -229,6 +229,15 @@ impl InboundScope {
         })
     }
 
+    /// The first accepted recipient of the running transaction that fits.
+    #[must_use]
+    pub fn find_recipient(&self, fits: impl Fn(&Recipient) -> bool) -> Option<RecipientId> {
+        self.read(|own| {
+            let accepted = &own.transaction()?.working().draft().recipients;
+            accepted.iter().find(|one| fits(one)).map(|one| one.id)
+        })
+    }
+
     /// One recipient as it is now, pending or accepted; absent where an edit took it out.
     #[must_use]
     pub fn recipient(&self, id: RecipientId) -> Option<Recipient> {

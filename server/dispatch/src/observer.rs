@@ -135,11 +135,18 @@ pub enum What<'a> {
         /// For how long it is left alone.
         retry_in: Duration,
     },
+    /// A connection to a replica takes nothing more, because the sink does not read. What was on it goes by another.
+    Stalled,
     /// What the sink asks for is not what was accepted for its binding: it asks for more, and does not get it. Or
     /// who answers is not who was accepted, and is not asked.
     AsksForMore {
         /// What differs.
         what: &'a str,
+    },
+    /// Files of the sink's TLS cannot be used any more: what was read before stays in use. Or they can again.
+    TlsFiles {
+        /// What is wrong with them.
+        broken: Option<&'a str>,
     },
     /// The sink broke the contract. The record names the binding, and the session or message as its detail.
     ContractBroken {

@@ -39,7 +39,7 @@ pub(crate) struct Run {
     answers: Arc<Answers<Answer>>,
     members: Vec<MemberState>,
     content: Option<Arc<dyn Content>>,
-    /// How often the stage may have been begun before.
+    /// How often a sink may have been asked before, when the stage was begun earlier.
     earlier: u32,
     reason: pb::AskReason,
     began: Instant,
@@ -89,7 +89,7 @@ pub(crate) struct Begin {
     pub(crate) budget: Option<Budget>,
     /// Whom to begin with.
     pub(crate) start: Start,
-    /// How often the stage may have been begun before.
+    /// How often a sink may have been asked before, when the stage was begun earlier.
     pub(crate) earlier: u32,
     /// Why it is asked.
     pub(crate) reason: pb::AskReason,

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use postern_attach::{Features, FleetSettings, LinkSettings};
-use postern_events::plan::Plan;
-
-/// Largest piece of content in one frame, in octets.
-pub const CHUNK_BYTES: usize = 64 << 10;
+use postern_events::plan::{CHUNK_BYTES, Plan};
 
 /// Longest time between probes of a replica that cannot be reached: what waits for its sink waits no longer.
 const PROBE_MAX: Duration = Duration::from_secs(1);
+
+/// Time for which a sink may take nothing of what is on its way to it before the connection counts as stalled.
+const FLOW_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The plan that new sessions and messages begin with; swapped whole when bindings change.
 pub type SharedPlan = Arc<ArcSwap<Plan>>;
@@ -40,7 +40,11 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            link: LinkSettings::default(),
+            link: LinkSettings {
+                chunk_bytes: CHUNK_BYTES,
+                flow_timeout: Some(FLOW_TIMEOUT),
+                ..LinkSettings::default()
+            },
             fleet: FleetSettings {
                 probe_max: PROBE_MAX,
                 ..FleetSettings::default()

@@ -21,6 +21,9 @@ use crate::run::{Begin, Run};
 use crate::scope::Scope;
 use crate::shared::Shared;
 
+/// Replicas that may be asked the same each time that a stage is begun: the one, and another if that fails.
+const ASKINGS: u32 = 2;
+
 /// How often, and why, a stage is begun for a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt {
@@ -28,6 +31,14 @@ pub struct Attempt {
     pub earlier: u32,
     /// Why it is begun now.
     pub reason: pb::AskReason,
+}
+
+impl Attempt {
+    /// How often a sink may have been asked before. That another replica was asked is recorded nowhere, and is taken to
+    /// have happened each time.
+    const fn askings(self) -> u32 {
+        self.earlier.saturating_mul(ASKINGS)
+    }
 }
 
 /// One message in transport. Dropping it closes what is open at the sinks.
@@ -111,7 +122,7 @@ impl TransportScope {
     fn beginning(&self, budget: &Budget, attempt: Attempt) -> Begin {
         Begin {
             budget: Some(*budget),
-            earlier: attempt.earlier,
+            earlier: attempt.askings(),
             reason: attempt.reason,
             content: Some(Arc::clone(&self.content)),
             ..Begin::default()
@@ -151,7 +162,7 @@ impl TransportScope {
                 let begin = Begin {
                     budget: Some(budget),
                     start: start.take().unwrap_or(Start::First),
-                    earlier: attempt.earlier,
+                    earlier: attempt.askings(),
                     reason: attempt.reason,
                     content: Some(Arc::clone(&content)),
                     reply_stands: false,

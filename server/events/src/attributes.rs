@@ -195,7 +195,7 @@ attributes! {
     SessionErrorCount = "session.error_count", Int, Session, "Replies of the 4xx and 5xx classes so far.";
     SessionSyntaxErrorCount = "session.syntax_error_count", Int, Session, "Lines so far that were no known command or broke the grammar, too long ones included.";
     SessionRefusedRecipientCount = "session.refused_recipient_count", Int, Session, "RCPT commands refused so far.";
-    SessionConnectionCount = "session.connection_count", Int, Session, "Connections that the client has open to the virtual server, this one included. An IPv6 client is its /64.";
+    SessionConnectionCount = "session.connection_count", Int, Session, "Connections that the client has open to the virtual server, this one included. An IPv6 client is its /64, one on a Unix socket its user.";
     SessionMessageCount = "session.message_count", Int, Session, "Messages accepted in this session so far.";
     SessionProperties = "session.properties", Properties, Session, "Properties that sinks left on the session.";
     CommandVerb = "command.verb", Text, Command, "The command's verb in upper case. For replies to the content `.`, to the connection `CONNECT`. In an outgoing session the verb that the service would send.";

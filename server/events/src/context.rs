@@ -239,24 +239,4 @@ impl Context {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::testing;
-
-    #[test]
-    fn who_was_passed_over_is_noted_once_on_the_session_or_the_message() {
-        let mut context = Context::from(testing::inbound());
-        let before = context.session_at();
-        context.skip("a");
-        let told = context.session_at();
-        context.skip("a");
-        assert_eq!(context.session().unwrap().skipped, ["a"]);
-        assert!(told > before, "sinks are told of it");
-        assert_eq!(context.session_at(), told);
-        let mut context = Context::from(testing::message());
-        context.skip("b");
-        context.skip("b");
-        assert_eq!(context.working().unwrap().skipped, ["b"]);
-    }
-}
+mod tests;

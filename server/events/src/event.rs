@@ -70,131 +70,26 @@ impl fmt::Display for EventGroup {
     }
 }
 
-/// One event. `Display` and `FromStr` use the dotted name; the discriminant is the number on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(i32)]
-pub enum EventKind {
-    /// A client connected.
-    InboundConnect = 1,
-    /// HELO, EHLO or LHLO.
-    InboundHelo = 2,
-    /// A TLS handshake with the client ended.
-    InboundTls = 3,
-    /// A step of an AUTH exchange.
-    InboundAuth = 4,
-    /// MAIL.
-    InboundMail = 5,
-    /// RCPT, one event for each recipient.
-    InboundRcpt = 6,
-    /// DATA, or the first BDAT.
-    InboundData = 7,
-    /// The header section is complete.
-    InboundHeaders = 8,
-    /// The message, before its reply.
-    InboundMessage = 9,
-    /// Any command line, before the service's own handling.
-    InboundCommand = 10,
-    /// A reply is about to be sent to the client.
-    InboundResponse = 11,
-    /// What became of the transaction.
-    InboundOutcome = 12,
-    /// The transaction was given up: RSET, or a new one began.
-    InboundReset = 13,
-    /// The session ended.
-    InboundDisconnect = 14,
-    /// The message was accepted and is durable.
-    TransportSubmit = 31,
-    /// Recipients are about to be resolved.
-    TransportPreCategorize = 32,
-    /// Recipients are being resolved.
-    TransportCategorize = 33,
-    /// A recipient or list is being expanded.
-    TransportExpand = 34,
-    /// Recipients have been resolved.
-    TransportPostCategorize = 35,
-    /// A destination is being routed.
-    TransportRoute = 36,
-    /// A size limit would refuse the message.
-    TransportMaxSize = 37,
-    /// Addresses are needed for a name.
-    TransportResolve = 38,
-    /// Local recipients are about to be delivered by a sink.
-    TransportLocalDelivery = 39,
-    /// A delivery status notification is about to be made, or was made.
-    TransportDsn = 40,
-    /// An outgoing session begins.
-    OutboundSessionStart = 61,
-    /// A message is about to be sent in an outgoing session.
-    OutboundMessageStart = 62,
-    /// A recipient is about to be sent.
-    OutboundRecipient = 63,
-    /// DATA is about to be sent.
-    OutboundBeforeData = 64,
-    /// An outgoing session ends.
-    OutboundSessionEnd = 65,
-    /// A command is about to be sent.
-    OutboundCommand = 66,
-    /// The remote host answered.
-    OutboundResponse = 67,
-    /// The TLS result of an outgoing attempt.
-    OutboundTls = 68,
-    /// What became of recipients in one attempt.
-    DeliveryResult = 91,
-    /// A destination went down or came back.
-    DeliveryLink = 92,
-    /// A step in a message's life.
-    DeliveryTrack = 93,
-    /// The gateway started.
-    ServiceStart = 101,
-    /// The gateway is stopping.
-    ServiceStop = 102,
-    /// Another configuration took effect.
-    ServiceConfig = 103,
+macro_rules! kinds {
+    ($(#[doc = $about:literal] $kind:ident = $number:literal;)+) => {
+        /// One event. `Display` and `FromStr` use the dotted name; the discriminant is the number on the wire.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(i32)]
+        pub enum EventKind {
+            $(#[doc = $about] $kind = $number,)+
+        }
+
+        impl EventKind {
+            /// All events of the model, by number.
+            pub const ALL: [Self; rules::EVENTS.len()] = [$(Self::$kind,)+];
+        }
+    };
 }
 
-impl EventKind {
-    /// All events of the model, by number.
-    pub const ALL: [Self; 38] = [
-        Self::InboundConnect,
-        Self::InboundHelo,
-        Self::InboundTls,
-        Self::InboundAuth,
-        Self::InboundMail,
-        Self::InboundRcpt,
-        Self::InboundData,
-        Self::InboundHeaders,
-        Self::InboundMessage,
-        Self::InboundCommand,
-        Self::InboundResponse,
-        Self::InboundOutcome,
-        Self::InboundReset,
-        Self::InboundDisconnect,
-        Self::TransportSubmit,
-        Self::TransportPreCategorize,
-        Self::TransportCategorize,
-        Self::TransportExpand,
-        Self::TransportPostCategorize,
-        Self::TransportRoute,
-        Self::TransportMaxSize,
-        Self::TransportResolve,
-        Self::TransportLocalDelivery,
-        Self::TransportDsn,
-        Self::OutboundSessionStart,
-        Self::OutboundMessageStart,
-        Self::OutboundRecipient,
-        Self::OutboundBeforeData,
-        Self::OutboundSessionEnd,
-        Self::OutboundCommand,
-        Self::OutboundResponse,
-        Self::OutboundTls,
-        Self::DeliveryResult,
-        Self::DeliveryLink,
-        Self::DeliveryTrack,
-        Self::ServiceStart,
-        Self::ServiceStop,
-        Self::ServiceConfig,
-    ];
+// The rows of `rules.json`; the comments on the events' bodies say what each is.
+postern_proto::for_each_event!(kinds);
 
+impl EventKind {
     /// How many events there are.
     pub const COUNT: usize = Self::ALL.len();
 
@@ -261,13 +156,8 @@ impl EventKind {
 
     /// Whether content may be shown at it.
     #[must_use]
-    pub fn shows_content(self) -> bool {
-        match self {
-            Self::InboundHeaders | Self::InboundMessage | Self::OutboundMessageStart => true,
-            // A destination and a size limit have no content to show.
-            Self::TransportRoute | Self::TransportResolve | Self::TransportMaxSize => false,
-            _ => self.group() == EventGroup::Transport,
-        }
+    pub const fn shows_content(self) -> bool {
+        self.rule().shows_content
     }
 
     /// The events that this version publishes.
@@ -330,9 +220,52 @@ mod tests {
     }
 
     #[test]
-    fn this_version_publishes_fifteen_events() {
-        assert_eq!(EventKind::published().count(), 15);
-        assert!(!EventKind::InboundAuth.is_published());
-        assert!(EventKind::DeliveryResult.is_one_way());
+    fn a_version_publishes_what_it_fires() {
+        let published: Vec<EventKind> = EventKind::published().collect();
+        for event in EventKind::ALL {
+            assert_eq!(published.contains(&event), event.is_published(), "{event}");
+        }
+        assert!(EventKind::InboundRcpt.is_published());
+        assert!(!EventKind::OutboundTls.is_published());
+        assert!(EventKind::DeliveryResult.is_one_way() && !EventKind::InboundRcpt.is_one_way());
+    }
+
+    #[test]
+    fn content_is_shown_with_what_has_some() {
+        use EventKind as E;
+        for (event, shows) in [
+            (E::InboundHeaders, true),
+            (E::InboundMessage, true),
+            (E::TransportSubmit, true),
+            (E::TransportDsn, true),
+            (E::OutboundMessageStart, true),
+            (E::InboundData, false),
+            // A destination and a size limit have none.
+            (E::TransportRoute, false),
+            (E::TransportMaxSize, false),
+            (E::OutboundBeforeData, false),
+        ] {
+            assert_eq!(event.shows_content(), shows, "{event}");
+        }
+    }
+
+    #[test]
+    fn each_group_has_its_word_and_its_column_of_policies() {
+        use EventGroup as G;
+        for (group, name, column) in [
+            (G::Command, "command", Some(G::Command)),
+            (G::Headers, "headers", Some(G::Message)),
+            (G::Message, "message", Some(G::Message)),
+            (G::Transport, "transport", Some(G::Transport)),
+            (G::Outgoing, "outgoing", Some(G::Outgoing)),
+            (G::OneWay, "one-way", None),
+        ] {
+            assert_eq!((group.name(), group.policy_group()), (name, column));
+            assert_eq!(group.to_string(), name);
+        }
+        for event in EventKind::ALL {
+            let group = event.rule().group.map(Group::name);
+            assert_eq!(event.group().name(), group.unwrap_or("one-way"), "{event}");
+        }
     }
 }

@@ -11,6 +11,7 @@ use std::fmt;
 use postern_proto::rules;
 
 pub use header_set::HeaderSet;
+pub use postern_proto::rules::LATER_GRANTS;
 
 /// Whose properties a binding reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -199,27 +200,6 @@ pub struct Grants {
     words: BTreeSet<&'static str>,
 }
 
-/// Grants that this version of the gateway has nothing to apply to.
-pub const LATER_GRANTS: &[&str] = &[
-    "admit",
-    "relay",
-    "ehlo",
-    "redirect",
-    "expiry",
-    "priority",
-    "inject",
-    "authenticated",
-    "tenant",
-    "dsn",
-    "size",
-    "commands",
-    "act:inject",
-    "act:queue",
-    "act:routes",
-    "act:links",
-    "act:look",
-];
-
 impl Grants {
     /// Parses the words of `may`.
     ///
@@ -375,6 +355,132 @@ mod tests {
         {
             let grants = Grants::parse_all(&[word]).unwrap();
             assert_eq!(grants.words(), [*word]);
+        }
+    }
+
+    /// Each word of `reads` by itself, beside one that it does not cover.
+    const READS: [&str; 10] = [
+        "session",
+        "sender",
+        "recipients",
+        "headers",
+        "body",
+        "properties",
+        "original",
+        "digest",
+        "history",
+        "credentials",
+    ];
+
+    #[test]
+    fn to_read_one_thing_is_to_read_no_other() {
+        let of = |words: &[&str]| Reads::parse(words).unwrap();
+        for word in READS {
+            assert_eq!(of(&[word]).words(), [word]);
+            for other in READS {
+                assert_eq!(
+                    of(&[word]).cover(&of(&[other])),
+                    word == other,
+                    "{word} {other}"
+                );
+                let mut joined = of(&[word]);
+                joined.join(&of(&[other]));
+                assert!(joined.cover(&of(&[word])) && joined.cover(&of(&[other])));
+                let both = if word == other { 1 } else { 2 };
+                assert_eq!(joined.words().len(), both, "{word} {other}");
+            }
+            assert!(of(&[word]).cover(&of(&[])) && !of(&[]).cover(&of(&[word])));
+        }
+        let mut all = of(&[]);
+        for word in READS {
+            all.join(&of(&[word]));
+        }
+        assert_eq!(all, of(&READS));
+        let usual: Vec<String> = Reads::everything().words();
+        assert_eq!(
+            usual,
+            ["session", "headers", "body", "sender", "recipients"]
+        );
+    }
+
+    #[test]
+    fn properties_of_some_sinks_are_not_those_of_all() {
+        let of = |words: &[&str]| Reads::parse(words).unwrap();
+        let (own, a, both, all) = (
+            of(&[]),
+            of(&["properties:a"]),
+            of(&["properties:a", "properties:b"]),
+            of(&["properties"]),
+        );
+        let order = [&own, &a, &both, &all];
+        for (place, one) in order.iter().enumerate() {
+            for (other, wanted) in order.iter().enumerate() {
+                assert_eq!(one.cover(wanted), place >= other, "{one:?} {wanted:?}");
+            }
+        }
+        for (reads, a, b) in [
+            (own, false, false),
+            (a, true, false),
+            (both, true, true),
+            (all, true, true),
+        ] {
+            let names = (
+                reads.properties.contains("a"),
+                reads.properties.contains("b"),
+            );
+            assert_eq!(names, (a, b));
+        }
+        let mut joined = of(&["properties:a"]);
+        joined.join(&of(&["properties:b", "properties:c"]));
+        assert_eq!(
+            joined.words(),
+            ["properties:a", "properties:b", "properties:c"]
+        );
+        let mut whole = Namespaces::All;
+        whole.add("a");
+        assert_eq!(whole, Namespaces::All);
+    }
+
+    #[test]
+    fn a_name_has_at_most_76_octets_and_no_colon_or_star() {
+        let [most, over] = [76, 77].map(|octets| "x".repeat(octets));
+        for kind in ["headers", "properties"] {
+            assert!(Reads::parse(&[format!("{kind}:{most}")]).is_ok(), "{kind}");
+            assert!(Reads::parse(&[format!("{kind}:{over}")]).is_err(), "{kind}");
+        }
+        for (name, known) in [
+            (most.as_str(), true),
+            (over.as_str(), false),
+            (&format!("{most}*"), true),
+            (&format!("{over}*"), false),
+            ("", false),
+            ("a b", false),
+            ("a:b", false),
+            ("a*b", false),
+            ("a**", false),
+        ] {
+            let word = format!("headers:{name}");
+            assert_eq!(Grants::parse_all(&[&word]).is_ok(), known, "{word}");
+            assert_eq!(Reads::parse(&[&word]).is_ok(), known, "{word}");
+        }
+        for unknown in ["act", "act:", "act:x", "finish:x", "body:x", "HEADERS", ""] {
+            assert!(Grants::parse_all(&[unknown]).is_err(), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn one_grant_is_no_other() {
+        let words: Vec<&str> = rules::GRANTS
+            .iter()
+            .filter(|word| !word.contains(char::is_uppercase))
+            .copied()
+            .collect();
+        for one in &words {
+            let own = Grants::parse_all(&[one]).unwrap();
+            for other in &words {
+                let wanted = Grants::parse_all(&[other]).unwrap();
+                assert_eq!(own.cover(&wanted), one == other, "{one} {other}");
+            }
         }
     }
 

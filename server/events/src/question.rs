@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use postern_message::RecipientId;
 use postern_proto::v1 as pb;
-use postern_smtp::reply::Reply;
 
 use crate::answer::{AnyAnswer, Checks, TypedAnswer};
 use crate::attributes::{Attribute, AttributeValue};
@@ -25,7 +24,11 @@ pub trait Event: fmt::Debug + Send + Sync + 'static {
     /// What it asks for; [`NoAnswer`](crate::answer::NoAnswer) for most.
     type Answer: TypedAnswer;
 
-    /// Its body on the wire, as a binding with this view may see it. `said` is what earlier bindings answered.
+    /// Its body on the wire, as a binding with this view may see it.
+    ///
+    /// `said` is what bindings before this one answered in the same chain, all of it put together by
+    /// [`TypedAnswer::then`]; `None` as long as nobody has. An event whose body shows what its answer would change shows it
+    /// as answered (see `inbound.rcpt`); others leave `said` alone.
     fn body(
         &self,
         context: &Self::Context,
@@ -33,7 +36,8 @@ pub trait Event: fmt::Debug + Send + Sync + 'static {
         view: &View<'_>,
     ) -> pb::event::Kind;
 
-    /// An attribute that the event itself has, or of which it knows better than its context.
+    /// An attribute that the event itself has, or of which it knows better than its context: as it is after what was
+    /// `said`, see [`Event::body`]. `None`: the context knows it, or it does not exist here.
     fn attribute(
         &self,
         _attribute: Attribute,
@@ -54,26 +58,30 @@ pub trait Event: fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// What an event is to rules and validation.
+/// What an event is to rules, to validation and to what is replayed, beside its context. By default it is nothing special:
+/// it is about all recipients, about no command and no reply.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EventFacts<'a> {
-    /// The name of the greeting that is asked about.
+    /// The name of the greeting that is asked about (`inbound.helo`). Rules on EHLO match it in place of the accepted one.
     pub helo: Option<&'a [u8]>,
-    /// The one recipient that is asked about.
+    /// The one recipient that is asked about (`inbound.rcpt`, `transport.expand`, `outbound.recipient`). Rules on RCPT TO
+    /// match it alone; where the event allows edits, they may name no other.
     pub recipient: Option<RecipientId>,
-    /// Recipients that the question is about; empty: all.
+    /// Recipients that the question is about (`transport.categorize`, `transport.dsn`): verdicts may name these alone.
+    /// Empty: all that the message has.
     pub recipients: &'a [RecipientId],
-    /// At `command` and `response` of inbound and outgoing sessions: the command.
+    /// At `command` and `response` of inbound and outgoing sessions: the command. Rules select by its verb.
     pub command: Option<&'a CommandLine>,
-    /// `respond` may answer the command: it changes nothing in the service.
+    /// The decision `respond` may answer the command: it changes nothing in the service (`inbound.command`).
     pub answerable: bool,
-    /// At `inbound.response`: the service's own reply. At `outbound.response`: the remote's.
-    pub reply: Option<&'a Reply>,
-    /// Sender and recipients that a rule is matched with, where the event has its own.
+    /// Sender and recipients that a rule is matched with, where the event tells of a message and happens in a context
+    /// without one (`delivery.result`, `delivery.track`).
     pub parties: Option<&'a dyn Parties>,
-    /// The event belongs to the running transaction, and is replayed when an instance opens anew within it.
+    /// The event belongs to the running transaction of an inbound session (`inbound.mail` to `inbound.headers`), and is
+    /// replayed when an instance opens anew within it.
     pub of_transaction: bool,
-    /// Of edits and orders only the routing class and a redirect are taken.
+    /// Of edits and orders only the routing class and a redirect are taken (`transport.post_categorize`, asked again for
+    /// routes).
     pub routing_only: bool,
 }
 
@@ -246,4 +254,4 @@ impl Question {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

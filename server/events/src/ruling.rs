@@ -365,3 +365,6 @@ pub enum Settlement {
     /// The answer was refused, and the failure policy spoke.
     Refused(Fault),
 }
+
+#[cfg(test)]
+mod tests;

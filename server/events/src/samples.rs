@@ -23,10 +23,12 @@ use crate::context::{
     Remote, ServiceContext, Tls,
 };
 use crate::encode::EncodedEvent;
+use crate::fault::Fault;
 use crate::grant::Reads;
-use crate::question::{AnyEvent, Event};
+use crate::question::{AnyEvent, Event, Question};
 use crate::testing;
 pub(crate) use crate::testing::{inbound, path};
+use crate::validate::{Asked, NoUploads, validate};
 
 /// A binding that reads everything there is.
 pub(crate) fn all() -> Reads {
@@ -221,4 +223,29 @@ pub(crate) fn wire_line(verb: &'static str, line: &'static str) -> Option<pb::Co
         line: Bytes::from_static(line.as_bytes()),
         pipelined: true,
     })
+}
+
+/// The answer to an event, as a sink gave it with `proceed` whose binding may do this: checked, or refused.
+pub(crate) fn answered<E: Event>(
+    event: E,
+    context: &Context,
+    may: &[&str],
+    answer: pb::answer::Kind,
+) -> Result<E::Answer, Fault> {
+    let question = Question::new(event);
+    let asked = Asked {
+        question: &question,
+        context,
+        binding: &testing::binding(may),
+        version: None,
+    };
+    let verdict = pb::Verdict {
+        decision: Some(pb::Decision {
+            kind: Some(pb::decision::Kind::Proceed(pb::Proceed {})),
+        }),
+        answer: Some(Box::new(pb::Answer { kind: Some(answer) })),
+        ..pb::Verdict::default()
+    };
+    let verdict = validate(verdict, &asked, &mut NoUploads)?;
+    Ok(verdict.answer.unwrap().get().cloned().unwrap())
 }

@@ -308,27 +308,4 @@ fn header_map(version: &Version) -> Vec<(String, AttributeValue)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_command_says() {
-        for (verb, line, said) in [
-            ("EHLO", "ehlo mail.example.com", Some("mail.example.com")),
-            ("MAIL", "MAIL FROM:<a@b> SIZE=1", Some("a@b")),
-            ("MAIL", "mail from: <>", Some("")),
-            ("RCPT", "RCPT TO:<@x,@y:a@b>", Some("a@b")),
-            (
-                "RCPT",
-                "RCPT TO:<\"a>b\\\">\"@c> NOTIFY=NEVER",
-                Some("\"a>b\\\">\"@c"),
-            ),
-            ("RCPT", "RCPT TO:a@b", Some("a@b")),
-            ("RCPT", "RCPT TO:<a@b", None),
-            ("RSET", "RSET", None),
-            ("MAIL", "", None),
-        ] {
-            assert_eq!(argument(verb.as_bytes(), line), said, "{line}");
-        }
-    }
-}
+mod tests;

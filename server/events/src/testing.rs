@@ -1,6 +1,7 @@
 //! What tests of several events share.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +13,8 @@ use postern_message::{
 use postern_smtp::address::{ForwardPath, ReversePath};
 
 use crate::context::{Client, Helo, InboundContext, MessageContext, SessionContext};
-use crate::grant::Reads;
+use crate::grant::{Grants, Reads};
+use crate::plan::{Binding, BindingSpec, Plan, PlanSpec, ServerSpec, SinkSpec};
 use crate::wire::View;
 
 /// A view of a sink called `sink`.
@@ -90,4 +92,27 @@ pub(crate) fn stored() -> Message {
 /// A message in transport.
 pub(crate) fn message() -> MessageContext {
     MessageContext::new(Arc::new(stored())).unwrap()
+}
+
+/// A binding that may do this, in words of any version.
+pub(crate) fn binding(may: &[&str]) -> Binding {
+    let spec = PlanSpec {
+        servers: vec![ServerSpec::new("in")],
+        sinks: vec![SinkSpec {
+            name: "sink".to_owned(),
+            endpoints: vec!["unix:/s".to_owned()],
+            ..SinkSpec::default()
+        }],
+        bindings: vec![BindingSpec {
+            events: Some(vec!["inbound.message".to_owned()]),
+            may: Some(Vec::new()),
+            ..BindingSpec::new("binding", "sink")
+        }],
+    };
+    let plan = Plan::build(spec, &HashMap::new()).unwrap();
+    let own = Arc::clone(plan.bindings().first().unwrap());
+    drop(plan);
+    let mut own = Arc::into_inner(own).unwrap();
+    own.grants = Grants::parse_all(may).unwrap();
+    own
 }

@@ -142,16 +142,4 @@ pub(crate) fn moment(time: std::time::SystemTime) -> prost_types::Timestamp {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::grant::Reads;
-    use crate::testing;
-
-    #[test]
-    fn ids_of_recipients_are_for_those_who_read_recipients() {
-        let own = RecipientId::new();
-        assert!(ids([&own], &testing::view(&Reads::default())).is_empty());
-        let shown = ids([&own], &testing::view(&Reads::everything()));
-        assert_eq!(shown, [id(own.as_bytes())]);
-    }
-}
+mod tests;

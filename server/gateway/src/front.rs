@@ -6,14 +6,17 @@
 
 mod accept;
 pub mod admission;
+pub mod client;
 mod handshakes;
 pub mod listener;
+pub mod memory;
 pub mod policy;
 mod received;
 mod reception;
 pub mod recipients;
 mod replies;
 mod session;
+mod unix_socket;
 mod wire;
 mod worker;
 
@@ -35,6 +38,7 @@ pub use self::worker::{FrontWorker, Onward, Tools};
 
 use self::admission::Admission;
 use self::handshakes::Handshakes;
+use self::memory::Memory;
 use self::policy::{Domains, Policy, Recipients};
 use self::recipients::{RecipientFile, RecipientsError};
 use crate::runtime::reload::Reload;
@@ -62,6 +66,8 @@ pub struct VirtualServer {
     handshakes: Handshakes,
     /// Counts its connections.
     pub admission: Arc<Admission>,
+    /// What its sessions, and those of the other virtual servers, hold in memory.
+    pub memory: Arc<Memory>,
     machine: Arc<machine::Config>,
 }
 
@@ -114,6 +120,8 @@ pub struct Front {
     pub servers: Vec<Arc<VirtualServer>>,
     /// What is to be watched for changes.
     pub files: Vec<Arc<dyn Reload>>,
+    /// What all sessions hold in memory.
+    pub memory: Arc<Memory>,
 }
 
 impl Front {
@@ -124,6 +132,8 @@ impl Front {
     pub fn load(config: &Config) -> Result<Self, FrontError> {
         let mut files: Vec<Arc<dyn Reload>> = Vec::new();
         let domains = Arc::new(load_domains(config, &mut files)?);
+        let memory = Memory::new(config.memory.clients, config.memory.per_client);
+        let memory = Arc::new(memory);
         let servers = config
             .servers
             .iter()
@@ -134,10 +144,14 @@ impl Front {
                     domains: Arc::clone(&domains),
                     has_outbound: config.outbound.deliver.is_some(),
                 };
-                VirtualServer::new(server, policy, tls).map(Arc::new)
+                VirtualServer::new(server, policy, tls, Arc::clone(&memory)).map(Arc::new)
             })
             .collect::<Result<_, FrontError>>()?;
-        Ok(Self { servers, files })
+        Ok(Self {
+            servers,
+            files,
+            memory,
+        })
     }
 }
 
@@ -208,6 +222,7 @@ impl VirtualServer {
         server: &Server,
         policy: Policy,
         tls: Option<Arc<ServerTls>>,
+        memory: Arc<Memory>,
     ) -> Result<Self, FrontError> {
         let limits = &server.limits;
         let machine = machine_config(server, tls.is_some())?;
@@ -232,6 +247,7 @@ impl VirtualServer {
                 limits.connections,
                 limits.connections_per_client,
             )),
+            memory,
             machine: Arc::new(machine),
         })
     }

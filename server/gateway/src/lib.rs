@@ -1,8 +1,8 @@
 //! The gateway: listeners, transport, delivery and the commands, composed of Postern's other crates.
 
 pub mod accepted;
+pub mod accounts;
 pub mod cli;
-pub mod delivery;
 pub mod front;
 mod log;
 pub mod metrics;
@@ -16,4 +16,3 @@ pub mod serve;
 mod sink_advice;
 pub mod state_folder;
 pub mod tls;
-pub mod transport;

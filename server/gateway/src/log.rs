@@ -3,6 +3,10 @@
 //! Whoever logs puts a line into a bounded queue and goes on. A thread of its own writes them. So a log that nobody
 //! reads, or a device that is full, costs lines and nothing else: those that found no room, or could not be written, are
 //! counted, and the next line that can be written says how many.
+//!
+//! Much of what is logged was written by strangers. One event is one line, and what would hide in it is shown.
+
+pub(crate) mod shown;
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,12 +42,13 @@ pub(crate) fn lost() -> Counter {
     LOST.clone()
 }
 
-/// Starts the thread that writes to standard error; gives where lines go.
+/// Starts the thread that writes to standard error; gives where lines go. `coloured`: the formatter puts escape sequences into
+/// them.
 ///
 /// # Errors
 /// The system's, when there can be no thread.
-pub(crate) fn start() -> io::Result<Queue> {
-    let queue = Queue::start(io::stderr(), lost())?;
+pub(crate) fn start(coloured: bool) -> io::Result<Queue> {
+    let queue = Queue::start(io::stderr(), coloured, lost())?;
     Ok(QUEUE.get_or_init(|| queue).clone())
 }
 
@@ -67,12 +72,14 @@ pub(crate) struct Queue {
     entries: SyncSender<Entry>,
     /// Octets that wait.
     waiting: Arc<AtomicUsize>,
+    /// Escape sequences are the formatter's.
+    coloured: bool,
     lost: Counter,
 }
 
 impl Queue {
     /// A queue that is written to `out` by a thread of its own. The thread ends with the last clone of the queue.
-    fn start(out: impl Write + Send + 'static, lost: Counter) -> io::Result<Self> {
+    fn start(out: impl Write + Send + 'static, coloured: bool, lost: Counter) -> io::Result<Self> {
         let (entries, received) = sync_channel(LINES);
         let waiting = Arc::new(AtomicUsize::new(0));
         let (left, counted) = (Arc::clone(&waiting), lost.clone());
@@ -82,17 +89,16 @@ impl Queue {
         Ok(Self {
             entries,
             waiting,
+            coloured,
             lost,
         })
     }
 
     fn put(&self, line: &[u8]) {
-        let mut line = line
-            .get(..LINE)
-            .map_or_else(|| line.to_vec(), <[u8]>::to_vec);
-        if line.last() != Some(&b'\n') {
-            line.push(b'\n');
-        }
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let shown = shown::of_octets(line, self.coloured);
+        let mut line = shown.get(..LINE).unwrap_or(&shown).to_vec();
+        line.push(b'\n');
         let octets = line.len();
         if self.waiting.fetch_add(octets, Ordering::Relaxed) + octets > OCTETS {
             self.waiting.fetch_sub(octets, Ordering::Relaxed);
@@ -212,7 +218,7 @@ mod tests {
     fn gated() -> (Queue, Sender<io::Result<()>>, Receiver<Vec<u8>>) {
         let (allow, allowed) = channel();
         let (written, seen) = channel();
-        let queue = Queue::start(Gate { allowed, written }, Counter::default()).unwrap();
+        let queue = Queue::start(Gate { allowed, written }, false, Counter::default()).unwrap();
         (queue, allow, seen)
     }
 

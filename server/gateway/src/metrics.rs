@@ -65,6 +65,8 @@ pub struct Metrics {
     pub received_bytes: Family<OfServer, Counter>,
     /// Sizes of accepted messages.
     pub message_size: Family<OfServer, Histogram, fn() -> Histogram>,
+    /// Memory that sessions have set aside.
+    session_memory: Gauge,
     /// Times that a limit was hit.
     pub limits: Family<Limited, Counter>,
     /// TLS handshakes with clients.
@@ -81,6 +83,8 @@ pub struct Metrics {
     pub late: Family<Endpoint, Counter>,
     /// One-way events that were lost because a queue was full.
     pub dropped: Family<Endpoint, Counter>,
+    /// Connections that were given up because the sink did not read.
+    pub stalls: Family<Endpoint, Counter>,
     /// Times that a replica went down, and came up again.
     pub replica_changes: Family<labels::ReplicaChange, Counter>,
     /// Attempts to deliver, one for each recipient.
@@ -116,6 +120,7 @@ impl Metrics {
             messages: Family::default(),
             received_bytes: Family::default(),
             message_size: Family::new_with_constructor(sizes),
+            session_memory: Gauge::default(),
             limits: Family::default(),
             handshakes: Family::default(),
             verdicts: Family::default(),
@@ -124,6 +129,7 @@ impl Metrics {
             sink_time: Family::new_with_constructor(latency),
             late: Family::default(),
             dropped: Family::default(),
+            stalls: Family::default(),
             replica_changes: Family::default(),
             deliveries: Family::default(),
             queue_active: Gauge::default(),
@@ -171,6 +177,12 @@ impl Metrics {
             Unit::Bytes,
             self.message_size.clone(),
         );
+        registry.add_with_unit(
+            "session_memory",
+            "Memory that sessions of clients have set aside",
+            Unit::Bytes,
+            self.session_memory.clone(),
+        );
         registry.add("limits", "Times that a limit was hit", self.limits.clone());
         registry.add(
             "tls_handshakes",
@@ -211,6 +223,11 @@ impl Metrics {
             "sink_dropped",
             "One-way events lost because a queue was full",
             self.dropped.clone(),
+        );
+        registry.add(
+            "sink_stalls",
+            "Connections that were given up because the sink did not read",
+            self.stalls.clone(),
         );
         registry.add(
             "sink_replica_changes",
@@ -301,6 +318,12 @@ impl Metrics {
                 limit,
             })
             .inc();
+    }
+
+    /// What sessions have set aside of their memory now.
+    pub fn set_session_memory(&self, octets: u64) {
+        let octets = i64::try_from(octets).unwrap_or(i64::MAX);
+        self.session_memory.set(octets);
     }
 
     /// What the spool counts now.

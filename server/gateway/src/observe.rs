@@ -33,6 +33,8 @@ pub struct Watch {
     sinks: Mutex<Outages<String>>,
     /// Why each replica cannot be used, as was said in this outage: each reason is told once.
     said: Mutex<HashMap<(String, String), HashSet<String>>>,
+    /// What is wrong with the files of sinks' TLS, as was said: every runtime reads them.
+    files: Mutex<HashMap<String, String>>,
     /// The counters of verdicts by event and decision: there are many of them, and making their labels each time
     /// would cost more than counting.
     answered: RwLock<HashMap<(&'static str, &'static str), Vec<Answered>>>,
@@ -67,6 +69,7 @@ impl Watch {
             replicas: Mutex::default(),
             sinks: Mutex::default(),
             said: Mutex::default(),
+            files: Mutex::default(),
             answered: RwLock::default(),
             asked: Mutex::default(),
             reasons: Mutex::default(),
@@ -169,6 +172,14 @@ impl Watch {
                     })
                     .inc_by(count);
             }
+            What::Stalled => {
+                self.metrics
+                    .stalls
+                    .get_or_create(&Endpoint {
+                        sink: record.sink.into(),
+                    })
+                    .inc();
+            }
             What::ReplicaUp { .. }
             | What::ReplicaDown { .. }
             | What::Asked { .. }
@@ -179,6 +190,7 @@ impl Watch {
             | What::AsksForMore { .. }
             | What::ContractBroken { .. }
             | What::GoingAway { .. }
+            | What::TlsFiles { .. }
             | What::SinkReachable
             | What::SinkUnreachable { .. } => {}
         }
@@ -210,6 +222,7 @@ impl Watch {
             What::SinkUnreachable { .. } => {
                 (self.sinks.lock().down(record.sink.to_owned(), thread), None)
             }
+            What::TlsFiles { broken } => return self.is_new_of_files(record.sink, broken),
             _ => return true,
         };
         // What was never away has not come back.
@@ -217,6 +230,17 @@ impl Watch {
             self.count_change(record, change);
         }
         news != News::None
+    }
+
+    /// Whether it is news that this is wrong with the files of a sink's TLS, or nothing any more.
+    fn is_new_of_files(&self, sink: &str, broken: Option<&str>) -> bool {
+        let mut files = self.files.lock();
+        match broken {
+            Some(broken) => {
+                files.insert(sink.to_owned(), broken.to_owned()).as_deref() != Some(broken)
+            }
+            None => files.remove(sink).is_some(),
+        }
     }
 
     /// Whether it is news that the sink asks for this. It is asked anew by every runtime and at each connection.

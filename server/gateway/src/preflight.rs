@@ -17,6 +17,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::accepted::{self, AcceptedError};
+use crate::accounts::{self, AccountError};
 use crate::front::recipients::RecipientFile;
 use crate::tls::{CertificateFiles, ServerTls};
 use crate::{plan, state_folder};
@@ -100,6 +101,7 @@ pub fn state(effective: &Effective) -> Option<ConfigError> {
 /// Everything that is wrong with names, certificates, keys and lists of recipients.
 pub fn files(effective: &Effective) -> Vec<ConfigError> {
     let mut errors = names(effective);
+    errors.extend(accounts(effective));
     let config = &effective.config;
     if config.servers.is_empty() {
         errors.push(effective.error_at(
@@ -145,6 +147,33 @@ pub fn files(effective: &Effective) -> Vec<ConfigError> {
                 error.to_string(),
                 "name a file with one recipient on each line",
             ));
+        }
+    }
+    errors
+}
+
+/// Users and groups that only the system knows.
+fn accounts(effective: &Effective) -> Vec<ConfigError> {
+    let config = &effective.config;
+    let mut errors = Vec::new();
+    let mut look = |key: &[&str], found: Result<(), AccountError>| {
+        if let Err(error) = found {
+            let advice = "name one that the system has, or write its number in quotes";
+            errors.push(effective.error_at(key, error.to_string(), advice));
+        }
+    };
+    if let Some(user) = &config.process.user {
+        look(&["process", "user"], accounts::user(user).map(|_| ()));
+    }
+    for server in &config.servers {
+        let key = ["server", &server.name, "listen"];
+        for listener in &server.listen {
+            if let Some(owner) = &listener.access.owner {
+                look(&key, accounts::user(owner).map(|_| ()));
+            }
+            if let Some(group) = &listener.access.group {
+                look(&key, accounts::group(group).map(|_| ()));
+            }
         }
     }
     errors

@@ -5,8 +5,9 @@
 
 pub mod handout;
 pub mod reload;
-pub mod shutdown;
 pub mod tasks;
+
+pub use postern_transport::shutdown;
 
 use std::future::Future;
 use std::io;

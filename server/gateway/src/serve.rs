@@ -26,6 +26,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub use self::error::ServeError;
 
+use crate::accounts;
 use crate::front::listener::{self, Bound};
 use crate::front::{Front, VirtualServer};
 use crate::metrics::Metrics;
@@ -133,10 +134,10 @@ pub fn run(effective: &Effective, options: Options) -> Result<(), ServeError> {
         version = env!("CARGO_PKG_VERSION"), configuration = ?effective.files(),
         spool = %effective.config.spool.path.display(), "postern starts"
     );
-    if rustix::process::geteuid().is_root() {
+    if rustix::process::geteuid().is_root() && effective.config.process.user.is_none() {
         tracing::warn!(
-            "the gateway runs as root, and with it all that can go wrong in it; give it a user of its own, \
-             and CAP_NET_BIND_SERVICE for ports below 1024"
+            "the gateway runs as root, and with it all that can go wrong in it; set [process] user to the one that it is \
+             to become, or start it as that user with CAP_NET_BIND_SERVICE for ports below 1024"
         );
     }
     let gateway = Gateway::prepare(effective, options)?;
@@ -163,6 +164,7 @@ impl Gateway {
         let front = Front::load(&config)?;
         let listeners = bind_all(&config, &front)?;
         let metrics_listener = config.metrics.listen.map(bind_metrics).transpose()?;
+        assume_user(&config)?;
         let spool = open_spool(&config, Arc::clone(&options.disk))?;
         raise_descriptor_limit(&config);
         let metrics = Metrics::new();
@@ -229,7 +231,7 @@ fn bind_all(config: &Config, front: &Front) -> Result<Vec<BoundListener>, ServeE
         for listener in &settings.listen {
             listeners.push(BoundListener {
                 server: Arc::clone(server),
-                bound: listener::bind(&listener.address, &all)?,
+                bound: listener::bind(listener, &all)?,
                 implicit_tls: listener.implicit_tls,
             });
         }
@@ -250,10 +252,37 @@ fn bind_metrics(address: SocketAddr) -> Result<TcpListener, ServeError> {
     })
 }
 
+/// Becomes the user of `process.user`, once ports are bound and keys are read. No thread of ours runs yet but the log's,
+/// which changes with the others.
+fn assume_user(config: &Config) -> Result<(), ServeError> {
+    let Some(name) = &config.process.user else {
+        return Ok(());
+    };
+    let user = accounts::user(name)?;
+    if user.is_current() {
+        return Ok(());
+    }
+    if rustix::process::geteuid().is_root() {
+        let path = &config.spool.path;
+        // The user may not make it where it belongs.
+        crate::state_folder::make_for(path, user.uid, user.gid).map_err(|source| {
+            ServeError::StateFolder {
+                path: path.clone(),
+                user: user.uid,
+                source,
+            }
+        })?;
+    }
+    user.assume()?;
+    tracing::info!(user = name, uid = user.uid, "the gateway runs as this user");
+    Ok(())
+}
+
 fn open_spool(config: &Config, disk: Arc<dyn Disk>) -> Result<Arc<dyn Store>, ServeError> {
     let options = postern_spool::Options {
         path: config.spool.path.clone(),
         min_free: config.spool.min_free,
+        memory: config.memory.contents,
     };
     let spool = Embedded::open_on(&options, SystemTime::now(), disk).map_err(|source| {
         ServeError::OpenSpool {

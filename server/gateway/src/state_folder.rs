@@ -63,6 +63,18 @@ pub(crate) fn place(path: &Path) -> Result<&Path, (String, &'static str)> {
     }
 }
 
+/// Makes the state folder for a user who may not, if there is none.
+///
+/// # Errors
+/// It cannot be made.
+pub(crate) fn make_for(path: &Path, user: u32, group: u32) -> io::Result<()> {
+    if path.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    let folder = Folder::make(path)?;
+    fchown(&folder.folder, Some(user), Some(group))
+}
+
 /// A folder that is open: the state folder, or one in it.
 #[derive(Debug)]
 pub(crate) struct Folder {

@@ -4,6 +4,7 @@
 //! No I/O and no clock here: bytes and times come in as arguments. Content is never copied to be
 //! edited; a [`Version`] says which ranges of the original and which inserted bytes make it up.
 
+pub mod convert;
 pub mod draft;
 pub mod edit;
 pub mod encoding;
@@ -12,6 +13,7 @@ pub mod field;
 pub mod header;
 pub mod id;
 pub mod message;
+pub mod needs;
 pub mod property;
 pub mod recipient;
 pub mod version;
@@ -27,6 +29,7 @@ pub use field::{FieldError, HeaderName, HeaderValue};
 pub use header::{HeaderError, HeaderField, HeaderId, HeaderLimits, HeaderParser, HeaderSection};
 pub use id::{AttemptId, MessageId, RecipientId, SessionId};
 pub use message::{Message, Origin};
+pub use needs::{Needs, Way};
 pub use property::{Lifetime, Number, Properties, PropertyError, PropertyLimits, Value};
 pub use recipient::{Notify, Recipient, RecipientState, Status};
 pub use version::{Segment, Version};

@@ -10,7 +10,7 @@ use bytes::{BufMut, BytesMut};
 pub const MAX_TEXT: usize = 496;
 
 /// Most lines that one reply may have.
-pub const MAX_LINES: usize = 64;
+pub const MAX_LINES: usize = 100;
 
 /// What is wrong with a reply that somebody wants to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

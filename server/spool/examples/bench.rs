@@ -1,9 +1,9 @@
 //! Commits a second, latency and CPU of the embedded store.
 //!
-//! `cargo run --release -p postern-spool --example bench [FOLDER] [SECONDS]`
+//! `cargo run --release -p postern-spool --example bench [FOLDER] [SECONDS] [KIB SUBMITTERS]...`
 //!
-//! Each submitter receives a message, commits it, and removes it when it has committed the next:
-//! what the gateway does when the next hop is quick. FOLDER should be on the disk in question.
+//! Each submitter receives a message, commits it, reads it, and removes it when it has committed the
+//! next: what the gateway does when the next hop is quick. FOLDER should be on the disk in question.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may end at once")]
 
@@ -28,17 +28,29 @@ fn main() {
         .next()
         .unwrap_or_else(|| "target/spool-bench".to_owned());
     let seconds = arguments.next().map_or(5, |text| text.parse().unwrap());
+    let given: Vec<usize> = arguments.map(|text| text.parse().unwrap()).collect();
+    let (given, _) = given.as_chunks::<2>();
+    let given = given
+        .iter()
+        .map(|&[kib, submitters]| (kib * 1024, submitters));
     println!("| body | submitters | commits/s | p50 ms | p99 ms | CPU us a message | peak MiB |");
     println!("|---|---|---|---|---|---|---|");
-    for (size, submitters) in [
+    let usual = [
         (4096, 1),
         (4096, 20),
         (4096, 200),
+        (64 * 1024, 1),
         (64 * 1024, 20),
         (64 * 1024, 200),
+        (128 * 1024, 20),
         (1024 * 1024, 20),
         (25 * 1024 * 1024, 20),
-    ] {
+    ];
+    let all: Vec<_> = match given.len() {
+        0 => usual.to_vec(),
+        _ => given.collect(),
+    };
+    for (size, submitters) in all {
         run(
             Path::new(&folder),
             size,
@@ -55,6 +67,7 @@ fn run(folder: &Path, size: usize, submitters: usize, time: Duration) {
     let options = Options {
         path: folder.to_owned(),
         min_free: 0,
+        memory: 16 << 20,
     };
     let spool = Arc::new(Embedded::open(&options, SystemTime::now()).unwrap());
     let content = Bytes::from(content(size));
@@ -120,6 +133,7 @@ async fn submit(spool: &Embedded, content: &Bytes, end: Instant) -> Vec<Duration
             incoming.write(content.slice_ref(chunk)).await.unwrap();
         }
         let body = incoming.finish().await.unwrap();
+        let reader = body.reader();
         let message = message(content);
         let id = message.id;
         spool
@@ -132,6 +146,10 @@ async fn submit(spool: &Embedded, content: &Bytes, end: Instant) -> Vec<Duration
             .await
             .unwrap();
         latencies.push(start.elapsed());
+        let mut read = 0;
+        while read < content.len() {
+            read += reader.read_at(read as u64, 64 * 1024).await.unwrap().len();
+        }
         if let Some(last) = last.replace(id) {
             spool.remove(last).await.unwrap();
         }

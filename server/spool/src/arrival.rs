@@ -1,5 +1,5 @@
-//! The bytes of one content: a window in memory, the rest where the store puts it. The receiver appends, any
-//! number of readers read at their own pace.
+//! The bytes of one content: a window in memory up to its end, the rest where the store puts it. The receiver
+//! appends, any number of readers read at their own pace.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::budget::{Budget, Held};
 use crate::{Blob, ContentFacts, ReadAt};
 
 /// Most octets that one read returns.
@@ -30,12 +31,16 @@ pub(crate) struct Arrival {
 struct State {
     /// Octets that were appended.
     size: u64,
-    /// Octets that the blob has; the window starts here.
+    /// Octets that the blob has.
     filed: u64,
     blob: Option<Arc<dyn Blob>>,
+    /// Where the window starts: not behind `filed`, and before it while what is filed is kept.
+    start: u64,
     window: VecDeque<Bytes>,
     /// The window's end, still growing.
     tail: BytesMut,
+    /// For what stays in memory though it is filed; `None` once there was no room for all of it.
+    held: Option<Held>,
     end: End,
     facts: Option<ContentFacts>,
 }
@@ -48,14 +53,17 @@ enum End {
 }
 
 impl Arrival {
-    /// A content of which nothing has arrived yet.
-    pub(crate) fn new() -> Self {
+    /// A content of which nothing has arrived yet. What is filed of it stays in memory as far as the
+    /// budget allows.
+    pub(crate) fn new(budget: &Budget) -> Self {
         Self::with(State {
             size: 0,
             filed: 0,
             blob: None,
+            start: 0,
             window: VecDeque::new(),
             tail: BytesMut::new(),
+            held: Some(budget.hold()),
             end: End::Open,
             facts: None,
         })
@@ -67,8 +75,10 @@ impl Arrival {
             size: content.len() as u64,
             filed: 0,
             blob: None,
+            start: 0,
             window: VecDeque::from([content]),
             tail: BytesMut::new(),
+            held: None,
             end: End::Complete,
             facts,
         })
@@ -80,8 +90,10 @@ impl Arrival {
             size,
             filed: size,
             blob: Some(blob),
+            start: size,
             window: VecDeque::new(),
             tail: BytesMut::new(),
+            held: None,
             end: End::Complete,
             facts,
         })
@@ -116,30 +128,42 @@ impl Arrival {
         self.changed.notify_waiters();
     }
 
-    /// The window's octets, to be written to the blob. They stay until [`Arrival::filed`].
+    /// What is in memory alone, to be written to the blob. It stays until [`Arrival::filed`].
     pub(crate) fn window(&self) -> Vec<Bytes> {
         let mut state = self.state.lock();
         state.freeze_tail();
-        state.window.iter().cloned().collect()
+        let (mut at, filed) = (state.start, state.filed);
+        let unfiled = state.window.iter().filter(|chunk| {
+            at += chunk.len() as u64;
+            at > filed
+        });
+        unfiled.cloned().collect()
     }
 
-    /// The first octets of the window are in the blob now.
-    pub(crate) fn filed(&self, blob: &Arc<dyn Blob>, mut octets: u64) {
+    /// The first octets of what was in memory alone are in the blob now. Writes take whole chunks.
+    pub(crate) fn filed(&self, blob: &Arc<dyn Blob>, octets: u64) {
         let mut state = self.state.lock();
         state.blob.get_or_insert_with(|| Arc::clone(blob));
         state.filed += octets;
-        while octets > 0 {
-            let Some(mut first) = state.window.pop_front() else {
-                return;
-            };
-            let size = first.len() as u64;
-            if size > octets {
-                // Writes take whole chunks, so this is the last one.
-                let cut = usize::try_from(octets).unwrap_or(first.len());
-                state.window.push_front(first.split_off(cut));
-                return;
-            }
-            octets -= size;
+        if !state.keep(octets) {
+            state.let_go();
+        }
+    }
+
+    /// The content, all of it in memory until now, is in a blob too. It stays in memory if there is
+    /// room; if not, `blob` is what is read from now on.
+    pub(crate) fn stored(&self, blob: impl FnOnce() -> Arc<dyn Blob>) {
+        let mut state = self.state.lock();
+        let size = state.size;
+        // Messages that were forked say it once more.
+        if state.filed == size {
+            return;
+        }
+        state.filed = size;
+        if !state.keep(size) {
+            state.blob = Some(blob());
+            state.freeze_tail();
+            state.let_go();
         }
     }
 
@@ -186,12 +210,30 @@ impl State {
         }
     }
 
+    /// There is room in memory for so much that is filed.
+    fn keep(&mut self, octets: u64) -> bool {
+        let kept = self.held.as_mut().is_some_and(|held| held.grow(octets));
+        if !kept {
+            self.held = None;
+        }
+        kept
+    }
+
+    /// Nothing stays in memory that is filed.
+    fn let_go(&mut self) {
+        while self.start < self.filed
+            && let Some(first) = self.window.pop_front()
+        {
+            self.start += first.len() as u64;
+        }
+    }
+
     /// What is in memory from `offset` on, up to the end of a chunk.
     fn in_window(&mut self, offset: u64, max: usize) -> Bytes {
         if self.tail.len() >= SCRAP {
             self.freeze_tail();
         }
-        let mut start = self.filed;
+        let mut start = self.start;
         for chunk in &self.window {
             let end = start + chunk.len() as u64;
             if offset < end {
@@ -221,8 +263,8 @@ impl ReadAt for Arrival {
                 ));
             }
             match &state.blob {
-                Some(blob) if offset < state.filed => {
-                    let there = usize::try_from(state.filed - offset).unwrap_or(usize::MAX);
+                Some(blob) if offset < state.start => {
+                    let there = usize::try_from(state.start - offset).unwrap_or(usize::MAX);
                     (Arc::clone(blob), there.min(max))
                 }
                 _ => return Ok(state.in_window(offset, max)),
@@ -262,5 +304,10 @@ impl ReadAt for Arrival {
 
     fn facts(&self) -> Option<ContentFacts> {
         self.state.lock().facts
+    }
+
+    fn in_memory(&self) -> u64 {
+        let state = self.state.lock();
+        state.size - state.start
     }
 }

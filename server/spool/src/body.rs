@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::arrival::Arrival;
+use crate::budget::Budget;
 use crate::{ContentFacts, Purpose};
 
 /// Content that can be read from any offset, also while it is still arriving.
@@ -33,6 +34,11 @@ pub trait ReadAt: Send + Sync {
     /// What the content is made of; `None` where that is not known (yet).
     fn facts(&self) -> Option<ContentFacts> {
         None
+    }
+
+    /// Octets that are in memory as long as the reader is there.
+    fn in_memory(&self) -> u64 {
+        0
     }
 }
 
@@ -65,13 +71,19 @@ pub trait Spill: Send {
     fn finish(&mut self) -> io::Result<Arc<dyn Any + Send + Sync>>;
 }
 
-/// Makes room for contents that are too large for memory.
+/// Makes room for contents that are too large for memory. A content holds it from its beginning until its
+/// commit is asked for, so a driver knows what is on its way.
 pub trait Spills: Send + Sync {
     /// A place for another one. Blocks.
     ///
     /// # Errors
     /// When there is none.
     fn spill(&self) -> io::Result<Box<dyn Spill>>;
+
+    /// What may stay in memory of contents that are written. Nothing, if a driver says nothing.
+    fn budget(&self) -> Budget {
+        Budget::default()
+    }
 }
 
 /// SHA-256 digests of a content.
@@ -83,7 +95,7 @@ pub struct Digests {
     pub body: Option<[u8; 32]>,
 }
 
-/// A content that is complete and, when it is in a file, on stable storage. Dropped without having
+/// A content that is complete: in memory, or on stable storage. Dropped without having
 /// been committed it goes away. Clones may be committed by several messages, in one batch.
 #[derive(Clone)]
 pub struct StoredBody {
@@ -95,6 +107,8 @@ pub struct StoredBody {
     pub(crate) facts: ContentFacts,
     pub(crate) digests: Option<Digests>,
     pub(crate) purpose: Purpose,
+    /// What made room for it: kept while it is on its way to a commit.
+    pub(crate) _spills: Arc<dyn Spills>,
 }
 
 /// Where a complete content is.

@@ -4,11 +4,12 @@
 //! their own here that records them, makes them fail, or pretends that the disk is full.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, IoSlice, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::io::pwritev;
 
 /// What is free in a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,12 +41,49 @@ pub trait Disk: Send + Sync {
         File::open(path)
     }
 
+    /// Opens a file to be written and read back, and makes it, for its owner alone, if there is none. A
+    /// link is refused.
+    ///
+    /// # Errors
+    /// The system's.
+    fn open_or_create(&self, path: &Path) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).mode(0o600);
+        let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+        options.custom_flags(no_link).open(path)
+    }
+
     /// Appends octets to a file that [`Disk::create`] made.
     ///
     /// # Errors
     /// The system's.
     fn write(&self, mut file: &File, _path: &Path, octets: &[u8]) -> io::Result<()> {
         file.write_all(octets)
+    }
+
+    /// Writes pieces, one behind the other, to a place in a file.
+    ///
+    /// # Errors
+    /// The system's.
+    fn write_at(
+        &self,
+        file: &File,
+        _path: &Path,
+        mut pieces: &mut [IoSlice<'_>],
+        mut offset: u64,
+    ) -> io::Result<()> {
+        while !pieces.is_empty() {
+            match pwritev(file, pieces, offset) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    IoSlice::advance_slices(&mut pieces, written);
+                    offset += written as u64;
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Fills the buffer from a place in a file.
@@ -80,17 +118,37 @@ pub trait Disk: Send + Sync {
         std::fs::remove_file(path)
     }
 
-    /// Gives a file this many octets of the disk, whether or not it is written.
+    /// Gives a file so many octets of the disk from `offset` on, whether or not they are written. The
+    /// file grows to hold them.
     ///
     /// # Errors
     /// The system's; [`io::ErrorKind::StorageFull`] when they are not there.
-    fn allocate(&self, file: &File, _path: &Path, octets: u64) -> io::Result<()> {
-        match fallocate(file, FallocateFlags::empty(), 0, octets) {
+    fn allocate(&self, file: &File, _path: &Path, offset: u64, octets: u64) -> io::Result<()> {
+        match fallocate(file, FallocateFlags::empty(), offset, octets) {
             Ok(()) => Ok(()),
             // Not every file system knows it: then the octets are written.
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => fill(file, octets),
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
+                fill(file, offset, octets)
+            }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Gives octets in the middle of a file back to the file system; they read as zeros then.
+    ///
+    /// # Errors
+    /// The system's; [`io::ErrorKind::Unsupported`] where the file system cannot do it.
+    fn punch(&self, file: &File, _path: &Path, offset: u64, octets: u64) -> io::Result<()> {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        Ok(fallocate(file, flags, offset, octets)?)
+    }
+
+    /// Cuts a file off at this size.
+    ///
+    /// # Errors
+    /// The system's.
+    fn cut(&self, file: &File, _path: &Path, size: u64) -> io::Result<()> {
+        file.set_len(size)
     }
 
     /// Looks at what is free around a folder.
@@ -107,14 +165,14 @@ pub trait Disk: Send + Sync {
     }
 }
 
-fn fill(file: &File, octets: u64) -> io::Result<()> {
+fn fill(file: &File, offset: u64, octets: u64) -> io::Result<()> {
     let zeros = [0_u8; 64 * 1024];
-    let mut offset = 0;
-    while offset < octets {
-        let length = usize::try_from(octets - offset).unwrap_or(zeros.len());
+    let mut done = 0;
+    while done < octets {
+        let length = usize::try_from(octets - done).unwrap_or(zeros.len());
         let piece = zeros.get(..length.min(zeros.len())).unwrap_or(&zeros);
-        file.write_all_at(piece, offset)?;
-        offset += piece.len() as u64;
+        file.write_all_at(piece, offset + done)?;
+        done += piece.len() as u64;
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
-//! The embedded store: SQLite in WAL mode, and files for large bodies.
+//! The embedded store: SQLite in WAL mode, and files for bodies that are too large for it.
 //!
 //! ```text
 //! PATH/spool.lock      held by the one program that uses the spool; its process id
 //! PATH/spool.format    the format number, and which program version reads it
 //! PATH/spool.db        messages, recipients' progress, contents up to 32 KiB
 //! PATH/spool.reserve   octets given up when the disk is full and a delivery has to be recorded
+//! PATH/content/extents contents below 256 KiB, in blocks that are used again
 //! PATH/content/XX/ID   larger contents
 //! ```
 //!
@@ -12,7 +13,9 @@
 //! A second one checkpoints and removes files, off the path of the reply. Reads go over a few
 //! connections of their own, on the blocking pool of whoever reads.
 
+mod coming;
 mod content;
+mod extents;
 mod housekeeper;
 mod ledger;
 mod list;
@@ -45,11 +48,13 @@ use crate::disk::{Disk, SystemDisk};
 use crate::files::Folder;
 use crate::stage::Kind;
 use crate::{
-    Backlog, Batch, Claimed, Durable, Entry, Filter, Health, Lease, Page, Purpose, Receiving,
-    SpoolError, StageCounts, Store, StoredMessage,
+    Backlog, Batch, Budget, Claimed, Durable, Entry, Filter, Health, Lease, Page, Purpose,
+    Receiving, SpoolError, StageCounts, Store, StoredMessage,
 };
 
+use coming::Coming;
 use content::Files;
+use extents::Extents;
 use ledger::{Ledger, Place};
 use place::Lock;
 use prepare::Prepared;
@@ -70,6 +75,9 @@ pub struct Options {
     pub path: PathBuf,
     /// Octets that must be free before anything is accepted.
     pub min_free: u64,
+    /// Octets of contents that may stay in memory, although they are on disk, until their first
+    /// delivery was tried.
+    pub memory: u64,
 }
 
 /// A database that was found damaged at the start: it was renamed, and a new one begun.
@@ -125,6 +133,9 @@ struct Shared {
     space: Space,
     disk: Arc<dyn Disk>,
     folder: Arc<Folder>,
+    extents: Arc<Extents>,
+    budget: Budget,
+    coming: Coming,
 }
 
 impl Embedded {
@@ -278,7 +289,11 @@ impl Store for Embedded {
     fn receive(&self, purpose: Purpose) -> Result<Receiving, SpoolError> {
         self.shared.health.check()?;
         self.shared.space.check(purpose)?;
-        let files = Files(Arc::clone(&self.shared.folder));
+        let files = Files {
+            folder: Arc::clone(&self.shared.folder),
+            budget: self.shared.budget.clone(),
+            _coming: self.shared.coming.begin(purpose),
+        };
         Ok(Receiving::new(Arc::new(files), purpose))
     }
 
@@ -376,10 +391,10 @@ impl Store for Embedded {
     }
 
     async fn load(&self, id: MessageId) -> Result<Option<StoredMessage>, SpoolError> {
-        let folder = Arc::clone(&self.shared.folder);
+        let shared = Arc::clone(&self.shared);
         let loaded = self
             .readers
-            .run(move |connection| read::load(connection, &folder, id))
+            .run(move |connection| read::load(connection, &shared, id))
             .await?;
         match loaded {
             Loaded::Gone => Ok(None),

@@ -2,11 +2,12 @@
 //!
 //! The 250 after the final dot is a promise, and only this crate can give the [`Durable`] token
 //! that stands for it. The driver of this version is [`Embedded`]: SQLite with one writer that
-//! commits whatever waits in one transaction and syncs before it answers, bodies over 32 KiB in
-//! files beside it.
+//! commits whatever waits in one transaction and syncs before it answers. Bodies up to 32 KiB are in
+//! it, those up to 256 KiB in one file of extents, larger ones in files of their own.
 
 mod arrival;
 mod body;
+mod budget;
 mod claim;
 mod disk;
 mod embedded;
@@ -22,6 +23,7 @@ mod store;
 mod sums;
 
 pub use body::{Blob, Digests, Place, ReadAt, Spill, Spills, StoredBody};
+pub use budget::Budget;
 pub use claim::{Claimed, Lease};
 pub use disk::{Disk, Free, SystemDisk};
 pub use embedded::{Damage, Embedded, Options, SetAside, examine};

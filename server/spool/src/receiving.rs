@@ -12,13 +12,12 @@ use crate::body::Place;
 use crate::sums::Sums;
 use crate::{Blob, Purpose, ReadAt, Spill, Spills, SpoolError, StoredBody};
 
-/// Contents up to this size are kept in the database.
-pub(crate) const INLINE: u64 = 32 * 1024;
-/// Octets that may wait in memory before they are written to the file.
+/// Octets that may wait in memory before they are written. A content that is complete before there
+/// are as many is committed from memory.
 const BUFFER: u64 = 256 * 1024;
 
-/// A content that is being received. Up to 32 KiB stay in memory; more goes to where the store puts
-/// it while it arrives. Dropped before [`Receiving::finish`], it leaves nothing behind.
+/// A content that is being received. Less than 256 KiB stay in memory; more goes to where the store
+/// puts it while it arrives. Dropped before [`Receiving::finish`], it leaves nothing behind.
 ///
 /// It uses the blocking pool of the runtime that it is written on.
 pub struct Receiving {
@@ -27,6 +26,8 @@ pub struct Receiving {
     purpose: Purpose,
     /// Octets in memory that no write has taken yet.
     waiting: u64,
+    /// Octets in memory that a write has taken and is not over with.
+    leaving: u64,
     size: u64,
     /// `None` while a write has it.
     writer: Option<Writing>,
@@ -45,10 +46,11 @@ impl Receiving {
     #[must_use]
     pub fn new(spills: Arc<dyn Spills>, purpose: Purpose) -> Self {
         Self {
-            content: Arc::new(Arrival::new()),
+            content: Arc::new(Arrival::new(&spills.budget())),
             spills,
             purpose,
             waiting: 0,
+            leaving: 0,
             size: 0,
             writer: Some(Writing {
                 sums: Sums::new(),
@@ -101,6 +103,26 @@ impl Receiving {
         Ok(())
     }
 
+    /// Octets that are in memory now: those that came and are not where the store puts them.
+    #[must_use]
+    pub fn in_memory(&self) -> u64 {
+        let written = self.writing.as_ref().is_some_and(JoinHandle::is_finished);
+        self.waiting + if written { 0 } else { self.leaving }
+    }
+
+    /// Lets what is in memory go to where the store puts it, however little it is, for a caller that has no memory for
+    /// it. Waits for the write before this one.
+    ///
+    /// # Errors
+    /// As [`Receiving::write`].
+    pub async fn spill(&mut self) -> Result<(), SpoolError> {
+        if self.waiting > 0 {
+            let writing = self.written().await?;
+            self.start_write(writing);
+        }
+        Ok(())
+    }
+
     /// Reads what has arrived so far, and goes on reading what arrives later, and after the
     /// commit. A slow reader does not slow the writer.
     #[must_use]
@@ -114,7 +136,7 @@ impl Receiving {
     /// When it could not be written or synced.
     pub async fn finish(mut self) -> Result<StoredBody, SpoolError> {
         let mut writing = self.written().await?;
-        let place = if writing.spill.is_none() && self.size <= INLINE {
+        let place = if writing.spill.is_none() {
             let content = self.content.join();
             writing.sums.update(&content);
             Place::Memory(content)
@@ -135,6 +157,7 @@ impl Receiving {
             facts: found.facts,
             digests: found.digests,
             purpose: self.purpose,
+            _spills: Arc::clone(&self.spills),
         })
     }
 
@@ -155,7 +178,7 @@ impl Receiving {
     fn start_write(&mut self, mut writing: Writing) {
         let spills = Arc::clone(&self.spills);
         let content = Arc::clone(&self.content);
-        self.waiting = 0;
+        self.leaving = std::mem::take(&mut self.waiting);
         self.writing = Some(tokio::task::spawn_blocking(move || {
             writing.write(&*spills, &content)?;
             Ok(writing)

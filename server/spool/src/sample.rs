@@ -64,6 +64,7 @@ pub(crate) fn options(path: &Path) -> Options {
     Options {
         path: path.to_owned(),
         min_free: 0,
+        memory: 0,
     }
 }
 
@@ -135,7 +136,9 @@ pub(crate) fn files(path: &Path) -> Vec<std::path::PathBuf> {
 pub(crate) fn files_in(content: &Path) -> Vec<std::path::PathBuf> {
     let shards = std::fs::read_dir(content).unwrap();
     shards
-        .flat_map(|shard| std::fs::read_dir(shard.unwrap().path()).unwrap())
+        .map(|shard| shard.unwrap().path())
+        .filter(|shard| shard.is_dir())
+        .flat_map(|shard| std::fs::read_dir(shard).unwrap())
         .map(|entry| entry.unwrap().path())
         .collect()
 }

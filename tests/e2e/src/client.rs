@@ -1,10 +1,12 @@
 //! An SMTP client that sends exactly what a test says and shows exactly what comes back.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketType, bind, socket};
 
 use crate::tls::{self, Tls};
 
@@ -88,6 +90,21 @@ impl Client {
         Self::over(Connection::Tcp(stream))
     }
 
+    /// Connects from another address of this machine, without reading anything.
+    pub fn open_from(source: IpAddr, to: SocketAddr) -> Self {
+        let connect = || {
+            let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+            bind(&socket, &SocketAddr::new(source, 0))?;
+            rustix::net::connect(&socket, &to)?;
+            Ok::<_, std::io::Error>(TcpStream::from(socket))
+        };
+        let stream = connect().unwrap_or_else(|e| panic!("connect from {source} to {to}: {e}"));
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .unwrap_or_else(|e| panic!("socket options: {e}"));
+        Self::over(Connection::Tcp(stream))
+    }
+
     /// Connects to a Unix socket without reading anything.
     pub fn open_unix(to: &Path) -> Self {
         let stream = UnixStream::connect(to).unwrap_or_else(|e| panic!("{}: {e}", to.display()));
@@ -109,13 +126,22 @@ impl Client {
     /// # Panics
     /// When plain text is waiting to be read, or the handshake fails.
     pub fn into_tls(self, host: &str) -> Self {
+        self.try_into_tls(host, &[])
+            .unwrap_or_else(|e| panic!("handshake: {e}"))
+    }
+
+    /// The same, asking by ALPN for one of `protocols`, if there are any.
+    ///
+    /// # Errors
+    /// When the handshake fails.
+    pub fn try_into_tls(self, host: &str, protocols: &[&str]) -> std::io::Result<Self> {
         let waiting = String::from_utf8_lossy(self.stream.buffer()).into_owned();
         assert!(waiting.is_empty(), "plain text before TLS: {waiting}");
         let Connection::Tcp(stream) = self.stream.into_inner() else {
             panic!("TLS goes over TCP");
         };
-        let tls = tls::handshake(stream, host).unwrap_or_else(|e| panic!("handshake: {e}"));
-        Self::over(Connection::Tls(Box::new(tls)))
+        let tls = tls::handshake(stream, host, protocols)?;
+        Ok(Self::over(Connection::Tls(Box::new(tls))))
     }
 
     /// STARTTLS, the handshake, EHLO again; and the keywords of that.

@@ -226,17 +226,46 @@ impl Gateway {
 
     /// The highest resident memory so far, in KiB.
     pub fn peak_memory_kib(&self) -> u64 {
+        self.status_kib("VmHWM:")
+    }
+
+    /// The resident memory now, in KiB.
+    pub fn memory_kib(&self) -> u64 {
+        self.status_kib("VmRSS:")
+    }
+
+    fn status_kib(&self, key: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
         status
             .lines()
             .find_map(|line| {
-                line.strip_prefix("VmHWM:")?
+                line.strip_prefix(key)?
                     .split_whitespace()
                     .next()?
                     .parse()
                     .ok()
             })
-            .unwrap_or_else(|| panic!("no VmHWM in {status}"))
+            .unwrap_or_else(|| panic!("no {key} in {status}"))
+    }
+
+    /// Descriptors that it has open now.
+    pub fn descriptors(&self) -> usize {
+        let entries = fs::read_dir(format!("/proc/{}/fd", self.pid()));
+        entries.map_or(0, Iterator::count)
+    }
+
+    /// The value of a line of `/metrics`: its name, with labels if it has some. 0 where it is not there.
+    pub fn metric(&self, line: &str) -> u64 {
+        let metrics = self.http("/metrics").1;
+        let value = metrics.lines().find_map(|own| {
+            let (name, value) = own.rsplit_once(' ')?;
+            (name == line).then_some(value)
+        });
+        value.map_or(0, |value| {
+            value
+                .parse()
+                .unwrap_or_else(|e| panic!("{line} {value}: {e}"))
+        })
     }
 
     /// The text that `path` of the metrics listener answers, with the status code before it.

@@ -3,6 +3,7 @@
 //! It describes itself, and has no health service; what comes on `Attach` is handed to the script, which may answer, lie,
 //! flood, stall or hang up: an error ends the connection. All that the gateway sent is kept.
 
+mod pieces;
 mod socket;
 mod wire;
 
@@ -16,8 +17,9 @@ use std::time::{Duration, Instant};
 
 use postern_proto::v1;
 
+pub use self::pieces::{code, flag, frame, header_block, kind, message, setting};
 pub use self::socket::{Socket, tls_config};
-pub use self::wire::{Asked, Wire, code, flag, frame, header_block, kind, message, setting};
+pub use self::wire::{Asked, Wire};
 
 /// How it behaves before anything is asked.
 #[derive(Clone, Debug)]

@@ -15,18 +15,22 @@ use rustls::{
 /// A TLS connection over TCP.
 pub type Tls = StreamOwned<ClientConnection, TcpStream>;
 
-/// Shakes hands and asks for `host`.
+/// Shakes hands and asks for `host`, and by ALPN for one of `protocols`, if there are any.
 ///
 /// # Errors
 /// When the peer does not want to, or hangs up.
-pub fn handshake(mut stream: TcpStream, host: &str) -> io::Result<Tls> {
+pub fn handshake(mut stream: TcpStream, host: &str, protocols: &[&str]) -> io::Result<Tls> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
         .with_no_client_auth();
+    config.alpn_protocols = protocols
+        .iter()
+        .map(|name| name.as_bytes().to_vec())
+        .collect();
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
     let mut tls = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
     while tls.is_handshaking() {

@@ -1,4 +1,4 @@
-//! The page of what is withstood names tests that exist.
+//! The pages of what is withstood name tests that exist.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -8,9 +8,10 @@ use std::path::PathBuf;
 
 use postern_e2e::programs::root;
 
-const PAGE: &str = "docs/withstood.md";
+/// Each page, and how many tests it names at least.
+const PAGES: [(&str, usize); 2] = [("docs/withstood.md", 100), ("docs/attacks.md", 100)];
 
-/// A test on the page: where it is, and its name.
+/// A test on a page: where it is, and its name.
 #[derive(Debug, PartialEq, Eq)]
 struct Named<'a> {
     file: &'a str,
@@ -45,38 +46,45 @@ fn path(folders: &HashMap<&str, &str>, file: &str) -> PathBuf {
     }
 }
 
-#[test]
-fn every_test_on_the_page_exists() {
-    let page = fs::read_to_string(root().join(PAGE)).unwrap();
-    let folders = folders(&page);
-    let mut missing = Vec::new();
-    for name in named(&page) {
-        let source = fs::read_to_string(path(&folders, name.file)).unwrap_or_default();
-        let function = format!("fn {}(", name.test);
-        // Tests without harness have their names as text.
-        let text = format!("\"{}\"", name.test);
-        if !source.contains(&function) && !source.contains(&text) {
-            missing.push(name);
-        }
-    }
-    assert!(
-        missing.is_empty(),
-        "{PAGE} names tests that are not there: {missing:#?}"
-    );
+fn pages() -> impl Iterator<Item = (&'static str, usize, String)> {
+    let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
+    PAGES
+        .into_iter()
+        .map(move |(name, least)| (name, least, read(name)))
 }
 
 #[test]
-fn every_row_of_the_page_names_a_test() {
-    let page = fs::read_to_string(root().join(PAGE)).unwrap();
-    let rows = page
-        .lines()
-        .filter(|line| line.starts_with("| ") && !line.starts_with("| ---"));
-    // Not the heads of the tables, nor the table that says where the tests are.
-    let about = |row: &&str| row.matches('|').count() == 4 && !row.contains("| tests |");
-    let without: Vec<&str> = rows
-        .filter(about)
-        .filter(|row| named(row).is_empty())
-        .collect();
-    assert!(without.is_empty(), "{PAGE}: {without:#?}");
-    assert!(named(&page).len() > 100);
+fn every_test_on_the_pages_exists() {
+    let mut missing = Vec::new();
+    for (name, _, page) in pages() {
+        let folders = folders(&page);
+        for test in named(&page) {
+            let source = fs::read_to_string(path(&folders, test.file)).unwrap_or_default();
+            let function = format!("fn {}(", test.test);
+            // Tests without harness have their names as text.
+            let text = format!("\"{}\"", test.test);
+            if !source.contains(&function) && !source.contains(&text) {
+                missing.push(format!("{name}: {}::{}", test.file, test.test));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "tests that are not there: {missing:#?}");
+}
+
+#[test]
+fn every_row_of_the_pages_names_a_test() {
+    for (name, least, page) in pages() {
+        let rows = page
+            .lines()
+            .filter(|line| line.starts_with("| ") && !line.starts_with("| ---"));
+        // Not the heads of the tables, nor the table that says where the tests are.
+        let about = |row: &&str| row.matches('|').count() == 4 && !row.contains("| tests |");
+        let without: Vec<&str> = rows
+            .filter(about)
+            .filter(|row| named(row).is_empty())
+            .collect();
+        assert!(without.is_empty(), "{name}: {without:#?}");
+        let count = named(&page).len();
+        assert!(count > least, "{name}: {count}");
+    }
 }

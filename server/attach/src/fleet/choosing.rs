@@ -144,9 +144,17 @@ impl Fleet {
         let Some(description) = replica.description.clone() else {
             return Placement::Wait;
         };
+        let shared = description.capacity > 1;
+        let alone = bulky && (!shared || replica.keeps_bodies_apart(now));
         let candidates: Vec<(StreamId, Occupancy)> = streams
             .into_iter()
-            .filter(|(stream, _)| self.leads_to(*stream, replica, pick.not_on))
+            .filter(|(stream, occupancy)| {
+                self.connection_of(*stream, replica, pick.not_on)
+                    .is_some_and(|connection| {
+                        let own = connection.reserved && occupancy.instances == 0;
+                        !shared || if alone { own } else { !connection.reserved }
+                    })
+            })
             .collect();
         let roomy = || {
             candidates
@@ -164,13 +172,12 @@ impl Fleet {
         let least = roomy()
             .min_by_key(|(stream, occupancy)| (occupancy.quiet, occupancy.instances, *stream))
             .map(|(stream, _)| *stream);
-        let shared = description.capacity > 1;
         let enough = shared && replica.streams >= self.settings.shared_streams;
         if let Some(stream) = least.filter(|_| enough) {
             return Placement::On(stream);
         }
         if replica.streams < self.settings.streams_per_replica {
-            return self.open_stream(now, pick, bulky && !shared, least);
+            return self.open_stream(now, pick, alone, least);
         }
         let idle = candidates
             .iter()
@@ -196,6 +203,7 @@ impl Fleet {
         instead: Option<StreamId>,
     ) -> Placement {
         let stream = StreamId(self.number());
+        let most_stalled = self.settings.stalled_connections;
         let Some(replica) = self.replica_mut(pick.replica) else {
             return Placement::Wait;
         };
@@ -230,22 +238,32 @@ impl Fleet {
             .iter()
             .filter(|one| one.is_connecting())
             .count();
+        if replica.stalled() >= most_stalled {
+            let detail = "as many connections to this replica as may be are stalled";
+            let fault = Fault::new(FaultKind::Overload, detail);
+            return instead.map_or(Placement::Fault(fault), Placement::On);
+        }
         if connecting == 0 || (alone && connecting < CONNECTING) {
             self.connect(now, pick.replica);
         }
         instead.map_or(Placement::Wait, Placement::On)
     }
 
-    /// A stream runs to this replica, on a connection that may be used.
-    fn leads_to(&self, stream: StreamId, replica: &Replica, not_on: Option<ConnectionId>) -> bool {
-        self.streams.get(&stream).is_some_and(|place| {
-            place.replica == replica.id
-                && Some(place.connection) != not_on
-                && replica
-                    .connections
-                    .iter()
-                    .any(|one| one.id == place.connection && one.is_usable())
-        })
+    /// The connection of a stream to this replica, if it may be used.
+    fn connection_of<'a>(
+        &self,
+        stream: StreamId,
+        replica: &'a Replica,
+        not_on: Option<ConnectionId>,
+    ) -> Option<&'a Connection> {
+        let place = self.streams.get(&stream)?;
+        if place.replica != replica.id || Some(place.connection) == not_on {
+            return None;
+        }
+        replica
+            .connections
+            .iter()
+            .find(|one| one.id == place.connection && one.is_usable())
     }
 
     fn usable(&self) -> impl Iterator<Item = &Replica> {

@@ -33,6 +33,8 @@ pub(crate) struct Connection {
     pub(crate) reserved: bool,
     /// It takes no more streams.
     pub(crate) retired: bool,
+    /// It is retired because the sink takes nothing more of a stream on it.
+    pub(crate) stalled: bool,
     /// That it failed was counted.
     pub(crate) counted: bool,
     /// Since when it carries none.
@@ -48,6 +50,7 @@ impl Connection {
             limit,
             reserved: false,
             retired: false,
+            stalled: false,
             counted: false,
             unused_since: now,
         }

@@ -61,6 +61,41 @@ impl Fleet {
         }
     }
 
+    /// Takes in that a stream is stalled. Returns the other streams of its connection: that one takes nothing new any more,
+    /// and their instances are to leave it, as well as those of the stalled one; it is closed with the last of them. `None`:
+    /// the stream has its connection for itself, and holds up nobody.
+    pub fn stalled(&mut self, now: Instant, stream: StreamId) -> Option<Vec<StreamId>> {
+        let place = *self.streams.get(&stream)?;
+        let apart = now + self.settings.apart_after_stall;
+        let replica = self.replica_mut(place.replica)?;
+        let (id, name) = (replica.id, Arc::clone(&replica.name));
+        replica.apart_until = Some(apart);
+        let connection = replica.connection(place.connection)?;
+        if connection.reserved {
+            return None;
+        }
+        connection.retired = true;
+        if !std::mem::replace(&mut connection.stalled, true) {
+            let counted = std::mem::replace(&mut connection.counted, true);
+            self.events
+                .push_back(FleetEvent::Stalled { replica: id, name });
+            if !counted {
+                let fault = Fault::new(FaultKind::Timeout, "it takes nothing more on a connection");
+                self.bad(now, id, &fault);
+            }
+            self.reconnect(now, id);
+            self.changed();
+        }
+        let mut others: Vec<StreamId> = self
+            .streams
+            .iter()
+            .filter(|(other, at)| at.connection == place.connection && **other != stream)
+            .map(|(other, _)| *other)
+            .collect();
+        others.sort_unstable();
+        Some(others)
+    }
+
     /// Takes in the end of a stream.
     pub fn stream_ended(&mut self, now: Instant, stream: StreamId, end: &StreamEnd) {
         let Some(place) = self.streams.remove(&stream) else {

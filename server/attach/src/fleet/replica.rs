@@ -59,6 +59,8 @@ pub(crate) struct Replica {
     pub(crate) last_sign: Instant,
     /// Since when a failure speaks against it and no sign of life for it: it is probed at once, and others are asked.
     suspect_since: Option<Instant>,
+    /// Until when bodies go to it on connections of their own: it has let one stall.
+    pub(crate) apart_until: Option<Instant>,
     /// What its own watch says. `None`: there is none.
     pub(crate) watch: Option<bool>,
     /// Open questions.
@@ -87,6 +89,7 @@ impl Replica {
             probation: false,
             last_sign: now,
             suspect_since: None,
+            apart_until: None,
             watch: None,
             open: 0,
             streams: 0,
@@ -128,6 +131,16 @@ impl Replica {
     /// It failed last: others are the better choice until it is known how it is.
     pub(crate) const fn is_suspect(&self) -> bool {
         self.suspect_since.is_some()
+    }
+
+    /// Bodies go to it on connections of their own.
+    pub(crate) fn keeps_bodies_apart(&self, now: Instant) -> bool {
+        self.apart_until.is_some_and(|until| now < until)
+    }
+
+    /// Connections that are stalled and not over yet.
+    pub(crate) fn stalled(&self) -> usize {
+        self.connections.iter().filter(|one| one.stalled).count()
     }
 
     /// It answered.

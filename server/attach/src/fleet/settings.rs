@@ -19,6 +19,11 @@ pub struct FleetSettings {
     /// Streams opened on one connection before another is made. Servers cap them, often at 100, and a stream above the
     /// cap waits in silence.
     pub streams_per_connection: usize,
+    /// Connections to a replica that are stalled and wait for their last stream to end, before no other is made in their
+    /// place: what finds none that works is shed as `overload`.
+    pub stalled_connections: usize,
+    /// Time for which bodies go to a replica on connections of their own after one of its connections was stalled.
+    pub apart_after_stall: Duration,
     /// Time for name resolution, handshakes and `Describe` together.
     pub connect_timeout: Duration,
     /// Time after which a connection that carries nothing is dropped, unless it is the only one.
@@ -50,6 +55,8 @@ impl Default for FleetSettings {
             instances_per_shared_stream: 16,
             streams_per_replica: 200,
             streams_per_connection: 90,
+            stalled_connections: 4,
+            apart_after_stall: Duration::from_secs(300),
             connect_timeout: Duration::from_secs(5),
             unused_after: Duration::from_secs(10),
             probe_interval: Duration::from_secs(10),

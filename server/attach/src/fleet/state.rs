@@ -49,6 +49,13 @@ pub enum FleetEvent {
         /// When it is probed.
         retry_in: Duration,
     },
+    /// A connection to a replica takes nothing more, because the sink does not read. Another one takes its place.
+    Stalled {
+        /// The replica.
+        replica: ReplicaId,
+        /// Its endpoint.
+        name: Arc<str>,
+    },
     /// A replica said something else of itself than before, or spoke for the first time. Compare it with what was
     /// accepted.
     Described {

@@ -31,6 +31,12 @@ impl Tried {
         self.askings
     }
 
+    /// Returns whether it may be asked once more while it is open.
+    #[must_use]
+    pub const fn may_move(&self) -> bool {
+        self.harmless && !self.is_spent()
+    }
+
     pub(crate) const fn is_spent(&self) -> bool {
         self.askings >= ASKINGS
     }

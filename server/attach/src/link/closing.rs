@@ -319,11 +319,41 @@ impl Link {
         }
     }
 
+    /// Takes no further instances: those that are idle end now, the others when they are idle, to be opened elsewhere. The
+    /// connection is to be closed.
+    pub fn leave(&mut self, now: Instant) {
+        self.drain(now, None, CloseReason::Parked);
+    }
+
+    /// Leaves a stream that is stalled. Instances of which something is stuck on it fail, with all that is open in them, so
+    /// that it is asked elsewhere, where `movable` says of each of their questions, by the caller's name for it, that it
+    /// may be. The others have their time.
+    pub fn forsake(&mut self, now: Instant, movable: impl Fn(u64) -> bool) {
+        let fault = Fault::new(
+            FaultKind::Timeout,
+            "the sink takes nothing more of the stream",
+        );
+        for instance in self.all() {
+            let Some(one) = self.instances.get(&instance.0) else {
+                continue;
+            };
+            let stuck = self.flight.carries(instance.0) || self.outbox.carries(instance.0);
+            if stuck && one.ledger.count() > 0 && one.ledger.iter().all(|event| movable(event.tag))
+            {
+                let (reason, ending) = (CloseReason::Silent, Ending::Silent);
+                self.void(now, instance, &fault, Retry::Harmless, reason, ending);
+            }
+        }
+        self.leave(now);
+    }
+
     /// One of both sides goes away: idle instances end now, the others when they are idle.
-    pub(super) fn drain(&mut self, now: Instant, until: Instant, reason: CloseReason) {
+    pub(super) fn drain(&mut self, now: Instant, until: Option<Instant>, reason: CloseReason) {
         match &mut self.phase {
             Phase::Open | Phase::Silent { .. } => self.phase = Phase::Draining { until, reason },
-            Phase::Draining { until: before, .. } => *before = until.min(*before),
+            Phase::Draining { until: before, .. } => {
+                *before = [*before, until].into_iter().flatten().min();
+            }
             Phase::Parting { .. } | Phase::Ended => return,
         }
         for instance in self.all() {
@@ -361,6 +391,7 @@ impl Link {
             }
         }
         self.outbox.clear();
+        self.flight.clear();
         self.phase = Phase::Ended;
     }
 }

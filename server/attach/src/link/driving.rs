@@ -10,6 +10,7 @@ use crate::end::{Code, StreamEnd};
 use crate::transmit::{Transmit, to_wire};
 
 use super::events::{InstanceId, LinkEvent};
+use super::flight::Progress;
 use super::outbox::{Left, Urgency};
 use super::phase::Phase;
 use super::pulse::Beat;
@@ -20,6 +21,11 @@ impl Link {
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
         let leaving = self.outbox.pop(now)?;
         self.start = Start::Taken;
+        if let Some(time) = self.settings.flow_timeout {
+            self.flight
+                .give(now, leaving.instance, leaving.transmit.len());
+            self.flow_checked_at.get_or_insert(now + time);
+        }
         match leaving.left {
             Left::Event(event_id) => {
                 if let Some(one) = self.instances.get_mut(&leaving.instance) {
@@ -42,6 +48,11 @@ impl Link {
             self.reset("the sink does not read what it is told");
         }
         self.events.pop_front()
+    }
+
+    /// Takes in how much of the frames the network has taken. Say it before time is looked at.
+    pub fn network(&mut self, progress: Progress) {
+        self.flight.take(progress);
     }
 
     /// Returns when [`Link::handle_timeout`] is to be called, unless something else comes first.
@@ -67,6 +78,7 @@ impl Link {
             park,
             empty,
             self.outbox.lingers_until(),
+            self.flow_checked_at.filter(|_| self.phase.is_carrying()),
         ]
         .into_iter()
         .flatten()
@@ -91,6 +103,7 @@ impl Link {
         if self.phase.timeout().is_some_and(|until| now >= until) {
             return self.time_is_up();
         }
+        self.check_flow(now);
         if self.heartbeat_timeout().is_some() {
             match self.pulse.poll(now, self.questions == 0) {
                 Some(Beat::Ask(sequence)) => {
@@ -141,7 +154,7 @@ impl Link {
             reason: reason.to_owned(),
         };
         self.send(now, 0, Kind::GoAway(go_away), Urgency::Now);
-        self.drain(now, now + drain, CloseReason::Shutdown);
+        self.drain(now, Some(now + drain), CloseReason::Shutdown);
     }
 
     /// Closes idle instances, those first that have been idle longest, at most so many. Returns how many.
@@ -161,6 +174,23 @@ impl Link {
             }
             _ => None,
         }
+    }
+
+    fn check_flow(&mut self, now: Instant) {
+        let (Some(at), Some(time)) = (self.flow_checked_at, self.settings.flow_timeout) else {
+            return;
+        };
+        if now < at || !self.phase.is_carrying() {
+            return;
+        }
+        self.flow_checked_at = self.flight.still_since().map(|since| {
+            let late = since + time;
+            if now < late {
+                return late;
+            }
+            self.events.push_back(LinkEvent::Stalled);
+            now + time
+        });
     }
 
     fn time_is_up(&mut self) {

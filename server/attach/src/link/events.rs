@@ -265,6 +265,9 @@ pub enum LinkEvent {
     },
     /// Events are taken again.
     Room,
+    /// The network has taken nothing for a while of what it was handed: the sink does not read the stream, or nothing on
+    /// its connection. Report it to the fleet. Said again while it lasts.
+    Stalled,
     /// The stream is not needed any more: end the requests after what is still to be sent, and hand in the end.
     HalfClose,
     /// The sink takes no new instances on the stream; those that are open have time to end.

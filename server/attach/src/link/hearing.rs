@@ -78,7 +78,7 @@ impl Link {
                     drain,
                     reason: one_line(&go_away.reason, REASON),
                 });
-                self.drain(now, now + drain, pb::CloseReason::BySink);
+                self.drain(now, Some(now + drain), pb::CloseReason::BySink);
             }
             _ => self.break_stream(
                 now,

@@ -212,6 +212,13 @@ impl Outbox {
         self.turns.is_empty()
     }
 
+    /// Something of this instance waits.
+    pub(crate) fn carries(&self, instance: u64) -> bool {
+        self.lanes
+            .get(&instance)
+            .is_some_and(|lane| !lane.frames.is_empty())
+    }
+
     /// Adds a frame to a lane.
     pub(crate) fn push(&mut self, now: Instant, instance: u64, frame: Frame, urgency: Urgency) {
         *self.account(frame.account()) += frame.octets();

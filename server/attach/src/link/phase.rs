@@ -18,8 +18,8 @@ pub(crate) enum Phase {
     },
     /// One of both sides goes away: it takes nothing new, and ends with its last instance.
     Draining {
-        /// When what is left fails.
-        until: Instant,
+        /// When what is left fails. `None`: by its own deadlines.
+        until: Option<Instant>,
         /// What its instances are closed with.
         reason: CloseReason,
     },
@@ -38,9 +38,8 @@ impl Phase {
     /// When something is due.
     pub(crate) const fn timeout(&self) -> Option<Instant> {
         match self {
-            Self::Silent { until } | Self::Draining { until, .. } | Self::Parting { until, .. } => {
-                Some(*until)
-            }
+            Self::Silent { until } | Self::Parting { until, .. } => Some(*until),
+            Self::Draining { until, .. } => *until,
             Self::Open | Self::Ended => None,
         }
     }

@@ -9,6 +9,7 @@ use crate::settings::LinkSettings;
 use crate::transmit::Transmit;
 
 use super::events::{Asked, InstanceId, LinkEvent};
+use super::flight::Flight;
 use super::instance::Instance;
 use super::outbox::{Frame, Outbox, Urgency};
 use super::phase::Phase;
@@ -41,6 +42,10 @@ pub struct Link {
     pub(super) instances: HashMap<u64, Instance>,
     pub(super) last_instance: u64,
     pub(super) outbox: Outbox,
+    /// What the network was handed and has not taken.
+    pub(super) flight: Flight,
+    /// When it is looked whether that has moved.
+    pub(super) flow_checked_at: Option<Instant>,
     pub(super) events: VecDeque<LinkEvent>,
     pub(super) pulse: Pulse,
     /// Idle instances by the time since when they are.
@@ -91,6 +96,8 @@ impl Link {
             instances: HashMap::new(),
             last_instance: settings.instances_after,
             outbox: Outbox::new(settings.capacity.max(1), linger),
+            flight: Flight::new(now),
+            flow_checked_at: None,
             events: VecDeque::new(),
             pulse: Pulse::new(now, settings.heartbeat_interval, settings.heartbeat_timeout),
             idle: BTreeSet::new(),

@@ -28,6 +28,7 @@ struct Walk {
     connecting: BTreeMap<ConnectionId, ReplicaId>,
     connected: BTreeSet<ConnectionId>,
     ever: BTreeSet<ConnectionId>,
+    stalled: BTreeSet<ConnectionId>,
     streams: BTreeMap<StreamId, Stream>,
     open: Vec<(ReplicaId, StreamId, Tried)>,
     up: BTreeMap<ReplicaId, bool>,
@@ -52,6 +53,7 @@ impl Walk {
             connecting: BTreeMap::new(),
             connected: BTreeSet::new(),
             ever: BTreeSet::new(),
+            stalled: BTreeSet::new(),
             streams: BTreeMap::new(),
             open: Vec::new(),
             up: BTreeMap::new(),
@@ -106,7 +108,8 @@ impl Walk {
                     self.reach = Reach::Unreachable;
                     self.edges += 1;
                 }
-                FleetEvent::Described { .. } | FleetEvent::Changed => {}
+                FleetEvent::Described { .. } | FleetEvent::Stalled { .. } | FleetEvent::Changed => {
+                }
             }
         }
     }
@@ -186,6 +189,7 @@ impl Walk {
                 let place = self.streams[&stream];
                 assert_eq!(place.replica, pick.replica);
                 assert_ne!(Some(place.connection), pick.not_on);
+                assert!(!self.stalled.contains(&place.connection));
                 stream
             }
             Placement::Open {
@@ -196,6 +200,7 @@ impl Walk {
                     "described before the first stream"
                 );
                 assert_ne!(Some(connection), pick.not_on);
+                assert!(!self.stalled.contains(&connection));
                 let replica = pick.replica;
                 let place = Stream {
                     replica,
@@ -304,6 +309,21 @@ impl Walk {
                 self.pass(until);
             }
             10 => {
+                let ids: Vec<StreamId> = self.streams.keys().copied().collect();
+                let place = self.below(ids.len());
+                let stream = ids.get(place).copied();
+                if self.below(3) == 0
+                    && let Some(stream) = stream
+                    && let Some(others) = self.fleet.stalled(self.now, stream)
+                {
+                    let connection = self.streams[&stream].connection;
+                    self.stalled.insert(connection);
+                    for (id, place) in &self.streams {
+                        let other = place.connection == connection && *id != stream;
+                        assert_eq!(others.contains(id), other);
+                    }
+                    self.hear();
+                }
                 let all: Vec<ConnectionId> = self.connected.iter().copied().collect();
                 let place = self.below(all.len());
                 if self.below(3) == 0

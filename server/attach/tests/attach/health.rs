@@ -26,6 +26,7 @@ fn words(events: &[FleetEvent]) -> Vec<&'static str> {
             FleetEvent::Described { .. } => "described",
             FleetEvent::Reachable => "reachable",
             FleetEvent::Unreachable { .. } => "unreachable",
+            FleetEvent::Stalled { .. } => "stalled",
             FleetEvent::Connect { .. } | FleetEvent::Disconnect { .. } | FleetEvent::Changed => "-",
         })
         .collect()

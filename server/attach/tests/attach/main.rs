@@ -16,6 +16,7 @@ mod parts;
 mod sdk;
 mod silence;
 mod sink;
+mod stalls;
 mod streams;
 mod threads;
 mod walk;

@@ -80,9 +80,10 @@ impl Said {
             LinkEvent::GoingAway { .. } => Self::GoingAway,
             LinkEvent::HalfClose => Self::HalfClose,
             LinkEvent::Ended { reset, .. } => Self::Ended { reset: *reset },
-            LinkEvent::ContentWanted { .. } | LinkEvent::Upload { .. } | LinkEvent::Room => {
-                return None;
-            }
+            LinkEvent::ContentWanted { .. }
+            | LinkEvent::Upload { .. }
+            | LinkEvent::Room
+            | LinkEvent::Stalled => return None,
         })
     }
 }

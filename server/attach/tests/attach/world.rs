@@ -27,6 +27,8 @@ pub(crate) struct World {
     pub(crate) sink: Sink,
     pub(crate) binding: Arc<WireBinding>,
     pub(crate) limits: Arc<pb::Limits>,
+    /// Octets that left, with what gRPC puts in front of each frame.
+    pub(crate) octets: u64,
     /// Frames that left, since the last call of `sent`.
     frames: Vec<pb::AttachRequest>,
 }
@@ -108,6 +110,7 @@ impl World {
                 upload_credit_bytes: 100,
                 ..pb::Limits::default()
             }),
+            octets: 0,
             frames: Vec::new(),
         }
     }
@@ -208,6 +211,7 @@ impl World {
     pub(crate) fn take_frame(&mut self) -> Option<pb::AttachRequest> {
         let transmit = self.link.poll_transmit(self.now)?;
         assert!(transmit.len() <= 1 << 20, "no frame exceeds 1 MiB");
+        self.octets += transmit.len() as u64 + 5;
         let octets = [transmit.head, transmit.shared].concat();
         let frame = pb::AttachRequest::decode(octets.as_slice()).expect("frames decode");
         self.sink.take(&frame);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::{Kind, Maybe, paths};
+use super::{Account, Kind, Maybe, Permissions, paths};
 use crate::reader::{Field, Reader};
 use crate::registry::Shape;
 use crate::section::{Section, choice, section};
@@ -34,6 +34,32 @@ pub struct Listener {
     pub address: ListenAddress,
     /// TLS from the first octet (RFC 8314) instead of STARTTLS.
     pub implicit_tls: bool,
+    /// Who may connect to a Unix socket. Of no meaning for TCP.
+    pub access: SocketAccess,
+}
+
+/// The mode of a Unix socket that no key gives: its owner and its group may connect.
+const SOCKET_MODE: u32 = 0o660;
+
+/// Who may connect to a Unix socket: whoever may write to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SocketAccess {
+    /// Permission bits.
+    pub mode: u32,
+    /// The user that it is given to, by name or number; `None`: whoever makes it.
+    pub owner: Option<String>,
+    /// The group that it is given to, by name or number; `None`: that of whoever makes it.
+    pub group: Option<String>,
+}
+
+impl Default for SocketAccess {
+    fn default() -> Self {
+        Self {
+            mode: SOCKET_MODE,
+            owner: None,
+            group: None,
+        }
+    }
 }
 
 choice! {
@@ -51,6 +77,12 @@ section! {
         address: ListenAddress as ListenAddress;
         /// Left out: STARTTLS is offered, if the server has a certificate.
         tls: Option<ListenTls> as Maybe<ListenTls>;
+        /// Permissions of a Unix socket: whoever may write to it may connect. Left out: `"0660"`.
+        mode: Option<u32> as Maybe<Permissions>;
+        /// The user that a Unix socket is given to, by name or number. Left out: whoever starts the gateway.
+        owner: Option<String> as Maybe<Account>;
+        /// The group that a Unix socket is given to, by name or number. Left out: that of whoever starts the gateway.
+        group: Option<String> as Maybe<Account>;
     }
     later {
         "proxy" => 3;
@@ -73,12 +105,27 @@ impl Kind for Listener {
             return Some(Self {
                 address,
                 implicit_tls: false,
+                access: SocketAccess::default(),
             });
         }
         let table = ListenTable::read(field, reader)?;
+        let has_access = table.mode.is_some() || table.owner.is_some() || table.group.is_some();
+        if has_access && matches!(table.address, ListenAddress::Tcp(_)) {
+            reader.refuse(
+                field,
+                format!("{} has mode, owner or group", table.address),
+                "remove them: they are for \"unix:/path\"",
+            );
+            return None;
+        }
         Some(Self {
             address: table.address,
             implicit_tls: table.tls.is_some(),
+            access: SocketAccess {
+                mode: table.mode.unwrap_or(SOCKET_MODE),
+                owner: table.owner,
+                group: table.group,
+            },
         })
     }
 }

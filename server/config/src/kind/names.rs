@@ -39,6 +39,38 @@ fn is_name(text: &str) -> bool {
     (1..=63).contains(&bytes.len()) && bytes.iter().all(inner) && !text.starts_with(['.', '-'])
 }
 
+/// A user or a group of the system: its name, or its number.
+pub(crate) struct Account;
+
+impl Kind for Account {
+    type Out = String;
+
+    fn shape() -> Shape {
+        Shape::Text {
+            what: "the name or number of a user or group",
+            pattern: Some("^[A-Za-z0-9_][A-Za-z0-9_.-]{0,255}$"),
+        }
+    }
+
+    fn read(field: Field<'_>, reader: &mut Reader) -> Option<String> {
+        let text = reader.text(field, "a name in quotes, or a number in quotes")?;
+        if is_account(text) {
+            return Some(text.to_owned());
+        }
+        reader.refuse(
+            field,
+            format!("\"{text}\" is not the name of a user or group"),
+            "write a name such as \"postern\", or a number in quotes",
+        );
+        None
+    }
+}
+
+fn is_account(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    (1..=256).contains(&text.len()) && text.bytes().all(inner) && !text.starts_with(['-', '.'])
+}
+
 /// The name of a host in its ASCII form. It is made lower case.
 pub(crate) struct HostName;
 

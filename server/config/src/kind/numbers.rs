@@ -64,6 +64,36 @@ impl Kind for Place {
     }
 }
 
+/// Who may do what with a file, as `chmod` takes it in octal digits.
+pub(crate) struct Permissions;
+
+impl Kind for Permissions {
+    type Out = u32;
+
+    fn shape() -> Shape {
+        Shape::Text {
+            what: "a mode in octal digits, such as \"0660\"",
+            pattern: Some("^0?[0-7]{3}$"),
+        }
+    }
+
+    fn read(field: Field<'_>, reader: &mut Reader) -> Option<u32> {
+        const ADVICE: &str = "write three or four octal digits in quotes, such as \"0660\"";
+        let text = reader.text(field, "octal digits in quotes, such as \"0660\"")?;
+        let digits = match text.len() {
+            4 => text.strip_prefix('0'),
+            3 => Some(text),
+            _ => None,
+        };
+        let octal = digits.filter(|digits| digits.bytes().all(|b| matches!(b, b'0'..=b'7')));
+        let mode = octal.and_then(|digits| u32::from_str_radix(digits, 8).ok());
+        if mode.is_none() {
+            reader.refuse(field, format!("\"{text}\" is not a mode"), ADVICE);
+        }
+        mode
+    }
+}
+
 fn integer(field: Field<'_>, reader: &mut Reader, min: i64, max: i64) -> Option<i64> {
     match field.node.value {
         Value::Integer(number) if (min..=max).contains(&number) => Some(number),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-pub use crate::kind::listen::{ListenAddress, Listener};
+pub use crate::kind::listen::{ListenAddress, Listener, SocketAccess};
 use crate::kind::{Count, File, HostName, List, Name, Network, OneOrMany, Size, Span, Sub};
 use crate::section::{choice, section};
 
@@ -120,7 +120,7 @@ section! {
     Limits at "server.limits" {
         /// Sessions at the same time on this virtual server.
         connections: u32 as Count = "10000" => "421 4.3.2 in place of the greeting";
-        /// Sessions at the same time from one IPv4 address or one IPv6 /64.
+        /// Sessions at the same time from one IPv4 address, one IPv6 /64, or one user on Unix sockets.
         connections_per_client: u32 as Count = "100" => "421 4.7.0 in place of the greeting";
         /// Messages in one session.
         messages_per_session: u32 as Count = "1000" => "421 4.7.0 after MAIL, then the connection ends";

@@ -1,10 +1,20 @@
-//! What belongs to the gateway as a whole: `[spool]`, `[metrics]`, `[log]`.
+//! What belongs to the gateway as a whole: `[process]`, `[spool]`, `[memory]`, `[metrics]`, `[log]`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::kind::{File, Maybe, Size, Socket};
+use crate::kind::{Account, File, Maybe, Size, Socket};
 use crate::section::{choice, section};
+
+section! {
+    /// As whom the gateway runs.
+    Process at "process" {
+        /// The user that the gateway becomes once it listens and has read its keys, where root starts it: a name or a
+        /// number, with the groups that the system knows for it. `"root"`: it stays root and is not warned of. Left out: it
+        /// stays whoever starts it.
+        user: Option<String> as Maybe<Account>;
+    }
+}
 
 section! {
     /// Where messages persist until they leave.
@@ -28,6 +38,22 @@ choice! {
     }
     later {
         "postgres" => 8;
+    }
+}
+
+section! {
+    /// What sessions of clients may hold in memory: lines, addresses, header sections, content that is not on the disk
+    /// yet, replies. Content for which there is no room goes to the disk at once; everything else is refused for now.
+    Memory at "memory" {
+        /// All clients of all virtual servers together.
+        clients: u64 as Size = "256 MiB" => "421 4.3.1 in place of the greeting; 452 4.3.1 after MAIL, RCPT or the content; 454 4.3.1 after STARTTLS";
+        /// One client: an IPv4 address, an IPv6 /64, or a user on Unix sockets. Never more than half of what is still
+        /// free.
+        per_client: u64 as Size = "64 MiB" => "the same replies";
+        /// Beside what sessions hold: contents above 32 KiB that are on the disk already and stay in memory, so that
+        /// their first delivery need not read them back. One content holds an eighth of it at most. What finds no
+        /// room is read from the disk.
+        contents: u64 as Size = "16 MiB";
     }
 }
 

@@ -141,18 +141,23 @@ impl Run {
         let late = deadline.is_some_and(|at| at <= now);
         let attempts = self.members.get(member).map_or(0, |own| own.attempt);
         let question = self.question_of(member).cloned();
-        let (Some(binding), Some(question)) = (self.binding(member), question) else {
+        let asked = self.members.get(member).and_then(|own| own.asked.as_ref());
+        let attached = asked.map(|sent| Arc::clone(&sent.attached));
+        let (Some(binding), Some(question), Some(attached)) =
+            (self.binding(member), question, attached)
+        else {
             return;
         };
         let possible = {
             let mut state = self.scope.state();
             let (attachment, _, _) = self.scope.attachment(&mut state, &binding);
-            // What else is open there would be lost with the instance.
-            let alone = again.is_none() || !attachment.has_others(&question);
+            // What else is open there would be lost with the instance, unless that is over as it is.
+            let over = attached.ending().is_some();
+            let alone = again.is_none() || over || !attachment.has_others(&question);
             if alone && !late && attempts < TRIES {
                 attachment.over(&question);
                 if again.is_some() {
-                    attachment.detach();
+                    attachment.detach(&attached);
                 }
                 true
             } else {

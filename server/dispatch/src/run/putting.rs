@@ -83,6 +83,9 @@ fn put(
         .and_then(|working| working.shown(binding.reads.original))
         .cloned();
     let message = context.message_id().map(|id| *id.as_bytes());
+    let asked_before = again
+        .as_ref()
+        .map_or(0, |again| u32::from(again.tried.askings()));
     let mut asking = Vec::with_capacity(due.len());
     let mut failed = Vec::new();
     for (((place, due), question), event) in due.iter().zip(&questions).zip(prepared.events) {
@@ -128,8 +131,8 @@ fn put(
                 deadline: due
                     .deadline
                     .map_or(Deadline::AfterContent(timeout), Deadline::At),
-                attempt: run.earlier + own.attempt - 1,
-                ask_reason: if own.attempt > 1 {
+                attempt: run.earlier.saturating_add(asked_before),
+                ask_reason: if again.is_some() {
                     pb::AskReason::FailOver
                 } else {
                     run.reason
@@ -152,7 +155,6 @@ fn put(
         attached: prepared.attached,
         begin: prepared.begin,
         told: prepared.told,
-        bulky: asking.iter().any(|asking| asking.shown.is_some()),
         questions: asking,
         careful: binding.side_effects,
         again,

@@ -65,7 +65,7 @@ impl SinkTask {
             return None;
         };
         if entry.place.is_none() {
-            match self.place(key, ask.bulky, ask.again.as_deref(), now) {
+            match self.place(key, ask.again.as_deref(), now) {
                 Place::On(stream) => {
                     if let Err(refusal) = self.open(key, stream, now) {
                         return self.refused(ask, refusal);
@@ -84,22 +84,19 @@ impl SinkTask {
     }
 
     /// Finds a stream for an instance.
-    pub(super) fn place(
-        &mut self,
-        key: Key,
-        bulky: bool,
-        again: Option<&Again>,
-        now: Instant,
-    ) -> Place {
+    pub(super) fn place(&mut self, key: Key, again: Option<&Again>, now: Instant) -> Place {
         if self.draining.is_some() {
             return Place::Fault(super::face::shutting_down());
         }
         let elsewhere = self.elsewhere();
+        let begin = self
+            .instances
+            .get_mut(key)
+            .and_then(|entry| entry.begin.as_ref());
+        let bulky = begin.is_some_and(|begin| begin.bulky);
         let pick = match again {
-            None => self
-                .instances
-                .get_mut(key)
-                .and_then(|entry| entry.begin.as_ref()?.avoid.as_ref())
+            None => begin
+                .and_then(|begin| begin.avoid.as_ref())
                 .and_then(|avoid| {
                     self.fleet
                         .pick_again(&mut self.random, avoid, Retry::Always, elsewhere)
@@ -378,8 +375,15 @@ fn say(ask: &Ask, heard: impl Fn() -> Heard) {
     }
 }
 
+/// The instance is over, and the questions were not sent. What was asked elsewhere before stays counted.
 pub(super) fn gone(ask: &Ask) {
-    say(ask, || Heard::Gone);
+    match &ask.again {
+        None => say(ask, || Heard::Gone),
+        Some(again) => say(ask, || Heard::Failed {
+            fault: again.fault.clone(),
+            again: Some(again.clone()),
+        }),
+    }
 }
 
 fn refuse(ask: &Ask, fault: &Fault) {

@@ -52,6 +52,8 @@ pub(crate) struct Begin {
     pub(crate) opening: Opening,
     /// What happened before and is told again.
     pub(crate) replayed: Vec<News>,
+    /// Whole bodies may be shown in it: what it shares a connection with may be held up.
+    pub(crate) bulky: bool,
     /// Where it was before, if the sink has fallen silent there.
     pub(crate) avoid: Option<Tried>,
 }
@@ -64,8 +66,6 @@ pub(crate) struct Ask {
     /// Events that are told with the questions, in front of them.
     pub(crate) told: Vec<News>,
     pub(crate) questions: Vec<Asking>,
-    /// Much content may go with it: it should not share a busy stream.
-    pub(crate) bulky: bool,
     /// Being asked has side effects, as the configuration or what was accepted says.
     pub(crate) careful: bool,
     /// The failure after which it is asked again.
@@ -83,6 +83,7 @@ pub(crate) struct Asking {
 }
 
 /// What failed, and where it was tried.
+#[derive(Clone)]
 pub(crate) struct Again {
     pub(crate) tried: Tried,
     pub(crate) fault: Fault,

@@ -10,13 +10,14 @@ use futures_util::StreamExt;
 use futures_util::stream::{AbortHandle, Abortable, FuturesUnordered};
 use postern_attach::{ConnectionId, ReplicaId};
 use postern_events::fault::Fault;
-use postern_events::plan::{Endpoint, Sink};
+use postern_events::plan::{Endpoint, Sink, SinkTls};
 use tokio::sync::mpsc;
 use tonic::transport::Channel;
 
 use crate::connection::{Connected, Target, connect, resolve};
 use crate::health;
 use crate::settings::Settings;
+use crate::tls_files::TlsFiles;
 
 /// States of a watch that wait to be read.
 const STATES: usize = 8;
@@ -48,17 +49,19 @@ type Watched = (ConnectionId, ReplicaId);
 pub(super) struct Connections {
     lasting: HashMap<ConnectionId, Lasting>,
     making: HashMap<ConnectionId, AbortHandle>,
+    files: Arc<TlsFiles>,
     notes: FuturesUnordered<Noted>,
     states: mpsc::Sender<(Watched, Option<bool>)>,
     said: mpsc::Receiver<(Watched, Option<bool>)>,
 }
 
 impl Connections {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(tls: SinkTls) -> Self {
         let (states, said) = mpsc::channel(STATES);
         Self {
             lasting: HashMap::new(),
             making: HashMap::new(),
+            files: TlsFiles::new(tls),
             notes: FuturesUnordered::new(),
             states,
             said,
@@ -75,9 +78,10 @@ impl Connections {
         settings: &Arc<Settings>,
     ) {
         let (sink, settings) = (Arc::clone(sink), Arc::clone(settings));
+        let files = Arc::clone(&self.files);
         let (abort, registration) = AbortHandle::new_pair();
         let making = async move {
-            let made = connect(&target, &sink.tls, &sink.name, &settings).await;
+            let made = connect(&target, &files, &sink.name, &settings).await;
             Note::Made(id, replica, made.map(Box::new))
         };
         self.making.insert(id, abort);
@@ -123,6 +127,11 @@ impl Connections {
 
     pub(super) fn channel(&self, id: ConnectionId) -> Option<&Channel> {
         self.lasting.get(&id).map(|lasting| &lasting.channel)
+    }
+
+    /// What is wrong with the files of the sink's TLS, or that nothing is any more, if that is news.
+    pub(super) fn files_news(&self) -> Option<Option<String>> {
+        self.files.news()
     }
 
     /// Gives a connection up. It ends when its streams have.

@@ -67,6 +67,7 @@ impl SinkTask {
                     retry_in,
                 },
             ),
+            FleetEvent::Stalled { name, .. } => self.observe("", &name, What::Stalled),
             FleetEvent::Described {
                 name, description, ..
             } => {

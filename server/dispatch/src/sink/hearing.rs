@@ -83,6 +83,7 @@ impl SinkTask {
                 self.about(stream_id, &place, What::ContractBroken { fault: &fault });
             }
             LinkEvent::Room => self.stirred = true,
+            LinkEvent::Stalled => self.stalled(stream_id, now),
             LinkEvent::HalfClose => {
                 if let Some(stream) = self.streams.touch(stream_id) {
                     stream.half_closing = true;
@@ -200,6 +201,26 @@ impl SinkTask {
     fn ended(&mut self, id: StreamId, end: &StreamEnd, now: Instant) {
         self.fleet.stream_ended(now, id, end);
         self.streams.remove(id);
+        self.stirred = true;
+    }
+
+    /// The sink does not read the stream: others on the connection leave before they are held up, and what is stuck is
+    /// asked elsewhere, where that does no harm.
+    fn stalled(&mut self, id: StreamId, now: Instant) {
+        let Some(others) = self.fleet.stalled(now, id) else {
+            return;
+        };
+        for other in others {
+            if let Some(stream) = self.streams.touch(other) {
+                stream.link.leave(now);
+            }
+        }
+        let questions = &self.questions;
+        if let Some(stream) = self.streams.touch(id) {
+            stream
+                .link
+                .forsake(now, |question| questions.may_move(question));
+        }
         self.stirred = true;
     }
 

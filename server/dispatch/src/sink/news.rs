@@ -46,7 +46,7 @@ impl SinkTask {
             return None;
         };
         if entry.place.is_none() {
-            let placed = match self.place(key, false, None, now) {
+            let placed = match self.place(key, None, now) {
                 Place::On(stream) => self.open(key, stream, now),
                 Place::Wait => return Some(tell),
                 Place::Fault(fault) => {

@@ -42,6 +42,13 @@ impl Questions {
         self.questions.get_mut(&key)
     }
 
+    /// A question that is open may be asked elsewhere instead.
+    pub(super) fn may_move(&self, key: QuestionKey) -> bool {
+        self.questions
+            .get(&key)
+            .is_some_and(|open| open.tried.may_move())
+    }
+
     pub(super) fn remove(&mut self, key: QuestionKey) -> Option<Open> {
         let open = self.questions.remove(&key)?;
         if !open.answered {

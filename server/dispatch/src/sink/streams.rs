@@ -11,6 +11,7 @@ use postern_attach::{Link, LinkSettings, Occupancy, ReplicaId, StreamId};
 use tonic::transport::Channel;
 
 use crate::call::{Call, Incoming, Named};
+use crate::meter::Meter;
 use crate::pipe::{Feeder, pipe};
 
 /// One stream.
@@ -21,12 +22,21 @@ pub(super) struct Stream {
     /// The sink hears what became of its verdicts.
     pub(super) settles: bool,
     feeder: Feeder,
+    meter: Meter,
     abort: AbortHandle,
     /// The requests end once the link has nothing more to send.
     pub(super) half_closing: bool,
     /// The network has said how it ended.
     pub(super) over: bool,
     wake_at: Option<Instant>,
+}
+
+impl Stream {
+    /// Does what is due. The link hears first how far its frames have come.
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        self.link.network(self.meter.progress());
+        self.link.handle_timeout(now);
+    }
 }
 
 /// All streams of a sink.
@@ -53,10 +63,11 @@ impl Streams {
         now: Instant,
     ) {
         let (feeder, frames) = pipe(stream_bytes);
+        let meter = Meter::new(now);
         let (abort, registration) = AbortHandle::new_pair();
         let call = Named {
             name: id,
-            call: Call::begin(channel, frames),
+            call: Call::begin(channel, frames, meter.clone()),
         };
         self.calls.push(Abortable::new(call, registration));
         let stream = Stream {
@@ -65,6 +76,7 @@ impl Streams {
             replica,
             replica_name,
             feeder,
+            meter,
             abort,
             half_closing: false,
             over: false,

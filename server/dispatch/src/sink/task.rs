@@ -90,7 +90,7 @@ impl SinkTask {
         let names = targets.iter().map(|(name, _)| Arc::clone(name));
         let fleet = Fleet::new(now, fleet_settings, names);
         let face = Arc::new(Face::new(now, fleet.status(now)));
-        let mut connections = Connections::new();
+        let mut connections = Connections::new(sink.tls.clone());
         let by_name = |endpoint: &Endpoint| matches!(endpoint, Endpoint::Dns { .. });
         if sink.endpoints.iter().any(by_name) {
             connections.resolve(&sink, Duration::ZERO);
@@ -223,6 +223,12 @@ impl SinkTask {
 
     fn noted(&mut self, note: Note) {
         let now = Instant::now();
+        if let Some(broken) = self.connections.files_news() {
+            let what = What::TlsFiles {
+                broken: broken.as_deref(),
+            };
+            self.observe("", "", what);
+        }
         match note {
             Note::Made(connection, replica, Ok(connected)) => {
                 if let Some(fault) = self.stranger(&connected) {
@@ -280,7 +286,7 @@ impl SinkTask {
         let mut busy = false;
         while let Some(id) = self.streams.pop_due(now) {
             if let Some(stream) = self.streams.touch(id) {
-                stream.link.handle_timeout(now);
+                stream.handle_timeout(now);
             }
             busy = true;
         }

@@ -141,6 +141,7 @@ fn begin(key: u64) -> Box<Begin> {
             tag: key,
         },
         replayed: Vec::new(),
+        bulky: false,
         avoid: None,
     })
 }
@@ -189,7 +190,6 @@ async fn questions_wait_for_the_first_connection_and_are_answered() {
             begin,
             told: Vec::new(),
             questions: vec![asking(number, &answers)],
-            bulky: false,
             careful: false,
             again: None,
         };
@@ -213,7 +213,6 @@ async fn an_instance_that_was_never_opened_is_gone() {
         begin: None,
         told: Vec::new(),
         questions: vec![asking(1, &answers)],
-        bulky: false,
         careful: false,
         again: None,
     };
@@ -233,7 +232,6 @@ async fn where_nobody_listens_the_question_fails_as_unreachable() {
         begin: Some(begin(1)),
         told: Vec::new(),
         questions: vec![asking(1, &answers)],
-        bulky: false,
         careful: false,
         again: None,
     };

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod early;
 mod model;
+mod policies;
 
 use std::collections::HashMap;
 

@@ -247,3 +247,6 @@ pub(crate) fn property(value: pb::Value) -> Result<Value, Fault> {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,3 +73,6 @@ pub(crate) fn next_hop(hop: pb::NextHop) -> Result<NextHop, Fault> {
         max_connections: (hop.max_connections > 0).then_some(hop.max_connections),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -255,6 +255,7 @@ fn what_is_shown_is_named_typed_and_bounded() {
     assert_eq!(kind("message.sender"), Kind::Text("x@y".to_owned()));
     assert_eq!(kind("double(message.size) / 2.0"), Kind::Number(3.5));
     assert!(matches!(kind("message.recipients"), Kind::Texts(list) if list.items == ["r@y"]));
+    assert_eq!(kind("bytes(message.sender)"), Kind::Octets("x@y".into()));
     assert!(shown("message.size").unwrap().reads_size());
     assert!(shown("message.recipients").unwrap().reads().recipients);
     assert!(matches!(
@@ -277,4 +278,27 @@ fn what_is_shown_is_named_typed_and_bounded() {
         .value(&long)
         .unwrap_err();
     assert!(fault.detail.contains("4097 octets"), "{fault}");
+}
+
+#[test]
+fn only_what_is_near_is_thought_to_be_meant() {
+    let nearest = |written: &str| match submit(written) {
+        Err(ConditionError::UnknownAttribute { nearest, .. }) => nearest,
+        _ => panic!("{written} is an attribute"),
+    };
+    assert_eq!(nearest("message.sizes"), Some("message.size"));
+    // One in three may differ, and one more: of `message.size` five.
+    assert_eq!(nearest("message.sizexxxxx"), Some("message.size"));
+    assert_eq!(nearest("message.sizexxxxxx"), None);
+    assert_eq!(nearest("q"), None);
+    // At an event only what exists there is.
+    let error = Condition::compile("message.size > 1", &[EventKind::InboundHeaders]);
+    let Err(ConditionError::NotAtEvent { nearest, .. }) = error else {
+        panic!("it is known there");
+    };
+    assert!(nearest.is_none_or(|near| {
+        Attribute::find(near)
+            .unwrap()
+            .exists_at(EventKind::InboundHeaders)
+    }));
 }

@@ -341,3 +341,6 @@ impl TransactionContext {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,3 +73,36 @@ impl OutgoingContext {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Context;
+    use crate::samples;
+    use crate::testing;
+
+    #[test]
+    fn each_message_of_a_known_session_brings_that_session_anew() {
+        let mut own = samples::outgoing();
+        own.release();
+        let at = |own: &super::OutgoingContext| Context::from(own.clone()).session_at();
+        assert_eq!(at(&own), 0, "there is no message");
+        own.take(samples::message());
+        assert_eq!(at(&own), 0, "nobody knows who brought it");
+        own.take(testing::message());
+        assert_eq!(at(&own), 3);
+        own.take(testing::message());
+        assert_eq!(at(&own), 4);
+        own.release();
+        assert!(own.message.is_none());
+        assert_eq!(at(&own), 0);
+    }
+
+    #[test]
+    fn a_new_message_has_not_been_accepted() {
+        let mut own = samples::outgoing();
+        assert!(!own.accepted);
+        own.accepted = true;
+        own.take(samples::message());
+        assert!(!own.accepted && own.message.is_some());
+    }
+}

@@ -250,7 +250,7 @@ pub struct Conduct {
     pub junk_commands: u32,
     /// Authentications that failed.
     pub failed_authentications: u32,
-    /// Connections that this client has open to this virtual server, this one included; 0 on a Unix socket.
+    /// Connections that this client has open to this virtual server, this one included.
     pub connections: u32,
 }
 

@@ -146,3 +146,84 @@ impl HeaderSet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(patterns: &[&str]) -> HeaderSet {
+        let mut set = HeaderSet::default();
+        assert!(
+            patterns.iter().all(|pattern| set.add(pattern)),
+            "{patterns:?}"
+        );
+        set
+    }
+
+    #[test]
+    fn a_pattern_is_a_name_or_its_beginning() {
+        for good in ["a", "X-A", "X-*", "*"] {
+            assert!(HeaderSet::default().add(good), "{good}");
+        }
+        for bad in ["", "a*b", "*a", "a**", "a:b", "a b", "\u{e4}", "a\r"] {
+            assert!(!HeaderSet::default().add(bad), "{bad:?}");
+        }
+        assert_eq!(set(&["*"]), HeaderSet::all());
+        assert!(HeaderSet::default().is_empty());
+        assert!(!set(&["a"]).is_empty() && !set(&["*"]).is_empty());
+    }
+
+    #[test]
+    fn a_set_holds_what_its_patterns_say() {
+        //                         contains  names  covers the prefix
+        for (patterns, name, (contains, names, prefix)) in [
+            (&[][..], "X-A", (false, false, false)),
+            (&["*"], "X-A", (true, false, true)),
+            (&["x-a"], "X-A", (true, true, false)),
+            (&["X-A"], "X-AB", (false, false, false)),
+            (&["X-AB"], "X-A", (false, false, false)),
+            (&["X-*"], "x-a", (true, false, true)),
+            (&["X-A*"], "X-A", (true, false, true)),
+            (&["X-A*"], "X-", (false, false, false)),
+            (&["Y", "X-*"], "X-A", (true, false, true)),
+            (&["X-*", "X-A"], "X-A", (true, true, true)),
+        ] {
+            let own = set(patterns);
+            let name = name.as_bytes();
+            assert_eq!(own.contains(name), contains, "{patterns:?} {name:?}");
+            assert_eq!(own.names(name), names, "{patterns:?} {name:?}");
+            assert_eq!(own.covers_prefix(name), prefix, "{patterns:?} {name:?}");
+        }
+    }
+
+    #[test]
+    fn one_set_covers_another_if_it_holds_each_name_of_it() {
+        for (own, other, covers, meets) in [
+            (&[][..], &[][..], true, false),
+            (&["a"], &[], true, false),
+            (&[], &["a"], false, false),
+            (&["*"], &["*"], true, true),
+            (&["*"], &["a", "b*"], true, true),
+            (&["a", "b*"], &["*"], false, true),
+            (&["a"], &["A"], true, true),
+            (&["a"], &["b"], false, false),
+            (&["a"], &["a*"], false, true),
+            (&["a*"], &["a"], true, true),
+            (&["a*"], &["a*"], true, true),
+            (&["a*"], &["ab"], true, true),
+            (&["ab*"], &["a*"], false, true),
+            (&["ab*"], &["a"], false, false),
+            (&["a"], &["ab"], false, false),
+            (&["a", "b"], &["b", "a"], true, true),
+            (&["a"], &["a", "b"], false, true),
+            (&["a", "x-*"], &["x-1", "x-2*"], true, true),
+        ] {
+            assert_eq!(set(own).covers(&set(other)), covers, "{own:?} {other:?}");
+            assert_eq!(set(own).meets(&set(other)), meets, "{own:?} {other:?}");
+            assert_eq!(set(other).meets(&set(own)), meets, "{other:?} {own:?}");
+            let mut joined = set(own);
+            joined.join(&set(other));
+            assert!(joined.covers(&set(own)) && joined.covers(&set(other)));
+        }
+    }
+}

@@ -7,7 +7,7 @@ use postern_proto::v1 as pb;
 use postern_proto::v1::event::Kind;
 
 use crate::answer::NoAnswer;
-use crate::context::{CommandLine, InboundContext, TRUNK};
+use crate::context::{CommandLine, InboundContext};
 use crate::event::EventKind;
 use crate::question::{Event, EventFacts};
 use crate::wire::{self, View};
@@ -62,8 +62,8 @@ fn about(message: MessageId, context: &InboundContext) -> (MessageId, Vec<Recipi
         return (message, Vec::new());
     };
     let piece = working.piece();
-    let is_whole = piece.number == TRUNK && working.dealt_with().is_empty();
-    if is_whole && working.pieces().count() == 1 {
+    // Whoever was decided about or forked is in a branch of his own.
+    if working.pieces().count() == 1 {
         return (piece.id, Vec::new());
     }
     let ids = piece.draft.recipients.iter().map(|one| one.id).collect();

@@ -146,7 +146,6 @@ impl Event for Response {
     fn facts(&self) -> EventFacts<'_> {
         EventFacts {
             command: Some(&self.command),
-            reply: Some(&self.reply),
             ..EventFacts::default()
         }
     }

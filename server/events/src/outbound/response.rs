@@ -89,7 +89,6 @@ impl Event for Response {
             recipient: self.recipient,
             recipients: self.recipient.as_slice(),
             command: Some(&self.command),
-            reply: Some(&self.reply),
             ..EventFacts::default()
         }
     }
@@ -222,11 +221,7 @@ mod tests {
             let seen = samples::attribute(&event, attribute, Some(&said), &context);
             assert_eq!(seen, made);
         }
-        let facts = event.facts();
-        assert_eq!(
-            (facts.recipient, facts.reply),
-            (Some(id), Some(&event.reply))
-        );
+        assert_eq!(event.facts().recipient, Some(id));
     }
 
     #[test]

@@ -153,3 +153,53 @@ impl Encodings {
         Ok(encoded)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::inbound;
+    use crate::plan::{BindingSpec, Plan, PlanSpec, ServerSpec, SinkSpec};
+    use crate::testing;
+
+    #[test]
+    fn no_more_is_kept_than_can_be_used() {
+        let spec = PlanSpec {
+            servers: vec![ServerSpec::new("in")],
+            sinks: vec![SinkSpec {
+                name: "a".to_owned(),
+                endpoints: vec!["unix:/s".to_owned()],
+                ..SinkSpec::default()
+            }],
+            bindings: vec![BindingSpec {
+                events: Some(vec!["inbound.data".to_owned()]),
+                may: Some(Vec::new()),
+                ..BindingSpec::new("a", "a")
+            }],
+        };
+        let plan = Plan::build(spec, &HashMap::new()).unwrap();
+        let binding = plan.bindings().first().unwrap();
+        let mut own = testing::inbound();
+        let mut encodings = Encodings::new();
+        for _ in 0..KEPT + 3 {
+            // Another state of the session each time.
+            own.set_relay(true);
+            let context = Context::from(own.clone());
+            let told = Told::by_snapshot(&context);
+            let question = Question::new(inbound::Data::default());
+            for _ in 0..2 {
+                encodings.snapshot(&context, binding, &told).unwrap();
+                let told = Told::default();
+                encodings
+                    .event(&question, &context, binding, Place::ALONE, &told)
+                    .unwrap();
+            }
+        }
+        assert_eq!(
+            (encodings.events.len(), encodings.snapshots.len()),
+            (KEPT, KEPT)
+        );
+    }
+}

@@ -438,6 +438,23 @@ fn a_new_instance_hears_again_what_was_asked_and_not_what_is_open() {
 }
 
 #[test]
+fn of_an_earlier_transaction_nothing_is_told_again() {
+    let mut side = Side::new(testing::inbound(), one());
+    let first = side.mail();
+    side.event(&first);
+    side.inbound().begun();
+    let (rcpt, _) = side.rcpt("b@y.test");
+    side.event(&rcpt);
+    assert_eq!(side.open(&[]).replayed.len(), 2);
+    // Another MAIL, and nobody said that the first transaction is over.
+    let second = side.mail();
+    side.event(&second);
+    let opening = side.open(&[]);
+    let kinds: Vec<EventKind> = opening.replayed.iter().map(|own| own.kind).collect();
+    assert_eq!(kinds, [EventKind::InboundMail]);
+}
+
+#[test]
 fn what_waits_comes_in_front_unless_it_does_not_stand_any_more() {
     let mut side = Side::new(testing::inbound(), one());
     let wait = |side: &mut Side, question: &Question| side.picture.wait(question);

@@ -1,4 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod built;
+mod depths;
+mod waiting;
+
 use super::*;
 use crate::fault::{FaultKind, Policy};
 

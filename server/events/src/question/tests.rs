@@ -5,6 +5,7 @@ use bytes::Bytes;
 use postern_message::{AttemptId, MessageId, Recipient};
 use postern_proto::rules;
 use postern_smtp::address::ReversePath;
+use postern_smtp::reply::Reply;
 
 use super::*;
 use crate::attributes::AttributeSource;
@@ -375,4 +376,176 @@ fn an_answer_counts_from_the_next_body_on() {
     assert_eq!(question.take_answer(), Some(AnyAnswer::new(answer)));
     let other = Question::new(inbound::Connect);
     assert!(question.is_same_as(&question.clone()) && !question.is_same_as(&other));
+}
+
+#[test]
+fn each_event_says_in_a_line_what_it_is_about() {
+    let all = all();
+    let detail = |kind: EventKind| {
+        let own = all.iter().find(|(own, _)| own.kind() == kind);
+        own.unwrap().0.event().detail().into_owned()
+    };
+    use EventKind as E;
+    for (kind, expected) in [
+        (E::InboundConnect, ""),
+        (E::InboundMail, "<a@x.test>"),
+        (E::InboundRcpt, "c@y.test"),
+        (E::InboundCommand, "NOOP"),
+        (E::InboundResponse, "250 2.0.0 ok"),
+        (E::InboundOutcome, "accepted"),
+        (E::InboundDisconnect, "quit"),
+        (E::TransportCategorize, "1 recipients"),
+        (E::TransportPostCategorize, "0 resolved, 0 unknown"),
+        (E::TransportMaxSize, "2 over 1"),
+        (E::TransportResolve, "address"),
+        (E::TransportLocalDelivery, "1 recipients"),
+        (E::TransportDsn, "to <>"),
+        (E::OutboundSessionStart, "LINE"),
+        (E::OutboundMessageStart, "1 recipients"),
+        (E::OutboundBeforeData, "LINE"),
+        (E::OutboundCommand, "LINE"),
+        (E::OutboundResponse, "250 2.0.0 ok"),
+        (E::DeliveryResult, "b@y.test delivered"),
+        (E::DeliveryLink, "example.test up"),
+        (E::ServiceConfig, "plan 0"),
+    ] {
+        assert_eq!(detail(kind), expected, "{kind}");
+    }
+    assert!(detail(E::DeliveryTrack).ends_with(" accepted"));
+    for kind in [E::TransportExpand, E::OutboundRecipient] {
+        assert!(detail(kind).starts_with("recipient "), "{kind}");
+    }
+    // What these say themselves.
+    let text = |question: Question| question.event().detail().into_owned();
+    let named = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+    for (question, expected) in [
+        (
+            Question::new(inbound::Helo {
+                helo: crate::context::Helo {
+                    name: named("mail.test"),
+                    ..Default::default()
+                },
+                ..Default::default()
+            }),
+            "mail.test",
+        ),
+        (
+            Question::new(inbound::Tls(crate::context::Tls {
+                version: "TLSv1.3".to_owned(),
+                ..Default::default()
+            })),
+            "TLSv1.3",
+        ),
+        (
+            Question::new(inbound::Auth {
+                mechanism: named("PLAIN"),
+                ..Default::default()
+            }),
+            "PLAIN",
+        ),
+        (
+            Question::new(inbound::Data {
+                command: command("BDAT"),
+            }),
+            "BDAT",
+        ),
+        (
+            Question::new(transport::Route {
+                next_hops: ["mx", "smtp://b"].map(crate::route::NextHop::to).into(),
+            }),
+            "mx, smtp://b",
+        ),
+        (
+            Question::new(transport::Resolve {
+                mail_exchangers: true,
+            }),
+            "MX",
+        ),
+        (
+            Question::new(outbound::Tls {
+                policy: crate::route::TlsPolicy::Dane,
+                ..Default::default()
+            }),
+            "dane",
+        ),
+        (
+            Question::new(outbound::Tls {
+                policy: crate::route::TlsPolicy::Dane,
+                failure: "no record".to_owned(),
+                ..Default::default()
+            }),
+            "no record",
+        ),
+        (
+            Question::new(delivery::Link {
+                destination: named("b.test"),
+                is_up: false,
+                failures: 1,
+                last_reply: None,
+                routing_class: String::new(),
+            }),
+            "b.test down",
+        ),
+        (
+            Question::new(service::Start {
+                gateway_version: "1.2".to_owned(),
+                ..Default::default()
+            }),
+            "1.2",
+        ),
+        (
+            Question::new(service::Stop {
+                reason: "SIGTERM".to_owned(),
+            }),
+            "SIGTERM",
+        ),
+    ] {
+        assert_eq!(text(question), expected);
+    }
+}
+
+/// What the events say of themselves to rules and validation, beyond what every event says.
+#[test]
+fn each_event_is_to_rules_and_validation_what_it_is() {
+    use EventKind as E;
+    for (question, _) in &all() {
+        let facts = question.event().facts();
+        let kind = question.kind();
+        let is = |events: &[EventKind]| events.contains(&kind);
+        assert_eq!(facts.helo.is_some(), is(&[E::InboundHelo]), "{kind}");
+        let one = [
+            E::InboundRcpt,
+            E::TransportExpand,
+            E::OutboundRecipient,
+            E::OutboundResponse,
+        ];
+        assert_eq!(facts.recipient.is_some(), is(&one), "{kind}");
+        let some = [
+            E::TransportCategorize,
+            E::TransportExpand,
+            E::TransportLocalDelivery,
+            E::OutboundMessageStart,
+            E::OutboundRecipient,
+            E::OutboundBeforeData,
+            E::OutboundResponse,
+        ];
+        assert_eq!(!facts.recipients.is_empty(), is(&some), "{kind}");
+        let commands = [
+            E::InboundCommand,
+            E::InboundResponse,
+            E::OutboundCommand,
+            E::OutboundResponse,
+        ];
+        assert_eq!(facts.command.is_some(), is(&commands), "{kind}");
+        let tells = [E::DeliveryResult, E::DeliveryTrack];
+        assert_eq!(facts.parties.is_some(), is(&tells), "{kind}");
+        let replayed = [
+            E::InboundMail,
+            E::InboundRcpt,
+            E::InboundData,
+            E::InboundHeaders,
+        ];
+        assert_eq!(facts.of_transaction, is(&replayed), "{kind}");
+        assert!(!facts.answerable && !facts.routing_only, "{kind}");
+    }
 }

@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used)]
+mod possible;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -116,6 +116,22 @@ mod tests {
     }
 
     #[test]
+    fn each_ruling_is_known_and_needs_its_grant() {
+        let context = samples::message().into();
+        let of = |ruling: i32, may: &[&str]| {
+            let answer = AnswerBody::Size(pb::SizeAnswer { ruling });
+            samples::answered(MaxSize::default(), &context, may, answer)
+        };
+        let (impose, waive) = (pb::SizeRuling::Impose.into(), pb::SizeRuling::Waive.into());
+        assert_eq!(of(impose, &["size"]), Ok(SizeAnswer::Impose));
+        assert_eq!(of(waive, &["size"]), Ok(SizeAnswer::Waive));
+        assert!(of(waive, &[]).is_err());
+        for unknown in [0, 99] {
+            assert!(of(unknown, &["size"]).is_err(), "{unknown}");
+        }
+    }
+
+    #[test]
     fn of_two_answers_the_last_counts() {
         let both = SizeAnswer::Waive.then(SizeAnswer::Impose);
         assert_eq!(both, SizeAnswer::Impose);

@@ -13,7 +13,6 @@ use crate::check::{
     reverse_path,
 };
 use crate::context::ForkEdits;
-use crate::event::EventKind;
 use crate::fault::Fault;
 use crate::order::Order;
 
@@ -230,8 +229,7 @@ impl<'a, 'q> Checker<'a, 'q> {
     /// Where only one recipient is asked about, no other can be edited.
     pub(super) fn recipient_of_event(&self, octets: &[u8]) -> Result<RecipientId, Fault> {
         let id = recipient_id(octets)?;
-        let only = self.asked.event().rule().edits_asked_recipient_only
-            || self.asked.event() == EventKind::InboundRcpt;
+        let only = self.asked.event().rule().edits_asked_recipient_only;
         if only && self.asked.facts().recipient != Some(id) {
             return Err(Fault::protocol(
                 "only the recipient that is asked about can be changed here",

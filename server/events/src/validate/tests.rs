@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod answers;
+mod bounds;
 mod branches;
 mod fuzz;
 mod grants;

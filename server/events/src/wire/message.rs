@@ -188,3 +188,6 @@ pub(crate) fn message(
         injection_depth: 0,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,3 +48,35 @@ pub(crate) fn remote(remote: &Remote) -> pb::Remote {
         extensions: remote.extensions.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_policy_has_its_number_and_its_word() {
+        use pb::TlsPolicy as W;
+        for (policy, number, name) in [
+            (TlsPolicy::Configured, W::Unspecified, ""),
+            (TlsPolicy::None, W::None, "none"),
+            (TlsPolicy::Opportunistic, W::Opportunistic, "opportunistic"),
+            (TlsPolicy::Encrypt, W::Encrypt, "encrypt"),
+            (TlsPolicy::Verify, W::Verify, "verify"),
+            (TlsPolicy::Dane, W::Dane, "dane"),
+            (TlsPolicy::Implicit, W::Implicit, "implicit"),
+        ] {
+            assert_eq!((tls_policy(policy), policy.name()), (number, name));
+        }
+    }
+
+    #[test]
+    fn what_a_hop_does_not_say_is_absent() {
+        let shown = next_hop(&NextHop::to("mx"));
+        let expected = pb::NextHop {
+            deliver: "mx".to_owned(),
+            ..pb::NextHop::default()
+        };
+        assert_eq!(shown, expected);
+        assert!(remote(&Remote::default()).tls.is_none());
+    }
+}

@@ -142,3 +142,6 @@ pub(crate) fn conduct(conduct: &Conduct) -> pb::Conduct {
         connection_count: conduct.connections,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,11 +24,12 @@ pub(crate) fn start(level: &str) -> Result<(), String> {
             return Err(format!("environment {VARIABLE}: is not text; write a level such as \"info\""));
         }
     };
-    let queue = log::start().map_err(|error| format!("no thread for the log: {error}"))?;
+    let coloured = std::io::stderr().is_terminal();
+    let queue = log::start(coloured).map_err(|error| format!("no thread for the log: {error}"))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(queue)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(coloured)
         // It would complain on standard error, which is what has failed then.
         .log_internal_errors(false)
         .try_init()

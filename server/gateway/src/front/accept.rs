@@ -13,7 +13,9 @@ use rustix::io::Errno;
 use super::VirtualServer;
 use super::admission::{Denied, Ticket};
 use super::listener::{Bound, Listening, Stream};
+use super::memory::Reservation;
 use super::replies;
+use super::session::SESSION;
 use crate::metrics::Metrics;
 use crate::metrics::labels::LimitName;
 use crate::runtime::handout::HandOut;
@@ -29,6 +31,8 @@ pub struct Arrival {
     pub(super) listener: Arc<ListenerFacts>,
     pub(super) stream: Stream,
     pub(super) ticket: Ticket,
+    /// Set aside for its session.
+    pub(super) memory: Reservation,
 }
 
 /// What sessions know of the listener that they came in by.
@@ -100,8 +104,8 @@ impl Acceptor {
     fn admit(&self, stream: Stream) {
         let name = &self.server.name;
         let hostname = &self.server.hostname;
-        let peer = stream.peer();
-        let ticket = match self.server.admission.admit(peer.map(|peer| peer.ip())) {
+        let (peer, client) = (stream.peer(), stream.client());
+        let ticket = match self.server.admission.admit(client) {
             Ok(ticket) => ticket,
             Err(denied) => {
                 let (limit, reply) = match denied {
@@ -116,11 +120,20 @@ impl Acceptor {
                 return self.refuse(stream, &reply);
             }
         };
+        let memory = match self.server.memory.reserve(client, SESSION) {
+            Ok(memory) => memory,
+            Err(short) => {
+                self.metrics.count_limit(name, short.into());
+                tracing::debug!(server = %name, ?peer, ?short, "connection refused for want of memory");
+                return self.refuse(stream, &replies::no_memory_for_session(hostname));
+            }
+        };
         let arrival = Arrival {
             server: Arc::clone(&self.server),
             listener: Arc::clone(&self.facts),
             stream,
             ticket,
+            memory,
         };
         if let Err(arrival) = self.out.offer(arrival) {
             self.metrics.count_limit(name, LimitName::Backlog);

@@ -1,30 +1,12 @@
 //! How many connections there may be, in total and from one client.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 
-/// What counts as one client: an IPv4 address, or an IPv6 /64, since that is what one customer usually has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Client {
-    V4(Ipv4Addr),
-    V6([u16; 4]),
-}
-
-impl Client {
-    pub(super) fn of(addr: IpAddr) -> Self {
-        match addr.to_canonical() {
-            IpAddr::V4(addr) => Self::V4(addr),
-            IpAddr::V6(addr) => {
-                let [a, b, c, d, ..] = addr.segments();
-                Self::V6([a, b, c, d])
-            }
-        }
-    }
-}
+use super::client::Client;
 
 /// Which limit a new connection is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +36,7 @@ struct Counts {
 pub(super) struct ClientConnections(Arc<AtomicU32>);
 
 impl ClientConnections {
-    /// How many there are now; 0 of clients on Unix sockets.
+    /// How many there are now.
     pub(super) fn open(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
@@ -68,7 +50,7 @@ impl ClientConnections {
 #[derive(Debug)]
 pub struct Ticket {
     admission: Arc<Admission>,
-    client: Option<Client>,
+    client: Client,
     connections: ClientConnections,
 }
 
@@ -90,26 +72,22 @@ impl Admission {
         }
     }
 
-    /// Counts one more connection. Clients on Unix sockets have no address and count in total only.
+    /// Counts one more connection.
     ///
     /// # Errors
     /// The limit that is reached.
-    pub fn admit(self: &Arc<Self>, addr: Option<IpAddr>) -> Result<Ticket, Denied> {
-        let client = addr.map(Client::of);
+    pub fn admit(self: &Arc<Self>, client: Client) -> Result<Ticket, Denied> {
         let mut counts = self.counts.lock();
         if counts.all >= self.most {
             return Err(Denied::Server);
         }
-        let mut connections = ClientConnections::default();
-        if let Some(client) = client {
-            let own = counts.by_client.entry(client).or_default();
-            // An entry just made is 0 and stays below any limit that the configuration takes.
-            if own.open() >= self.most_per_client {
-                return Err(Denied::Client);
-            }
-            own.set(own.open() + 1);
-            connections = own.clone();
+        let own = counts.by_client.entry(client).or_default();
+        // An entry just made is 0 and stays below any limit that the configuration takes.
+        if own.open() >= self.most_per_client {
+            return Err(Denied::Client);
         }
+        own.set(own.open() + 1);
+        let connections = own.clone();
         counts.all += 1;
         drop(counts);
         Ok(Ticket {
@@ -130,12 +108,10 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let mut counts = self.admission.counts.lock();
         counts.all = counts.all.saturating_sub(1);
-        if let Some(client) = self.client {
-            let left = self.connections.open().saturating_sub(1);
-            self.connections.set(left);
-            if left == 0 {
-                counts.by_client.remove(&client);
-            }
+        let left = self.connections.open().saturating_sub(1);
+        self.connections.set(left);
+        if left == 0 {
+            counts.by_client.remove(&self.client);
         }
     }
 }
@@ -143,10 +119,12 @@ impl Drop for Ticket {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::net::IpAddr;
+
     use super::*;
 
-    fn from(text: &str) -> Option<IpAddr> {
-        Some(text.parse().unwrap())
+    fn from(text: &str) -> Client {
+        text.parse::<IpAddr>().unwrap().into()
     }
 
     #[test]
@@ -169,9 +147,21 @@ mod tests {
     }
 
     #[test]
+    fn a_user_of_this_machine_is_one_client() {
+        let admission = Arc::new(Admission::new(10, 1));
+        let _one = admission.admit(Client::User(Some(1000))).unwrap();
+        assert_eq!(
+            admission.admit(Client::User(Some(1000))).unwrap_err(),
+            Denied::Client
+        );
+        admission.admit(Client::User(Some(1001))).unwrap();
+        admission.admit(Client::User(None)).unwrap();
+    }
+
+    #[test]
     fn the_total_counts_everybody_and_forgets_who_left() {
         let admission = Arc::new(Admission::new(2, 2));
-        let one = admission.admit(None).unwrap();
+        let one = admission.admit(Client::User(None)).unwrap();
         let _two = admission.admit(from("192.0.2.1")).unwrap();
         assert_eq!(
             admission.admit(from("192.0.2.3")).unwrap_err(),

@@ -6,14 +6,13 @@
 //! taken: an honest client answers within a round trip, and who does not keeps nobody waiting longer than that.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::admission::Client;
+use super::client::Client;
 
 /// Handshakes of one virtual server at the same time.
 const SLOTS: usize = 256;
@@ -29,7 +28,7 @@ pub(super) const HOLD: Duration = Duration::from_secs(1);
 pub(super) struct Handshakes {
     slots: Arc<Semaphore>,
     share: usize,
-    shares: Mutex<HashMap<Option<Client>, Weak<Semaphore>>>,
+    shares: Mutex<HashMap<Client, Weak<Semaphore>>>,
 }
 
 /// A place for one handshake, free again when this is dropped.
@@ -53,9 +52,9 @@ impl Handshakes {
         }
     }
 
-    /// Waits for a slot; clients on Unix sockets share one share. Whoever is over its share waits for itself alone.
-    pub(super) async fn slot(&self, client: Option<IpAddr>) -> Option<Slot> {
-        let share = self.share_of(client.map(Client::of));
+    /// Waits for a slot. Whoever is over its share waits for itself alone.
+    pub(super) async fn slot(&self, client: Client) -> Option<Slot> {
+        let share = self.share_of(client);
         let of_client = share.acquire_owned().await.ok()?;
         let of_all = Arc::clone(&self.slots).acquire_owned().await.ok()?;
         Some(Slot {
@@ -64,7 +63,7 @@ impl Handshakes {
         })
     }
 
-    fn share_of(&self, client: Option<Client>) -> Arc<Semaphore> {
+    fn share_of(&self, client: Client) -> Arc<Semaphore> {
         let mut shares = self.shares.lock();
         if let Some(share) = shares.get(&client).and_then(Weak::upgrade) {
             return share;
@@ -86,8 +85,8 @@ mod tests {
 
     use super::*;
 
-    fn client(last: u8) -> Option<IpAddr> {
-        Some(IpAddr::from([192, 0, 2, last]))
+    fn client(last: u8) -> Client {
+        std::net::IpAddr::from([192, 0, 2, last]).into()
     }
 
     #[tokio::test]
@@ -100,7 +99,11 @@ mod tests {
             "over its share"
         );
         let _other = slots.slot(client(2)).now_or_never().unwrap().unwrap();
-        let _unix = slots.slot(None).now_or_never().unwrap().unwrap();
+        let _unix = slots
+            .slot(Client::User(None))
+            .now_or_never()
+            .unwrap()
+            .unwrap();
         assert!(slots.slot(client(3)).now_or_never().is_none(), "all taken");
         drop(first);
         let _third = slots.slot(client(3)).now_or_never().unwrap().unwrap();

@@ -1,15 +1,17 @@
 //! Listening sockets: all are bound before anything else starts, so that a port in use ends the start.
 
-use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
-use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use postern_config::settings::server::ListenAddress;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use postern_config::settings::server::{ListenAddress, Listener, SocketAccess};
+use rustix::net::sockopt::socket_peercred;
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
+
+use super::client::Client;
+use super::unix_socket::{self, OwnPath};
 
 /// Connections that the system keeps for us until we accept them.
 const BACKLOG: i32 = 1024;
@@ -57,6 +59,17 @@ impl Stream {
         }
     }
 
+    /// Who it counts as.
+    pub(super) fn client(&self) -> Client {
+        match self {
+            Self::Tcp { peer, .. } => peer.ip().into(),
+            Self::Unix(stream) => {
+                let user = socket_peercred(stream).ok();
+                Client::User(user.map(|user| user.uid.as_raw()))
+            }
+        }
+    }
+
     /// The address that the client connected to: of a listener on a wildcard the one that it chose. `None` on a Unix
     /// socket, or if the system does not say.
     pub(super) fn local(&self) -> Option<ListenAddress> {
@@ -72,13 +85,13 @@ impl Stream {
 ///
 /// # Errors
 /// [`ListenError`]
-pub fn bind(address: &ListenAddress, beside: &[ListenAddress]) -> Result<Bound, ListenError> {
-    let made = match address {
+pub fn bind(listener: &Listener, beside: &[ListenAddress]) -> Result<Bound, ListenError> {
+    let made = match &listener.address {
         ListenAddress::Tcp(tcp) => bind_tcp(*tcp, beside),
-        ListenAddress::Unix(path) => bind_unix(path),
+        ListenAddress::Unix(path) => bind_unix(path, &listener.access),
     };
     made.map_err(|source| ListenError {
-        address: address.clone(),
+        address: listener.address.clone(),
         source,
     })
 }
@@ -105,31 +118,14 @@ fn bind_tcp(address: SocketAddr, beside: &[ListenAddress]) -> io::Result<Bound> 
     })
 }
 
-fn bind_unix(path: &Path) -> io::Result<Bound> {
-    remove_stale(path)?;
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.bind(&SockAddr::unix(path)?)?;
-    let own = OwnPath(path.to_owned());
-    socket.listen(BACKLOG)?;
+fn bind_unix(path: &Path, access: &SocketAccess) -> io::Result<Bound> {
+    let (socket, own) = unix_socket::listen(path, access, BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(Bound {
         socket,
         address: ListenAddress::Unix(path.to_owned()),
         path: Some(own),
     })
-}
-
-/// Removes a socket that nobody listens on any more, as a killed process leaves it.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    let is_socket = match fs::symlink_metadata(path) {
-        Ok(data) => data.file_type().is_socket(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    if is_socket && UnixStream::connect(path).is_err() {
-        return fs::remove_file(path);
-    }
-    Err(io::ErrorKind::AddrInUse.into())
 }
 
 impl Bound {
@@ -212,29 +208,25 @@ fn is_of_the_connection(error: &io::Error) -> bool {
     )
 }
 
-/// The path of a Unix socket that we made; removed when dropped.
-#[derive(Debug)]
-struct OwnPath(PathBuf);
-
-impl Drop for OwnPath {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.0) {
-            tracing::debug!(path = %self.0.display(), %error, "socket not removed");
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn at(address: &ListenAddress) -> Listener {
+        Listener {
+            address: address.clone(),
+            implicit_tls: false,
+            access: SocketAccess::default(),
+        }
+    }
+
     #[tokio::test]
     async fn a_free_port_is_named_and_taken_ones_are_refused() {
         let any = ListenAddress::Tcp("127.0.0.1:0".parse().unwrap());
-        let bound = bind(&any, &[]).unwrap();
+        let bound = bind(&at(&any), &[]).unwrap();
         let address = bound.address().clone();
-        let error = bind(&address, &[]).unwrap_err();
+        let error = bind(&at(&address), &[]).unwrap_err();
         assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
         assert!(
             error
@@ -251,31 +243,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stale_unix_socket_is_replaced_and_a_live_one_is_not() {
+    async fn x12_who_connects_to_a_unix_socket_is_known_by_its_user() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("in.sock");
-        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        assert!(path.exists());
-        let address = ListenAddress::Unix(path.clone());
-        let bound = bind(&address, &[]).unwrap();
-        assert_eq!(
-            bind(&address, &[]).unwrap_err().source.kind(),
-            io::ErrorKind::AddrInUse
-        );
-        drop(bound);
-        assert!(!path.exists());
-        fs::write(&path, "a file").unwrap();
-        assert_eq!(
-            bind(&address, &[]).unwrap_err().source.kind(),
-            io::ErrorKind::AddrInUse
-        );
-        assert!(path.exists());
+        let listening = bind(&at(&ListenAddress::Unix(path.clone())), &[])
+            .unwrap()
+            .open()
+            .unwrap();
+        let _client = UnixStream::connect(&path).unwrap();
+        let accepted = listening.accept().await.unwrap();
+        let user = rustix::process::geteuid().as_raw();
+        assert_eq!(accepted.client(), Client::User(Some(user)));
     }
 
     #[test]
     fn both_wildcards_can_have_one_port() {
         let six = ListenAddress::Tcp("[::]:0".parse().unwrap());
-        let Ok(first) = bind(&six, &[]) else { return };
+        let Ok(first) = bind(&at(&six), &[]) else {
+            return;
+        };
         let ListenAddress::Tcp(tcp) = *first.address() else {
             panic!()
         };
@@ -286,7 +272,7 @@ mod tests {
             tcp.port(),
         ));
         let both = [six.clone(), four.clone()];
-        let _six = bind(&six, &both).unwrap();
-        let _four = bind(&four, &both).unwrap();
+        let _six = bind(&at(&six), &both).unwrap();
+        let _four = bind(&at(&four), &both).unwrap();
     }
 }

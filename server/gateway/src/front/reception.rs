@@ -11,11 +11,11 @@ pub(in crate::front) mod transaction;
 pub(in crate::front) mod upload;
 
 use std::fmt::Display;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use postern_dispatch::inbound::InboundScope;
 use postern_events::context::Tls;
+use postern_events::event::EventKind;
 use postern_events::recipient_kind::RecipientKind;
 use postern_message::{Draft, Envelope, MessageId, Recipient, RecipientId, SessionId};
 use postern_smtp::address::{ForwardPath, ReversePath};
@@ -23,6 +23,7 @@ use postern_smtp::reply::Reply;
 
 use crate::front::VirtualServer;
 use crate::front::admission::ClientConnections;
+use crate::front::client::Client;
 use crate::front::worker::Tools;
 use crate::metrics::labels::OfServer;
 
@@ -31,8 +32,8 @@ pub(in crate::front) struct Reception {
     pub(in crate::front) session: SessionId,
     /// The client's address as it stands in the log.
     pub(in crate::front) client: String,
-    /// The client's address; absent on a Unix socket.
-    pub(in crate::front) address: Option<IpAddr>,
+    /// Who the client counts as.
+    pub(in crate::front) who: Client,
     pub(in crate::front) server: Arc<VirtualServer>,
     pub(in crate::front) tools: Arc<Tools>,
     pub(in crate::front) scope: InboundScope,
@@ -74,13 +75,16 @@ impl Reception {
 
     /// The accepted recipient of the running transaction with the same address.
     pub(in crate::front) fn duplicate_of(&self, recipient: &Recipient) -> Option<RecipientId> {
-        let is_same = |own: &Recipient| match (&own.address, &recipient.address) {
-            (ForwardPath::Postmaster, ForwardPath::Postmaster) => true,
-            (ForwardPath::Mailbox(own), ForwardPath::Mailbox(other)) => own.is_same_as(other),
-            _ => false,
-        };
-        let accepted = self.scope.recipients();
-        accepted.iter().find(|own| is_same(own)).map(|own| own.id)
+        // Only who is asked or told about recipients hears of it.
+        if !self.scope.wants(EventKind::InboundRcpt) {
+            return None;
+        }
+        self.scope
+            .find_recipient(|own| match (&own.address, &recipient.address) {
+                (ForwardPath::Postmaster, ForwardPath::Postmaster) => true,
+                (ForwardPath::Mailbox(own), ForwardPath::Mailbox(other)) => own.is_same_as(other),
+                _ => false,
+            })
     }
 
     /// Octets of content came.

@@ -35,6 +35,28 @@ pub(super) fn client_full(hostname: &str) -> Reply {
     )
 }
 
+/// There is no memory for one more session, of this client or of any.
+#[must_use]
+pub(super) fn no_memory_for_session(hostname: &str) -> Reply {
+    reply(
+        421,
+        (3, 1),
+        &format!("{hostname} No memory for another session, try again later"),
+    )
+}
+
+/// There is no memory for what the session would hold, of this client or of any.
+#[must_use]
+pub(super) fn no_memory() -> Reply {
+    reply(452, (3, 1), "No memory for this now, try again later")
+}
+
+/// There is no memory for TLS (RFC 3207 section 4 has the code).
+#[must_use]
+pub(super) fn no_memory_for_tls() -> Reply {
+    reply(454, (3, 1), "No memory for TLS now, try again later")
+}
+
 /// The recipient's domain is ours, the recipient is not known.
 #[must_use]
 pub(super) fn unknown_recipient() -> Reply {
@@ -137,6 +159,9 @@ mod tests {
         let all = [
             server_full("mx.test"),
             client_full("mx.test"),
+            no_memory_for_session("mx.test"),
+            no_memory(),
+            no_memory_for_tls(),
             unknown_recipient(),
             relay_denied(),
             no_route(),

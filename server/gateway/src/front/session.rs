@@ -8,6 +8,7 @@ mod begin;
 mod connection;
 mod content;
 mod facts;
+mod memory;
 mod outgoing;
 mod phase;
 mod replied;
@@ -30,6 +31,7 @@ use postern_smtp::server::{
 use postern_spool::Receiving;
 use tokio::time::{Instant as Moment, Sleep, sleep_until};
 
+use super::memory::Reservation;
 use super::reception::Reception;
 use super::reception::chains::Finding;
 use super::reception::ruling::Refused;
@@ -39,6 +41,8 @@ use super::wire::Wire;
 
 use self::ask::{Asked, Done, Noted};
 pub(super) use self::begin::run;
+use self::memory::Holding;
+pub(super) use self::memory::SESSION;
 use self::outgoing::Outgoing;
 use self::phase::{Arriving, Phase};
 
@@ -72,6 +76,7 @@ struct Session {
     last_refusal: Option<(Reply, Option<String>)>,
     last_reply: Instant,
     timer: Pin<Box<Sleep>>,
+    holding: Holding,
 }
 
 /// What the session does next.
@@ -83,8 +88,8 @@ enum Flow {
 }
 
 impl Session {
-    /// A session over `wire`, on which TLS is in use or not.
-    fn new(reception: Arc<Reception>, wire: Wire, tls: bool) -> Self {
+    /// A session over `wire`, on which TLS is in use or not. `memory` is set aside for it.
+    fn new(reception: Arc<Reception>, wire: Wire, tls: bool, memory: Reservation) -> Self {
         let now = Instant::now();
         let transport = Transport { tls };
         Self {
@@ -103,6 +108,7 @@ impl Session {
             last_refusal: None,
             last_reply: now,
             timer: Box::pin(sleep_until(Moment::now() + NEVER)),
+            holding: Holding::new(memory),
         }
     }
 
@@ -144,6 +150,7 @@ impl Session {
             {
                 return reason;
             }
+            self.follow_memory();
             self.set_timer();
             let reading = !self.eof
                 && (self.machine.wants() == Wants::Input || self.input.len() < READ_AHEAD);
@@ -260,8 +267,18 @@ impl Session {
             return;
         }
         let id = question.id;
+        let entry = match self.reserve_for(&question) {
+            Ok(entry) => entry,
+            Err(reply) => {
+                let budget = Budget::starting(since, self.reception.server.command_budget);
+                self.asked
+                    .insert(id, Asked::new(Noted::Nothing, since, budget));
+                return self.answer(id, Answer::Reply(reply), None);
+            }
+        };
         let message = self.phase.message_id();
-        let (asked, answer) = ask::begin(&self.reception, question, message, since);
+        let (mut asked, answer) = ask::begin(&self.reception, question, message, since);
+        asked.entry = entry;
         self.asked.insert(id, asked);
         self.pending.push(answer);
     }

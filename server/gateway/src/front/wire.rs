@@ -1,7 +1,7 @@
 //! The connection to a client: plain or TLS, over TCP or a Unix socket.
 
+use std::future::{Future as _, poll_fn};
 use std::io;
-use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::client::Client;
 use super::handshakes::{HOLD, Handshakes};
 use super::listener::Stream;
 use crate::tls::{cipher_name, version_name};
@@ -70,11 +71,24 @@ impl Wire {
         })
     }
 
-    /// Reads what is there into `input`; 0 at the end. Can be given up and called again.
+    /// Reads what is there into `input`; 0 at the end. Can be given up and called again. While nothing comes, and nothing is
+    /// in `input`, it has no memory: most sessions wait most of their time.
     pub(crate) async fn read(&mut self, input: &mut BytesMut) -> io::Result<usize> {
-        input.reserve(self.read_size);
         let room = self.read_size;
-        let read = (&mut self.io).take(room as u64).read_buf(input).await?;
+        let io = &mut self.io;
+        let read = poll_fn(|context| {
+            input.reserve(room);
+            let polled = {
+                let mut limited = (&mut *io).take(room as u64);
+                let read = pin!(limited.read_buf(input));
+                read.poll(context)
+            };
+            if polled.is_pending() && input.is_empty() {
+                *input = BytesMut::new();
+            }
+            polled
+        })
+        .await?;
         // A client that fills the room has more: fewer, larger reads.
         self.read_size = if read == room {
             (room * 2).min(READ_MAX)
@@ -84,7 +98,7 @@ impl Wire {
         Ok(read)
     }
 
-    /// Back to small reads, once the content is over: idle sessions keep their buffers.
+    /// Back to small reads: the content is over, or there is no memory for large ones.
     pub(crate) fn read_little(&mut self) {
         self.read_size = READ_MIN;
     }
@@ -107,7 +121,7 @@ impl Wire {
         self,
         config: Arc<ServerConfig>,
         slots: &Handshakes,
-        client: Option<IpAddr>,
+        client: Client,
         within: Duration,
     ) -> Result<(Self, Tls), HandshakeError> {
         let waits_for_slot = AtomicBool::new(false);

@@ -24,6 +24,7 @@ use tokio::time::timeout;
 
 use super::labels::Stage;
 use super::{DESTINATIONS, Metrics};
+use crate::front::memory::Memory;
 use crate::observe::standing::Standing;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::tasks::Tasks;
@@ -66,6 +67,8 @@ pub struct Endpoint {
     pub spool: Arc<dyn Store>,
     /// Messages that the transport core works on now.
     pub queue_depth: Arc<dyn Fn() -> usize + Send + Sync>,
+    /// What sessions hold in memory.
+    pub memory: Arc<Memory>,
     /// How the sinks stand.
     pub sinks: ReadSinks,
     /// Why no mail can be accepted, the sinks standing as they do; `None`: some can.
@@ -195,6 +198,7 @@ impl Endpoint {
     }
 
     async fn metrics(&self) -> Response<Full<Bytes>> {
+        self.metrics.set_session_memory(self.memory.used());
         match timeout(COUNT_TIME, self.look_into_spool()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the spool cannot count its messages"),

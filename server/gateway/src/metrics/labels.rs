@@ -6,6 +6,8 @@ use std::sync::Arc;
 use postern_events::inbound::Fate;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 
+use crate::front::memory::Short;
+
 /// A name from the configuration: of a virtual server, a binding, a sink.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Name(Arc<str>);
@@ -159,8 +161,21 @@ words! {
         MessageSize = "max_message_size",
         /// `[spool] min_free`
         SpoolSpace = "min_free",
+        /// `[memory] clients`
+        Memory = "memory",
+        /// `[memory] per_client`
+        MemoryPerClient = "memory_per_client",
         /// All runtimes have as many new connections waiting as they may.
         Backlog = "backlog",
+    }
+}
+
+impl From<Short> for LimitName {
+    fn from(short: Short) -> Self {
+        match short {
+            Short::All => Self::Memory,
+            Short::Client => Self::MemoryPerClient,
+        }
     }
 }
 

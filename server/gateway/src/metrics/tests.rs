@@ -85,6 +85,7 @@ fn all() -> Arc<Metrics> {
     let endpoint = Endpoint { sink: sink() };
     metrics.late.get_or_create(&endpoint).inc();
     metrics.dropped.get_or_create(&endpoint).inc();
+    metrics.stalls.get_or_create(&endpoint).inc();
     let change = ReplicaChange {
         sink: sink(),
         replica: server(),

@@ -66,6 +66,21 @@ pub(super) fn log(record: &Record<'_>) {
         What::GoingAway { drain, reason } => {
             tracing::info!(sink, replica, ?drain, reason, "a replica goes away");
         }
+        What::Stalled => tracing::warn!(
+            sink,
+            replica,
+            "a connection takes nothing more, the sink does not read; another one takes its place"
+        ),
+        What::TlsFiles {
+            broken: Some(broken),
+        } => tracing::warn!(
+            sink,
+            error = broken,
+            "files of the sink's TLS cannot be used, those read before stay in use"
+        ),
+        What::TlsFiles { broken: None } => {
+            tracing::info!(sink, "files of the sink's TLS can be used again");
+        }
         What::SinkReachable => tracing::info!(sink, "sink is reachable"),
         What::SinkUnreachable { fault } => tracing::warn!(sink, %fault, "sink is not reachable"),
         What::Late => tracing::debug!(%id, event, binding, sink, replica, "verdict came too late"),

@@ -199,6 +199,8 @@ fn line(record: &Record<'_>, paint: Paint) -> Option<String> {
         | What::AsksForMore { .. }
         | What::ContractBroken { .. }
         | What::GoingAway { .. }
+        | What::Stalled
+        | What::TlsFiles { .. }
         | What::SinkReachable
         | What::SinkUnreachable { .. } => {
             return about_replica(record);

@@ -7,13 +7,13 @@ use postern_events::delivery::{DeliveryStatus, Result as DeliveryResult};
 use postern_events::event::EventKind;
 use postern_message::{Message, Origin};
 use postern_spool::StoredMessage;
+use postern_transport::{Case, Handle, Judge, Sinks};
 use tokio::sync::broadcast;
 
 use super::{Listen, ServiceEvent};
 use crate::front::Onward;
 use crate::metrics::Metrics;
 use crate::metrics::labels::{Delivered, DeliveryResult as Label};
-use crate::transport::{Case, Handle, Judge, Sinks};
 
 /// Hands accepted messages to the transport core.
 pub(super) struct Submit {

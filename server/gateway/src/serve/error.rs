@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use postern_spool::SpoolError;
 
+use crate::accounts::AccountError;
 use crate::cli::Exit;
 use crate::front::FrontError;
 use crate::front::listener::ListenError;
@@ -23,6 +24,19 @@ pub enum ServeError {
     /// An address that cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The process cannot become the user of `process.user`.
+    #[error("process.user: {0}")]
+    Account(#[from] AccountError),
+    /// The state folder cannot be made for the user of `process.user`.
+    #[error("spool.path: {}: cannot be made for user {user}: {source}", path.display())]
+    StateFolder {
+        /// The folder.
+        path: PathBuf,
+        /// The user's number.
+        user: u32,
+        /// The system's error.
+        source: io::Error,
+    },
     /// The spool cannot be opened.
     #[error("spool.path: {}: {source}{}", path.display(), advice(source))]
     OpenSpool {
@@ -52,7 +66,9 @@ impl ServeError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Front(_) | Self::Obstacles(_) => Exit::Config,
+            Self::Account(AccountError::NotRoot | AccountError::Become(_))
+            | Self::StateFolder { .. } => Exit::NoPerm,
+            Self::Front(_) | Self::Obstacles(_) | Self::Account(_) => Exit::Config,
             Self::Listen(error) if error.source.kind() == io::ErrorKind::PermissionDenied => {
                 Exit::NoPerm
             }

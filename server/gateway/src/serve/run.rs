@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postern_config::Config;
+use postern_delivery::{SystemConnector, opportunistic};
 use postern_dispatch::dispatcher::Dispatcher;
 use postern_dispatch::settings::Settings as DispatchSettings;
 use postern_spool::{Health, SpoolError, Store};
+use postern_transport::{Scanner, Sinks, SystemClock, Transport, Worker};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -15,7 +17,6 @@ use tokio::time::timeout;
 
 use super::counted::{CountedJudge, Submit};
 use super::{Gateway, Listen, ServeError, ServiceEvent, readiness, settings, state_folder};
-use crate::delivery::{SystemConnector, opportunistic};
 use crate::front::{Acceptor, Arrival, FrontWorker, Tools};
 use crate::metrics::endpoint::{Endpoint, WhyClosed};
 use crate::observe::addresses::AddressLog;
@@ -24,7 +25,6 @@ use crate::runtime::handout::{HandOut, Lane, lanes};
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::tasks::Tasks;
 use crate::runtime::{self, RuntimeThread, reload};
-use crate::transport::{Scanner, Sinks, SystemClock, Transport, Worker};
 
 /// Connections that one runtime may have waiting to be taken over.
 const WAITING: usize = 1024;
@@ -135,7 +135,7 @@ impl Part {
         lane: Lane<Arrival>,
         worker: Worker,
         scanner: Option<Scanner>,
-        handle: crate::transport::Handle,
+        handle: postern_transport::Handle,
     ) -> Self {
         let listen = gateway.options.listen.clone();
         Self {
@@ -269,6 +269,7 @@ async fn run_control(
             metrics: Arc::clone(&metrics),
             spool,
             queue_depth,
+            memory: Arc::clone(&front.memory),
             sinks: Arc::new(move || board.now()),
             closed: closed(plan, &config),
             spool_path: state_folder(&config),

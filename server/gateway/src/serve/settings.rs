@@ -1,16 +1,18 @@
 //! The configuration, in the terms of the transport core.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use postern_config::Config;
 use postern_config::settings::binding::HeldRefusal as Refusal;
+use postern_config::settings::delivery::Deliver;
+use postern_config::settings::server::ListenAddress;
+use postern_delivery::{Destination, Hop, HopAddress, OwnListeners};
+use postern_transport::{HeldRefusal, Routes, Schedule, Settings};
 
-use crate::delivery::{Destination, OwnListeners};
 use crate::front::listener::Bound;
 use crate::observe::addresses::AddressLog;
-use crate::transport::{HeldRefusal, Routes, Schedule, Settings};
-use postern_config::settings::server::ListenAddress;
 
 /// Time for all bindings of `transport.submit` together. Nobody waits for a reply.
 const SUBMIT_BUDGET: Duration = Duration::from_secs(3600);
@@ -41,7 +43,7 @@ pub(super) fn transport(config: &Config, addresses: AddressLog) -> Settings {
         submit_budget: SUBMIT_BUDGET,
         held_refusals: held_refusals(config),
         messages_in_memory: MESSAGES_IN_MEMORY,
-        addresses,
+        shown: Arc::new(move |address| addresses.show(address)),
     }
 }
 
@@ -51,11 +53,21 @@ pub(super) fn schedule(config: &Config) -> Schedule {
 }
 
 fn routes(config: &Config) -> Routes {
-    let mut routes = Routes::new(config.outbound.deliver.as_ref().map(Destination::from));
+    let mut routes = Routes::new(config.outbound.deliver.as_ref().map(destination));
     for domain in &config.domains {
-        routes.add(&domain.name, Destination::from(&domain.deliver));
+        routes.add(&domain.name, destination(&domain.deliver));
     }
     routes
+}
+
+fn destination(deliver: &Deliver) -> Destination {
+    let hop = |lmtp, address| Destination::Hop(Hop { lmtp, address });
+    match deliver {
+        Deliver::Smtp { host, port } => hop(false, HopAddress::Tcp(host.clone(), *port)),
+        Deliver::Lmtp { host, port } => hop(true, HopAddress::Tcp(host.clone(), *port)),
+        Deliver::LmtpUnix(path) => hop(true, HopAddress::Unix(path.clone())),
+        Deliver::Maildir(path) => Destination::Maildir(path.clone()),
+    }
 }
 
 fn held_refusals(config: &Config) -> HashMap<String, HeldRefusal> {

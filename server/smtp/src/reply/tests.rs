@@ -66,8 +66,8 @@ fn contradictions_are_refused() {
         Err(ReplyError::LineTooLong(497))
     );
     assert_eq!(
-        Reply::parse(250, None, &"\n".repeat(64)),
-        Err(ReplyError::TooManyLines(65))
+        Reply::parse(250, None, &"\n".repeat(100)),
+        Err(ReplyError::TooManyLines(101))
     );
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use memchr::memchr;
 
 use super::action::{Action, CloseReason, ReplyTo};
@@ -71,7 +71,7 @@ impl Session {
         let keep = usize::from(end.is_none() && input.last() == Some(&b'\r'));
         let length = end.unwrap_or(input.len() - keep);
         let skipped = skipped.saturating_add(length);
-        drop(input.split_to(length));
+        input.advance(length);
         let reply = Reply::fixed(500, Some((5, 6)), "Command line too long");
         if skipped > self.limits.line_length {
             self.refuse_line(reply, CloseReason::LineTooLong);
@@ -145,9 +145,10 @@ impl Session {
         if lf + 1 > self.limits.command_line {
             return Line::TooLong;
         }
-        let mut line = input.split_to(lf + 1);
-        line.truncate(lf - 1);
-        Line::Whole(line.freeze())
+        // A copy: what is kept of a line must not keep all that was read with it.
+        let line = Bytes::copy_from_slice(input.get(..lf - 1).unwrap_or_default());
+        input.advance(lf + 1);
+        Line::Whole(line)
     }
 
     fn handle_line(&mut self, line: Bytes, more_input: bool, now: Instant) {

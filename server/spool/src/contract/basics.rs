@@ -11,7 +11,17 @@ use crate::{Batch, Due, MessageUpdate, NewMessage, RecipientChange, Rendered, Sp
 pub(crate) async fn what_was_committed_is_there_after_a_restart(rig: &dyn Rig) {
     let mut spool = rig.open();
     let mut sent = Vec::new();
-    for size in [0, 1, 200, 32 * 1024, 32 * 1024 + 1, 300_000, 1_500_000] {
+    for size in [
+        0,
+        1,
+        200,
+        32 * 1024,
+        32 * 1024 + 1,
+        256 * 1024 - 1,
+        256 * 1024,
+        300_000,
+        1_500_000,
+    ] {
         let content = content(size, size as u64);
         let new = new(&*spool, &content).await;
         let message = Arc::clone(&new.message);
@@ -37,7 +47,7 @@ pub(crate) async fn what_was_committed_is_there_after_a_restart(rig: &dyn Rig) {
 
 pub(crate) async fn a_version_is_read_as_it_is_to_be_delivered(rig: &dyn Rig) {
     let spool = rig.open();
-    for size in [1000, 100_000] {
+    for size in [1000, 100_000, 300_000] {
         let content = content(size, 2);
         let mut new = new(&*spool, &content).await;
         let trace = bytes::Bytes::from_static(b"Received: now\r\n");

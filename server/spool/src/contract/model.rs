@@ -62,7 +62,12 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let which = any::<Index>;
     let due = || proptest::option::of(0_u64..100);
-    let size = prop_oneof![8 => 0_usize..3000, 1 => 32_760_usize..32_780, 1 => Just(70_000)];
+    let size = prop_oneof![
+        8 => 0_usize..3000,
+        1 => 32_760_usize..32_780,
+        3 => 33_000_usize..150_000,
+        1 => 262_140_usize..262_150,
+    ];
     prop_oneof![
         5 => (size, due()).prop_map(|(size, due)| Step::Commit { size, due }),
         2 => (which(), 0_u8..4).prop_map(|(which, stage)| Step::Stage { which, stage }),

@@ -1,4 +1,4 @@
-//! Contents in files of their own, written and read through the [`Disk`].
+//! Contents in files, written and read through the [`Disk`].
 
 use std::any::Any;
 use std::fs::File;
@@ -8,24 +8,35 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::coming::OnItsWay;
+use super::extents::{Extents, Pin, Place};
 use crate::disk::Disk;
 use crate::files::{FileGuard, Folder};
 use crate::sums::{BLOCK, checksum};
-use crate::{Blob, Spill, Spills};
+use crate::{Blob, Budget, Spill, Spills};
 
-/// Makes a file of its own for each content.
-pub(super) struct Files(pub(super) Arc<Folder>);
+/// Makes a file of its own for each content that is too large for memory.
+pub(super) struct Files {
+    pub(super) folder: Arc<Folder>,
+    pub(super) budget: Budget,
+    /// Held until the content's commit is asked for.
+    pub(super) _coming: OnItsWay,
+}
 
 impl Spills for Files {
     fn spill(&self) -> io::Result<Box<dyn Spill>> {
-        let guard = self.0.reserve();
+        let guard = self.folder.reserve();
         let (file, path) = guard.create()?;
         let file = Arc::new(Growing {
             file,
             path,
-            disk: Arc::clone(&self.0.disk),
+            disk: Arc::clone(&self.folder.disk),
         });
         Ok(Box::new(Writing { guard, file }))
+    }
+
+    fn budget(&self) -> Budget {
+        self.budget.clone()
     }
 }
 
@@ -67,14 +78,16 @@ impl Blob for Growing {
 /// A part of a file that a row names. Each block is checked when something of it is read, so a
 /// content need not be read as a whole to be trusted.
 pub(super) struct Stored {
-    pub(super) file: File,
+    pub(super) file: Arc<File>,
     pub(super) path: PathBuf,
     pub(super) disk: Arc<dyn Disk>,
     /// Where in the file the content begins.
     pub(super) offset: u64,
     pub(super) length: u64,
     /// The checksum of each block; none for contents that were checked as a whole.
-    pub(super) blocks: Option<Vec<u32>>,
+    pub(super) blocks: Option<Arc<[u32]>>,
+    /// Keeps the place from being lent to another content.
+    pub(super) _pin: Option<Pin>,
 }
 
 impl Blob for Stored {
@@ -105,6 +118,23 @@ impl Blob for Stored {
 }
 
 impl Stored {
+    /// A content in the file of extents.
+    pub(super) fn in_extents(
+        extents: &Arc<Extents>,
+        place: Place,
+        blocks: Option<Arc<[u32]>>,
+    ) -> Self {
+        Self {
+            file: Arc::clone(&extents.file),
+            path: extents.path.clone(),
+            disk: Arc::clone(&extents.disk),
+            offset: place.start(),
+            length: place.size(),
+            blocks,
+            _pin: Some(extents.pin(place)),
+        }
+    }
+
     fn read(&self, offset: u64, length: usize) -> io::Result<Bytes> {
         let at = self.offset.saturating_add(offset);
         read(&*self.disk, &self.file, &self.path, at, length)

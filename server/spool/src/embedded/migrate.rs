@@ -1,4 +1,4 @@
-//! From the format before this one to this one.
+//! From the first format to this one.
 //!
 //! A new database is built beside the old one and synced, then the old one gets a second name, under
 //! which it stays, and the new one takes its place by a rename. Whatever moment a crash picks, the
@@ -15,7 +15,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, Row};
 
 use super::prepare::{Columns, columns, reason};
-use super::schema::{self, PREVIOUS};
+use super::schema::{self, FIRST};
 use super::write::{Body, insert_body};
 use crate::disk::Disk;
 use crate::files::Folder;
@@ -41,7 +41,7 @@ pub(super) fn migrate(
     build(database, &next, contents)?;
     let file = disk.open(&next).map_err(io)?;
     disk.sync(&file, &next).map_err(io)?;
-    let copy = folder.join(format!("spool.db.format-{PREVIOUS}"));
+    let copy = folder.join(format!("spool.db.format-{FIRST}"));
     remove_if_there(disk, &copy).map_err(io)?;
     fs::hard_link(database, &copy).map_err(io)?;
     disk.sync_folder(folder).map_err(io)?;
@@ -184,6 +184,7 @@ fn body(old: &Connection, new: &Connection, seq: i64) -> Result<(i64, i64, Conte
         sum,
         facts: content.as_deref().map(ContentFacts::of),
         file: file.as_deref(),
+        start: 0,
         // The file is checked as a whole when it is read.
         blocks: None,
         content: content.as_deref(),

@@ -13,18 +13,20 @@ use postern_message::encoding::to_millis;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{Semaphore, mpsc};
 
+use super::coming::Coming;
+use super::extents::{self, Extents, Place};
 use super::housekeeper::Housekeeper;
 use super::migrate;
 use super::place::{Lock, refuse_network};
 use super::read::Readers;
-use super::schema::{self, FORMAT, Found, NEEDS, PREVIOUS};
+use super::schema::{self, FIRST, FORMAT, Found, NEEDS, PREVIOUS};
 use super::space::Space;
 use super::writer::{QUEUE, Waiting, Writer};
 use super::{Counts, Embedded, Options, ROOM, ROOM_FOR_MAIL, Running, SetAside, Shared};
 use crate::disk::Disk;
 use crate::files::{Folder, has_files, make_folder, sync_folder};
 use crate::stage::Kind;
-use crate::{Health, SpoolError};
+use crate::{Budget, Health, SpoolError};
 
 /// The folder of content files.
 const CONTENT: &str = "content";
@@ -72,12 +74,17 @@ pub(super) fn open_with(
     };
     write_format_file(path).map_err(|error| SpoolError::io("writing its format", error))?;
     let folder = Arc::new(folder()?);
-    let swept = match opened.files.take() {
-        Some(known) => folder
-            .sweep(&known)
+    let known = opened.known.take();
+    let (files, places) = known.map(|known| (known.files, known.places)).unzip();
+    let swept = match files {
+        Some(files) => folder
+            .sweep(&files)
             .map_err(|error| SpoolError::io("sweeping", error))?,
         None => 0,
     };
+    let content = path.join(CONTENT);
+    let extents = Extents::open(&content, Arc::clone(&disk), health.clone(), places)
+        .map_err(|error| SpoolError::io("opening its extents", error))?;
     let Opened {
         connection, counts, ..
     } = opened;
@@ -89,6 +96,9 @@ pub(super) fn open_with(
         space: Space::new(path.clone(), options.min_free, Arc::clone(&disk)),
         disk,
         folder,
+        extents: Arc::new(extents),
+        budget: Budget::new(options.memory),
+        coming: Coming::default(),
     });
     let mut spool = start(&database, connection, shared, lock)?;
     spool.set_aside = set_aside;
@@ -170,9 +180,16 @@ impl From<rusqlite::Error> for Trouble {
 /// A database in which nothing wrong was found.
 struct Opened {
     connection: Connection,
-    /// The content files that it names; `None` when a name cannot be read.
-    files: Option<HashSet<String>>,
+    /// The contents that it names; `None` when a name cannot be read.
+    known: Option<Known>,
     counts: Counts,
+}
+
+/// Contents that rows name.
+#[derive(Default)]
+struct Known {
+    files: HashSet<String>,
+    places: Vec<Place>,
 }
 
 fn open_database(
@@ -193,7 +210,8 @@ fn open_database(
     match schema::examine(&connection, size)? {
         Found::Empty => schema::create(&mut connection)?,
         Found::Format(FORMAT, _) => {}
-        Found::Format(PREVIOUS, _) => {
+        Found::Format(PREVIOUS, _) => schema::upgrade(&mut connection)?,
+        Found::Format(FIRST, _) => {
             // The old one is brought to an end as it would have been by its own program.
             schema::settle(&connection)?;
             schema::trust(&connection)?;
@@ -204,7 +222,7 @@ fn open_database(
             let copy =
                 migrate::migrate(&**disk, folder, database, &contents).map_err(Trouble::Other)?;
             tracing::info!(
-                copy = %copy.display(), from = PREVIOUS, to = FORMAT,
+                copy = %copy.display(), from = FIRST, to = FORMAT,
                 "the spool was migrated; the database as it was before is kept as a copy"
             );
             return open_database(folder, database, disk, &|| {
@@ -218,7 +236,7 @@ fn open_database(
             return Err(Trouble::Damaged(format!("format {found} does not exist")));
         }
     }
-    let files = known_files(&connection)?;
+    let known = known(&connection)?;
     let counts = count(&connection)?;
     schema::trust(&connection)?;
     schema::settle(&connection)?;
@@ -226,7 +244,7 @@ fn open_database(
     disk.sync_folder(folder).map_err(io("syncing"))?;
     Ok(Opened {
         connection,
-        files,
+        known,
         counts,
     })
 }
@@ -237,8 +255,11 @@ fn is_lost(folder: &Path, database: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
         found => found.map(|found| found.len()),
     };
+    let content = folder.join(CONTENT);
     Ok(size(database)? == 0
-        && (size(&folder.join("spool.db-wal"))? > 0 || has_files(&folder.join(CONTENT))?))
+        && (size(&folder.join("spool.db-wal"))? > 0
+            || size(&content.join(extents::NAME))? > 0
+            || has_files(&content)?))
 }
 
 /// Mail is for nobody else's eyes. SQLite gives the WAL the mode that the database has.
@@ -353,19 +374,35 @@ fn rename_if_there(from: &Path, to: &PathBuf) -> io::Result<()> {
     }
 }
 
-/// The content files that rows name; `None` when a name cannot be read.
-fn known_files(connection: &Connection) -> rusqlite::Result<Option<HashSet<String>>> {
-    let mut statement = connection.prepare("SELECT file FROM body WHERE file IS NOT NULL")?;
+/// The contents that rows name; `None` when a name cannot be read.
+fn known(connection: &Connection) -> rusqlite::Result<Option<Known>> {
+    let mut statement =
+        connection.prepare("SELECT file, start, size FROM body WHERE file IS NOT NULL")?;
     let mut rows = statement.query([])?;
-    let mut names = HashSet::new();
+    let mut known = Known::default();
     while let Some(row) = rows.next()? {
-        let Ok(name) = row.get_ref(0)?.as_str() else {
-            tracing::error!("a message is damaged, and its content's name; nothing is swept");
-            return Ok(None);
+        let place = || {
+            Some((
+                row.get_ref(1).ok()?.as_i64().ok()?,
+                row.get_ref(2).ok()?.as_i64().ok()?,
+            ))
         };
-        names.insert(name.to_owned());
+        match row.get_ref(0)?.as_str() {
+            Ok(extents::NAME) => match place().and_then(|(start, size)| Place::of_row(start, size))
+            {
+                Some(place) => known.places.push(place),
+                None => return Ok(unreadable()),
+            },
+            Ok(name) => drop(known.files.insert(name.to_owned())),
+            Err(_) => return Ok(unreadable()),
+        }
     }
-    Ok(Some(names))
+    Ok(Some(known))
+}
+
+fn unreadable() -> Option<Known> {
+    tracing::error!("a message is damaged, and its content's name; nothing is swept");
+    None
 }
 
 fn count(connection: &Connection) -> rusqlite::Result<Counts> {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use postern_message::encoding::{Writer, to_millis};
 use postern_message::{Message, MessageId, RecipientId, RecipientState, Status};
 
+use crate::arrival::Arrival;
 use crate::body::Place;
 use crate::files::FileGuard;
 use crate::stage::Kind;
@@ -15,6 +16,9 @@ use crate::{
     Batch, ContentFacts, DestinationChange, Due, MessageUpdate, NewMessage, RecipientChange,
     SpoolError, Stage,
 };
+
+/// Contents up to this size are kept in the database.
+pub(super) const INLINE: usize = 32 * 1024;
 
 /// Changes that are committed together, in this order.
 #[derive(Default)]
@@ -53,10 +57,26 @@ pub(super) struct Columns {
     pub(super) attempts: u32,
 }
 
-/// Content in the database, or the file that holds it.
+/// Where the content goes: into the database, into an extent, or into a file, where it is already.
 pub(super) enum Content {
     Inline(Bytes),
+    Lump(Lump),
     File(Arc<FileGuard>),
+}
+
+/// A content that the writer puts into an extent.
+pub(super) struct Lump {
+    pub(super) octets: Bytes,
+    pub(super) content: Arc<Arrival>,
+}
+
+impl Insert {
+    pub(super) fn lump(&self) -> Option<&Lump> {
+        match &self.content {
+            Content::Lump(lump) => Some(lump),
+            Content::Inline(_) | Content::File(_) => None,
+        }
+    }
 }
 
 pub(super) struct Update {
@@ -156,7 +176,11 @@ fn insert(new: NewMessage) -> Result<Insert, SpoolError> {
         blocks: new.body.blocks,
         facts: new.body.facts,
         content: match new.body.place {
-            Place::Memory(bytes) => Content::Inline(bytes),
+            Place::Memory(bytes) if bytes.len() <= INLINE => Content::Inline(bytes),
+            Place::Memory(octets) => Content::Lump(Lump {
+                octets,
+                content: new.body.content,
+            }),
             Place::Spilled(place) => {
                 Content::File(Arc::downcast(place).map_err(|_| SpoolError::Foreign(id))?)
             }

@@ -12,13 +12,13 @@ use postern_message::{Message, MessageId, RecipientId, RecipientState};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 use tokio::sync::Semaphore;
 
-use super::Damage;
 use super::content::Stored;
+use super::extents;
 use super::ledger::Place;
 use super::prepare::progress_key;
 use super::schema;
+use super::{Damage, Shared};
 use crate::arrival::Arrival;
-use crate::files::Folder;
 use crate::stage::Kind;
 use crate::sums::BLOCK;
 use crate::{Blob, ContentFacts, Due, SpoolError, Stage, StoredMessage, sums};
@@ -206,15 +206,17 @@ impl From<rusqlite::Error> for Trouble {
 
 pub(super) fn load(
     connection: &Connection,
-    folder: &Folder,
+    shared: &Shared,
     id: MessageId,
 ) -> Result<Loaded, SpoolError> {
+    // Until the content that the row names is pinned.
+    let _looking = shared.extents.look();
     // One transaction: message, progress and content are those of one moment.
     let transaction = connection.unchecked_transaction()?;
     let found = transaction
         .prepare_cached("SELECT kind, due, body, stage, record FROM message WHERE id = ?1")?
         .query_row([id.as_bytes()], |row| {
-            Ok(whole(&transaction, folder, id, row))
+            Ok(whole(&transaction, shared, id, row))
         })
         .optional()?;
     Ok(match found {
@@ -232,7 +234,7 @@ pub(super) fn load(
 
 fn whole(
     connection: &Connection,
-    folder: &Folder,
+    shared: &Shared,
     id: MessageId,
     row: &Row<'_>,
 ) -> Result<StoredMessage, Trouble> {
@@ -240,7 +242,7 @@ fn whole(
     let record: Vec<u8> = row.get(4)?;
     let record = unseal(id.as_bytes(), &record, "record")?;
     let head = Message::head_octets(&record).map_err(bad)?;
-    let (content, head) = content(connection, folder, row.get(2)?, head)?;
+    let (content, head) = content(connection, shared, row.get(2)?, head)?;
     let mut message = Message::decode(&record, &head).map_err(bad)?;
     if message.id != id {
         return Err(Trouble::Damaged("the record has another id".to_owned()));
@@ -322,7 +324,7 @@ fn body(row: &Row<'_>) -> rusqlite::Result<Body> {
 /// when it is read.
 fn content(
     connection: &Connection,
-    folder: &Folder,
+    shared: &Shared,
     seq: i64,
     head: u64,
 ) -> Result<(Arrival, Bytes), Trouble> {
@@ -346,12 +348,18 @@ fn content(
             Ok((Arrival::of_memory(bytes, body.facts), head))
         }
         (Some(name), None) => {
-            let offset = u64::try_from(body.start).map_err(|_| damage("its place is negative"))?;
             let blocks = body
                 .blocks
                 .map(|blocks| decode_blocks(&blocks, size))
                 .transpose()?;
-            let stored = stored(folder, &name, offset, size, blocks)?;
+            let stored = match name.as_str() {
+                extents::NAME => {
+                    let place = extents::Place::of_row(body.start, body.size);
+                    let place = place.ok_or_else(|| damage("its place cannot be"))?;
+                    Stored::in_extents(&shared.extents, place, blocks)
+                }
+                name => in_file(shared, name, body.start, size, blocks)?,
+            };
             if stored.blocks.is_none() && stored.sum().map_err(unreadable)? != body.sum {
                 return Err(damage("its content file does not fit its checksum"));
             }
@@ -363,7 +371,7 @@ fn content(
     }
 }
 
-fn decode_blocks(blocks: &[u8], size: u64) -> Result<Vec<u32>, Trouble> {
+fn decode_blocks(blocks: &[u8], size: u64) -> Result<Arc<[u32]>, Trouble> {
     let (sums, rest) = blocks.as_chunks::<4>();
     if !rest.is_empty() || sums.len() as u64 != size.div_ceil(BLOCK as u64) {
         return Err(damage("its checksums do not fit its size"));
@@ -371,14 +379,15 @@ fn decode_blocks(blocks: &[u8], size: u64) -> Result<Vec<u32>, Trouble> {
     Ok(sums.iter().map(|sum| u32::from_le_bytes(*sum)).collect())
 }
 
-fn stored(
-    folder: &Folder,
+fn in_file(
+    shared: &Shared,
     name: &str,
-    offset: u64,
+    start: i64,
     length: u64,
-    blocks: Option<Vec<u32>>,
+    blocks: Option<Arc<[u32]>>,
 ) -> Result<Stored, Trouble> {
-    let (file, path) = folder.read(name).map_err(unreadable)?;
+    let offset = u64::try_from(start).map_err(|_| damage("its place is negative"))?;
+    let (file, path) = shared.folder.read(name).map_err(unreadable)?;
     let there = file.metadata().map_err(unreadable)?;
     let end = offset.saturating_add(length);
     // Whatever stands behind it in a file of its own is not ours.
@@ -386,12 +395,13 @@ fn stored(
         return Err(damage("its content file does not fit its size"));
     }
     Ok(Stored {
-        file,
+        file: Arc::new(file),
         path,
-        disk: Arc::clone(&folder.disk),
+        disk: Arc::clone(&shared.disk),
         offset,
         length,
         blocks,
+        _pin: None,
     })
 }
 

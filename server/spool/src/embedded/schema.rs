@@ -7,9 +7,11 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction};
 
 /// The format of the spool that this program writes, and the newest that it reads.
-pub(super) const FORMAT: u32 = 2;
-/// The format before it, which is migrated.
-pub(super) const PREVIOUS: u32 = 1;
+pub(super) const FORMAT: u32 = 3;
+/// The format before it, which becomes this one where it is.
+pub(super) const PREVIOUS: u32 = 2;
+/// The one before that, which is migrated after a copy.
+pub(super) const FIRST: u32 = 1;
 /// The first program version that reads [`FORMAT`].
 pub(super) const NEEDS: &str = "0.1.0";
 
@@ -22,8 +24,8 @@ const CHECKED_SIZE: u64 = 64 * 1024 * 1024;
 /// and list. `recipient` has only those whose state differs from the record's. Times are in
 /// milliseconds since 1970; `due` NULL: not by itself.
 ///
-/// A body is `content`, or the `size` octets of `file` from `start` on. `sum` is the CRC-32 of all
-/// of it, `blocks` those of its blocks of 64 KiB (little-endian, four octets each). The facts
+/// A body is `content`, or the `size` octets of `file` from `start` on: the file of extents, or one of its
+/// own. `sum` is the CRC-32 of all of it, `blocks` those of its blocks of 64 KiB (little-endian, four octets each). The facts
 /// (`longest_line`, `last_eight_bit`, `flags`) are NULL where they were never found.
 const TABLES: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -39,7 +41,7 @@ CREATE TABLE body (
     blocks BLOB,
     content BLOB
 );
-CREATE INDEX body_file ON body (file) WHERE file IS NOT NULL;
+CREATE INDEX body_place ON body (file, start, size) WHERE file IS NOT NULL;
 CREATE TABLE message (
     id BLOB PRIMARY KEY,
     kind INTEGER NOT NULL,
@@ -123,6 +125,21 @@ pub(super) fn complete(connection: &Connection) -> rusqlite::Result<()> {
          CREATE INDEX message_waits ON message (waits, id) WHERE waits IS NOT NULL;
          COMMIT;",
     )
+}
+
+/// Makes the format before this one to this one. No row changes, so there is no copy.
+pub(super) fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(
+        "DROP INDEX body_file;
+         CREATE INDEX body_place ON body (file, start, size) WHERE file IS NOT NULL;",
+    )?;
+    transaction.execute(
+        "INSERT OR REPLACE INTO meta (key, value) VALUES ('format', ?1), ('needs', ?2)",
+        (FORMAT.to_string(), NEEDS),
+    )?;
+    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.commit()
 }
 
 /// The database is whole: the last one to close it may checkpoint.

@@ -96,7 +96,7 @@ impl Space {
             .custom_flags(super::open::NO_LINK)
             .open(&path);
         let kept = file.and_then(|file| {
-            self.disk.allocate(&file, &path, RESERVE)?;
+            self.disk.allocate(&file, &path, 0, RESERVE)?;
             Ok(file)
         });
         match kept {
@@ -152,7 +152,7 @@ mod tests {
             })
         }
 
-        fn allocate(&self, file: &File, _: &Path, octets: u64) -> std::io::Result<()> {
+        fn allocate(&self, file: &File, _: &Path, _: u64, octets: u64) -> std::io::Result<()> {
             match self.0.load(Ordering::Relaxed) >= octets {
                 true => file.set_len(octets),
                 false => Err(std::io::ErrorKind::StorageFull.into()),

@@ -2,9 +2,11 @@
 
 mod crash;
 mod damage;
+mod extents;
 mod faults;
 mod format;
 mod opening;
+mod power;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -39,7 +41,7 @@ fn reopen(spool: Embedded, path: &Path) -> Embedded {
 async fn removal_takes_row_and_file_but_not_a_shared_one() {
     let folder = tempfile::tempdir().unwrap();
     let spool = open(folder.path());
-    let content = content(100_000, 1);
+    let content = content(300_000, 1);
     let first = new(&spool, &content).await;
     let fork = NewMessage {
         message: Arc::new(message(&content, 1)),
@@ -133,4 +135,22 @@ async fn new_mail_overtakes_a_flood_of_results() {
     for update in flood {
         update.await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_content_is_on_its_way_until_its_commit_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    let on_their_way = || spool.shared.coming.count();
+    let broken_off = spool.receive(Purpose::Mail).unwrap();
+    let whole = new(&spool, &content(50_000, 1)).await;
+    assert_eq!(on_their_way(), 2);
+    drop(broken_off);
+    assert_eq!(on_their_way(), 1);
+    let batch = Batch {
+        insert: vec![whole],
+        ..Batch::default()
+    };
+    spool.commit(batch, &[]).await.unwrap();
+    assert_eq!(on_their_way(), 0);
 }

@@ -5,6 +5,7 @@ use postern_message::encoding::to_millis;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::Counts;
+use super::extents::{self, Lent, Place};
 use super::prepare::{Content, Damaged, Insert, Prepared, Update, short};
 use crate::stage::Kind;
 use crate::store::DestinationChange;
@@ -18,6 +19,8 @@ const WAITING: i64 = 1;
 pub(super) struct Effects {
     /// Content files that no row names any more.
     pub(super) files: Vec<String>,
+    /// Places in the file of extents that no row names any more.
+    pub(super) places: Vec<Place>,
     /// Messages that came to or left a stage.
     counts: Vec<(Kind, i64)>,
     /// Messages with their due times now; and those that are gone.
@@ -28,6 +31,7 @@ pub(super) struct Effects {
 impl Effects {
     pub(super) fn merge(&mut self, other: Self) {
         self.files.extend(other.files);
+        self.places.extend(other.places);
         self.counts.extend(other.counts);
         self.due.extend(other.due);
         self.gone.extend(other.gone);
@@ -40,11 +44,15 @@ impl Effects {
     }
 }
 
-/// Makes all changes of one request.
-pub(super) fn apply(connection: &Connection, prepared: &Prepared) -> Result<Effects, SpoolError> {
+/// Makes all changes of one request. Contents for extents are in the places that were lent to them.
+pub(super) fn apply(
+    connection: &Connection,
+    prepared: &Prepared,
+    lent: &Lent,
+) -> Result<Effects, SpoolError> {
     let mut effects = Effects::default();
     for new in &prepared.inserts {
-        insert(connection, new, &mut effects)?;
+        insert(connection, new, lent, &mut effects)?;
     }
     for change in &prepared.updates {
         update(connection, change, &mut effects)?;
@@ -58,16 +66,26 @@ pub(super) fn apply(connection: &Connection, prepared: &Prepared) -> Result<Effe
     Ok(effects)
 }
 
-fn insert(connection: &Connection, new: &Insert, effects: &mut Effects) -> Result<(), SpoolError> {
-    let (file, content) = match &new.content {
-        Content::Inline(bytes) => (None, Some(bytes.as_ref())),
-        Content::File(guard) => (Some(guard.name()), None),
+fn insert(
+    connection: &Connection,
+    new: &Insert,
+    lent: &Lent,
+    effects: &mut Effects,
+) -> Result<(), SpoolError> {
+    let (file, start, content) = match &new.content {
+        Content::Inline(bytes) => (None, 0, Some(bytes.as_ref())),
+        Content::Lump(lump) => {
+            let place = lent.place_of(lump).ok_or(SpoolError::Foreign(new.id))?;
+            (Some(extents::NAME), place.start(), None)
+        }
+        Content::File(guard) => (Some(guard.name()), 0, None),
     };
     let body = Body {
         size: number(new.size),
         sum: new.sum,
         facts: Some(new.facts),
         file,
+        start: number(start),
         blocks: file.is_some().then(|| encode_blocks(&new.blocks)),
         content,
     };
@@ -113,6 +131,7 @@ pub(super) struct Body<'a> {
     pub(super) sum: u32,
     pub(super) facts: Option<ContentFacts>,
     pub(super) file: Option<&'a str>,
+    pub(super) start: i64,
     pub(super) blocks: Option<Vec<u8>>,
     pub(super) content: Option<&'a [u8]>,
 }
@@ -124,7 +143,7 @@ pub(super) fn insert_body(connection: &Connection, body: &Body<'_>) -> Result<i6
         .prepare_cached(
             "INSERT INTO body (size, sum, longest_line, last_eight_bit, flags, file, start, blocks,
                  content)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(rusqlite::params![
             body.size,
@@ -133,6 +152,7 @@ pub(super) fn insert_body(connection: &Connection, body: &Body<'_>) -> Result<i6
             facts.and_then(|facts| facts.last_eight_bit).map(number),
             facts.map(ContentFacts::flags),
             body.file,
+            body.start,
             body.blocks,
             body.content,
         ])?;
@@ -265,17 +285,21 @@ fn remove(connection: &Connection, id: MessageId, effects: &mut Effects) -> Resu
     }
     effects.gone.push(id);
     forget_progress(connection, id)?;
-    let file: Option<Option<String>> = connection
-        .prepare_cached("DELETE FROM body WHERE seq = ?1 RETURNING file")?
-        .query_row([body], |row| row.get(0))
+    let body: Option<(Option<String>, i64, i64)> = connection
+        .prepare_cached("DELETE FROM body WHERE seq = ?1 RETURNING file, start, size")?
+        .query_row([body], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
-    if let Some(file) = file.flatten() {
+    if let Some((Some(file), start, size)) = body {
         // Messages that were forked share one.
         let shared = connection
-            .prepare_cached("SELECT 1 FROM body WHERE file = ?1")?
-            .exists([&file])?;
-        if !shared {
-            effects.files.push(file);
+            .prepare_cached("SELECT 1 FROM body WHERE file = ?1 AND start = ?2")?
+            .exists((&file, start))?;
+        if shared {
+            return Ok(());
+        }
+        match file.as_str() {
+            extents::NAME => effects.places.extend(Place::of_row(start, size)),
+            _ => effects.files.push(file),
         }
     }
     Ok(())

@@ -7,13 +7,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::Shared;
+use super::extents::Lent;
 use super::housekeeper::{self, Signals};
-use super::prepare::{Content, Prepared};
+use super::prepare::{Content, Insert, Prepared};
 use super::schema;
 use super::write::{self, Effects};
 use crate::SpoolError;
@@ -34,6 +36,9 @@ const KEPT_PAGES: u64 = 4096;
 /// Pages that are given back to the file system in one go.
 const GIVEN_BACK: u32 = 256;
 const PAGE: u64 = 4096;
+/// With so many contents on their way a commit waits for some of them to come, for so long.
+const CROWD: usize = 8;
+const LINGER: Duration = Duration::from_micros(700);
 
 /// Changes, and who waits for them.
 pub(super) struct Request {
@@ -105,9 +110,12 @@ impl Writer {
     fn run(&mut self) {
         while self.gather() {
             let (mut group, weight) = self.waiting.group();
+            // Contents in extents are in no log.
+            let lumps = inserts(&group).filter_map(Insert::lump);
+            let beside: usize = lumps.map(|lump| lump.octets.len()).sum();
             self.finish_checkpoint();
             self.commit_group(&mut group);
-            self.grown += weight;
+            self.grown += weight.saturating_sub(beside);
             self.give_back();
             if self.grown >= CHECKPOINT {
                 self.grown = 0;
@@ -123,6 +131,10 @@ impl Writer {
             match self.queue.blocking_recv() {
                 Some(first) => self.waiting.push(first),
                 None => return false,
+            }
+            // A sync for each of them would cost each of them more than this wait does.
+            if self.shared.coming.count() >= CROWD && !self.queue.is_closed() {
+                thread::sleep(LINGER);
             }
         }
         while let Ok(next) = self.queue.try_recv() {
@@ -169,6 +181,9 @@ impl Writer {
     }
 
     fn commit(&mut self, group: &[Request]) -> Result<(), SpoolError> {
+        // Before a row can name them: the log may reach the disk before anyone syncs it.
+        let mut lent = Lent::write(&self.shared.extents, inserts(group))
+            .map_err(|error| self.write_failed(error))?;
         let mut effects = Effects::default();
         let done = self
             .connection
@@ -177,7 +192,7 @@ impl Writer {
             .map_err(SpoolError::from)
             .and_then(|_| {
                 for request in group {
-                    effects.merge(write::apply(&self.connection, &request.prepared)?);
+                    effects.merge(write::apply(&self.connection, &request.prepared, &lent)?);
                 }
                 Ok(())
             });
@@ -191,19 +206,31 @@ impl Writer {
             .prepare_cached("COMMIT")
             .and_then(|mut commit| commit.execute([]));
         if let Err(error) = committed {
-            return Err(self.commit_failed(&error, group));
+            return Err(self.commit_failed(&error, group, &mut lent));
         }
         // From here on a row may name them, whatever becomes of the sync.
-        keep_files(group);
+        keep(group, &mut lent);
         if let Err(error) = self.shared.disk.sync(&self.log, &self.log_path) {
             let why = format!("syncing the log: {error}");
             self.shared.health.fail(&why);
             return Err(SpoolError::Failed(why));
         }
+        lent.committed(inserts(group));
         effects.count(&self.shared.counts);
         self.note(&effects);
+        for place in effects.places {
+            self.shared.extents.removed(place);
+        }
         self.signals.remove(effects.files);
         Ok(())
+    }
+
+    fn write_failed(&self, error: std::io::Error) -> SpoolError {
+        // It may have been the sync.
+        let failed = self.shared.health.check().err();
+        let error = failed.unwrap_or_else(|| SpoolError::io("writing content", error));
+        self.make_room(&error);
+        error
     }
 
     /// Tells those who claim what is due when now.
@@ -220,10 +247,15 @@ impl Writer {
     /// After a full disk the transaction is gone and the next may do. After any other failure of
     /// the disk nobody knows what of it is there: no more is written, and files that a row might
     /// name are left to the sweep of the next start.
-    fn commit_failed(&mut self, error: &rusqlite::Error, group: &[Request]) -> SpoolError {
+    fn commit_failed(
+        &mut self,
+        error: &rusqlite::Error,
+        group: &[Request],
+        lent: &mut Lent,
+    ) -> SpoolError {
         self.roll_back();
         if is_failure(error) {
-            keep_files(group);
+            keep(group, lent);
             let why = error.to_string();
             self.shared.health.fail(&why);
             return SpoolError::Failed(why);
@@ -273,8 +305,8 @@ impl Writer {
         }
     }
 
-    /// Gives pages back to the file system that the database has no use for, a few at a time and
-    /// only while nobody waits.
+    /// Gives pages and blocks back to the file system that are of no use, a few at a time and only
+    /// while nobody waits.
     fn give_back(&mut self) {
         loop {
             let Some(unused) = self.count_unused() else {
@@ -283,7 +315,13 @@ impl Writer {
             let busy = !self.waiting.mail.is_empty()
                 || !self.waiting.others.is_empty()
                 || !self.queue.is_empty();
-            if busy || unused <= KEPT_PAGES || self.shared.health.check().is_err() {
+            if busy || self.shared.health.check().is_err() {
+                return;
+            }
+            if self.shared.extents.give_back() {
+                continue;
+            }
+            if unused <= KEPT_PAGES {
                 return;
             }
             let step = format!("PRAGMA incremental_vacuum({GIVEN_BACK})");
@@ -307,7 +345,7 @@ impl Writer {
             .and_then(|mut count| count.query_row([], |row| row.get(0)))
             .ok()?;
         let unused = u64::from(unused);
-        let octets = unused.saturating_mul(PAGE);
+        let octets = unused.saturating_mul(PAGE) + self.shared.extents.unused();
         self.shared.space.unused.store(octets, Ordering::Relaxed);
         Some(unused)
     }
@@ -321,6 +359,7 @@ impl Writer {
         if let Err(error) = schema::settle(&self.connection) {
             tracing::warn!(%error, "the spool could not empty its log; the next start does");
         }
+        self.shared.extents.close();
     }
 }
 
@@ -329,8 +368,13 @@ pub(super) fn is_failure(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) && !is_no_space(error)
 }
 
-fn keep_files(group: &[Request]) {
-    for insert in group.iter().flat_map(|request| &request.prepared.inserts) {
+fn inserts(group: &[Request]) -> impl Iterator<Item = &Insert> {
+    group.iter().flat_map(|request| &request.prepared.inserts)
+}
+
+fn keep(group: &[Request], lent: &mut Lent) {
+    lent.keep();
+    for insert in inserts(group) {
         if let Content::File(guard) = &insert.content {
             guard.keep();
         }

@@ -85,7 +85,7 @@ fn a_file_is_not_removed_on_the_thread_that_gives_it_up() {
     runtime.block_on(async {
         let folder = tempfile::tempdir().unwrap();
         let spool = open(folder.path());
-        let body = crate::sample::receive(&spool, &content(100_000, 1)).await;
+        let body = crate::sample::receive(&spool, &content(300_000, 1)).await;
         // The pool is busy until we say so.
         let (free, busy) = std::sync::mpsc::channel::<()>();
         let held = tokio::task::spawn_blocking(move || busy.recv());
@@ -131,9 +131,9 @@ async fn what_is_given_up_leaves_nothing() {
 async fn small_contents_make_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let spool = open(folder.path());
-    let small = crate::sample::receive(&spool, &content(32 * 1024, 1)).await;
+    let small = crate::sample::receive(&spool, &content(256 * 1024 - 1, 1)).await;
     assert_eq!(files(folder.path()).len(), 0);
-    let large = crate::sample::receive(&spool, &content(32 * 1024 + 1, 1)).await;
+    let large = crate::sample::receive(&spool, &content(256 * 1024, 1)).await;
     assert_eq!(files(folder.path()).len(), 1);
     drop((small, large));
     gone(folder.path()).await;

@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod changes;
+mod splitting;
 use std::sync::Arc;
 
 use bytes::Bytes;

@@ -13,6 +13,7 @@ use super::consent::Consent;
 use super::reach::Reached;
 use super::report::Report;
 use super::{problems, properties};
+use crate::log::shown::is_unseen;
 use crate::{accepted, plan, preflight};
 
 type Pins = HashMap<String, Pin>;
@@ -376,7 +377,7 @@ fn can_be_given(wish: Shortfall) -> Option<Shortfall> {
 
 /// Text of a sink, fit for a terminal and a file.
 pub(super) fn shown(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(200).collect()
+    text.chars().filter(|c| !is_unseen(*c)).take(200).collect()
 }
 
 #[cfg(test)]

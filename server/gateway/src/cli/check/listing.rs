@@ -7,7 +7,7 @@ use std::time::Duration;
 use postern_config::Effective;
 use postern_config::settings::binding::Binding as Configured;
 use postern_config::settings::delivery::{Domain, Recipients};
-use postern_config::settings::server::Server;
+use postern_config::settings::server::{ListenAddress, Listener, Server};
 use postern_events::event::EventKind;
 use postern_events::fault::{FaultKind, Policy};
 use postern_events::plan::{Ask, Binding, BodyDepth, Bound, Pin, Plan};
@@ -34,6 +34,9 @@ impl fmt::Display for Listing<'_> {
         let config = &self.effective.config;
         for file in self.effective.files() {
             writeln!(f, "file {}", file.display())?;
+        }
+        if let Some(user) = &config.process.user {
+            write!(f, "\nprocess\n{}", line("runs as", user))?;
         }
         f.write_str("\nspool\n")?;
         for (label, text) in self.spool {
@@ -131,9 +134,10 @@ fn of_server(server: &Server) -> String {
         .iter()
         .map(|listener| {
             format!(
-                "{}{}",
+                "{}{}{}",
                 listener.address,
-                if listener.implicit_tls { " (TLS)" } else { "" }
+                if listener.implicit_tls { " (TLS)" } else { "" },
+                of_access(listener)
             )
         })
         .collect();
@@ -150,6 +154,21 @@ fn of_server(server: &Server) -> String {
         )
         + &line("tls", starttls)
         + &line("relays for", &or_none(&networks))
+}
+
+/// Who may connect to a Unix socket.
+fn of_access(listener: &Listener) -> String {
+    let access = &listener.access;
+    if matches!(listener.address, ListenAddress::Tcp(_)) {
+        return String::new();
+    }
+    let mut text = format!(" (mode {:04o}", access.mode);
+    for (what, name) in [("owner", &access.owner), ("group", &access.group)] {
+        if let Some(name) = name {
+            text += &format!(", {what} {name}");
+        }
+    }
+    text + ")"
 }
 
 fn of_reached(reached: &Reached) -> String {

@@ -11,6 +11,7 @@ use postern_proto::rules::bounds;
 use postern_proto::v1::{BindingProblem, ConfiguredBinding};
 
 use super::reach::Reached;
+use crate::log::shown::is_unseen;
 
 /// Characters of a sink's text that are shown.
 const SHOWN: usize = 1000;
@@ -104,7 +105,7 @@ fn error(effective: &Effective, sink: &str, problem: &BindingProblem) -> ConfigE
     let detail: String = problem
         .detail
         .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if is_unseen(c) { ' ' } else { c })
         .take(SHOWN)
         .collect();
     let known = effective.config.bindings.iter();

@@ -19,7 +19,18 @@ pub(in crate::front) struct Intake {
     held: BytesMut,
     arriving: UntilEnd,
     size: u64,
+    /// Octets that the header section takes up in memory.
+    header: u64,
 }
+
+/// Octets of a field beyond its text.
+const FIELD: u64 = 96;
+
+/// Octets of content that are no burden: they are part of what any session holds.
+const LITTLE: u64 = 4 * 1024;
+
+/// Octets that the spool takes before it has to know where the body starts.
+const BEFORE_BODY: u64 = 256 * 1024 - 1;
 
 /// Why content cannot be taken any further.
 #[derive(Debug, thiserror::Error)]
@@ -52,12 +63,35 @@ impl Intake {
             held: BytesMut::new(),
             arriving,
             size: 0,
+            header: 0,
         }
     }
 
     /// Octets so far.
     pub(in crate::front) fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Octets that it takes up in memory now, but for a little.
+    pub(in crate::front) fn in_memory(&self) -> u64 {
+        self.header + (self.incoming.in_memory() + self.held.len() as u64).saturating_sub(LITTLE)
+    }
+
+    /// Octets of it that stay in memory, whatever goes to the disk.
+    pub(in crate::front) fn kept_in_memory(&self) -> u64 {
+        match self.parser {
+            Some(_) => self.in_memory(),
+            None => self.header,
+        }
+    }
+
+    /// Lets what can go to the disk go there.
+    pub(in crate::front) async fn spill(&mut self) -> Result<(), SpoolError> {
+        // Not before it is known where the body starts: the digest of the body alone begins there.
+        if self.parser.is_none() && self.incoming.in_memory() > LITTLE {
+            self.incoming.spill().await?;
+        }
+        Ok(())
     }
 
     /// The content as sinks read it.
@@ -77,7 +111,12 @@ impl Intake {
         };
         let section = parser.feed(&bytes)?;
         if section.is_none() {
-            self.held.extend_from_slice(&bytes);
+            self.header = self.size + self.size / 4;
+            if self.held.is_empty() && self.size <= BEFORE_BODY {
+                self.incoming.write(bytes).await?;
+            } else {
+                self.held.extend_from_slice(&bytes);
+            }
             return Ok(None);
         }
         self.parser = None;
@@ -104,6 +143,7 @@ impl Intake {
     ) -> Result<(), SpoolError> {
         if let Some(section) = section {
             self.incoming.body_starts_at(section.body_offset());
+            self.header = section.body_offset() + FIELD * section.fields().len() as u64;
         }
         if !self.held.is_empty() {
             let held = std::mem::take(&mut self.held).freeze();

@@ -61,6 +61,25 @@ impl Upload {
         self.intake.size()
     }
 
+    /// Octets of it that are in memory now.
+    pub(in crate::front) fn in_memory(&self) -> u64 {
+        self.intake.in_memory()
+    }
+
+    /// Octets of it that stay in memory, whatever goes to the disk.
+    pub(in crate::front) fn kept_in_memory(&self) -> u64 {
+        self.intake.kept_in_memory()
+    }
+
+    /// Lets what can go to the disk go there.
+    ///
+    /// # Errors
+    /// The reply that refuses the message.
+    pub(in crate::front) async fn spill(&mut self, reception: &Reception) -> Result<(), Reply> {
+        let spilled = self.intake.spill().await;
+        spilled.map_err(|error| storage_reply(reception, self.message, &error))
+    }
+
     /// Takes the next octets. Once sinks have been asked, returns what resolves with an early refusal.
     ///
     /// # Errors

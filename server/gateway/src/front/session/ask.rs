@@ -34,6 +34,8 @@ pub(super) struct Asked {
     pub(super) verb: Bytes,
     /// The binding whose reply it is.
     pub(super) by: Option<String>,
+    /// Octets that were set aside for what it would add to the envelope.
+    pub(super) entry: u64,
 }
 
 impl Asked {
@@ -44,6 +46,7 @@ impl Asked {
             noted,
             verb: Bytes::new(),
             by: None,
+            entry: 0,
         }
     }
 }

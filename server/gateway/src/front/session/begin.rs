@@ -12,6 +12,8 @@ use super::Session;
 use crate::front::VirtualServer;
 use crate::front::accept::Arrival;
 use crate::front::admission::ClientConnections;
+use crate::front::client::Client as Who;
+use crate::front::memory::Reservation;
 use crate::front::reception::Reception;
 use crate::front::wire::{HandshakeError, Wire};
 use crate::front::worker::Tools;
@@ -24,6 +26,7 @@ pub(in crate::front) async fn run(tools: Arc<Tools>, arrival: Arrival) {
         listener,
         stream,
         ticket,
+        memory,
     } = arrival;
     let label = OfServer {
         server: (&server.name).into(),
@@ -32,15 +35,18 @@ pub(in crate::front) async fn run(tools: Arc<Tools>, arrival: Arrival) {
     tools.metrics.sessions.get_or_create(&label).inc();
     let _open = OpenSession::count(open);
     let peer = stream.peer();
+    let client = stream.client();
     let local = stream.local().unwrap_or_else(|| listener.address.clone());
     match Wire::accept(stream) {
         Ok(wire) => {
             let connection = Connection {
                 wire,
+                client,
                 peer,
                 local,
                 listener: Arc::clone(&listener.label),
                 connections: ticket.connections(),
+                memory,
             };
             serve(tools, server, connection, listener.implicit_tls).await;
         }
@@ -68,11 +74,15 @@ impl Drop for OpenSession {
 /// A connection, and where it comes from.
 pub(super) struct Connection {
     pub(super) wire: Wire,
+    /// Who it counts as.
+    pub(super) client: Who,
     pub(super) peer: Option<SocketAddr>,
     /// Our end of it.
     pub(super) local: ListenAddress,
     pub(super) listener: Arc<str>,
     pub(super) connections: ClientConnections,
+    /// Set aside for its session.
+    pub(super) memory: Reservation,
 }
 
 pub(super) async fn serve(
@@ -83,20 +93,20 @@ pub(super) async fn serve(
 ) {
     let Connection {
         wire,
+        client: who,
         peer,
         local,
         listener,
         connections,
+        memory,
     } = connection;
     let started_at = SystemTime::now();
     let client = peer.map(|peer| peer.ip().to_canonical());
     let (wire, tls) = match (&server.tls, implicit_tls) {
-        (Some(_), true) => {
-            match handshake(&tools, &server, wire, client, TlsMode::Implicit).await {
-                Ok((wire, facts)) => (wire, Some(facts)),
-                Err(_) => return,
-            }
-        }
+        (Some(_), true) => match handshake(&tools, &server, wire, who, TlsMode::Implicit).await {
+            Ok((wire, facts)) => (wire, Some(facts)),
+            Err(_) => return,
+        },
         _ => (wire, None),
     };
     let may_relay = server.policy.may_relay(client);
@@ -135,8 +145,8 @@ pub(super) async fn serve(
     tracing::debug!(session = %id, server = %server.name, ?peer, "session begins");
     let reception = Arc::new(Reception {
         session: id,
-        client: client.map_or_else(|| "unix".to_owned(), |client| client.to_string()),
-        address: client,
+        client: shown(who, client),
+        who,
         server,
         tools,
         scope,
@@ -144,7 +154,16 @@ pub(super) async fn serve(
         implicit_tls: tls,
         connections,
     });
-    Session::new(reception, wire, secure).run().await;
+    Session::new(reception, wire, secure, memory).run().await;
+}
+
+/// A client as it stands in the log.
+fn shown(who: Who, address: Option<IpAddr>) -> String {
+    match (address, who) {
+        (Some(address), _) => address.to_string(),
+        (None, Who::User(Some(user))) => format!("unix user {user}"),
+        (None, _) => "unix".to_owned(),
+    }
 }
 
 /// Does a handshake and counts what came of it.
@@ -152,7 +171,7 @@ pub(super) async fn handshake(
     tools: &Tools,
     server: &VirtualServer,
     wire: Wire,
-    client: Option<IpAddr>,
+    client: Who,
     mode: TlsMode,
 ) -> Result<(Wire, Tls), HandshakeError> {
     let Some(tls) = &server.tls else {

@@ -36,7 +36,7 @@ impl Session {
             &self.reception.tools,
             &self.reception.server,
             plain,
-            self.reception.address,
+            self.reception.who,
             TlsMode::StartTls,
         )
         .await

@@ -132,8 +132,9 @@ impl Session {
         match taken {
             Ok(None) => {}
             Ok(early) => arriving.early = early,
-            Err(reply) => self.refuse_content(Refused::by_service(reply)),
+            Err(reply) => return self.refuse_content(Refused::by_service(reply)),
         }
+        self.follow_content().await;
     }
 
     fn refuse_early(&mut self, ruling: &Ruling) {
@@ -151,7 +152,7 @@ impl Session {
     }
 
     /// From here on nothing of the content is kept or shown to sinks.
-    fn refuse_content(&mut self, refused: Refused) {
+    pub(super) fn refuse_content(&mut self, refused: Refused) {
         let refusal = ContentRefusal {
             reply: refused.reply.clone(),
             disconnect: refused.disconnect,
@@ -223,6 +224,7 @@ impl Session {
 
     fn end(&mut self, transaction: Transaction, ended: Ended) {
         self.note_conduct();
+        self.forget_message();
         transaction.end(ended);
     }
 }

@@ -55,6 +55,11 @@ impl Outgoing {
         }
     }
 
+    /// Octets that wait to be written.
+    pub(super) fn octets(&self) -> usize {
+        self.output.capacity()
+    }
+
     /// Adds a reply behind the others.
     pub(super) fn push(&mut self, to: &ReplyTo, reply: Reply, asked: Option<Asked>, utf8: bool) {
         if self.hung_up.is_some() {

@@ -32,6 +32,9 @@ impl Session {
                 asked.since.elapsed(),
             );
             self.log_refusal(asked, &reply);
+            if !reply.code().is_positive() {
+                self.give_back(asked.entry);
+            }
             self.note(&asked.noted, &reply);
         }
         self.outgoing

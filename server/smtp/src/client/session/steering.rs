@@ -82,7 +82,7 @@ impl Session {
                 NextStage::Recipient => {
                     self.queue.is_empty()
                         && exchange.has_recipients_left()
-                        && (to != &To::Own(Own::Mail) || taken.is_positive())
+                        && (taken.is_positive() || to != &To::Own(Own::Mail))
                 }
                 NextStage::BeforeData => {
                     matches!(to, To::Own(Own::Rcpt(_))) && self.queue.is_empty()

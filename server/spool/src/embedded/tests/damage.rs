@@ -107,7 +107,7 @@ async fn content_that_is_gone_is_found() {
 
 #[tokio::test]
 async fn a_torn_file_is_found() {
-    let what = damaged(200_000, |folder, _| {
+    let what = damaged(300_000, |folder, _| {
         let file = files(folder).pop().unwrap();
         let file = fs::OpenOptions::new().write(true).open(file).unwrap();
         file.set_len(150_000).unwrap();
@@ -117,7 +117,7 @@ async fn a_torn_file_is_found() {
 
 #[tokio::test]
 async fn a_changed_head_of_a_file_is_found() {
-    let what = damaged(200_000, |folder, _| {
+    let what = damaged(300_000, |folder, _| {
         let file = files(folder).pop().unwrap();
         let mut bytes = fs::read(&file).unwrap();
         bytes[12_345] ^= 1;
@@ -160,7 +160,7 @@ async fn a_changed_file_is_found_where_it_is_read() {
 
 #[tokio::test]
 async fn a_file_that_is_gone_is_found() {
-    let what = damaged(200_000, |folder, _| {
+    let what = damaged(300_000, |folder, _| {
         fs::remove_file(files(folder).pop().unwrap()).unwrap();
     });
     assert!(what.await.contains("not there"));

@@ -54,7 +54,7 @@ async fn a_spool_of_the_previous_format_is_migrated_after_a_copy() {
     let folder = tempfile::tempdir().unwrap();
     let spool = open(folder.path());
     let mut kept = Vec::new();
-    for size in [300, 20_000, 100_000, 300_000] {
+    for size in [300, 20_000, 300_000, 500_000] {
         let content = content(size, size as u64);
         kept.push((commit(&spool, &content).await, content));
     }
@@ -119,7 +119,7 @@ async fn a_spool_of_the_previous_format_is_migrated_after_a_copy() {
     assert_eq!(std::fs::read(&copy).unwrap(), before);
     drop(spool);
     let format = std::fs::read_to_string(folder.path().join("spool.format")).unwrap();
-    assert!(format.starts_with("2 "), "{format}");
+    assert!(format.starts_with("3 "), "{format}");
     let spool = open(folder.path());
     assert!(spool.load(kept[3].0).await.unwrap().is_some());
     // It goes on as any other.
@@ -134,13 +134,13 @@ async fn a_spool_of_the_previous_format_is_migrated_after_a_copy() {
 async fn what_is_damaged_is_carried_over_and_set_aside_in_its_turn() {
     let folder = tempfile::tempdir().unwrap();
     let spool = open(folder.path());
-    let torn = commit(&spool, &content(100_000, 1)).await;
+    let torn = commit(&spool, &content(300_000, 1)).await;
     let whole = commit(&spool, &content(500, 2)).await;
     drop(spool);
     age(folder.path());
     let file = files(folder.path()).pop().unwrap();
     let mut bytes = std::fs::read(&file).unwrap();
-    bytes[99_999] ^= 1;
+    bytes[299_999] ^= 1;
     std::fs::write(&file, bytes).unwrap();
     let spool = open(folder.path());
     assert!(matches!(

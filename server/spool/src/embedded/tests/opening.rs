@@ -25,7 +25,7 @@ async fn nobody_else_reads_the_mail() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let spool = open(folder.path());
-    commit(&spool, &content(100_000, 1)).await;
+    commit(&spool, &content(300_000, 1)).await;
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     for name in ["spool.db", "spool.db-wal"] {
         assert_eq!(mode(&folder.path().join(name)), 0o600, "{name}");
@@ -130,7 +130,7 @@ fn a_folder_is_examined_without_opening_it() {
 async fn a_damaged_database_is_set_aside_with_its_contents() {
     let folder = tempfile::tempdir().unwrap();
     let spool = open(folder.path());
-    commit(&spool, &content(100_000, 1)).await;
+    commit(&spool, &content(300_000, 1)).await;
     drop(spool);
     let database = folder.path().join("spool.db");
     // Once no database at all, once one with a hole in the middle.
@@ -148,7 +148,7 @@ async fn a_damaged_database_is_set_aside_with_its_contents() {
             (spool.swept(), spool.counts().await.unwrap().submit),
             (0, 0)
         );
-        commit(&spool, &content(100_000, 2)).await;
+        commit(&spool, &content(300_000, 2)).await;
         aside.push(set_aside);
     }
     // Both were opened in the same instant, and are both there.
@@ -165,7 +165,7 @@ async fn crashed(folder: &Path) -> tempfile::TempDir {
         commit(&spool, &content(20_000, seed)).await;
     }
     let spool = reopen(spool, folder);
-    commit(&spool, &content(100_000, 99)).await;
+    commit(&spool, &content(300_000, 99)).await;
     let copy = tempfile::tempdir().unwrap();
     for name in ["spool.db", "spool.db-wal"] {
         fs::copy(folder.join(name), copy.path().join(name)).unwrap();
@@ -221,7 +221,7 @@ async fn without_a_database_nothing_is_an_orphan() {
         let mut name = aside.database.into_os_string();
         name.push("-wal");
         assert!(fs::read(name).unwrap() == log, "{lost}");
-        commit(&spool, &content(100_000, 1)).await;
+        commit(&spool, &content(300_000, 1)).await;
     }
 }
 
@@ -230,7 +230,7 @@ async fn a_name_that_cannot_be_read_or_found_stops_the_sweep_and_nothing_else() 
     for file in ["x'ff'", "'0123456789abcdef0123456789abcdef'"] {
         let folder = tempfile::tempdir().unwrap();
         let spool = open(folder.path());
-        let one = commit(&spool, &content(100_000, 1)).await;
+        let one = commit(&spool, &content(300_000, 1)).await;
         let two = commit(&spool, &content(500, 2)).await;
         drop(spool);
         let connection = Connection::open(folder.path().join("spool.db")).unwrap();
@@ -256,7 +256,7 @@ async fn a_name_that_cannot_be_read_or_found_stops_the_sweep_and_nothing_else() 
 async fn an_orphan_that_cannot_be_removed_is_no_reason_not_to_start() {
     let folder = tempfile::tempdir().unwrap();
     let spool = open(folder.path());
-    commit(&spool, &content(100_000, 1)).await;
+    commit(&spool, &content(300_000, 1)).await;
     drop(spool);
     let shard = files(folder.path())[0].parent().unwrap().to_owned();
     fs::create_dir(shard.join("0123456789abcdef0123456789abcdef")).unwrap();
@@ -268,7 +268,7 @@ async fn an_orphan_that_cannot_be_removed_is_no_reason_not_to_start() {
 async fn orphans_are_swept_and_only_orphans() {
     let folder = tempfile::tempdir().unwrap();
     let spool = open(folder.path());
-    let id = commit(&spool, &content(100_000, 1)).await;
+    let id = commit(&spool, &content(300_000, 1)).await;
     drop(spool);
     let known = files(folder.path()).pop().unwrap();
     let shard = known.parent().unwrap();

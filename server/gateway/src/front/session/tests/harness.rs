@@ -90,6 +90,7 @@ impl Setting {
         let options = postern_spool::Options {
             path: folder.path().join("state"),
             min_free,
+            memory: 0,
         };
         let spool: Arc<dyn Store> = Arc::new(Embedded::open(&options, SystemTime::now()).unwrap());
         let plan = Arc::new(ArcSwap::from_pointee(Plan::empty()));
@@ -144,10 +145,16 @@ impl Setting {
                 inner: theirs,
                 writes: Arc::clone(&writes),
             }),
+            client: std::net::IpAddr::from([192, 0, 2, 7]).into(),
             peer: Some("192.0.2.7:40000".parse().unwrap()),
             local: ListenAddress::Tcp("192.0.2.1:25".parse().unwrap()),
             listener: "192.0.2.1:25".into(),
             connections: ClientConnections::default(),
+            memory: self
+                .server
+                .memory
+                .reserve(crate::front::client::Client::User(None), 0)
+                .unwrap(),
         };
         let (tools, server) = (Arc::clone(&self.tools), Arc::clone(&self.server));
         let label = crate::metrics::labels::OfServer {
@@ -293,7 +300,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     pub(super) async fn start_tls(self) -> Client<TlsStream<S>> {
         assert!(self.buffer.is_empty());
-        let config = crate::delivery::opportunistic().unwrap();
+        let config = postern_delivery::opportunistic().unwrap();
         let name = ServerName::try_from("mx.example.test").unwrap();
         let handshake = TlsConnector::from(config).connect(name, self.io);
         let io = timeout(PATIENCE, handshake).await.unwrap().unwrap();

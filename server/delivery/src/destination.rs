@@ -1,0 +1,62 @@
+//! Where mail is delivered to.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// A next hop or a local store. Recipients with equal destinations share transactions and connections.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Destination {
+    /// A peer that speaks SMTP or LMTP.
+    Hop(Hop),
+    /// A Maildir; `{user}` and `{domain}` in the path stand for those of the recipient.
+    Maildir(PathBuf),
+}
+
+/// A peer, and how it is spoken to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Hop {
+    /// LMTP in place of SMTP.
+    pub lmtp: bool,
+    /// Where it is.
+    pub address: HopAddress,
+}
+
+/// Where a peer is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HopAddress {
+    /// A host name or an address, without brackets, and a port.
+    Tcp(String, u16),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// As the configuration writes it.
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hop(hop) => hop.fmt(f),
+            Self::Maildir(path) => write!(f, "maildir:{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for Hop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.lmtp { "lmtp" } else { "smtp" })?;
+        match &self.address {
+            HopAddress::Tcp(host, port) if host.contains(':') => write!(f, "://[{host}]:{port}"),
+            HopAddress::Tcp(host, port) => write!(f, "://{host}:{port}"),
+            HopAddress::Unix(path) => write!(f, "+unix:{}", path.display()),
+        }
+    }
+}
+
+impl HopAddress {
+    /// The peer's name for logs and reports: its host, or `localhost` behind a Unix socket.
+    pub fn host(&self) -> &str {
+        match self {
+            Self::Tcp(host, _) => host,
+            Self::Unix(_) => "localhost",
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Handing messages to where they go: peers that speak SMTP or LMTP, and Maildirs.
+//!
+//! Nothing here knows of the queue, of retries or of the spool's records. A delivery takes a message, some of its
+//! recipients and a way to read the content, and says what became of each recipient ([`Attempted`]). The protocol is
+//! `postern_smtp::client`; this module gives it sockets, TLS and a clock.
+
+mod attempt;
+mod connection;
+mod content;
+mod destination;
+mod folders;
+mod link;
+mod maildir;
+mod own;
+mod tls;
+
+pub use attempt::{Attempted, Fate, PeerFacts, is_trouble, is_without_bdat};
+pub use connection::{Connection, OpenError, Peer};
+pub use content::{ContentReader, is_damage};
+pub use destination::{Destination, Hop, HopAddress};
+pub use link::{BoxFuture, ConnectError, Connected, Connector, Link, SystemConnector};
+pub use maildir::{Maildir, MaildirError, Occasion};
+pub use own::OwnListeners;
+pub use tls::opportunistic;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,508 @@
+//! What takes messages to their destination: one connection, or one at a time into Maildirs.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use postern_message::{BodyKind, Message, Notify, Return, Segment};
+use postern_smtp::address::{ForwardPath, ReversePath};
+use postern_smtp::client::{
+    self, Body, ClientName, ClientNameError, Config, Delivery, Protocol, Report, Ret, Timeouts,
+    TlsUse, Transaction,
+};
+use postern_spool::ContentFacts;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::core::{Core, MESSAGES_PER_CONNECTION, RECIPIENTS, Settings};
+use super::job::{Group, Job};
+use super::results::{self, Attempt};
+use super::scheduler::End;
+use super::seat::{Seat, What};
+use super::settle::Outcome;
+use super::worker::Context;
+use postern_delivery::{
+    Attempted, ConnectError, Connection, ContentReader, Destination, Fate, Hop, HopAddress,
+    Maildir, MaildirError, Occasion, OpenError, Peer, PeerFacts, is_damage, is_trouble,
+    is_without_bdat,
+};
+
+/// The time for a connection, and that for a message's commands, each in times for one command.
+const COMMANDS: u32 = 5;
+/// Octets a second that a peer has to take of a content.
+const LEAST_RATE: u64 = 16 * 1024;
+/// Time for a delivery to come to its end once the gateway is stopping, while it may still be given up.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// Octets of a line without its CRLF (RFC 5321 4.5.3.1.6).
+const LONGEST_LINE: u64 = 998;
+
+/// Serves a destination until there is nothing to do or the connection ends. Returns what it was given and has not touched.
+pub(crate) async fn carry(
+    context: Context,
+    destination: Destination,
+    mut seat: Seat,
+) -> Option<Group> {
+    match &destination {
+        Destination::Hop(hop) => carry_to_hop(&context, &mut seat, hop).await,
+        Destination::Maildir(path) => carry_to_maildir(&context, &mut seat, path).await,
+    }
+    seat.left()
+}
+
+async fn carry_to_hop(context: &Context, seat: &mut Seat, hop: &Hop) {
+    let shutdown = context.shutdown.begun();
+    tokio::pin!(shutdown);
+    let peer = match peer(&context.core, seat, hop) {
+        Ok(peer) => peer,
+        Err(error) => {
+            let hostname = &context.core.settings.hostname;
+            tracing::error!(hostname, %error, "nothing can be delivered");
+            let text = format!("the name of this host is not valid: {error}");
+            let why = Attempted::own(Fate::Deferred, 3, 5, text, context.core.now());
+            return seat.tell(What::Refused(why)).await;
+        }
+    };
+    let opened = tokio::select! {
+        opened = open(context, seat, &peer) => opened,
+        () = &mut shutdown => return,
+    };
+    let mut connection = match opened {
+        Ok(connection) => connection,
+        Err(error) => {
+            tracing::warn!(destination = %hop, %error, "destination cannot be reached");
+            let why = Attempted::from_open_error(&error, hop.address.host(), context.core.now());
+            return seat.tell(What::Refused(why)).await;
+        }
+    };
+    seat.tell(What::Opened).await;
+    loop {
+        let group = tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            group = seat.next() => group,
+            () = connection.closed() => return,
+        };
+        let Some(group) = group else { break };
+        let delivered = deliver(context, seat, hop, &mut connection, group).await;
+        let ready = delivered.usable
+            && connection.is_ready()
+            && connection.messages() < MESSAGES_PER_CONNECTION;
+        let finished = What::Finished {
+            end: delivered.end,
+            again: delivered.again,
+            ready,
+        };
+        seat.tell(finished).await;
+        if !delivered.usable {
+            return;
+        }
+        if !ready {
+            break;
+        }
+    }
+    if connection.may_quit() {
+        connection.quit().await;
+    }
+}
+
+fn peer(core: &Core, seat: &Seat, hop: &Hop) -> Result<Peer, ClientNameError> {
+    let settings = &core.settings;
+    let name = ClientName::new(&settings.hostname)?;
+    let protocol = if hop.lmtp {
+        Protocol::Lmtp
+    } else {
+        Protocol::Smtp
+    };
+    let mut config = Config::new(protocol, name);
+    config.timeouts = Timeouts {
+        greeting: settings.command_timeout,
+        command: settings.command_timeout,
+        content_reply: settings.data_timeout,
+        quit: Duration::from_secs(2),
+        ..Timeouts::default()
+    };
+    if !seat.may_use_bdat() {
+        config.bdat_up_to = 0;
+    }
+    if matches!(hop.address, HopAddress::Unix(_)) {
+        config.tls = TlsUse::Never;
+    }
+    Ok(Peer {
+        hop: hop.clone(),
+        config: Arc::new(config),
+        tls: Arc::clone(&core.tls),
+    })
+}
+
+/// A connection, encrypted if that works. If it does not, then one without, since the alternative to opportunistic TLS is
+/// none; it is a new one, as nothing that was said on the other is believed.
+async fn open(context: &Context, seat: &Seat, peer: &Peer) -> Result<Connection, OpenError> {
+    let most = context.core.settings.command_timeout * COMMANDS;
+    match timeout(most, open_in_time(context, seat, peer)).await {
+        Ok(opened) => opened,
+        Err(_) => Err(OpenError::Connect(ConnectError::TimedOut {
+            address: peer.hop.to_string(),
+        })),
+    }
+}
+
+async fn open_in_time(
+    context: &Context,
+    seat: &Seat,
+    peer: &Peer,
+) -> Result<Connection, OpenError> {
+    let connector = context.core.connector.as_ref();
+    if !seat.may_encrypt() {
+        return Connection::open_plain(peer, connector).await;
+    }
+    match Connection::open(peer, connector).await {
+        Err(error @ OpenError::Handshake { .. }) => {
+            tracing::warn!(destination = %peer.hop, %error, "TLS failed, going on without it");
+            seat.tell(What::Handshake { succeeded: false }).await;
+            Connection::open_plain(peer, connector).await
+        }
+        opened => {
+            if opened.as_ref().is_ok_and(Connection::is_encrypted) {
+                seat.tell(What::Handshake { succeeded: true }).await;
+            }
+            opened
+        }
+    }
+}
+
+/// How a delivery ended.
+enum Ended<T> {
+    Done(T),
+    /// It was given up before the peer could have taken the message: the whole attempt took too long.
+    TooLong,
+    /// It was given up before the peer could have taken the message: the gateway is stopping.
+    Stopping,
+}
+
+/// Waits for a delivery, and not for ever. Once the peer may have taken the message only the session's own time-outs end it.
+async fn watched<T>(
+    context: &Context,
+    most: Duration,
+    at_stake: &AtomicBool,
+    delivery: impl Future<Output = T>,
+) -> Ended<T> {
+    let stopping = context.shutdown.begun();
+    tokio::pin!(delivery, stopping);
+    let mut until = Instant::now() + most;
+    let mut is_stopping = false;
+    loop {
+        tokio::select! {
+            done = &mut delivery => return Ended::Done(done),
+            () = &mut stopping, if !is_stopping => {
+                is_stopping = true;
+                until = until.min(Instant::now() + LAST_WORDS);
+            }
+            () = sleep_until(until) => match (at_stake.load(Ordering::Relaxed), is_stopping) {
+                (true, _) => until = Instant::now() + most,
+                (false, true) => return Ended::Stopping,
+                (false, false) => return Ended::TooLong,
+            }
+        }
+    }
+}
+
+/// The most that an attempt may take for a message of this size, whatever the peer does within the time for each reply.
+fn most_time(settings: &Settings, size: u64) -> Duration {
+    let content = Duration::from_secs(size / LEAST_RATE);
+    settings.command_timeout * COMMANDS + settings.data_timeout + content
+}
+
+/// What came of a group, beside its results.
+struct Delivered {
+    end: End,
+    /// Recipients that are to be tried again at once.
+    again: Option<Group>,
+    /// False: the connection was left in the middle of something.
+    usable: bool,
+}
+
+/// Sends one message to a group of its recipients, in as many transactions as the peer wants it in.
+async fn deliver(
+    context: &Context,
+    seat: &Seat,
+    hop: &Hop,
+    connection: &mut Connection,
+    group: Group,
+) -> Delivered {
+    let Group { job, recipients } = group;
+    let mut left: VecDeque<usize> = recipients.into();
+    let mut outcomes = Vec::with_capacity(left.len());
+    let mut given_up = false;
+    let mut end = End::Result;
+    let attempt = Attempt::new(hop.to_string(), connection.host(), connection.address());
+    while !left.is_empty() && connection.is_ready() {
+        let most = connection
+            .most_recipients()
+            .unwrap_or(RECIPIENTS)
+            .clamp(1, RECIPIENTS);
+        let part: Vec<usize> = left.drain(..most.min(left.len())).collect();
+        let reused = connection.messages() > 0;
+        let transaction = transaction(&job.message, &part, job.content.facts());
+        let content = ContentReader::new(&job.message.version, Arc::clone(&job.content));
+        let at_stake = connection.at_stake();
+        let size = job.message.version.size().unwrap_or(0);
+        let most = most_time(&context.core.settings, size);
+        let delivery = connection.deliver(transaction, content);
+        let report = match watched(context, most, &at_stake, delivery).await {
+            Ended::Done(Some(report)) => match connection.take_unreadable() {
+                Some(error) if is_damage(&error) => {
+                    job.put_aside(&context.core, &error).await;
+                    return Delivered {
+                        end,
+                        again: None,
+                        usable: false,
+                    };
+                }
+                _ => report,
+            },
+            Ended::Done(None) => {
+                left.extend(part);
+                break;
+            }
+            Ended::Stopping => {
+                // It is in the spool as it was, and due.
+                tracing::info!(id = %job.message.id, destination = %hop, "delivery given up, stopping");
+                given_up = true;
+                left.extend(part);
+                break;
+            }
+            Ended::TooLong => {
+                let text = format!("the attempt took longer than {} s", most.as_secs());
+                let at = context.core.now();
+                let late = Attempted::own(Fate::Deferred, 4, 2, text, at);
+                outcomes.extend(
+                    part.iter()
+                        .map(|&index| (index, Outcome::Tried(late.clone()))),
+                );
+                given_up = true;
+                end = End::Trouble;
+                break;
+            }
+        };
+        if report.recipients.iter().any(is_trouble) {
+            end = End::Trouble;
+        }
+        let facts = PeerFacts {
+            host: connection.host(),
+            lmtp: hop.lmtp,
+            reused,
+            weakened: connection.is_weakened(),
+        };
+        if refuses_bdat(&report) {
+            tracing::warn!(destination = %hop, "BDAT is refused though CHUNKING is offered, going on with DATA");
+            seat.tell(What::BdatRefused).await;
+        }
+        sort(&part, &report, &facts, context, &mut outcomes, &mut left);
+    }
+    let partly = !left.is_empty();
+    let usable = !given_up;
+    if !outcomes.is_empty() || !partly {
+        results::record(context, &job, outcomes, partly, &attempt).await;
+    }
+    let again = partly.then(|| Group {
+        job,
+        recipients: left.into(),
+    });
+    Delivered { end, again, usable }
+}
+
+/// Results to `outcomes`, and to `left` the recipients that are to be tried again at once.
+fn sort(
+    part: &[usize],
+    report: &Report,
+    facts: &PeerFacts<'_>,
+    context: &Context,
+    outcomes: &mut Vec<(usize, Outcome)>,
+    left: &mut VecDeque<usize>,
+) {
+    let now = context.core.now();
+    let some_accepted = report
+        .recipients
+        .iter()
+        .any(|delivery| matches!(delivery, Delivery::Accepted(_)));
+    for (&index, delivery) in part.iter().zip(&report.recipients) {
+        if some_accepted && delivery.is_too_many_recipients() {
+            left.push_back(index);
+            continue;
+        }
+        match Attempted::from_peer(delivery, facts, now) {
+            Some(attempted) => outcomes.push((index, Outcome::Tried(attempted))),
+            None => left.push_back(index),
+        }
+    }
+}
+
+fn refuses_bdat(report: &Report) -> bool {
+    report.recipients.iter().any(|delivery| match delivery {
+        Delivery::Broken(failure) => is_without_bdat(failure),
+        _ => false,
+    })
+}
+
+fn transaction(
+    message: &Message,
+    recipients: &[usize],
+    facts: Option<ContentFacts>,
+) -> Transaction {
+    let envelope = &message.envelope;
+    let chosen = recipients
+        .iter()
+        .filter_map(|&index| message.recipients.get(index));
+    let recipients: Vec<_> = chosen
+        .map(|recipient| client::Recipient {
+            address: match &recipient.address {
+                ForwardPath::Postmaster => Bytes::from_static(b"Postmaster"),
+                ForwardPath::Mailbox(mailbox) => Bytes::copy_from_slice(mailbox.raw()),
+            },
+            notify: recipient.notify.map(notify),
+            original: recipient.orcpt.clone(),
+        })
+        .collect();
+    Transaction {
+        sender: match &envelope.sender {
+            ReversePath::Null => Bytes::new(),
+            ReversePath::Mailbox(mailbox) => Bytes::copy_from_slice(mailbox.raw()),
+        },
+        smtp_utf8: needs_utf8(message, &recipients),
+        recipients,
+        size: message.version.size().unwrap_or(0),
+        body: body(message, facts),
+        ret: envelope.ret.map(|ret| match ret {
+            Return::Full => Ret::Full,
+            Return::Headers => Ret::Headers,
+        }),
+        envelope_id: envelope.envid.clone(),
+    }
+}
+
+/// What the content needs of its way, by what it is made of: a client that declares 8BITMIME with everything it sends must not
+/// make plain mail undeliverable to hosts that have not got it, and eight bits that were not declared are eight bits all the
+/// same. Where the facts are not known the declaration stands.
+fn body(message: &Message, facts: Option<ContentFacts>) -> Body {
+    let declared = message.envelope.body;
+    let Some(facts) = facts else {
+        return match declared {
+            BodyKind::SevenBit => Body::SevenBit,
+            BodyKind::EightBitMime => Body::EightBitMime,
+            BodyKind::BinaryMime => Body::BinaryMime,
+        };
+    };
+    let mut eight_bit = facts.last_eight_bit.is_some();
+    let mut binary = facts.nul || facts.bare_line_end || facts.longest_line > LONGEST_LINE;
+    for segment in message.version.segments() {
+        if let Segment::Inserted(octets) = segment {
+            let facts = ContentFacts::of(&octets);
+            eight_bit |= facts.last_eight_bit.is_some();
+            binary |= facts.nul || facts.longest_line > LONGEST_LINE;
+        }
+    }
+    match declared {
+        BodyKind::BinaryMime if binary => Body::BinaryMime,
+        _ if eight_bit => Body::EightBitMime,
+        _ => Body::SevenBit,
+    }
+}
+
+/// Whether this copy of the message is internationalized. A client that says SMTPUTF8 with everything it sends must not make
+/// plain mail undeliverable to hosts that have not got it.
+fn needs_utf8(message: &Message, recipients: &[client::Recipient]) -> bool {
+    let address =
+        !message.envelope.sender.is_ascii() || recipients.iter().any(|r| !r.address.is_ascii());
+    address
+        || (message.envelope.smtp_utf8
+            && message
+                .version
+                .headers()
+                .iter()
+                .any(|field| !field.raw().is_ascii()))
+}
+
+fn notify(notify: Notify) -> Bytes {
+    let words = [
+        (notify.success, "SUCCESS"),
+        (notify.failure, "FAILURE"),
+        (notify.delay, "DELAY"),
+    ];
+    let chosen: Vec<_> = words
+        .iter()
+        .filter(|(wanted, _)| *wanted)
+        .map(|(_, word)| *word)
+        .collect();
+    match chosen.is_empty() {
+        true => Bytes::from_static(b"NEVER"),
+        false => chosen.join(",").into(),
+    }
+}
+
+async fn carry_to_maildir(context: &Context, seat: &mut Seat, path: &Path) {
+    seat.tell(What::Opened).await;
+    let maildir = Maildir::new(path.to_owned(), &context.core.settings.hostname);
+    while !context.shutdown.has_begun() {
+        let Some(group) = seat.next().await else {
+            return;
+        };
+        into_maildir(context, path, &maildir, &group.job, &group.recipients).await;
+        let finished = What::Finished {
+            end: End::Result,
+            again: None,
+            ready: true,
+        };
+        seat.tell(finished).await;
+    }
+}
+
+async fn into_maildir(
+    context: &Context,
+    path: &Path,
+    maildir: &Maildir,
+    job: &Arc<Job>,
+    recipients: &[usize],
+) {
+    let message = &job.message;
+    let mut outcomes = Vec::with_capacity(recipients.len());
+    let mut done: HashMap<Option<PathBuf>, Attempted> = HashMap::new();
+    for &index in recipients {
+        let Some(recipient) = message.recipients.get(index) else {
+            continue;
+        };
+        // A client that names one mailbox twice means one message.
+        let folder = maildir.folder(&recipient.address);
+        if let Some(attempted) = done.get(&folder) {
+            outcomes.push((index, Outcome::Tried(attempted.clone())));
+            continue;
+        }
+        let content = ContentReader::new(&message.version, Arc::clone(&job.content));
+        let occasion = Occasion {
+            message: message.id,
+            recipient: recipient.id,
+            received_at: message.received_at,
+            again: job.may_be_done(),
+        };
+        let result = maildir
+            .deliver(
+                &message.envelope.sender,
+                &recipient.address,
+                occasion,
+                content,
+            )
+            .await;
+        if let Err(MaildirError::Content(error)) = &result
+            && is_damage(error)
+        {
+            return job.put_aside(&context.core, error).await;
+        }
+        let attempted = Attempted::from_maildir(&result, context.core.now());
+        done.insert(folder, attempted.clone());
+        outcomes.push((index, Outcome::Tried(attempted)));
+    }
+    let attempt = Attempt::without_host(Destination::Maildir(path.to_owned()).to_string());
+    results::record(context, job, outcomes, false, &attempt).await;
+}

@@ -1,0 +1,73 @@
+//! From the result of an attempt to the new state of a recipient.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::SystemTime;
+
+use postern_message::{Message, RecipientState, Status};
+
+use super::schedule::{Next, Schedule};
+use postern_delivery::{Attempted, Fate};
+
+/// What became of a recipient in this round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It was tried.
+    Tried(Attempted),
+    /// A verdict dropped it.
+    Discarded(Status),
+}
+
+/// The state after `outcome`, for a recipient of `message` in the state `before`.
+pub(crate) fn settle(
+    message: &Message,
+    before: &RecipientState,
+    outcome: Outcome,
+    schedule: &Schedule,
+    now: SystemTime,
+) -> RecipientState {
+    let RecipientState::Pending { attempts, .. } = before else {
+        return before.clone();
+    };
+    match outcome {
+        Outcome::Discarded(status) => RecipientState::Discarded(status),
+        Outcome::Tried(Attempted { fate, status }) => match fate {
+            Fate::Delivered => RecipientState::Delivered(status),
+            Fate::Relayed => RecipientState::Relayed(status),
+            Fate::Failed => RecipientState::Failed(status),
+            Fate::Deferred => {
+                let attempts = attempts.saturating_add(1);
+                match schedule.next(message.received_at, attempts, now, draw(message, attempts)) {
+                    Next::At(at) => RecipientState::Pending {
+                        attempts,
+                        due: Some(at),
+                        last: Some(status),
+                    },
+                    Next::Expired => RecipientState::Expired(status),
+                }
+            }
+        },
+    }
+}
+
+/// The jitter of an attempt. From the message's id, so that its recipients stay together.
+pub(crate) fn draw(message: &Message, attempts: u32) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    (message.id, attempts).hash(&mut hasher);
+    (hasher.finish() >> 32) as u32
+}
+
+/// When the next recipient is due; `None` if none is pending.
+pub(crate) fn next_due<'a>(
+    states: impl Iterator<Item = &'a RecipientState>,
+    now: SystemTime,
+) -> Option<SystemTime> {
+    states
+        .filter(|state| !state.is_done())
+        .map(|state| state.due().unwrap_or(now))
+        .min()
+}
+
+/// Whether a failure of this recipient is to be reported (RFC 3461 4.1: by default it is).
+pub(crate) fn wants_report(recipient: &postern_message::Recipient) -> bool {
+    recipient.notify.is_none_or(|notify| notify.failure)
+}

@@ -1,0 +1,393 @@
+//! The submit stage: what the sinks make of an accepted message before it is delivered, and of one that was held.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use postern_dispatch::exchange::MessageRuling;
+use postern_events::event::EventKind;
+use postern_events::ruling::Decision;
+use postern_message::{Draft, Message, Status};
+use postern_spool::{Due, MessageUpdate, Stage, StoredMessage};
+
+use super::core::{Begun, Core};
+use super::decided::{Decided, own};
+use super::held::{hold, hold_edited, quarantine, refuse_held};
+use super::job::Job;
+use super::judge::Judge;
+use super::question::{Held, Question, ask, count, question};
+use super::schedule::Next;
+use super::settle::Outcome;
+use postern_delivery::{Attempted, Fate};
+
+/// When a message is looked at again whose content or record could not be read or written.
+pub(super) const TROUBLE: Duration = Duration::from_secs(60);
+
+/// How a stage ended.
+pub(crate) enum Passed {
+    /// The message goes on to its delivery.
+    On(Begun),
+    /// It does not, and that is recorded.
+    Settled,
+    /// A sink failed, and it is asked about again when that sink can be asked.
+    Waits,
+}
+
+/// What verdicts made of a message: to be recorded with the stage that follows.
+pub(super) struct Changes {
+    draft: Draft,
+    skipped: Vec<String>,
+    passed: Vec<String>,
+}
+
+/// Takes a message through the stages before its delivery.
+pub(crate) async fn pass(core: &Core, worker: usize, judge: &dyn Judge, begun: Begun) -> Passed {
+    let mut next = begun;
+    // Twice at most: a message that was held at its way in is asked about there, and then submitted.
+    loop {
+        let begun = next;
+        let Some(question) = question(&begun.stored) else {
+            return match begun.stored.stage {
+                Stage::Quarantined { .. } => Passed::Settled,
+                _ => Passed::On(begun),
+            };
+        };
+        let server = begun.stored.message.server.as_str();
+        if question.held.is_none() && !judge.listens(server, question.event) {
+            return Passed::On(begun.submitted());
+        }
+        // The number that is asked with is that which was counted.
+        let counted = count(core, vec![begun]).await;
+        let Some(mut begun) = counted.and_then(|mut one| one.pop()) else {
+            return Passed::Settled;
+        };
+        let Some(question) = self::question(&begun.stored) else {
+            return Passed::Settled;
+        };
+        let asked_at = Instant::now();
+        let Some(ruled) = ask(core, judge, &question, &begun.stored, begun.turn.take()).await
+        else {
+            return put_off(core, &begun.stored, None, TROUBLE).await;
+        };
+        let decided = Decided::of(&begun.stored, &question, &ruled.ruling, judge);
+        match apply(core, worker, begun, &question, ruled, &decided).await {
+            Some(went) if question.event == EventKind::TransportSubmit => return Passed::On(went),
+            Some(went) => next = went,
+            None => {
+                let Some(binding) = decided.waits_for() else {
+                    return Passed::Settled;
+                };
+                // The sink may have come back while that was recorded.
+                core.look_again(worker, binding, asked_at);
+                return Passed::Waits;
+            }
+        }
+    }
+}
+
+/// Does what was decided. The message goes on if this returns it.
+async fn apply(
+    core: &Core,
+    worker: usize,
+    begun: Begun,
+    question: &Question,
+    ruled: MessageRuling,
+    decided: &Decided,
+) -> Option<Begun> {
+    let MessageRuling {
+        ruling,
+        draft,
+        skipped,
+        passed,
+        ..
+    } = ruled;
+    let changes = Changes {
+        draft,
+        skipped,
+        passed,
+    };
+    let now = core.now();
+    match ruling.decision {
+        Decision::Proceed | Decision::Finish(_) | Decision::Respond(_) => {
+            return go_on(core, worker, begun, question, &changes).await;
+        }
+        Decision::Reject(reply) => {
+            if let Some(held) = &question.held
+                && (question.event != EventKind::TransportSubmit || held.binding == decided.binding)
+            {
+                refuse_held(core, worker, begun, decided, &reply, now).await;
+            } else {
+                decided.log("refused", Some(&reply));
+                let failed = |status| {
+                    Outcome::Tried(Attempted {
+                        fate: Fate::Failed,
+                        status,
+                    })
+                };
+                let status = decided.status(&reply, now);
+                end(core, worker, begun, failed, status).await;
+            }
+        }
+        Decision::Tempfail(reply) | Decision::Disconnect(reply) => {
+            decided.log("deferred", Some(&reply));
+            match question.held.clone() {
+                Some(held) => {
+                    let held = Held {
+                        waits_for: decided.waits_for().map(str::to_owned),
+                        ..held
+                    };
+                    hold(core, &begun.stored, question.event, held, now).await;
+                }
+                None => {
+                    let status = decided.status(&reply, now);
+                    defer_all(core, worker, begun, status, decided.waits_for()).await;
+                }
+            }
+        }
+        Decision::Discard => {
+            decided.log("discarded", None);
+            let status = own(2, format!("discarded by {}", decided.binding), now);
+            end(core, worker, begun, Outcome::Discarded, status).await;
+        }
+        Decision::Quarantine => {
+            decided.log("quarantined", None);
+            let why = decided.why();
+            quarantine(core, &begun.stored, Some(&changes), decided, why).await;
+        }
+        Decision::Hold { at_most } => {
+            decided.log("held", None);
+            let held = question.held.clone();
+            let held = Held {
+                binding: decided.binding.clone(),
+                since: held.as_ref().map_or(now, |held| held.since),
+                attempts: held.as_ref().map_or(0, |held| held.attempts),
+                waits_for: decided.waits_for().map(str::to_owned),
+            };
+            let event = ruling.event;
+            hold_edited(core, &begun.stored, event, held, &changes, at_most, now).await;
+        }
+        Decision::Postpone(wait) => {
+            decided.log("postponed", None);
+            let event = ruling.event;
+            postpone(
+                core, worker, begun, question, event, decided, wait, &changes,
+            )
+            .await;
+        }
+    }
+    None
+}
+
+/// Asked about again at a time, from this binding on: the edits of those before it are committed, so they must not be asked
+/// again. A message that is too old for another attempt has come to its end.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one arm of apply, cut off for its length"
+)]
+async fn postpone(
+    core: &Core,
+    worker: usize,
+    begun: Begun,
+    question: &Question,
+    event: EventKind,
+    decided: &Decided,
+    wait: Duration,
+    changes: &Changes,
+) {
+    let binding = decided.binding.clone();
+    let now = core.now();
+    let since = question
+        .held
+        .as_ref()
+        .map_or(begun.stored.message.received_at, |held| held.since);
+    if core.settings.schedule.next(since, 1, now, 0) == Next::Expired {
+        let status = own(4, format!("postponed by {binding}"), now);
+        return match &question.held {
+            Some(held) => hold(core, &begun.stored, question.event, held.clone(), now).await,
+            None => defer_all(core, worker, begun, status, None).await,
+        };
+    }
+    let mut update = MessageUpdate::new(begun.stored.message.id);
+    update.message = edited(&begun.stored.message, changes);
+    update.stage = Some(match &question.held {
+        Some(held) => Stage::Held {
+            event: event.name().to_owned(),
+            binding,
+            since: held.since,
+            attempts: held.attempts,
+            waits_for: None,
+        },
+        None => Stage::Submit {
+            from_binding: Some(binding),
+            attempts: question.attempt,
+            waits_for: None,
+        },
+    });
+    update.due = now.checked_add(wait).map(Due::At);
+    commit(core, update).await;
+}
+
+/// Nobody objects: the edits are committed before anything is delivered.
+async fn go_on(
+    core: &Core,
+    worker: usize,
+    begun: Begun,
+    question: &Question,
+    changes: &Changes,
+) -> Option<Begun> {
+    let edited = edited(&begun.stored.message, changes);
+    let next = match question.event {
+        EventKind::TransportSubmit => Stage::Deliver,
+        _ => Stage::submit(),
+    };
+    let mut begun = begun;
+    // Without edits the new stage is recorded with the first result: asked again after a crash, the sinks see the same.
+    if edited.is_some() || question.held.is_some() {
+        let mut update = MessageUpdate::new(begun.stored.message.id);
+        update.stage = Some(next.clone());
+        update.message.clone_from(&edited);
+        update.due = Some(Due::At(core.now()));
+        if !commit(core, update).await {
+            return None;
+        }
+        begun.stored.stage = next;
+    }
+    if let Some(message) = edited {
+        begun.stored.message = message;
+    }
+    if begun
+        .stored
+        .message
+        .recipients
+        .iter()
+        .all(|recipient| recipient.state.is_done())
+    {
+        tracing::info!(id = %begun.stored.message.id, "no recipient left, removed");
+        end(
+            core,
+            worker,
+            begun,
+            Outcome::Discarded,
+            own(2, "no recipient left".to_owned(), core.now()),
+        )
+        .await;
+        return None;
+    }
+    Some(match question.event {
+        EventKind::TransportSubmit => begun.submitted(),
+        _ => begun,
+    })
+}
+
+impl Begun {
+    /// The sinks have been asked: what follows is the delivery, whatever the record says yet.
+    fn submitted(mut self) -> Self {
+        if matches!(self.stored.stage, Stage::Submit { .. }) {
+            self.unrecorded = true;
+            self.stored.stage = Stage::Deliver;
+        }
+        self
+    }
+}
+
+/// All pending recipients come to the same.
+pub(super) async fn end(
+    core: &Core,
+    worker: usize,
+    begun: Begun,
+    outcome: impl Fn(Status) -> Outcome,
+    status: Status,
+) {
+    let outcomes = begun
+        .stored
+        .message
+        .recipients
+        .iter()
+        .enumerate()
+        .filter(|(_, recipient)| !recipient.state.is_done())
+        .map(|(index, _)| (index, outcome(status.clone())))
+        .collect();
+    Job::new(begun, 1)
+        .record(core, worker, outcomes, false)
+        .await;
+}
+
+/// Stays queued, and is asked about again by the retry schedule, or when the sink of the binding that it `waits_for` can be
+/// asked again.
+async fn defer_all(
+    core: &Core,
+    worker: usize,
+    begun: Begun,
+    status: Status,
+    waits_for: Option<&str>,
+) {
+    let mut stage = begun.stored.stage.clone();
+    if let Stage::Submit { waits_for: now, .. } = &mut stage {
+        *now = waits_for.map(str::to_owned);
+    }
+    let stays = (stage != begun.stored.stage).then_some(stage);
+    let job = Job::new(begun, 1).staying_at(stays);
+    let recipients = job.message.recipients.iter().enumerate();
+    let outcomes = recipients
+        .filter(|(_, recipient)| !recipient.state.is_done())
+        .map(|(index, _)| {
+            let attempted = Attempted {
+                fate: Fate::Deferred,
+                status: status.clone(),
+            };
+            (index, Outcome::Tried(attempted))
+        })
+        .collect();
+    job.record(core, worker, outcomes, false).await;
+}
+
+async fn put_off(
+    core: &Core,
+    stored: &StoredMessage,
+    stage: Option<Stage>,
+    wait: Duration,
+) -> Passed {
+    let mut update = MessageUpdate::new(stored.message.id);
+    update.stage = stage;
+    update.due = core.now().checked_add(wait).map(Due::At);
+    commit(core, update).await;
+    Passed::Settled
+}
+
+/// The message with the changes; `None` if they change nothing.
+pub(super) fn edited(message: &Arc<Message>, changes: &Changes) -> Option<Arc<Message>> {
+    let Changes {
+        draft,
+        skipped,
+        passed,
+    } = changes;
+    let next = Message {
+        envelope: draft.envelope.clone(),
+        recipients: draft.recipients.clone(),
+        properties: draft.properties.clone(),
+        skipped: skipped.clone(),
+        passed: passed.clone(),
+        version: draft
+            .version
+            .clone()
+            .unwrap_or_else(|| message.version.clone()),
+        ..Message::clone(message)
+    };
+    (next != **message).then(|| Arc::new(next))
+}
+
+/// False if it failed: the message is as it was, and due as it was.
+pub(super) async fn commit(core: &Core, update: MessageUpdate) -> bool {
+    let id = update.id;
+    match core.store.update(update).await {
+        Ok(_durable) => {
+            core.slots.scan.notify_one();
+            true
+        }
+        Err(error) => {
+            tracing::error!(id = %id, %error, "cannot be recorded");
+            // It is still due, and would be taken up again at once.
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            false
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Delivery, retries, and what survives a restart.
+
+use std::time::Duration;
+
+use postern_events::delivery::DeliveryStatus;
+
+use super::judged::proceeds;
+use super::stage::{MAIL, Play, Script};
+use postern_delivery::testing::peer::Peer;
+
+fn pipelining() -> Peer {
+    Peer::with(&["PIPELINING", "8BITMIME"])
+}
+
+#[tokio::test(start_paused = true)]
+async fn recipients_of_one_destination_share_a_transaction_and_then_the_message_is_gone() {
+    let peer = pipelining();
+    let play = Play::new(&peer, Script::default());
+    play.accept(&["a@example.test", "b@example.test", "c@example.org"])
+        .await;
+    play.until_empty().await;
+    let mut taken: Vec<_> = peer
+        .taken()
+        .into_iter()
+        .map(|taken| (taken.recipients, taken.content))
+        .collect();
+    taken.sort();
+    assert_eq!(taken.len(), 2);
+    assert_eq!(
+        taken[0],
+        (
+            vec!["a@example.test".to_owned(), "b@example.test".to_owned()],
+            MAIL.to_vec()
+        )
+    );
+    assert_eq!(taken[1].0, ["c@example.org"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_follow_each_other_on_a_connection() {
+    let peer = pipelining();
+    let play = Play::new(&peer, Script::default());
+    for _ in 0..20 {
+        play.accept(&["a@example.test"]).await;
+    }
+    play.until_empty().await;
+    assert_eq!(peer.taken().len(), 20);
+    assert!(peer.connections() <= 4, "{}", peer.connections());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_put_off_is_tried_again_on_schedule_and_alone() {
+    let peer = pipelining();
+    peer.says("RCPT TO:<b@", &["450 4.2.1 busy", "450 4.2.1 busy"]);
+    let play = Play::new(&peer, Script::default());
+    play.accept(&["a@example.test", "b@example.test"]).await;
+    let took = play.until_empty().await;
+    // 5 and 15 minutes, a tenth more or less.
+    assert!((1080..1330).contains(&took.as_secs()), "{took:?}");
+    let recipients: Vec<_> = peer
+        .taken()
+        .into_iter()
+        .map(|taken| taken.recipients)
+        .collect();
+    assert_eq!(recipients, [["a@example.test"], ["b@example.test"]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_is_down_is_left_alone_and_comes_back() {
+    let peer = pipelining();
+    peer.goes_down(true);
+    let play = Play::new(&peer, Script::default());
+    for _ in 0..10 {
+        play.accept(&["a@example.test"]).await;
+    }
+    play.until("all put off", |counts| counts.deliver == 10)
+        .await;
+    peer.goes_down(false);
+    play.until_empty().await;
+    assert_eq!(peer.taken().len(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn due_times_survive_a_restart() {
+    let peer = pipelining();
+    peer.says("MAIL", &["451 not now"]);
+    let play = Play::new(&peer, Script::default());
+    let message = play.accept(&["a@example.test"]).await;
+    play.until("the deferral", |counts| counts.deliver == 1)
+        .await;
+    let play = play.restart(&peer).await;
+    let took = play.until_empty().await;
+    assert!(took > Duration::from_secs(200), "{took:?}");
+    assert_eq!(peer.taken().len(), 1);
+    drop(message);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_was_only_committed_is_found_by_its_due_time() {
+    let peer = pipelining();
+    let play = Play::new(&peer, Script::default());
+    for _ in 0..200 {
+        play.accept(&["a@example.test"]).await;
+    }
+    let play = play.restart(&peer).await;
+    play.until_empty().await;
+    assert!(
+        peer.taken().len() >= 200,
+        "none lost: {}",
+        peer.taken().len()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_connection_between_messages_costs_no_attempt() {
+    let peer = pipelining();
+    let play = Play::new(&peer, Script::default());
+    play.accept(&["a@example.test"]).await;
+    play.until_empty().await;
+    // The next message finds the connection about to close.
+    peer.says("MAIL", &["421 4.4.2 too long"]);
+    play.accept(&["a@example.test"]).await;
+    let took = play.until_empty().await;
+    assert!(took < Duration::from_secs(60), "{took:?}");
+    assert_eq!((peer.taken().len(), peer.connections()), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn recipients_beyond_what_a_peer_takes_follow_in_another_transaction() {
+    let peer = Peer::with(&["PIPELINING", "LIMITS RCPTMAX=2"]);
+    peer.says("RCPT TO:<b@", &["452 4.5.3 too many"]);
+    let play = Play::new(&peer, Script::default());
+    play.accept(&["a@example.test", "b@example.test", "c@example.test"])
+        .await;
+    let took = play.until_empty().await;
+    assert!(took < Duration::from_secs(60), "{took:?}");
+    let recipients: Vec<_> = peer
+        .taken()
+        .into_iter()
+        .map(|taken| taken.recipients)
+        .collect();
+    assert_eq!(
+        recipients,
+        [
+            vec!["a@example.test"],
+            vec!["c@example.test", "b@example.test"]
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_are_told() {
+    let peer = pipelining();
+    peer.says("RCPT TO:<b@", &["450 4.2.1 busy"]);
+    let judge = Script::new(proceeds);
+    let play = Play::new(&peer, judge);
+    play.accept(&["a@example.test", "b@example.test"]).await;
+    play.until_empty().await;
+    let told = play.judge.told.lock();
+    let first: Vec<_> = told[0]
+        .recipients
+        .iter()
+        .map(|r| (r.status, r.attempts))
+        .collect();
+    assert_eq!(
+        first,
+        [(DeliveryStatus::Relayed, 1), (DeliveryStatus::Deferred, 1)]
+    );
+    assert!(told[0].recipients[1].retry_in.is_some());
+    assert_eq!(told[1].recipients[0].attempts, 2);
+}
