@@ -366,6 +366,22 @@ mod tests {
     }
 
     #[test]
+    fn what_an_answer_refused_or_left_out_is_not_said_to_be_the_hosts_word() {
+        for (code, fate) in [(450, Fate::Deferred), (550, Fate::Failed)] {
+            let Delivery::Refused { stage, response } = refused(Stage::Rcpt, code) else {
+                panic!("it is a refusal")
+            };
+            let declined = Delivery::Declined { stage, response };
+            let attempted = Attempted::from_peer(&declined, &facts(false), AT);
+            assert_eq!(attempted.as_ref().map(|found| found.fate), Some(fate));
+            assert_eq!(attempted.and_then(|found| found.status.remote), None);
+        }
+        let withheld = Delivery::Withheld { stage: Stage::Rcpt };
+        let attempted = Attempted::from_peer(&withheld, &facts(false), AT);
+        assert_eq!(attempted.map(|found| found.fate), Some(Fate::Deferred));
+    }
+
+    #[test]
     fn a_session_that_was_refused_fails_nobody() {
         for (stage, code) in [
             (Stage::Greeting, 521),

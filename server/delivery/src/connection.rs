@@ -177,7 +177,9 @@ impl Connection {
         };
         loop {
             match connection.turn(&mut None).await {
-                Turn::Ready => return Ok(connection),
+                Turn::Ready if connection.session.is_ready() => return Ok(connection),
+                // It was open, and is over: why comes next.
+                Turn::Ready => {}
                 Turn::StartTls => connection = connection.encrypt(peer).await?,
                 Turn::Finished(_) => {}
                 Turn::Closed(failure) => {

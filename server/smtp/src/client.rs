@@ -28,6 +28,7 @@
 //! | `flight` | commands gathered, and replies that are to come |
 //! | `concern` | what a refusal is about, and whether it is final |
 
+mod action;
 mod capabilities;
 mod command;
 mod concern;
@@ -42,6 +43,7 @@ mod response;
 mod session;
 mod transaction;
 
+pub use action::{Action, NotReady, Wants};
 pub use capabilities::{Capabilities, Limits};
 pub use concern::Concern;
 pub use config::{ClientName, ClientNameError, Config, Protocol, Timeouts, TlsUse};
@@ -53,7 +55,7 @@ pub use question::{
     Question, Questions, ResponseAnswer, ResponseQuestion, Taking, TlsAnswer,
 };
 pub use response::{ReplyLimits, Response, ResponseError, ResponseParser};
-pub use session::{Action, NotReady, Session, Wants};
+pub use session::Session;
 pub use transaction::{Body, Obstacle, Recipient, Ret, Transaction};
 
 #[cfg(test)]

@@ -14,5 +14,6 @@ pub mod peer;
 pub mod postfix;
 pub mod programs;
 pub mod raw_sink;
+pub mod scripted_hop;
 pub mod sink;
 pub mod tls;

@@ -1,4 +1,4 @@
-//! TLS of the test's client: it takes any certificate, and shows which one it got.
+//! TLS of the test's client, which takes any certificate and shows which one it got, and of the test's next hops.
 
 use std::io;
 use std::net::TcpStream;
@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned,
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, ServerConfig, ServerConnection,
+    SignatureScheme, StreamOwned,
 };
 
 /// A TLS connection over TCP.
@@ -32,6 +33,28 @@ pub fn handshake(mut stream: TcpStream, host: &str, protocols: &[&str]) -> io::R
         .collect();
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
     let mut tls = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+    while tls.is_handshaking() {
+        tls.complete_io(&mut stream)?;
+    }
+    Ok(StreamOwned::new(tls, stream))
+}
+
+/// Shakes hands as a server, with a certificate that nobody has signed.
+///
+/// # Errors
+/// When the peer does not want to, or hangs up.
+pub fn serve(mut stream: TcpStream) -> io::Result<StreamOwned<ServerConnection, TcpStream>> {
+    let made = rcgen::generate_simple_self_signed(vec!["hop.test".to_owned()])
+        .map_err(io::Error::other)?;
+    let key =
+        PrivateKeyDer::try_from(made.signing_key.serialize_der()).map_err(io::Error::other)?;
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .map_err(io::Error::other)?;
+    let mut tls = ServerConnection::new(Arc::new(config)).map_err(io::Error::other)?;
     while tls.is_handshaking() {
         tls.complete_io(&mut stream)?;
     }

@@ -273,6 +273,11 @@ async fn a_host_that_has_no_session_to_give_is_ruled_out_and_the_next_one_is_tri
         let results = send(&mut connection, &content(1)).await;
         assert!(matches!(results[0], Delivery::Accepted(_)), "{results:?}");
     }
+    // Open for no longer than it takes to say so is not open, and is no reason to come back at once.
+    let hosts = Hosts(vec![Peer::with(&[])]);
+    hosts.0[0].says("EHLO", &["250 welcome\r\n421 4.3.2 and goodbye"]);
+    let closed = Connection::open(&peer(name.clone()), &hosts).await;
+    assert!(matches!(closed, Err(OpenError::Session { .. })));
     // Where all are ruled out, what the last of them said is told, and each was tried once.
     let hosts = Hosts(vec![Peer::with(&[]), Peer::with(&[])]);
     hosts.0[0].says("CONNECT", &["521 no mail here"]);

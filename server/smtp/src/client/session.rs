@@ -11,14 +11,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use thiserror::Error;
 
+use super::action::{Action, NotReady, Wants};
 use super::capabilities::Capabilities;
 use super::config::{Config, Protocol};
 use super::exchange::Exchange;
 use super::flight::Flight;
-use super::outcome::{Failure, Report, Stage};
-use super::question::Question;
+use super::outcome::{Failure, Stage};
 use super::response::ResponseParser;
 use super::transaction::Transaction;
 use asking::{Open, Queued};
@@ -77,45 +76,6 @@ enum Quitting {
     /// QUIT was left out: nothing keeps the session from closing.
     LeftOut,
 }
-
-/// What the caller has to do next, in order.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Send these octets.
-    Send(Bytes),
-    /// Find an answer, and give it to the session.
-    Ask(Question),
-    /// Make the TLS handshake, then call [`Session::tls_established`]. What was read beyond the peer's reply is gone.
-    StartTls,
-    /// The session is open: [`Session::send`] may be called.
-    Ready,
-    /// The transaction is over. The session takes the next one, unless it ends: see [`Session::is_ready`].
-    Finished(Report),
-    /// Close the connection; `None` after QUIT.
-    Close(Option<Arc<Failure>>),
-}
-
-/// What the session waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wants {
-    /// Octets from the peer.
-    Input,
-    /// The next slice of the content, or its end. Octets from the peer too.
-    Content,
-    /// An answer. Nothing is taken of the peer's octets before it.
-    Answer,
-    /// The end of the handshake.
-    Tls,
-    /// A message or [`Session::quit`]. Octets from the peer too: it may close.
-    Message,
-    /// Nothing more: it is over.
-    Nothing,
-}
-
-/// The session is not free to take a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the session is not ready for a message")]
-pub struct NotReady;
 
 impl Session {
     /// A session on a connection that was just made. `encrypted`: TLS has been there from the first octet.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod against_server;
+mod answers;
 mod model;
 mod play;
 mod properties;

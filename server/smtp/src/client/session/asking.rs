@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::opening::Opening;
-use super::{Action, Quitting, Session, State};
+use super::{Quitting, Session, State};
+use crate::client::action::Action;
 use crate::client::command::Own;
 use crate::client::flight::{Awaited, To};
 use crate::client::line::{Extra, Payload};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Action, Session, State};
+use super::{Session, State};
+use crate::client::action::Action;
 use crate::client::capabilities::Capabilities;
 use crate::client::command::Own;
 use crate::client::config::{Protocol, TlsUse};
