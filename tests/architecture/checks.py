@@ -182,6 +182,27 @@ def names_protobuf(module):
     return None
 
 
+def machines(page, _work, read):
+    """A machine inside a crate that does I/O uses the standard library and itself, and no clock or lock of it."""
+    for line, place, _ in page.items("machines"):
+        crate, _, path = place.partition("/src/")
+        own = path.split("/")
+        modules = [module for module in Crate(crate, read).modules.values() if lies_in(module.file, place)]
+        if not modules:
+            yield f"{page.path}:{line}: there is no {place}"
+        for module in modules:
+            for segments, _, at in module.uses:
+                if segments[0] == "crate" and segments[1 : 1 + len(own)] != own:
+                    yield f"{module.file}:{at}: uses {'::'.join(segments)}; {page.path}:{line} lets it use itself alone"
+                elif segments[0] not in ("std", "crate", "self", "super"):
+                    yield f"{module.file}:{at}: uses {segments[0]}; {page.path}:{line} lets it use std alone"
+            words = [token.text for token in module.body]
+            for place_of, token in enumerate(module.body):
+                clock = token.text in ("Instant", "SystemTime") and words[place_of + 1 : place_of + 3] == ["::", "now"]
+                if clock or token.text in ("Mutex", "RwLock", "tokio"):
+                    yield f"{module.file}:{token.line}: has a clock or a lock; {page.path}:{line}: both are its caller's"
+
+
 def lies_in(file, place):
     """Whether a file is a place, or lies in it."""
     return file == place or file == f"{place}.rs" or file.startswith(f"{place}/")
@@ -193,5 +214,6 @@ CHECKS = {
     "what does no I/O has nobody in its tree who does": pure,
     "rooms use the floors below them": rooms,
     "no files use each other in a circle": files,
+    "machines inside a crate have no I/O, clock or lock": machines,
     "protobuf types end where the page says": protobuf,
 }

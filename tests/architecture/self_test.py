@@ -1,6 +1,6 @@
 """Shows that each check can fail: trees with one thing wrong, and what must be said of each."""
 
-from checks import CHECKS, PAGE, Workspace, apart, arrows, files, protobuf, pure, rooms
+from checks import CHECKS, PAGE, Workspace, apart, arrows, files, machines, protobuf, pure, rooms
 from page import Page
 
 
@@ -74,6 +74,25 @@ CASES = [
         files,
         replaced("server/events/src/order.rs", "\n\n", "\n\nfn circle() {\n    crate::context::Context::session();\n}\n\n"),
         "server/events/src/order.rs",
+    ),
+    (
+        "the scheduler uses another room",
+        machines,
+        replaced("server/transport/src/scheduler/destination.rs", "use super::rest::Rest;\n",
+                 "use super::rest::Rest;\nuse crate::job::Job;\n"),
+        "uses crate::job::Job",
+    ),
+    (
+        "the scheduler uses a library",
+        machines,
+        replaced("server/transport/src/scheduler/rest.rs", "use std::time", "use bytes::Bytes;\nuse std::time"),
+        "uses bytes;",
+    ),
+    (
+        "the scheduler has a clock",
+        machines,
+        replaced("server/transport/src/scheduler/pace.rs", "self.is_up = true;", "self.is_up = Instant::now() > now;"),
+        "has a clock or a lock",
     ),
     (
         "the front end speaks protobuf",

@@ -3330,7 +3330,9 @@ pub struct Event {
     #[prost(message, optional, tag = "2")]
     pub deadline: ::core::option::Option<::prost_types::Duration>,
     /// How often this binding may have been asked this event before, about the same session or message, here or
-    /// elsewhere. It is an upper bound that survives restarts: 0 means certainly never.
+    /// elsewhere. It is an upper bound that survives restarts: 0 means certainly never. Within one attempt it counts
+    /// askings: 1 is the second, of another replica. In transport each earlier attempt counts two, as another replica may
+    /// have been asked in it too.
     #[prost(uint32, tag = "3")]
     pub attempt: u32,
     /// Why it is asked.
@@ -4432,7 +4434,8 @@ pub enum CloseReason {
     Shutdown = 4,
     /// The sink broke the protocol.
     ProtocolError = 5,
-    /// A deadline passed without a frame on the whole stream. It is opened on another one at its next event.
+    /// A deadline passed without a frame on the whole stream, or the sink takes nothing more of it. It is opened on another
+    /// one at its next event.
     Silent = 6,
 }
 impl CloseReason {

@@ -4,6 +4,7 @@
 //! quick. Handlers that wait or compute become tasks.
 
 mod judge;
+mod moving;
 mod seat;
 
 use std::collections::HashMap;
@@ -12,14 +13,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::Stream;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, Stream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::{debug, warn};
 
 use self::judge::Judged;
+use self::moving::Moving;
 use self::seat::{Seat, Work};
 use crate::Fault;
 use crate::call::{Call, Context as InstanceContext, Subject};
@@ -465,23 +467,25 @@ where
             self.next_token += 1;
             let token = self.next_token;
             let (event_ids, awaited) = (work.event_ids.clone(), work.awaited);
-            let (pace, body) = (Arc::clone(&work.registered.pace), work.shows_body());
-            let mut judging =
-                Box::pin(judge::run(work, Arc::clone(&self.sink), self.manner, token));
-            let elsewhere = match pace.is_quick() && !body {
+            let (pace, body) = (Arc::clone(&work.registered.pace), work.body());
+            let judging = judge::run(work, Arc::clone(&self.sink), self.manner, token);
+            let elsewhere = match pace.is_quick() {
                 true => None,
                 false => self.workers.handle(),
             };
             let task = match elsewhere {
                 Some(threads) => self.running.spawn_on(judging, threads),
-                None => match judging.as_mut().poll(context) {
-                    Poll::Ready(judged) => {
-                        seat.began(token, event_ids, awaited, None);
-                        self.judged(judged);
-                        continue;
+                None => {
+                    let mut judging = Moving::new(judging, body, &self.workers);
+                    match judging.poll_unpin(context) {
+                        Poll::Ready(judged) => {
+                            seat.began(token, event_ids, awaited, None);
+                            self.judged(judged);
+                            continue;
+                        }
+                        Poll::Pending => self.running.spawn(judging),
                     }
-                    Poll::Pending => self.running.spawn(judging),
-                },
+                }
             };
             if let Some(seat) = self.seats.get_mut(&instance_id) {
                 seat.began(token, event_ids, awaited, Some(task));

@@ -10,8 +10,8 @@
 //!
 //! # What the SDK takes off the author
 //!
-//! - Many instances share one stream, and one slow handler holds up no other: handlers that are shown a body, or that
-//!   have been slow, run on threads of their own. Events of one instance are handled in their order; only the RCPTs of a
+//! - Many instances share one stream, and one slow handler holds up no other: one that has been slow, or that
+//!   is shown more than 64 KiB of a body, runs on threads of their own. Events of one instance are handled in their order; only the RCPTs of a
 //!   pipelined group are handled at the same time.
 //! - A handler that panics, or fails with `?`, answers with a fault at once. One that nobody waits for any more is dropped
 //!   at its next `.await`.
@@ -52,6 +52,7 @@ mod handler;
 mod layer;
 pub mod link;
 mod message;
+mod pace;
 mod people;
 mod picture;
 mod reply;

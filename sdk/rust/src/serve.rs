@@ -154,7 +154,7 @@ pub async fn serve(
         reflection: paths::reflection()?,
     };
 
-    let incoming = Incoming::bind(&options.listen).await?;
+    let incoming = Incoming::bind(&options.listen, options.listen_mode).await?;
     info!(sink = name, version, address = %incoming.address(), "listening");
 
     let (stopped, mut stopping) = watch::channel(false);

@@ -18,8 +18,8 @@ use crate::event::{Interest, Told};
 use crate::handler::Handler;
 use crate::layer::{Failure, Judge, Judging, Question, layered};
 use crate::message::INITIAL_CREDIT;
+use crate::pace::Pace;
 use crate::v1::{self, AskMode, EventKind, body_depth};
-use crate::workers::Pace;
 
 /// How many instances one stream of this SDK carries at a time.
 const INSTANCES_PER_STREAM: u32 = 4096;

@@ -1,54 +1,9 @@
-//! Where handlers run: in the stream's task while they are quick, on threads of their own otherwise.
+//! Threads for handlers that are not run in the stream's task.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tracing::warn;
-
-/// A handler whose steps take longer is not run in the stream's task, where it would hold up every instance.
-const QUICK: Duration = Duration::from_micros(500);
-
-/// So many quick runs in a row make a handler one that runs in the stream's task.
-const PROBATION: u32 = 16;
-
-/// So many runs on the other threads follow a slow one.
-const PENALTY: u32 = 4096;
-
-/// How quick a handler has been.
-#[derive(Debug)]
-pub(crate) struct Pace {
-    /// Runs that are still to be made on other threads.
-    left: AtomicU32,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self {
-            left: AtomicU32::new(PROBATION),
-        }
-    }
-}
-
-impl Pace {
-    /// Whether the handler has been quick for long enough.
-    pub(crate) fn is_quick(&self) -> bool {
-        self.left.load(Ordering::Relaxed) == 0
-    }
-
-    /// Notes the longest step of a run.
-    pub(crate) fn note(&self, longest: Duration) {
-        match longest > QUICK {
-            true => self.left.store(PENALTY, Ordering::Relaxed),
-            false => {
-                // Lost updates only make the probation longer.
-                let left = self.left.load(Ordering::Relaxed);
-                self.left.store(left.saturating_sub(1), Ordering::Relaxed);
-            }
-        }
-    }
-}
 
 /// Threads for handlers, started when they are first needed.
 pub(crate) enum Workers {
@@ -96,22 +51,5 @@ impl Drop for Pool {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_handler_runs_in_place_once_it_has_been_quick_and_until_it_is_slow() {
-        let pace = Pace::default();
-        for _ in 0..PROBATION {
-            assert!(!pace.is_quick());
-            pace.note(Duration::from_micros(3));
-        }
-        assert!(pace.is_quick());
-        pace.note(Duration::from_millis(3));
-        assert!(!pace.is_quick());
     }
 }

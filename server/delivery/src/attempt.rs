@@ -87,6 +87,19 @@ impl Attempted {
                 let (subject, detail) = obstacle.status();
                 Some(Self::own(fate, subject, detail, obstacle.to_string(), at))
             }
+            Delivery::Declined { response, .. } => {
+                let fate = match delivery.is_final() {
+                    true => Fate::Failed,
+                    false => Fate::Deferred,
+                };
+                let mut said = Self::said(fate, response, peer.host, at);
+                said.status.remote = None;
+                Some(said)
+            }
+            Delivery::Withheld { stage } => {
+                let text = format!("left out of this attempt at {stage}");
+                Some(Self::own(Fate::Deferred, 3, 0, text, at))
+            }
             Delivery::Broken(failure) => {
                 let lost = (peer.reused && is_loss(failure)) || is_without_bdat(failure);
                 (!lost).then(|| Self::broken(failure, peer.host, at))
@@ -199,6 +212,22 @@ pub struct PeerFacts<'a> {
 /// Whether the peer refused BDAT although it offers CHUNKING.
 pub fn is_without_bdat(failure: &Failure) -> bool {
     matches!(failure, Failure::ChunkingRefused { .. })
+}
+
+/// Whether the connection broke over it, or the peer said that it has enough: a sign that it is asked for too much.
+pub fn is_trouble(delivery: &Delivery) -> bool {
+    match delivery {
+        Delivery::Refused { response, .. } => response.announces_close(),
+        Delivery::Broken(failure) => match &**failure {
+            Failure::Refused { response, .. } => response.announces_close(),
+            Failure::Disconnected { .. } | Failure::TimedOut { .. } => true,
+            _ => false,
+        },
+        Delivery::Accepted(_)
+        | Delivery::Impossible(_)
+        | Delivery::Declined { .. }
+        | Delivery::Withheld { .. } => false,
+    }
 }
 
 /// The peer cannot have taken the message, and nothing of it is to blame.

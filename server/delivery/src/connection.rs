@@ -21,10 +21,12 @@ use super::content::ContentReader;
 use super::destination::Hop;
 use super::link::{ConnectError, Connected, Connector, Link};
 
-/// Time for a TLS handshake with a next hop.
+/// The most time for a TLS handshake with a next hop; no more than for the reply to a command.
 const HANDSHAKE: Duration = Duration::from_secs(30);
 /// Time to send a farewell to a peer that wants no session.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// Hosts of one hop that are tried in one attempt, but for the last.
+const MOST_HOSTS: usize = 9;
 /// Slices given to one write.
 const SLICES: usize = 32;
 /// Octets of content gathered for one write.
@@ -63,6 +65,16 @@ pub enum OpenError {
         /// The TLS library's error, or that of the connection.
         source: io::Error,
     },
+}
+
+impl OpenError {
+    /// Whether another host of the same hop may do better.
+    fn rules_out_host(&self) -> bool {
+        match self {
+            Self::Session { failure, .. } => failure.rules_out_host(),
+            Self::Connect(_) | Self::Handshake { .. } => false,
+        }
+    }
 }
 
 /// An open session with a peer.
@@ -116,14 +128,41 @@ impl Connection {
         Ok(connection)
     }
 
+    /// A host that wants no session, or has none to give, is ruled out for this attempt, and the next one is tried
+    /// (RFC 5321 5.1, RFC 7504 4).
     async fn open_with(
         peer: &Peer,
         config: Arc<Config>,
         connector: &dyn Connector,
     ) -> Result<Self, OpenError> {
-        let Connected { link, address } = connector.connect(&peer.hop).await?;
+        let mut ruled_out = Vec::new();
+        let mut refused = None;
+        loop {
+            let connected = match connector.connect_beyond(&peer.hop, &ruled_out).await {
+                Ok(connected) => connected,
+                // There is no other host, or none that can be reached: what the last one said tells more.
+                Err(error) => return Err(refused.unwrap_or(OpenError::Connect(error))),
+            };
+            let address = connected.address.clone();
+            match Self::greet(peer, &config, connected).await {
+                Err(error) if error.rules_out_host() && ruled_out.len() < MOST_HOSTS => {
+                    tracing::debug!(destination = %peer.hop, %error, "host ruled out");
+                    ruled_out.push(address);
+                    refused = Some(error);
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    async fn greet(
+        peer: &Peer,
+        config: &Arc<Config>,
+        connected: Connected,
+    ) -> Result<Self, OpenError> {
+        let Connected { link, address } = connected;
         let mut connection = Self {
-            session: Session::new(config, false, now()),
+            session: Session::new(Arc::clone(config), false, now()),
             link,
             input: BytesMut::new(),
             output: VecDeque::new(),
@@ -138,7 +177,7 @@ impl Connection {
         loop {
             match connection.turn(&mut None).await {
                 Turn::Ready => return Ok(connection),
-                Turn::StartTls => connection = connection.encrypt(&peer.tls).await?,
+                Turn::StartTls => connection = connection.encrypt(peer).await?,
                 Turn::Finished(_) => {}
                 Turn::Closed(failure) => {
                     let abandoned = || {
@@ -155,7 +194,7 @@ impl Connection {
         }
     }
 
-    async fn encrypt(self, tls: &Arc<ClientConfig>) -> Result<Self, OpenError> {
+    async fn encrypt(self, peer: &Peer) -> Result<Self, OpenError> {
         let Self {
             mut session,
             link,
@@ -169,8 +208,9 @@ impl Connection {
         };
         let name = ServerName::try_from(host.clone())
             .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
-        let handshake = TlsConnector::from(Arc::clone(tls)).connect(name, link);
-        let stream = match timeout(HANDSHAKE, handshake).await {
+        let handshake = TlsConnector::from(Arc::clone(&peer.tls)).connect(name, link);
+        let most = HANDSHAKE.min(peer.config.timeouts.command);
+        let stream = match timeout(most, handshake).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(source)) => return Err(failed(source)),
             Err(_) => return Err(failed(io::ErrorKind::TimedOut.into())),
@@ -214,6 +254,11 @@ impl Connection {
     /// Whether the connection takes another message.
     pub fn is_ready(&self) -> bool {
         self.session.is_ready()
+    }
+
+    /// Whether the connection can end in good order now, by [`quit`](Self::quit).
+    pub fn may_quit(&self) -> bool {
+        self.session.may_quit()
     }
 
     /// Transactions begun so far.
@@ -278,6 +323,7 @@ impl Connection {
             while let Some(action) = self.session.poll_action() {
                 match action {
                     Action::Send(octets) => self.output.push_back(octets),
+                    Action::Ask(_) => self.proceed(),
                     Action::StartTls => return Turn::StartTls,
                     Action::Ready => return Turn::Ready,
                     Action::Finished(report) => return Turn::Finished(report),
@@ -297,6 +343,12 @@ impl Connection {
                 self.step().await;
             }
         }
+    }
+
+    /// Answers the question that is open by the default.
+    fn proceed(&mut self) {
+        self.session.proceed_by_default(now());
+        self.session.handle_input(&mut self.input, now());
     }
 
     /// The next write can take more.

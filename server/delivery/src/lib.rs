@@ -14,7 +14,7 @@ mod maildir;
 mod own;
 mod tls;
 
-pub use attempt::{Attempted, Fate, PeerFacts, is_without_bdat};
+pub use attempt::{Attempted, Fate, PeerFacts, is_trouble, is_without_bdat};
 pub use connection::{Connection, OpenError, Peer};
 pub use content::{ContentReader, is_damage};
 pub use destination::{Destination, Hop, HopAddress};

@@ -34,6 +34,23 @@ pub struct Connected {
 pub trait Connector: Send + Sync {
     /// Connects to a hop within its own time-out.
     fn connect<'a>(&'a self, hop: &'a Hop) -> BoxFuture<'a, Result<Connected, ConnectError>>;
+
+    /// As [`connect`](Self::connect), to another host of the hop than those at these addresses. By default a hop has one
+    /// host.
+    fn connect_beyond<'a>(
+        &'a self,
+        hop: &'a Hop,
+        ruled_out: &'a [String],
+    ) -> BoxFuture<'a, Result<Connected, ConnectError>> {
+        if ruled_out.is_empty() {
+            return self.connect(hop);
+        }
+        let no_other = ConnectError::Resolve {
+            host: hop.address.host().to_owned(),
+            source: io::ErrorKind::NotFound.into(),
+        };
+        Box::pin(std::future::ready(Err(no_other)))
+    }
 }
 
 /// Why no connection could be made.
@@ -99,7 +116,13 @@ impl SystemConnector {
         Self { timeout, own }
     }
 
-    async fn tcp(&self, host: &str, port: u16, until: Instant) -> Result<Connected, ConnectError> {
+    async fn tcp(
+        &self,
+        host: &str,
+        port: u16,
+        ruled_out: &[String],
+        until: Instant,
+    ) -> Result<Connected, ConnectError> {
         let unresolved = |source| ConnectError::Resolve {
             host: host.to_owned(),
             source,
@@ -108,6 +131,7 @@ impl SystemConnector {
             .await
             .map_err(|_| unresolved(io::ErrorKind::TimedOut.into()))?
             .map_err(unresolved)?
+            .filter(|address| !ruled_out.contains(&address.to_string()))
             .collect();
         let mut last = unresolved(io::ErrorKind::NotFound.into());
         for address in addresses {
@@ -165,11 +189,23 @@ impl SystemConnector {
 
 impl Connector for SystemConnector {
     fn connect<'a>(&'a self, hop: &'a Hop) -> BoxFuture<'a, Result<Connected, ConnectError>> {
+        self.connect_beyond(hop, &[])
+    }
+
+    fn connect_beyond<'a>(
+        &'a self,
+        hop: &'a Hop,
+        ruled_out: &'a [String],
+    ) -> BoxFuture<'a, Result<Connected, ConnectError>> {
         let until = Instant::now() + self.timeout;
         Box::pin(async move {
             match &hop.address {
-                HopAddress::Tcp(host, port) => self.tcp(host, *port, until).await,
-                HopAddress::Unix(path) => self.unix(path, until).await,
+                HopAddress::Tcp(host, port) => self.tcp(host, *port, ruled_out, until).await,
+                HopAddress::Unix(path) if ruled_out.is_empty() => self.unix(path, until).await,
+                HopAddress::Unix(path) => Err(ConnectError::Refused {
+                    address: path.display().to_string(),
+                    source: io::ErrorKind::NotFound.into(),
+                }),
             }
         })
     }

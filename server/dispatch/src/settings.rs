@@ -5,10 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use postern_attach::{Features, FleetSettings, LinkSettings};
-use postern_events::plan::Plan;
-
-/// Largest piece of content in one frame, in octets.
-pub const CHUNK_BYTES: usize = 64 << 10;
+use postern_events::plan::{CHUNK_BYTES, Plan};
 
 /// Longest time between probes of a replica that cannot be reached: what waits for its sink waits no longer.
 const PROBE_MAX: Duration = Duration::from_secs(1);
@@ -44,6 +41,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             link: LinkSettings {
+                chunk_bytes: CHUNK_BYTES,
                 flow_timeout: Some(FLOW_TIMEOUT),
                 ..LinkSettings::default()
             },

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use postern_attach::{Read, Wish};
+use postern_events::plan::CHUNK_BYTES;
 use postern_message::{Segment, Version};
 use postern_proto::v1 as pb;
 
 use crate::content::{Content, ContentEnd};
-use crate::settings::CHUNK_BYTES;
 
 /// What a question shows.
 pub(crate) struct Shown {

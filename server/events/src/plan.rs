@@ -36,7 +36,7 @@ pub use spec::{
     SinkTls, Timeouts,
 };
 pub use wants::{Caution, Shortfall, Stranger};
-pub use wire::limits;
+pub use wire::{CHUNK_BYTES, limits};
 
 pub(crate) use reserve::longest;
 

@@ -4,7 +4,7 @@
 //! The section ends at an empty line, or before the first line that is not a header field. Only
 //! CRLF ends a line; a lone CR or LF is an octet of the line like others.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 /// Names one header field of one message. Original fields are numbered from 1 in their order; the
 /// ids of inserted fields follow, and no id is used twice. 0 names none.
@@ -157,7 +157,7 @@ impl HeaderSection {
 #[derive(Debug)]
 pub struct HeaderParser {
     limits: HeaderLimits,
-    buffer: BytesMut,
+    buffer: Vec<u8>,
     /// Octets of the buffer that were looked at.
     scanned: usize,
     line_start: usize,
@@ -191,7 +191,7 @@ impl HeaderParser {
     pub fn new(limits: HeaderLimits) -> Self {
         Self {
             limits,
-            buffer: BytesMut::new(),
+            buffer: Vec::new(),
             scanned: 0,
             line_start: 0,
             starts: Vec::new(),
@@ -211,8 +211,13 @@ impl HeaderParser {
         // Room for the empty line and for the octet that shows that a line is none of ours.
         let most = self.limits.octets.saturating_add(2);
         let room = most.saturating_sub(self.buffer.len());
-        self.buffer
-            .extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+        let taken = bytes.get(..room.min(bytes.len())).unwrap_or_default();
+        // By a quarter: doubled, the room of a large section would be half empty.
+        if self.buffer.capacity() - self.buffer.len() < taken.len() {
+            let more = taken.len().max(self.buffer.len() / 4);
+            self.buffer.reserve_exact(more);
+        }
+        self.buffer.extend_from_slice(taken);
         match self.scan()? {
             Some(end) => Ok(Some(self.take(&end))),
             None if self.buffer.len() >= most => Err(HeaderError::TooLarge {
@@ -300,7 +305,7 @@ impl HeaderParser {
         self.state = State::Done;
         let mut raw = std::mem::take(&mut self.buffer);
         raw.truncate(end.section);
-        let raw = raw.freeze();
+        let raw = Bytes::from(raw);
         let starts = std::mem::take(&mut self.starts);
         let ends = starts.iter().skip(1).copied().chain([end.fields]);
         let fields = starts

@@ -35,6 +35,7 @@ fn act(session: &mut Session, now: Instant) -> usize {
                     assert_eq!(report.recipients.len(), 2);
                     finished += 1;
                 }
+                Action::Ask(_) => panic!("nothing is to be asked"),
                 Action::Send(_) | Action::Ready | Action::Close(_) => {}
             }
         }

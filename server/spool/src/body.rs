@@ -71,7 +71,8 @@ pub trait Spill: Send {
     fn finish(&mut self) -> io::Result<Arc<dyn Any + Send + Sync>>;
 }
 
-/// Makes room for contents that are too large for memory.
+/// Makes room for contents that are too large for memory. A content holds it from its beginning until its
+/// commit is asked for, so a driver knows what is on its way.
 pub trait Spills: Send + Sync {
     /// A place for another one. Blocks.
     ///
@@ -106,6 +107,8 @@ pub struct StoredBody {
     pub(crate) facts: ContentFacts,
     pub(crate) digests: Option<Digests>,
     pub(crate) purpose: Purpose,
+    /// What made room for it: kept while it is on its way to a commit.
+    pub(crate) _spills: Arc<dyn Spills>,
 }
 
 /// Where a complete content is.

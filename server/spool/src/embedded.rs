@@ -13,6 +13,7 @@
 //! A second one checkpoints and removes files, off the path of the reply. Reads go over a few
 //! connections of their own, on the blocking pool of whoever reads.
 
+mod coming;
 mod content;
 mod extents;
 mod housekeeper;
@@ -51,6 +52,7 @@ use crate::{
     Receiving, SpoolError, StageCounts, Store, StoredMessage,
 };
 
+use coming::Coming;
 use content::Files;
 use extents::Extents;
 use ledger::{Ledger, Place};
@@ -133,6 +135,7 @@ struct Shared {
     folder: Arc<Folder>,
     extents: Arc<Extents>,
     budget: Budget,
+    coming: Coming,
 }
 
 impl Embedded {
@@ -289,6 +292,7 @@ impl Store for Embedded {
         let files = Files {
             folder: Arc::clone(&self.shared.folder),
             budget: self.shared.budget.clone(),
+            _coming: self.shared.coming.begin(purpose),
         };
         Ok(Receiving::new(Arc::new(files), purpose))
     }

@@ -157,6 +157,7 @@ impl Receiving {
             facts: found.facts,
             digests: found.digests,
             purpose: self.purpose,
+            _spills: Arc::clone(&self.spills),
         })
     }
 

@@ -1,4 +1,4 @@
-//! What takes messages from a queue to their destination: one connection, or one at a time into Maildirs.
+//! What takes messages to their destination: one connection, or one at a time into Maildirs.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -7,25 +7,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::join_all;
 use postern_message::{BodyKind, Message, Notify, Return, Segment};
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_smtp::client::{
-    self, Body, ClientName, Config, Delivery, Protocol, Report, Ret, Timeouts, TlsUse, Transaction,
+    self, Body, ClientName, ClientNameError, Config, Delivery, Protocol, Report, Ret, Timeouts,
+    TlsUse, Transaction,
 };
 use postern_spool::ContentFacts;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::core::{Core, IDLE, MESSAGES_PER_CONNECTION, RECIPIENTS, Settings};
-use super::job::Job;
-use super::queue::{Group, Queue};
+use super::core::{Core, MESSAGES_PER_CONNECTION, RECIPIENTS, Settings};
+use super::job::{Group, Job};
 use super::results::{self, Attempt};
-use super::room::STALL;
+use super::scheduler::End;
+use super::seat::{Seat, What};
 use super::settle::Outcome;
-use super::worker::{Context, park};
+use super::worker::Context;
 use postern_delivery::{
     Attempted, ConnectError, Connection, ContentReader, Destination, Fate, Hop, HopAddress,
-    Maildir, MaildirError, Occasion, OpenError, Peer, PeerFacts, is_damage, is_without_bdat,
+    Maildir, MaildirError, Occasion, OpenError, Peer, PeerFacts, is_damage, is_trouble,
+    is_without_bdat,
 };
 
 /// The time for a connection, and that for a message's commands, each in times for one command.
@@ -38,76 +39,78 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 /// Octets of a line without its CRLF (RFC 5321 4.5.3.1.6).
 const LONGEST_LINE: u64 = 998;
 
-/// Serves a queue until it is empty or the connection ends.
-pub(crate) async fn carry(context: Context, queue: Arc<Queue>) {
-    let place = Place {
-        core: Arc::clone(&context.core),
-        queue,
-    };
-    match place.queue.destination() {
-        Destination::Hop(hop) => carry_to_hop(&context, &place.queue, hop).await,
-        Destination::Maildir(path) => carry_to_maildir(&context, &place.queue, path).await,
+/// Serves a destination until there is nothing to do or the connection ends. Returns what it was given and has not touched.
+pub(crate) async fn carry(
+    context: Context,
+    destination: Destination,
+    mut seat: Seat,
+) -> Option<Group> {
+    match &destination {
+        Destination::Hop(hop) => carry_to_hop(&context, &mut seat, hop).await,
+        Destination::Maildir(path) => carry_to_maildir(&context, &mut seat, path).await,
     }
+    seat.left()
 }
 
-/// Counts as a connection of the queue until it is dropped. Then another one is made if messages are waiting.
-struct Place {
-    core: Arc<Core>,
-    queue: Arc<Queue>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.queue.closed();
-        self.core.serve(&self.queue);
-    }
-}
-
-async fn carry_to_hop(context: &Context, queue: &Arc<Queue>, hop: &Hop) {
+async fn carry_to_hop(context: &Context, seat: &mut Seat, hop: &Hop) {
     let shutdown = context.shutdown.begun();
     tokio::pin!(shutdown);
-    let Some(peer) = peer(&context.core, queue, hop) else {
-        return;
+    let peer = match peer(&context.core, seat, hop) {
+        Ok(peer) => peer,
+        Err(error) => {
+            let hostname = &context.core.settings.hostname;
+            tracing::error!(hostname, %error, "nothing can be delivered");
+            let text = format!("the name of this host is not valid: {error}");
+            let why = Attempted::own(Fate::Deferred, 3, 5, text, context.core.now());
+            return seat.tell(What::Refused(why)).await;
+        }
     };
     let opened = tokio::select! {
-        opened = open(context, queue, &peer) => opened,
+        opened = open(context, seat, &peer) => opened,
         () = &mut shutdown => return,
     };
     let mut connection = match opened {
         Ok(connection) => connection,
-        Err(error) => return destination_down(context, queue, hop, &error).await,
+        Err(error) => {
+            tracing::warn!(destination = %hop, %error, "destination cannot be reached");
+            let why = Attempted::from_open_error(&error, hop.address.host(), context.core.now());
+            return seat.tell(What::Refused(why)).await;
+        }
     };
-    queue.is_up();
-    context.core.serve(queue);
-    context.core.refill(queue);
-    while connection.is_ready() && connection.messages() < MESSAGES_PER_CONNECTION {
+    seat.tell(What::Opened).await;
+    loop {
         let group = tokio::select! {
             biased;
             () = &mut shutdown => break,
-            group = queue.next(Instant::now() + IDLE) => group,
+            group = seat.next() => group,
             () = connection.closed() => return,
         };
         let Some(group) = group else { break };
-        let usable = deliver(context, queue, hop, &mut connection, group).await;
-        context.core.refill(queue);
-        if !usable {
+        let delivered = deliver(context, seat, hop, &mut connection, group).await;
+        let ready = delivered.usable
+            && connection.is_ready()
+            && connection.messages() < MESSAGES_PER_CONNECTION;
+        let finished = What::Finished {
+            end: delivered.end,
+            again: delivered.again,
+            ready,
+        };
+        seat.tell(finished).await;
+        if !delivered.usable {
             return;
         }
+        if !ready {
+            break;
+        }
     }
-    if connection.is_ready() {
+    if connection.may_quit() {
         connection.quit().await;
     }
 }
 
-fn peer(core: &Core, queue: &Queue, hop: &Hop) -> Option<Peer> {
+fn peer(core: &Core, seat: &Seat, hop: &Hop) -> Result<Peer, ClientNameError> {
     let settings = &core.settings;
-    let name = match ClientName::new(&settings.hostname) {
-        Ok(name) => name,
-        Err(error) => {
-            tracing::error!(hostname = settings.hostname, %error, "nothing can be delivered");
-            return None;
-        }
-    };
+    let name = ClientName::new(&settings.hostname)?;
     let protocol = if hop.lmtp {
         Protocol::Lmtp
     } else {
@@ -121,13 +124,13 @@ fn peer(core: &Core, queue: &Queue, hop: &Hop) -> Option<Peer> {
         quit: Duration::from_secs(2),
         ..Timeouts::default()
     };
-    if !queue.may_use_bdat() {
+    if !seat.may_use_bdat() {
         config.bdat_up_to = 0;
     }
     if matches!(hop.address, HopAddress::Unix(_)) {
         config.tls = TlsUse::Never;
     }
-    Some(Peer {
+    Ok(Peer {
         hop: hop.clone(),
         config: Arc::new(config),
         tls: Arc::clone(&core.tls),
@@ -136,9 +139,9 @@ fn peer(core: &Core, queue: &Queue, hop: &Hop) -> Option<Peer> {
 
 /// A connection, encrypted if that works. If it does not, then one without, since the alternative to opportunistic TLS is
 /// none; it is a new one, as nothing that was said on the other is believed.
-async fn open(context: &Context, queue: &Queue, peer: &Peer) -> Result<Connection, OpenError> {
+async fn open(context: &Context, seat: &Seat, peer: &Peer) -> Result<Connection, OpenError> {
     let most = context.core.settings.command_timeout * COMMANDS;
-    match timeout(most, open_in_time(context, queue, peer)).await {
+    match timeout(most, open_in_time(context, seat, peer)).await {
         Ok(opened) => opened,
         Err(_) => Err(OpenError::Connect(ConnectError::TimedOut {
             address: peer.hop.to_string(),
@@ -148,46 +151,26 @@ async fn open(context: &Context, queue: &Queue, peer: &Peer) -> Result<Connectio
 
 async fn open_in_time(
     context: &Context,
-    queue: &Queue,
+    seat: &Seat,
     peer: &Peer,
 ) -> Result<Connection, OpenError> {
     let connector = context.core.connector.as_ref();
-    if !queue.may_encrypt() {
+    if !seat.may_encrypt() {
         return Connection::open_plain(peer, connector).await;
     }
     match Connection::open(peer, connector).await {
         Err(error @ OpenError::Handshake { .. }) => {
             tracing::warn!(destination = %peer.hop, %error, "TLS failed, going on without it");
-            queue.handshake_failed();
+            seat.tell(What::Handshake { succeeded: false }).await;
             Connection::open_plain(peer, connector).await
         }
         opened => {
             if opened.as_ref().is_ok_and(Connection::is_encrypted) {
-                queue.handshake_succeeded();
+                seat.tell(What::Handshake { succeeded: true }).await;
             }
             opened
         }
     }
-}
-
-/// Settles whatever waits for a destination that cannot be reached.
-async fn destination_down(context: &Context, queue: &Arc<Queue>, hop: &Hop, error: &OpenError) {
-    let why = Attempted::from_open_error(error, hop.address.host(), context.core.now());
-    let longest = context.core.settings.schedule.first_wait();
-    let groups = queue.is_down(&why, longest);
-    tracing::warn!(destination = %hop, %error, waiting = groups.len(), "destination cannot be reached");
-    let settled = groups.into_iter().map(|group| {
-        let outcome = Outcome::Tried(why.clone());
-        let outcomes = group
-            .recipients
-            .iter()
-            .map(|&index| (index, outcome.clone()))
-            .collect();
-        let attempt = Attempt::without_host(hop.to_string());
-        async move { results::record(context, &group.job, outcomes, false, &attempt).await }
-    });
-    join_all(settled).await;
-    context.core.refill(queue);
 }
 
 /// How a delivery ended.
@@ -199,11 +182,9 @@ enum Ended<T> {
     Stopping,
 }
 
-/// Waits for a delivery, and not for ever. When it takes long, what waits behind it for this destination makes room for
-/// others. Once the peer may have taken the message only the session's own time-outs end it.
+/// Waits for a delivery, and not for ever. Once the peer may have taken the message only the session's own time-outs end it.
 async fn watched<T>(
     context: &Context,
-    queue: &Arc<Queue>,
     most: Duration,
     at_stake: &AtomicBool,
     delivery: impl Future<Output = T>,
@@ -213,26 +194,16 @@ async fn watched<T>(
     let mut until = Instant::now() + most;
     let mut is_stopping = false;
     loop {
-        let pause = (Instant::now() + STALL).min(until);
         tokio::select! {
-            done = &mut delivery => {
-                queue.moves();
-                return Ended::Done(done);
-            }
+            done = &mut delivery => return Ended::Done(done),
             () = &mut stopping, if !is_stopping => {
                 is_stopping = true;
                 until = until.min(Instant::now() + LAST_WORDS);
             }
-            () = sleep_until(pause) => {
-                park(context, queue, queue.take_surplus()).await;
-                if at_stake.load(Ordering::Relaxed) {
-                    until = Instant::now() + most;
-                } else if Instant::now() >= until {
-                    return match is_stopping {
-                        true => Ended::Stopping,
-                        false => Ended::TooLong,
-                    };
-                }
+            () = sleep_until(until) => match (at_stake.load(Ordering::Relaxed), is_stopping) {
+                (true, _) => until = Instant::now() + most,
+                (false, true) => return Ended::Stopping,
+                (false, false) => return Ended::TooLong,
             }
         }
     }
@@ -244,19 +215,28 @@ fn most_time(settings: &Settings, size: u64) -> Duration {
     settings.command_timeout * COMMANDS + settings.data_timeout + content
 }
 
-/// Sends one message to a group of its recipients, in as many transactions as the peer wants it in. False: the connection was
-/// left in the middle of something.
+/// What came of a group, beside its results.
+struct Delivered {
+    end: End,
+    /// Recipients that are to be tried again at once.
+    again: Option<Group>,
+    /// False: the connection was left in the middle of something.
+    usable: bool,
+}
+
+/// Sends one message to a group of its recipients, in as many transactions as the peer wants it in.
 async fn deliver(
     context: &Context,
-    queue: &Arc<Queue>,
+    seat: &Seat,
     hop: &Hop,
     connection: &mut Connection,
     group: Group,
-) -> bool {
+) -> Delivered {
     let Group { job, recipients } = group;
     let mut left: VecDeque<usize> = recipients.into();
     let mut outcomes = Vec::with_capacity(left.len());
     let mut given_up = false;
+    let mut end = End::Result;
     let attempt = Attempt::new(hop.to_string(), connection.host(), connection.address());
     while !left.is_empty() && connection.is_ready() {
         let most = connection
@@ -271,11 +251,15 @@ async fn deliver(
         let size = job.message.version.size().unwrap_or(0);
         let most = most_time(&context.core.settings, size);
         let delivery = connection.deliver(transaction, content);
-        let report = match watched(context, queue, most, &at_stake, delivery).await {
+        let report = match watched(context, most, &at_stake, delivery).await {
             Ended::Done(Some(report)) => match connection.take_unreadable() {
                 Some(error) if is_damage(&error) => {
                     job.put_aside(&context.core, &error).await;
-                    return false;
+                    return Delivered {
+                        end,
+                        again: None,
+                        usable: false,
+                    };
                 }
                 _ => report,
             },
@@ -299,9 +283,13 @@ async fn deliver(
                         .map(|&index| (index, Outcome::Tried(late.clone()))),
                 );
                 given_up = true;
+                end = End::Trouble;
                 break;
             }
         };
+        if report.recipients.iter().any(is_trouble) {
+            end = End::Trouble;
+        }
         let facts = PeerFacts {
             host: connection.host(),
             lmtp: hop.lmtp,
@@ -310,7 +298,7 @@ async fn deliver(
         };
         if refuses_bdat(&report) {
             tracing::warn!(destination = %hop, "BDAT is refused though CHUNKING is offered, going on with DATA");
-            queue.is_without_bdat();
+            seat.tell(What::BdatRefused).await;
         }
         sort(&part, &report, &facts, context, &mut outcomes, &mut left);
     }
@@ -319,13 +307,11 @@ async fn deliver(
     if !outcomes.is_empty() || !partly {
         results::record(context, &job, outcomes, partly, &attempt).await;
     }
-    if partly {
-        queue.put_back(Group {
-            job,
-            recipients: left.into(),
-        });
-    }
-    usable
+    let again = partly.then(|| Group {
+        job,
+        recipients: left.into(),
+    });
+    Delivered { end, again, usable }
 }
 
 /// Results to `outcomes`, and to `left` the recipients that are to be tried again at once.
@@ -456,22 +442,26 @@ fn notify(notify: Notify) -> Bytes {
     }
 }
 
-async fn carry_to_maildir(context: &Context, queue: &Arc<Queue>, path: &Path) {
-    queue.is_up();
+async fn carry_to_maildir(context: &Context, seat: &mut Seat, path: &Path) {
+    seat.tell(What::Opened).await;
     let maildir = Maildir::new(path.to_owned(), &context.core.settings.hostname);
     while !context.shutdown.has_begun() {
-        let Some(group) = queue.next(Instant::now() + Duration::from_millis(1)).await else {
+        let Some(group) = seat.next().await else {
             return;
         };
-        into_maildir(context, queue, &maildir, &group.job, &group.recipients).await;
-        queue.moves();
-        context.core.refill(queue);
+        into_maildir(context, path, &maildir, &group.job, &group.recipients).await;
+        let finished = What::Finished {
+            end: End::Result,
+            again: None,
+            ready: true,
+        };
+        seat.tell(finished).await;
     }
 }
 
 async fn into_maildir(
     context: &Context,
-    queue: &Queue,
+    path: &Path,
     maildir: &Maildir,
     job: &Arc<Job>,
     recipients: &[usize],
@@ -513,6 +503,6 @@ async fn into_maildir(
         done.insert(folder, attempted.clone());
         outcomes.push((index, Outcome::Tried(attempted)));
     }
-    let attempt = Attempt::without_host(queue.destination().to_string());
+    let attempt = Attempt::without_host(Destination::Maildir(path.to_owned()).to_string());
     results::record(context, job, outcomes, false, &attempt).await;
 }

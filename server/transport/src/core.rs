@@ -1,21 +1,23 @@
 //! What all parts of the transport core share, on all runtime threads.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher as _, DefaultHasher, Hash, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use parking_lot::Mutex;
+use postern_message::Message;
 use postern_spool::{Claimed, Due, Store, StoredMessage};
 use rustls::ClientConfig;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::clock::Clock;
+use super::job::Group;
+use super::parked::{Place, Waiting};
 use super::question::Asked;
-use super::queue::Queue;
 use super::returns::Returns;
 use super::routes::Routes;
 use super::schedule::Schedule;
+use super::scheduler::Tag;
 use super::slots::{Slot, Slots, Source, octets};
 use super::unasked::Unasked;
 use postern_delivery::{Connector, Destination};
@@ -60,8 +62,7 @@ pub enum HeldRefusal {
 
 /// A sink that came back within this time may have come back between its failure and the record of what waits for it.
 const LATELY: Duration = Duration::from_secs(10);
-/// How long a connection waits for another message, and messages sent over it before it is closed.
-pub(crate) const IDLE: Duration = Duration::from_secs(5);
+/// Messages sent over a connection before it is closed.
 pub(crate) const MESSAGES_PER_CONNECTION: u32 = 1000;
 /// Recipients in one transaction, if the peer does not say that it takes fewer (RFC 5321 4.5.3.1.8).
 pub(crate) const RECIPIENTS: usize = 100;
@@ -78,18 +79,29 @@ pub(crate) struct Core {
     pub(crate) returns: Returns,
     /// Messages that nobody has been asked about.
     pub(crate) unasked: Unasked,
-    workers: Vec<mpsc::Sender<Order>>,
-    queues: Mutex<HashMap<Destination, Arc<Queue>>>,
+    workers: Vec<Owner>,
+    /// Tells senders apart, in a way that no stranger can foresee.
+    senders: RandomState,
+}
+
+/// How a worker is reached.
+pub(crate) struct Owner {
+    pub(crate) orders: mpsc::Sender<Order>,
+    /// Names of messages that wait for room at its destinations.
+    pub(crate) parking: mpsc::Sender<Waiting>,
 }
 
 /// What a worker is to do.
 pub(crate) enum Order {
     /// Take up a message.
     Begin(Begun),
-    /// Make connections for a queue.
-    Serve(Arc<Queue>),
-    /// Take messages from the backlog of a queue.
-    Refill(Arc<Queue>),
+    /// Deliver this. `waited`: it has waited for room at the destination.
+    Deliver {
+        destination: Destination,
+        tag: Tag,
+        group: Group,
+        waited: bool,
+    },
     /// A message waits for this binding's sink: if that has come back since then, ask again.
     LookAgain(String, Instant),
 }
@@ -117,7 +129,7 @@ impl Core {
         connector: Arc<dyn Connector>,
         tls: Arc<ClientConfig>,
         clock: Arc<dyn Clock>,
-        workers: Vec<mpsc::Sender<Order>>,
+        workers: Vec<Owner>,
     ) -> Self {
         let slots = Arc::new(Slots::new(settings.messages_in_memory, Arc::clone(&store)));
         Self {
@@ -130,7 +142,7 @@ impl Core {
             returns: Returns::default(),
             unasked: Unasked::default(),
             workers,
-            queues: Mutex::default(),
+            senders: RandomState::new(),
         }
     }
 
@@ -210,47 +222,66 @@ impl Core {
     }
 
     fn order(&self, worker: usize, order: Order) -> bool {
-        let place = worker % self.workers.len().max(1);
+        let place = worker % self.workers();
         self.workers
             .get(place)
-            .is_some_and(|worker| worker.try_send(order).is_ok())
+            .is_some_and(|worker| worker.orders.try_send(order).is_ok())
     }
 
-    /// The queue of a destination.
-    pub(crate) fn queue(&self, destination: &Destination) -> Arc<Queue> {
-        let mut queues = self.queues.lock();
-        if let Some(queue) = queues.get(destination) {
-            return Arc::clone(queue);
+    /// How many workers there are; at least one.
+    pub(crate) fn workers(&self) -> usize {
+        self.workers.len().max(1)
+    }
+
+    /// What decides on the place of a message among others.
+    pub(crate) fn tag(&self, message: &Message) -> Tag {
+        Tag {
+            sender: self
+                .senders
+                .hash_one((&message.server, &message.envelope.sender)),
+            priority: message.envelope.priority,
         }
+    }
+
+    /// Hands recipients of a message to the worker that owns their destination. If it has come to its end they stay in the spool.
+    pub(crate) async fn deliver(&self, destination: Destination, group: Group, waited: bool) {
+        let Some(owner) = self.owner(&destination) else {
+            return;
+        };
+        let order = Order::Deliver {
+            tag: self.tag(&group.job.message),
+            destination,
+            group,
+            waited,
+        };
+        if owner.orders.send(order).await.is_err() {
+            tracing::debug!("stopping, a message stays in the spool");
+        }
+    }
+
+    /// Where a message can wait for room at a destination.
+    pub(crate) fn place(&self, destination: Destination, tag: Tag) -> Option<Place> {
+        let owner = self.owner(&destination)?.parking.clone();
+        Some(Place {
+            owner,
+            destination,
+            tag,
+        })
+    }
+
+    /// The worker that a destination belongs to.
+    fn owner(&self, destination: &Destination) -> Option<&Owner> {
         let mut hasher = DefaultHasher::new();
         destination.hash(&mut hasher);
-        let owner = (hasher.finish() % self.workers.len().max(1) as u64) as usize;
-        let queue = Arc::new(Queue::new(
-            destination.clone(),
-            owner,
-            self.settings.connections_per_destination.max(1),
-            (self.settings.messages_in_memory / 8).max(1),
-        ));
-        queues.insert(destination.clone(), Arc::clone(&queue));
-        queue
-    }
-
-    /// Has the owner of a queue take up messages that wait for room there, if there is some.
-    pub(crate) fn refill(&self, queue: &Arc<Queue>) {
-        if queue.begin_refill() && !self.order(queue.owner(), Order::Refill(Arc::clone(queue))) {
-            queue.end_refill();
-        }
-    }
-
-    /// Has the owner of a queue make connections for it, if it needs any.
-    pub(crate) fn serve(&self, queue: &Arc<Queue>) {
-        if queue.ask_for_service() && !self.order(queue.owner(), Order::Serve(Arc::clone(queue))) {
-            queue.service_refused();
-        }
+        let place = hasher.finish() % self.workers() as u64;
+        self.workers.get(usize::try_from(place).unwrap_or(0))
     }
 }
 
-/// Room for the orders of a worker: one for each message in memory, and two for each destination.
+/// Names on their way to a worker.
+pub(crate) const PARKING: usize = 4096;
+
+/// Room for the orders of a worker: one for each message in memory, and some for their destinations.
 pub(crate) fn orders(settings: &Settings) -> usize {
     settings.messages_in_memory + 2048
 }

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 
 use super::core::{Begun, Core};
 use super::notification;
-use super::queue::Queue;
+use super::parked::Place;
 use super::settle::{Outcome, next_due, settle};
 use super::slots::Slot;
 
@@ -26,6 +26,12 @@ const QUIET: u32 = 30;
 const UNRECORDED: Duration = Duration::from_secs(60);
 /// When a failure is settled again whose report could not be made.
 const NO_REPORT: Duration = Duration::from_secs(300);
+
+/// Recipients of one message for one destination.
+pub(crate) struct Group {
+    pub(crate) job: Arc<Job>,
+    pub(crate) recipients: Vec<usize>,
+}
 
 /// A message with a slot in memory, some of its recipients on their way.
 pub(crate) struct Job {
@@ -110,8 +116,8 @@ impl Job {
 
     /// A group found no room at its destination: the message waits for some there, once its other groups are done. If none
     /// of them is tried nothing is written. `asked`: sinks were asked at the submit stage, and are not to be asked again.
-    pub(crate) async fn park(&self, core: &Core, worker: usize, queue: &Arc<Queue>, asked: bool) {
-        self.slot.park(Arc::clone(queue));
+    pub(crate) async fn park(&self, core: &Core, worker: usize, place: Place, asked: bool) {
+        self.slot.park(place);
         let mut progress = self.progress.lock().await;
         let written = progress.tried || (progress.earlier_stage && asked);
         if progress.open == 1 && written {

@@ -19,15 +19,15 @@ mod judge;
 mod notification;
 mod parked;
 mod question;
-mod queue;
 mod release;
 mod report;
 mod results;
 mod returns;
-mod room;
 mod routes;
 mod scanner;
 mod schedule;
+mod scheduler;
+mod seat;
 mod settle;
 pub mod shutdown;
 mod slots;
@@ -50,7 +50,7 @@ pub use self::scanner::Scanner;
 pub use self::schedule::{Next, Schedule};
 pub use self::worker::Worker;
 
-use self::core::{Core, orders};
+use self::core::{Core, Owner, PARKING, orders};
 use postern_delivery::Connector;
 
 /// The parts of a transport core, before they run.
@@ -80,16 +80,21 @@ impl Transport {
         threads: usize,
     ) -> Self {
         let room = orders(&settings);
-        let (senders, receivers): (Vec<_>, Vec<_>) =
-            (0..threads.max(1)).map(|_| mpsc::channel(room)).unzip();
-        let core = Arc::new(Core::new(settings, store, connector, tls, clock, senders));
+        let channels = (0..threads.max(1)).map(|_| {
+            let (orders, ordered) = mpsc::channel(room);
+            let (parking, parked) = mpsc::channel(PARKING);
+            (Owner { orders, parking }, (ordered, parked))
+        });
+        let (owners, receivers): (Vec<_>, Vec<_>) = channels.unzip();
+        let core = Arc::new(Core::new(settings, store, connector, tls, clock, owners));
         let workers = receivers
             .into_iter()
             .enumerate()
-            .map(|(place, orders)| Worker {
+            .map(|(place, (orders, parked))| Worker {
                 core: Arc::clone(&core),
                 place,
                 orders,
+                parked,
             })
             .collect();
         let scanner = Scanner {

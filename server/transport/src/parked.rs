@@ -1,9 +1,14 @@
 //! Messages that wait for room at a destination: claimed, due, and not in memory but for their names.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
+use postern_delivery::Destination;
 use postern_spool::{Lease, Store};
+use tokio::sync::mpsc;
+
+use super::scheduler::Tag;
 
 /// A message without a slot that waits at one or more destinations. The first that has room takes it; if none does, its
 /// claim is given back.
@@ -12,6 +17,8 @@ pub(crate) struct Parked {
     octets: u64,
     store: Arc<dyn Store>,
     taken: AtomicBool,
+    /// Not to be taken up before this time, in seconds since 1970.
+    not_before: AtomicU64,
 }
 
 impl Parked {
@@ -21,6 +28,7 @@ impl Parked {
             octets,
             store,
             taken: AtomicBool::new(false),
+            not_before: AtomicU64::new(0),
         }
     }
 
@@ -30,16 +38,56 @@ impl Parked {
         first.then_some((self.lease, self.octets))
     }
 
-    /// Another destination has taken it.
-    pub(crate) fn is_taken(&self) -> bool {
-        self.taken.load(Ordering::Acquire)
+    /// One of its destinations has no room for its name either. If no other has, it is found by its due time again, but not
+    /// before `time`.
+    pub(crate) fn put_off(&self, time: SystemTime) {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH);
+        self.not_before
+            .store(since.map_or(0, |since| since.as_secs()), Ordering::Release);
     }
 }
 
 impl Drop for Parked {
     fn drop(&mut self) {
-        if !*self.taken.get_mut() {
-            self.store.release(self.lease, None);
+        if *self.taken.get_mut() {
+            return;
+        }
+        let not_before = *self.not_before.get_mut();
+        let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(not_before));
+        self.store
+            .release(self.lease, time.filter(|_| not_before > 0));
+    }
+}
+
+/// Where a message waits for room: a destination, by way of the worker that owns it.
+pub(crate) struct Place {
+    pub(crate) owner: mpsc::Sender<Waiting>,
+    pub(crate) destination: Destination,
+    pub(crate) tag: Tag,
+}
+
+/// A name for the worker that owns the destination.
+pub(crate) struct Waiting {
+    pub(crate) destination: Destination,
+    pub(crate) tag: Tag,
+    pub(crate) parked: Arc<Parked>,
+}
+
+impl Place {
+    /// The message waits here. Never blocks: if the owner has too much to do it waits elsewhere, or goes back to the spool.
+    pub(crate) fn wait(self, parked: Arc<Parked>) {
+        let Self {
+            owner,
+            destination,
+            tag,
+        } = self;
+        let waiting = Waiting {
+            destination,
+            tag,
+            parked,
+        };
+        if let Err(error) = owner.try_send(waiting) {
+            tracing::debug!(%error, "a message goes back to the spool");
         }
     }
 }

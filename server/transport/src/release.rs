@@ -78,7 +78,7 @@ async fn pass(context: &Context, sink: &Arc<str>) -> usize {
                 went += 1;
                 room = (room + 1).min(MOST);
             }
-            Some(Err(error)) => note(Err(error)),
+            Some(Err(error)) => note(&error),
         }
     }
 }

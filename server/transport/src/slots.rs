@@ -11,8 +11,7 @@ use parking_lot::Mutex;
 use postern_spool::{Lease, Store, StoredMessage};
 use tokio::sync::Notify;
 
-use super::parked::Parked;
-use super::queue::Queue;
+use super::parked::{Parked, Place};
 
 /// Octets that all messages in memory may take together.
 const MEMORY: u64 = 64 * 1024 * 1024;
@@ -55,7 +54,7 @@ pub(crate) struct Slot {
     left: AtomicBool,
     not_before: Mutex<Option<SystemTime>>,
     /// Destinations at which the message waits for room once it has no slot any more.
-    parked: Mutex<Vec<Arc<Queue>>>,
+    parked: Mutex<Vec<Place>>,
 }
 
 impl Slots {
@@ -153,9 +152,9 @@ impl Slot {
         self.left.store(true, Ordering::Relaxed);
     }
 
-    /// The message waits for room at this destination, once it is done with all others.
-    pub(crate) fn park(&self, queue: Arc<Queue>) {
-        self.parked.lock().push(queue);
+    /// The message waits for room at this place, once it is done with all others.
+    pub(crate) fn park(&self, place: Place) {
+        self.parked.lock().push(place);
     }
 
     /// The message stays in the spool as it is, and is not taken up again before `time`.
@@ -168,13 +167,13 @@ impl Slot {
     fn give_back(&self) {
         let store = &self.slots.store;
         let not_before = *self.not_before.lock();
-        let queues = std::mem::take(&mut *self.parked.lock());
-        if queues.is_empty() || not_before.is_some() {
+        let places = std::mem::take(&mut *self.parked.lock());
+        if places.is_empty() || not_before.is_some() {
             return store.release(self.lease, not_before);
         }
         let parked = Arc::new(Parked::new(self.lease, self.octets, Arc::clone(store)));
-        for queue in queues {
-            queue.park(Arc::clone(&parked));
+        for place in places {
+            place.wait(Arc::clone(&parked));
         }
     }
 }

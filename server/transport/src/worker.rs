@@ -1,41 +1,55 @@
-//! The transport core on one runtime thread: takes messages up, and makes the connections of the destinations it owns.
+//! The transport core on one runtime thread: takes messages up, and does what its scheduler says for the destinations that it
+//! owns.
 
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
+use postern_delivery::{Attempted, Destination, Fate};
 use postern_events::event::EventKind;
 use postern_message::RecipientState;
 use postern_spool::SpoolError;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
-use tokio::task::{JoinError, JoinSet};
-use tokio::time::sleep;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::carrier;
 use super::core::{Begun, Core, Order};
-use super::job::Job;
+use super::job::{Group, Job};
 use super::judge::Judge;
+use super::parked::{Parked, Waiting};
 use super::question::Asked;
-use super::queue::{Group, Queue, Refused};
 use super::release::release;
 use super::results::{self, Attempt};
+use super::scheduler::{Action, ConnectionId, DestinationId, Limits, Load, Scheduler};
+use super::seat::{Seat, Told, What};
 use super::settle::Outcome;
 use super::slots::Source;
 use super::submit::{Passed, pass};
 use crate::shutdown::Shutdown;
-use postern_delivery::{Attempted, Fate};
 
 /// The wait for a slot in memory, when there is room at a destination.
 pub(crate) const NO_SLOT: Duration = Duration::from_millis(50);
-/// When a message is taken up again that the store could not read.
-const UNREADABLE: Duration = Duration::from_secs(60);
+/// When a message is taken up again that the store could not read, or for whose name there was no room.
+const LATER: Duration = Duration::from_secs(60);
+/// Connections that a destination begins with. So many messages may be delivered twice when the process is killed.
+const FEW: usize = 2;
+/// The same for Maildirs, where nothing is delivered twice.
+const FEW_WRITERS: usize = 8;
+/// Names of messages that may wait for room at one destination.
+const NAMES: usize = 200_000;
+/// What connections have to tell.
+const TOLD: usize = 1024;
 
 /// The part of the transport core that runs on one runtime thread.
 pub struct Worker {
     pub(crate) core: Arc<Core>,
     pub(crate) place: usize,
     pub(crate) orders: mpsc::Receiver<Order>,
+    pub(crate) parked: mpsc::Receiver<Waiting>,
 }
 
 /// What the tasks of a worker need.
@@ -45,6 +59,37 @@ pub(crate) struct Context {
     pub(crate) place: usize,
     pub(crate) judge: Arc<dyn Judge>,
     pub(crate) shutdown: Shutdown,
+}
+
+/// What the scheduler of a worker schedules.
+struct Mail;
+
+impl Load for Mail {
+    type Destination = Destination;
+    type Item = Group;
+    type Name = Arc<Parked>;
+    type Reason = Attempted;
+}
+
+/// A worker at work: the one owner of its destinations.
+struct Running {
+    context: Context,
+    scheduler: Scheduler<Mail>,
+    /// What they return is a group that a connection did not touch.
+    tasks: JoinSet<Option<Group>>,
+    /// The tasks whose end matters.
+    kinds: HashMap<Id, Kind>,
+    /// What connections are given their groups by.
+    connections: HashMap<ConnectionId, mpsc::Sender<Group>>,
+    tell: mpsc::Sender<Told>,
+    random: RandomState,
+    drawn: u64,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Connection(ConnectionId),
+    Fetch(DestinationId),
 }
 
 impl Worker {
@@ -57,59 +102,47 @@ impl Worker {
             judge,
             shutdown: shutdown.clone(),
         };
-        let mut tasks = JoinSet::new();
         let mut back = context.judge.sinks_back();
-        let all_sinks = |tasks: &mut JoinSet<()>| {
-            for sink in context.judge.sinks() {
-                sink_is_back(&context, tasks, sink);
-            }
-        };
-        all_sinks(&mut tasks);
+        let (tell, mut told) = mpsc::channel(TOLD);
+        let mut running = Running::new(context, tell);
+        running.all_sinks_are_back();
         let begun = shutdown.begun();
         // What cannot be recorded must not be delivered: it would be delivered again. So what is on its way is cut off.
         let health = self.core.store.health().clone();
         let failed = health.failed();
         tokio::pin!(begun, failed);
         loop {
+            running.act();
+            let timer = running.scheduler.next_timeout();
             tokio::select! {
                 order = self.orders.recv() => match order {
-                    Some(Order::Begin(begun)) => {
-                        let taken = take_up(context.clone(), begun);
-                        tasks.spawn(async move {
-                            taken.await;
-                        });
-                    }
-                    Some(Order::Serve(queue)) => {
-                        for _ in 0..queue.claim() {
-                            tasks.spawn(carrier::carry(context.clone(), Arc::clone(&queue)));
-                        }
-                    }
-                    Some(Order::Refill(queue)) => {
-                        tasks.spawn(refill(context.clone(), queue));
-                    }
-                    Some(Order::LookAgain(binding, since)) => {
-                        if let Some(sink) = context.judge.sink_of(&binding)
-                            && context.judge.is_reachable(&sink)
-                            && self.core.returns.came_back(&sink, since)
-                        {
-                            tasks.spawn(release(context.clone(), sink));
-                        }
-                    }
+                    Some(order) => running.ordered(order),
                     None => break,
                 },
-                Some(end) = tasks.join_next(), if !tasks.is_empty() => note(end),
+                Some(waiting) = self.parked.recv() => running.parked(waiting),
+                Some(told) = told.recv() => running.told(told),
+                Some(end) = running.tasks.join_next_with_id(), if !running.tasks.is_empty() => {
+                    running.ended(end);
+                }
                 heard = next_back(&mut back) => match heard {
-                    Some(sink) => sink_is_back(&context, &mut tasks, sink),
-                    None => all_sinks(&mut tasks),
+                    Some(sink) => running.sink_is_back(sink),
+                    None => running.all_sinks_are_back(),
                 },
+                () = sleep_until(timer.unwrap_or_else(std::time::Instant::now).into()), if timer.is_some() => {
+                    running.scheduler.timeout(now());
+                }
                 () = &mut begun => break,
                 _why = &mut failed => return,
             }
         }
         self.orders.close();
+        drop(told);
+        let mut tasks = running.into_tasks();
         let finish = async {
             while let Some(end) = tasks.join_next().await {
-                note(end);
+                if let Err(error) = end {
+                    note(&error);
+                }
             }
         };
         tokio::select! {
@@ -120,20 +153,239 @@ impl Worker {
     }
 }
 
-pub(crate) fn note(end: Result<(), JoinError>) {
-    if let Err(error) = end
-        && error.is_panic()
-    {
-        // Its message is still in the spool, and due: it is taken up again after a restart.
-        tracing::error!(%error, "a delivery task panicked");
+impl Running {
+    fn new(context: Context, tell: mpsc::Sender<Told>) -> Self {
+        let settings = &context.core.settings;
+        let limits = Limits {
+            connections: settings.connections_per_destination.max(1),
+            messages: (settings.messages_in_memory / 8).max(1),
+            idle_messages: settings.messages_in_memory / 4 / context.core.workers(),
+            names: NAMES,
+        };
+        Self {
+            context,
+            scheduler: Scheduler::new(limits),
+            tasks: JoinSet::new(),
+            kinds: HashMap::new(),
+            connections: HashMap::new(),
+            tell,
+            random: RandomState::new(),
+            drawn: 0,
+        }
+    }
+
+    /// Its tasks. Connections end after what they have; what waits stays in the spool.
+    fn into_tasks(self) -> JoinSet<Option<Group>> {
+        self.tasks
+    }
+
+    fn ordered(&mut self, order: Order) {
+        match order {
+            Order::Begin(begun) => {
+                let taken = take_up(self.context.clone(), begun);
+                self.spawn(async move {
+                    taken.await;
+                });
+            }
+            Order::Deliver {
+                destination,
+                tag,
+                group,
+                waited,
+            } => {
+                let few = few(&destination);
+                self.scheduler
+                    .push(&destination, few, tag, group, waited, now());
+            }
+            Order::LookAgain(binding, since) => {
+                let Context { core, judge, .. } = &self.context;
+                if let Some(sink) = judge.sink_of(&binding)
+                    && judge.is_reachable(&sink)
+                    && core.returns.came_back(&sink, since)
+                {
+                    self.spawn(release(self.context.clone(), sink));
+                }
+            }
+        }
+    }
+
+    fn parked(&mut self, waiting: Waiting) {
+        let Waiting {
+            destination,
+            tag,
+            parked,
+        } = waiting;
+        let few = few(&destination);
+        self.scheduler.park(&destination, few, tag, parked, now());
+    }
+
+    fn told(&mut self, told: Told) {
+        let Told { connection, what } = told;
+        match what {
+            What::Opened => self.scheduler.opened(connection, now()),
+            What::Refused(why) => self.refused(connection, why),
+            What::Handshake { succeeded } => {
+                if let Some(manners) = self.scheduler.manners(connection) {
+                    match succeeded {
+                        true => manners.handshake_succeeded(),
+                        false => manners.handshake_failed(now()),
+                    }
+                }
+            }
+            What::BdatRefused => {
+                if let Some(manners) = self.scheduler.manners(connection) {
+                    manners.bdat_refused(now());
+                }
+            }
+            What::Finished { end, again, ready } => {
+                let core = &self.context.core;
+                let again = again.map(|group| (core.tag(&group.job.message), group));
+                self.scheduler
+                    .finished(connection, end, again, ready, now());
+            }
+        }
+    }
+
+    fn refused(&mut self, connection: ConnectionId, why: Attempted) {
+        self.drawn = self.drawn.wrapping_add(1);
+        let draw = (self.random.hash_one(self.drawn) >> 32) as u32;
+        let later = why.as_passing();
+        self.scheduler.refused(connection, why, later, draw, now());
+    }
+
+    /// A task has come to its end.
+    fn ended(&mut self, end: Result<(Id, Option<Group>), JoinError>) {
+        let (id, left, failed) = match end {
+            Ok((id, left)) => (id, left, false),
+            Err(error) => {
+                note(&error);
+                (error.id(), None, true)
+            }
+        };
+        match self.kinds.remove(&id) {
+            Some(Kind::Fetch(destination)) => self.scheduler.fetched(destination, now()),
+            Some(Kind::Connection(connection)) => {
+                self.connections.remove(&connection);
+                if failed {
+                    // Another one at once may come to the same.
+                    let text = "a delivery failed for a reason of this host".to_owned();
+                    let at = self.context.core.now();
+                    self.refused(connection, Attempted::own(Fate::Deferred, 3, 0, text, at));
+                }
+                let core = &self.context.core;
+                let left = left.map(|group| (core.tag(&group.job.message), group));
+                self.scheduler.closed(connection, left, now());
+            }
+            None => {}
+        }
+    }
+
+    /// Does what the scheduler says.
+    fn act(&mut self) {
+        while let Some(action) = self.scheduler.poll() {
+            let context = self.context.clone();
+            match action {
+                Action::Open {
+                    destination,
+                    connection,
+                    manners,
+                } => {
+                    let (seat, give) = Seat::new(connection, manners, self.tell.clone());
+                    self.connections.insert(connection, give);
+                    let carried = carrier::carry(context, destination, seat);
+                    let id = self.tasks.spawn(carried).id();
+                    self.kinds.insert(id, Kind::Connection(connection));
+                }
+                Action::Deliver { connection, item } => self.give(connection, item),
+                Action::Close { connection } => drop(self.connections.remove(&connection)),
+                Action::PutOff {
+                    destination,
+                    items,
+                    why,
+                } => {
+                    self.spawn(put_off(context, destination, items, why));
+                }
+                Action::Park {
+                    destination,
+                    tag,
+                    item,
+                } => {
+                    if let Some(place) = context.core.place(destination, tag) {
+                        self.spawn(async move {
+                            let server = item.job.message.server.as_str();
+                            let asked = context.judge.listens(server, EventKind::TransportSubmit);
+                            let (core, worker) = (&context.core, context.place);
+                            item.job.park(core, worker, place, asked).await;
+                        });
+                    }
+                }
+                Action::Fetch { destination, name } => {
+                    let fetched = fetch(context, name);
+                    let id = self.spawn(fetched);
+                    self.kinds.insert(id, Kind::Fetch(destination));
+                }
+                Action::Forget { name } => {
+                    if let Some(later) = context.core.now().checked_add(LATER) {
+                        name.put_off(later);
+                    }
+                }
+            }
+        }
+    }
+
+    fn give(&mut self, connection: ConnectionId, group: Group) {
+        let refused = match self.connections.get(&connection) {
+            Some(give) => give.try_send(group).map_err(|error| error.into_inner()),
+            None => Err(group),
+        };
+        // It has just ended by itself, which is told next.
+        if let Err(group) = refused {
+            let tag = self.context.core.tag(&group.job.message);
+            self.scheduler.gave_in_vain(connection, tag, group, now());
+        }
+    }
+
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) -> Id {
+        let ended = async move {
+            task.await;
+            None
+        };
+        self.tasks.spawn(ended).id()
+    }
+
+    /// The sink is back, if this thread can ask it.
+    fn sink_is_back(&mut self, sink: Arc<str>) {
+        let Context { core, judge, .. } = &self.context;
+        if judge.is_reachable(&sink) && core.returns.back(&sink, std::time::Instant::now()) {
+            self.spawn(release(self.context.clone(), sink));
+        }
+    }
+
+    fn all_sinks_are_back(&mut self) {
+        for sink in self.context.judge.sinks() {
+            self.sink_is_back(sink);
+        }
     }
 }
 
-/// The sink is back, if this thread can ask it.
-fn sink_is_back(context: &Context, tasks: &mut JoinSet<()>, sink: Arc<str>) {
-    let is_reachable = context.judge.is_reachable(&sink);
-    if is_reachable && context.core.returns.back(&sink, Instant::now()) {
-        tasks.spawn(release(context.clone(), sink));
+/// The time, for what is pure.
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+/// Connections that a destination begins with.
+const fn few(destination: &Destination) -> usize {
+    match destination {
+        Destination::Hop(_) => FEW,
+        Destination::Maildir(_) => FEW_WRITERS,
+    }
+}
+
+/// Logs it if a task panicked.
+pub(crate) fn note(error: &JoinError) {
+    if error.is_panic() {
+        // Its message is still in the spool, and due: it is taken up again after a restart.
+        tracing::error!(%error, "a delivery task panicked");
     }
 }
 
@@ -149,7 +401,7 @@ async fn next_back(back: &mut Option<broadcast::Receiver<Arc<str>>>) -> Option<A
     std::future::pending().await
 }
 
-/// Takes a message through its stages and gives its recipients to the queues of their destinations. Returns whether it
+/// Takes a message through its stages and hands its recipients to the owners of their destinations. Returns whether it
 /// waits for a sink instead.
 pub(crate) async fn take_up(context: Context, begun: Begun) -> bool {
     let Context {
@@ -173,22 +425,13 @@ pub(crate) async fn take_up(context: Context, begun: Begun) -> bool {
     // The recipients without a route are a group of their own; it also stands for "nothing is due".
     let own = !lost.is_empty() || groups.is_empty();
     let job = Arc::new(Job::new(begun, groups.len() + usize::from(own)));
-    let mut refused = Vec::new();
     for (destination, recipients) in groups {
-        let queue = core.queue(&destination);
         let group = Group {
             job: Arc::clone(&job),
             recipients,
         };
-        match queue.push(group, waited) {
-            Ok(()) => core.serve(&queue),
-            Err(why) => refused.push((destination.to_string(), why)),
-        }
+        core.deliver(destination, group, waited).await;
     }
-    let settled = refused
-        .into_iter()
-        .map(|(destination, why)| settle_refused(&context, destination, why));
-    join_all(settled).await;
     if own {
         let at = core.now();
         let text = "no route is configured for this recipient";
@@ -203,68 +446,51 @@ pub(crate) async fn take_up(context: Context, begun: Begun) -> bool {
     false
 }
 
-/// A queue did not take the group.
-async fn settle_refused(context: &Context, destination: String, refused: Refused) {
-    let attempt = Attempt::without_host(destination);
-    let (group, why) = match refused {
-        Refused::Full(queue, group) => return park(context, &queue, vec![group]).await,
-        Refused::Down(group, why) => (group, why),
+/// A destination cannot be reached: what waits for it hears why, and when it is tried again.
+async fn put_off(context: Context, destination: Destination, groups: Vec<Group>, why: Attempted) {
+    let attempt = Attempt::without_host(destination.to_string());
+    let settled = groups.iter().map(|group| {
+        let outcome = Outcome::Tried(why.clone());
+        let outcomes = group
+            .recipients
+            .iter()
+            .map(|&index| (index, outcome.clone()))
+            .collect();
+        results::record(&context, &group.job, outcomes, false, &attempt)
+    });
+    join_all(settled).await;
+}
+
+/// Takes up a message that waited for room at a destination, unless another one has.
+async fn fetch(context: Context, parked: Arc<Parked>) {
+    let core = &context.core;
+    let Some((lease, octets)) = parked.take() else {
+        return;
     };
-    let outcome = Outcome::Tried(why);
-    let outcomes = group
-        .recipients
-        .iter()
-        .map(|&index| (index, outcome.clone()))
-        .collect();
-    results::record(context, &group.job, outcomes, false, &attempt).await;
-}
-
-/// Has messages wait for room at a destination: they leave memory, and nothing of it is recorded.
-pub(crate) async fn park(context: &Context, queue: &Arc<Queue>, groups: Vec<Group>) {
-    let core = &context.core;
-    for Group { job, .. } in groups {
-        let server = job.message.server.as_str();
-        let asked = context.judge.listens(server, EventKind::TransportSubmit);
-        job.park(core, context.place, queue, asked).await;
-    }
-    core.refill(queue);
-}
-
-/// Takes up messages that wait for room at a destination, as long as there is some.
-async fn refill(context: Context, queue: Arc<Queue>) {
-    let core = &context.core;
-    while let Some(parked) = queue.refill() {
-        if context.shutdown.has_begun() {
-            return queue.end_refill();
+    let slot = loop {
+        match core.slots.try_take(lease, Source::Spool, octets) {
+            Some(slot) => break slot,
+            None => sleep(NO_SLOT).await,
         }
-        let Some((lease, octets)) = parked.take() else {
-            continue;
-        };
-        let slot = loop {
-            match core.slots.try_take(lease, Source::Spool, octets) {
-                Some(slot) => break slot,
-                None => sleep(NO_SLOT).await,
-            }
-        };
-        match core.store.load(lease.message).await {
-            Ok(Some(stored)) => {
-                let begun = Begun {
-                    stored,
-                    unrecorded: false,
-                    slot: Box::new(slot),
-                    waited: true,
-                    asked: Asked::Perhaps,
-                    early: false,
-                    turn: None,
-                };
-                take_up(context.clone(), begun).await;
-            }
-            Ok(None) | Err(SpoolError::Damaged { .. }) => {}
-            Err(error) => {
-                tracing::error!(id = %lease.message, %error, "cannot be read");
-                if let Some(later) = core.now().checked_add(UNREADABLE) {
-                    slot.put_off(later);
-                }
+    };
+    match core.store.load(lease.message).await {
+        Ok(Some(stored)) => {
+            let begun = Begun {
+                stored,
+                unrecorded: false,
+                slot: Box::new(slot),
+                waited: true,
+                asked: Asked::Perhaps,
+                early: false,
+                turn: None,
+            };
+            take_up(context.clone(), begun).await;
+        }
+        Ok(None) | Err(SpoolError::Damaged { .. }) => {}
+        Err(error) => {
+            tracing::error!(id = %lease.message, %error, "cannot be read");
+            if let Some(later) = core.now().checked_add(LATER) {
+                slot.put_off(later);
             }
         }
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use postern_e2e::client::Client;
@@ -201,6 +202,46 @@ fn a_message_that_kills_its_sink_is_asked_a_bounded_number_of_times_and_comes_ba
     }
     assert_eq!(asked, sink.asked(), "nobody asks any more");
     assert!(asked <= 20, "{asked}");
+}
+
+/// Replicas that die of every second question: what one died of is asked of another, which is an asking like any other.
+#[test]
+fn no_asking_has_a_lower_number_than_there_were_askings_before_it() {
+    let askings = Arc::new(Mutex::new(Vec::new()));
+    let replicas: Vec<RawSink> = (0..3)
+        .map(|_| {
+            let askings = Arc::clone(&askings);
+            RawSink::start(move |wire, asked| {
+                let Some(event) = asked.question() else {
+                    return Ok(());
+                };
+                let number = {
+                    let mut askings = askings.lock().unwrap();
+                    askings.push((event.attempt, event.ask_reason()));
+                    askings.len()
+                };
+                match number {
+                    1 | 3 => Err(io::Error::other("as the test says")),
+                    2 => wire.decide(asked, v1::decision::Kind::Tempfail(v1::Tempfail::default())),
+                    _ => proceed(wire, asked),
+                }
+            })
+        })
+        .collect();
+    let endpoints: Vec<String> = replicas.iter().map(RawSink::endpoint).collect();
+    let next_hop = NextHop::start();
+    let gateway = set_up(&next_hop, &endpoints, ("transport.submit", ""), "5d");
+    assert_eq!(send(&gateway), 250);
+    next_hop.wait_for(1, LIMIT);
+    let askings = askings.lock().unwrap().clone();
+    assert_eq!(askings.len(), 4, "{askings:?}");
+    for (before, (attempt, _)) in askings.iter().enumerate() {
+        assert!(*attempt as usize >= before, "{askings:?}");
+    }
+    assert_eq!(askings.first(), Some(&(0, v1::AskReason::Happened)));
+    for again in [1, 3] {
+        assert_eq!(askings[again].1, v1::AskReason::FailOver, "{askings:?}");
+    }
 }
 
 /// A sink that crashes for real takes its process with it, and only that.

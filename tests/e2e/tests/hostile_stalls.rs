@@ -16,6 +16,9 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// Sessions beside the one that stalls: some on each thread of the gateway.
 const OTHERS: usize = 8;
 
+/// Bodies at a time that stall.
+const BODIES: usize = 4;
+
 /// A sink of several instances to a stream that does this about a body, and agrees to all else.
 fn sink(about_body: fn(&mut Wire, &Asked)) -> RawSink {
     let manners = Manners {
@@ -110,17 +113,19 @@ fn bodies_of_a_sink_that_stalls_keep_apart_from_then_on() {
         let reply = client.deliver("a@example.org", &["b@good.test"], content.as_bytes());
         assert_eq!(reply.code, 451, "{reply:?}");
     };
-    // One on each thread.
+    // On each thread one at least, and not so many that the replica is given up as a whole.
     thread::scope(|scope| {
-        for _ in 0..OTHERS {
+        for _ in 0..BODIES {
             scope.spawn(large);
         }
     });
     let stalls = hostile.count("postern_sink_stalls_total", "stalls");
     assert!(stalls >= 1);
     thread::scope(|scope| {
-        for _ in 0..OTHERS {
+        for _ in 0..BODIES {
             scope.spawn(large);
+        }
+        for _ in 0..OTHERS {
             // Shorter than it takes to find out that a connection is stalled.
             scope.spawn(|| {
                 let reply = hostile.rcpt("beside");

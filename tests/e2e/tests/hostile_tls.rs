@@ -173,3 +173,120 @@ fn certificates_of_sinks_and_of_their_authority_change_without_a_restart() {
     assert!(back.asked() > 0);
     hostile.stands();
 }
+
+/// Files that break while all is running, as in the middle of their replacement: what was read before stays in use for new
+/// connections.
+#[test]
+fn a_file_of_a_sinks_tls_that_breaks_leaves_the_one_before_in_use() {
+    let setup = Setup::default();
+    let folder = setup.folder().to_path_buf();
+    let authority = Authority::default();
+    authority.write(&folder.join("ca.pem"));
+    authority.issue(&folder, "own", "gateway.example.test");
+    authority.issue(&folder, "other", "gateway.example.test");
+    let issued = authority.issue(&folder, "sink", HOST);
+    let mut sink = tls_sink(&issued, &["h2"]);
+    let address = sink.endpoint();
+    let table = table("rotates", &sink).replace(
+        "ca = \"ca.pem\"",
+        "ca = \"ca.pem\", cert = \"own.pem\", key = \"own.key\"",
+    );
+    let tables = [("rotates", table, "timeout = \"5s\"")];
+    let hostile = Hostile::with(setup, "inbound.rcpt", &tables);
+    rcpt_until(&hostile, 250);
+
+    let half = |text: &str| text[..text.len() / 2].to_owned();
+    let other = fs::read_to_string(folder.join("other.key")).unwrap();
+    let breaks: [(&str, &dyn Fn(&str) -> Option<String>, &str); 8] = [
+        ("ca.pem", &|_| None, "cannot read"),
+        (
+            "ca.pem",
+            &|_| Some("nonsense\n".to_owned()),
+            "no certificate in PEM",
+        ),
+        ("ca.pem", &|_| Some(String::new()), "no certificate in PEM"),
+        ("ca.pem", &|text| Some(half(text)), "ca.pem: "),
+        ("own.pem", &|text| Some(half(text)), "own.pem: "),
+        ("own.key", &|_| None, "cannot read"),
+        ("own.key", &|text| Some(half(text)), "own.key: "),
+        (
+            "own.key",
+            &|_| Some(other.clone()),
+            "cannot be used together",
+        ),
+    ];
+    for (file, broken, why) in breaks {
+        let path = folder.join(file);
+        let whole = fs::read_to_string(&path).unwrap();
+        match broken(&whole) {
+            Some(text) => fs::write(&path, text).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        let tls = Some(tls_config(&issued.files, &["h2"]));
+        drop(sink);
+        sink = RawSink::at(
+            &address,
+            Manners {
+                tls,
+                ..Manners::default()
+            },
+            proceed,
+        );
+        rcpt_until(&hostile, 250);
+        let told = |line: &str| {
+            let what = "files of the sink's TLS cannot be used, those read before stay in use";
+            line.contains("WARN")
+                && line.contains(what)
+                && line.contains(file)
+                && line.contains(why)
+        };
+        hostile.gateway.wait_for_line(LIMIT, told);
+        fs::write(&path, whole).unwrap();
+    }
+    hostile.stands();
+}
+
+/// However many threads and connections find it out, it is said once until it changes.
+#[test]
+fn a_file_of_a_sinks_tls_that_breaks_is_told_once() {
+    let setup = Setup::default();
+    let folder = setup.folder().to_path_buf();
+    let authority = Authority::default();
+    authority.write(&folder.join("ca.pem"));
+    let issued = authority.issue(&folder, "sink", HOST);
+    let mut sink = tls_sink(&issued, &["h2"]);
+    let address = sink.endpoint();
+    let tables = [("rotates", table("rotates", &sink), "timeout = \"5s\"")];
+    let hostile = Hostile::with(setup, "inbound.rcpt", &tables);
+    rcpt_until(&hostile, 250);
+    let mut again = || {
+        let tls = Some(tls_config(&issued.files, &["h2"]));
+        let manners = Manners {
+            tls,
+            ..Manners::default()
+        };
+        // The old one must be gone before another takes its port.
+        sink = RawSink::octets(|_| Ok(()));
+        sink = RawSink::at(&address, manners, proceed);
+        rcpt_until(&hostile, 250);
+    };
+    fs::write(folder.join("ca.pem"), "nonsense\n").unwrap();
+    for _ in 0..3 {
+        again();
+    }
+    // The log is written behind what it says.
+    let told = |times: usize, why: &str| {
+        hostile.gateway.wait_for_line(LIMIT, |line| {
+            line.contains("TLS cannot be used") && line.contains(why)
+        });
+        let log = hostile.gateway.log();
+        assert_eq!(log.matches("TLS cannot be used").count(), times, "{log}");
+    };
+    told(1, "no certificate in PEM");
+    authority.write(&folder.join("ca.pem"));
+    again();
+    hostile.gateway.wait_for_log("TLS can be used again", LIMIT);
+    fs::remove_file(folder.join("ca.pem")).unwrap();
+    again();
+    told(2, "cannot read");
+}

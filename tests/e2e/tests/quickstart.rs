@@ -2,15 +2,17 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::env;
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use postern_e2e::client::Client;
 use postern_e2e::gateway::{terminate, wait_for_greeting};
 use postern_e2e::mime::from_base64;
-use postern_e2e::programs::program;
+use postern_e2e::programs::{program, root};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -196,4 +198,35 @@ fn a_folder_that_has_something_in_it_is_refused() {
     assert_eq!(output.status.code(), Some(73), "{errors}");
     assert!(errors.contains("is not empty"), "{errors}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+/// A program of one line of shell.
+fn script(path: PathBuf, line: &str) {
+    fs::write(&path, format!("#!/bin/sh\n{line}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// The command of the book, with a cargo that builds nothing: what counts is where it looks for the programs.
+#[test]
+fn the_command_of_the_book_finds_its_programs_wherever_cargo_puts_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bin, target) = (folder.path().join("bin"), folder.path().join("elsewhere"));
+    fs::create_dir_all(&bin).unwrap();
+    fs::create_dir_all(target.join("release")).unwrap();
+    let cargo = env!("CARGO");
+    let no_build = format!("[ \"$1\" = build ] || exec '{cargo}' \"$@\"");
+    script(bin.join("cargo"), &no_build);
+    script(target.join("release/postern"), "echo \"here: $*\"");
+    let path = env::var("PATH").unwrap();
+    let output = Command::new(root().join("deploy/quickstart"))
+        .args(["--once", "--keep", "kept"])
+        .current_dir(folder.path())
+        .env("PATH", format!("{}:{path}", bin.display()))
+        .env("CARGO_TARGET_DIR", &target)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(shown, "here: quickstart --once --keep kept\n", "{errors}");
 }

@@ -66,7 +66,7 @@ fn a_refusal_makes_a_report_to_the_sender() {
 #[test]
 fn what_is_put_off_is_asked_again_with_the_number_of_the_attempt() {
     let next_hop = NextHop::start();
-    let sink = Sink::start(&["submit=tempfail-before:2"]);
+    let sink = Sink::start(&["submit=tempfail-before:4"]);
     let gateway = set_up(&next_hop, &[("sink", &sink)]);
     send(&gateway);
     let received = next_hop.wait_for(1, LIMIT);
@@ -75,7 +75,7 @@ fn what_is_put_off_is_asked_again_with_the_number_of_the_attempt() {
         CONTENT
     );
     let history = sink.history();
-    assert_eq!(history, ["submit", "submit attempt=1", "submit attempt=2"]);
+    assert_eq!(history, ["submit", "submit attempt=2", "submit attempt=4"]);
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn quarantine_keeps_and_discard_drops_on_record() {
 fn recipients_are_changed_once_also_when_a_later_sink_puts_off() {
     let next_hop = NextHop::start();
     let adds = Sink::start(&["submit=add-recipient:z@example.test"]);
-    let waits = Sink::start(&["submit=tempfail-before:2"]);
+    let waits = Sink::start(&["submit=tempfail-before:4"]);
     let gateway = set_up(&next_hop, &[("adds", &adds), ("waits", &waits)]);
     send(&gateway);
     let received = next_hop.wait_for(1, LIMIT);

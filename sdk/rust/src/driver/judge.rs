@@ -5,7 +5,6 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context as TaskContext, Poll};
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -19,6 +18,7 @@ use crate::check::{self, Question};
 use crate::commands::Command;
 use crate::layer;
 use crate::message::Slot;
+use crate::pace::{Began, Step};
 use crate::picture::Picture;
 use crate::sink::{Ready, name_of};
 use crate::v1::{self, EventKind, data, edit, event};
@@ -71,7 +71,7 @@ pub(super) async fn run(work: Work, sink: Arc<Ready>, manner: Manner, token: u64
     };
     let mut timed = Timed {
         handled: Box::pin(AssertUnwindSafe(handled).catch_unwind()),
-        longest: Duration::ZERO,
+        longest: Step::default(),
     };
     let outcome = (&mut timed).await;
     pace.note(timed.longest);
@@ -219,17 +219,16 @@ impl After {
 /// Measures the longest step of a handler.
 struct Timed<F> {
     handled: Pin<Box<F>>,
-    longest: Duration,
+    longest: Step,
 }
 
 impl<F: Future> Future for Timed<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<F::Output> {
-        let began = Instant::now();
+        let began = Began::now();
         let polled = self.handled.as_mut().poll(context);
-        let took = began.elapsed();
-        self.longest = self.longest.max(took);
+        self.longest = self.longest.max(began.step());
         polled
     }
 }

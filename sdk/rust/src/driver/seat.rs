@@ -27,17 +27,17 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Whether the handler is shown a body, which mostly means work.
-    pub(super) fn shows_body(&self) -> bool {
-        matches!(
-            self.call.content,
+    /// The body that the handler is shown. A large one mostly means work.
+    pub(super) fn body(&self) -> Option<Arc<Feed>> {
+        match &self.call.content {
             Some((
-                _,
+                feed,
                 body_depth::Kind::Prefix(_)
-                    | body_depth::Kind::Full(_)
-                    | body_depth::Kind::OnDemand(_)
-            ))
-        )
+                | body_depth::Kind::Full(_)
+                | body_depth::Kind::OnDemand(_),
+            )) => Some(Arc::clone(feed)),
+            _ => None,
+        }
     }
 }
 

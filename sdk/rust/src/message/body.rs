@@ -15,10 +15,10 @@ use crate::v1::{self, ContentState, body_depth};
 pub(crate) const INITIAL_CREDIT: u32 = 64 * 1024;
 
 /// Octets that a handler which reads may have ahead of it.
-const WINDOW: u64 = 512 * 1024;
+const WINDOW: u64 = 1024 * 1024;
 
-/// When less credit than this is left, more is given.
-const REFILL_BELOW: u64 = 48 * 1024;
+/// When less credit than this is left, more is given: the gateway's largest frame is still on its way then.
+const REFILL_BELOW: u64 = 256 * 1024;
 
 /// Octets of one read when a body is collected on demand.
 const READ_SIZE: u64 = 256 * 1024;
@@ -57,6 +57,8 @@ pub(crate) struct Feed {
 struct FeedState {
     chunks: VecDeque<Bytes>,
     received: u64,
+    /// As `received`, with ranges that were read.
+    seen: u64,
     granted: u64,
     /// Chunks are thrown away: nobody wants them.
     stopped: bool,
@@ -98,6 +100,11 @@ impl Feed {
         Some(self.lock().ended.as_ref()?.size_bytes)
     }
 
+    /// Octets that have come for the handler so far, pushed and read.
+    pub(crate) fn seen(&self) -> u64 {
+        self.lock().seen
+    }
+
     fn lock(&self) -> MutexGuard<'_, FeedState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -106,6 +113,7 @@ impl Feed {
 impl FeedState {
     fn take_pushed(&mut self, content: v1::Content) {
         self.received += content.octets.len() as u64;
+        self.seen += content.octets.len() as u64;
         if !self.stopped && !content.octets.is_empty() {
             self.chunks.push_back(content.octets);
         }
@@ -118,6 +126,7 @@ impl FeedState {
             && read.read_id == content.read_id
         {
             read.data.extend_from_slice(&content.octets);
+            self.seen += content.octets.len() as u64;
             read.ended = content.ended.map(|ended| ended.state());
         }
     }

@@ -1,17 +1,21 @@
 //! Where a sink listens.
 
 use std::fmt;
+use std::fs::Permissions;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use tokio::net::{UnixListener, UnixStream, lookup_host};
+use tokio::net::{UnixSocket, UnixStream, lookup_host};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::server::TcpIncoming;
 
 use super::ServeError;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,10 +67,11 @@ pub(super) enum Incoming {
 }
 
 impl Incoming {
-    pub(super) async fn bind(address: &Address) -> Result<Self, ServeError> {
+    /// Listens. `mode`: the permissions of a Unix socket.
+    pub(super) async fn bind(address: &Address, mode: Option<u32>) -> Result<Self, ServeError> {
         let bound = match address {
             Address::Tcp(name) => bind_tcp(name).await,
-            Address::Unix(path) => bind_unix(path).await,
+            Address::Unix(path) => bind_unix(path, mode).await,
         };
         bound.map_err(|cause| ServeError::Listen {
             address: address.to_string(),
@@ -109,15 +114,22 @@ async fn bind_tcp(name: &str) -> io::Result<Incoming> {
     Err(last)
 }
 
-async fn bind_unix(path: &Path) -> io::Result<Incoming> {
+/// Takes the path. A socket that nobody listens on any more was left behind by a crash, and is removed.
+async fn bind_unix(path: &Path, mode: Option<u32>) -> io::Result<Incoming> {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    // One that nobody answers on was left behind by a crash.
-    if is_socket && UnixStream::connect(path).await.is_err() {
+    if is_socket
+        && let Err(error) = UnixStream::connect(path).await
+        && error.kind() == io::ErrorKind::ConnectionRefused
+    {
         std::fs::remove_file(path)?;
     }
-    let incoming = UnixListenerStream::new(UnixListener::bind(path)?);
-    Ok(Incoming::Unix {
-        incoming,
-        path: SocketFile(path.to_owned()),
-    })
+    let socket = UnixSocket::new_stream()?;
+    socket.bind(path)?;
+    let path = SocketFile(path.to_owned());
+    // Before anybody can connect.
+    if let Some(mode) = mode {
+        std::fs::set_permissions(&path.0, Permissions::from_mode(mode))?;
+    }
+    let incoming = UnixListenerStream::new(socket.listen(BACKLOG)?);
+    Ok(Incoming::Unix { incoming, path })
 }

@@ -12,6 +12,8 @@ use crate::Sink;
 pub struct Options {
     /// Where to listen. 127.0.0.1:7001 unless said.
     pub listen: Address,
+    /// Permissions of the Unix socket that is listened on. Left out: what the umask of the process leaves.
+    pub listen_mode: Option<u32>,
     /// Certificate chain, PEM. With the key it makes the sink speak TLS only.
     pub tls_cert: Option<PathBuf>,
     /// Private key of the certificate, PEM.
@@ -38,6 +40,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             listen: Address::Tcp("127.0.0.1:7001".to_owned()),
+            listen_mode: None,
             tls_cert: None,
             tls_key: None,
             tls_client_ca: None,
@@ -57,11 +60,16 @@ struct Flag {
     help: &'static str,
 }
 
-const FLAGS: [Flag; 7] = [
+const FLAGS: [Flag; 8] = [
     Flag {
         name: "listen",
         value: "ADDRESS",
         help: "where to listen: HOST:PORT, or unix:/path; port 0 takes a free one [127.0.0.1:7001]",
+    },
+    Flag {
+        name: "listen-mode",
+        value: "MODE",
+        help: "permissions of the Unix socket, octal: 0660 [as the umask leaves them]",
     },
     Flag {
         name: "tls-cert",
@@ -146,6 +154,7 @@ impl Options {
         let path = || Some(PathBuf::from(value));
         match name {
             "listen" => self.listen = value.parse()?,
+            "listen-mode" => self.listen_mode = Some(parse_mode(value)?),
             "tls-cert" => self.tls_cert = path(),
             "tls-key" => self.tls_key = path(),
             "tls-client-ca" => self.tls_client_ca = path(),
@@ -158,6 +167,9 @@ impl Options {
     }
 
     fn checked(self) -> Result<Self, OptionsError> {
+        if self.listen_mode.is_some() && matches!(self.listen, Address::Tcp(_)) {
+            return Err(error("--listen-mode", "needs --listen unix:/path"));
+        }
         match (&self.tls_cert, &self.tls_key, &self.tls_client_ca) {
             (Some(_), None, _) => Err(error("--tls-cert", "needs --tls-key")),
             (None, Some(_), _) => Err(error("--tls-key", "needs --tls-cert")),
@@ -273,6 +285,14 @@ fn help(name: &str, summary: &str) -> String {
         "  -h, --help                 show this\n  -V, --version              show the version",
     );
     text
+}
+
+/// Permissions as chmod takes them, without those that mean nothing for a socket.
+fn parse_mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o777 && text.len() <= 4 => Ok(mode),
+        _ => Err("an octal number up to 0777, such as 0660".to_owned()),
+    }
 }
 
 fn parse_time(text: &str) -> Result<Duration, String> {

@@ -13,8 +13,8 @@ use tokio_rustls::TlsAcceptor;
 use crate::testing::peer::Peer;
 use crate::testing::{in_memory, message};
 use crate::{
-    Connection, ContentReader, Hop, HopAddress, OpenError, OwnListeners, SystemConnector,
-    opportunistic,
+    BoxFuture, Connection, ContentReader, Hop, HopAddress, OpenError, OwnListeners,
+    SystemConnector, opportunistic,
 };
 
 fn hop(address: SocketAddr) -> Hop {
@@ -218,4 +218,86 @@ impl crate::Connector for Fixed {
             address: "memory".to_owned(),
         })))
     }
+}
+
+/// Several hosts behind one name, in their order.
+struct Hosts(Vec<Peer>);
+
+impl crate::Connector for Hosts {
+    fn connect<'a>(
+        &'a self,
+        hop: &'a Hop,
+    ) -> BoxFuture<'a, Result<crate::Connected, crate::ConnectError>> {
+        self.connect_beyond(hop, &[])
+    }
+
+    fn connect_beyond<'a>(
+        &'a self,
+        hop: &'a Hop,
+        ruled_out: &'a [String],
+    ) -> BoxFuture<'a, Result<crate::Connected, crate::ConnectError>> {
+        Box::pin(async move {
+            let mut hosts = self.0.iter().enumerate();
+            let next = hosts.find(|(number, _)| !ruled_out.contains(&number.to_string()));
+            let Some((number, host)) = next else {
+                return Err(crate::ConnectError::TimedOut {
+                    address: hop.to_string(),
+                });
+            };
+            let mut connected = host.connect(hop).await?;
+            connected.address = number.to_string();
+            Ok(connected)
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_has_no_session_to_give_is_ruled_out_and_the_next_one_is_tried() {
+    let name = Hop {
+        lmtp: false,
+        address: HopAddress::Tcp("peer.test".to_owned(), 25),
+    };
+    for (command, said) in [
+        ("CONNECT", "521 5.3.2 no mail here"),
+        ("CONNECT", "554 5.7.1 you are on a list"),
+        ("CONNECT", "421 4.3.2 full"),
+        ("CONNECT", "this is no reply"),
+        ("CONNECT", ""),
+        ("EHLO", "421 4.3.2 full"),
+        ("EHLO", "450 4.7.1 not you"),
+    ] {
+        let hosts = Hosts(vec![Peer::with(&[]), Peer::with(&[])]);
+        hosts.0[0].says(command, &[said]);
+        let mut connection = Connection::open(&peer(name.clone()), &hosts).await.unwrap();
+        assert_eq!(connection.address(), "1", "{said}");
+        let results = send(&mut connection, &content(1)).await;
+        assert!(matches!(results[0], Delivery::Accepted(_)), "{results:?}");
+    }
+    // Where all are ruled out, what the last of them said is told, and each was tried once.
+    let hosts = Hosts(vec![Peer::with(&[]), Peer::with(&[])]);
+    hosts.0[0].says("CONNECT", &["521 no mail here"]);
+    hosts.0[1].says("CONNECT", &["554 nor here"]);
+    let Err(OpenError::Session { address, failure }) = Connection::open(&peer(name), &hosts).await
+    else {
+        panic!("neither wants a session");
+    };
+    assert!(address == "1" && failure.to_string().contains("554 nor here"));
+    assert!(hosts.0.iter().all(|host| host.connections() == 1));
+}
+
+#[tokio::test]
+async fn a_question_that_a_session_asks_takes_the_default() {
+    let server = Peer::with(&["PIPELINING"]);
+    let address = server.clone().listen().await;
+    let mut peer = peer(hop(address));
+    let mut config = Config::clone(&peer.config);
+    config.questions = postern_smtp::client::Questions::ALL;
+    peer.config = Arc::new(config);
+    let mut connection = Connection::open(&peer, &connector()).await.unwrap();
+    for _ in 0..2 {
+        let results = send(&mut connection, &content(3)).await;
+        assert!(matches!(results[0], Delivery::Accepted(_)), "{results:?}");
+    }
+    connection.quit().await;
+    assert_eq!(server.taken().len(), 2);
 }

@@ -277,17 +277,18 @@ async fn never_ready() -> TestSink {
     .await
 }
 
-/// A sink that takes half a second, and objects.
+/// A sink that needs half a second, and objects if it is given that.
 async fn slow_objector() -> TestSink {
     TestSink::start(16, |frame, replies| {
         let Some(event) = frame.question() else {
             return;
         };
-        let (replies, event_id) = (replies.keep(), event.event_id);
-        tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            replies.reject(event_id);
-        });
+        let time = event.deadline.unwrap_or_default();
+        if time.seconds > 0 || time.nanos >= 500_000_000 {
+            replies.reject(event.event_id);
+        } else {
+            replies.proceed(event.event_id);
+        }
     })
     .await
 }

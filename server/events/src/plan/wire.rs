@@ -92,6 +92,9 @@ impl Binding {
     }
 }
 
+/// Largest piece of content in one frame, in octets.
+pub const CHUNK_BYTES: usize = 256 << 10;
+
 /// The bounds that the gateway enforces. Those of a message are the limits of the virtual server that accepts it.
 #[must_use]
 pub fn limits(edits: &EditLimits) -> pb::Limits {
@@ -108,6 +111,6 @@ pub fn limits(edits: &EditLimits) -> pb::Limits {
         recipient_count: narrow(edits.recipients),
         property_bytes: narrow(edits.properties.octets),
         actions_per_minute: 0,
-        chunk_bytes: 64 << 10,
+        chunk_bytes: narrow(CHUNK_BYTES),
     }
 }

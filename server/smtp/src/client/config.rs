@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 
+use super::question::Questions;
 use super::response::ReplyLimits;
 
 /// The settings of client sessions to one destination.
@@ -23,6 +24,8 @@ pub struct Config {
     /// Messages up to this many octets go by BDAT in the same flight as their envelope, when the peer offers CHUNKING
     /// and PIPELINING. It saves the round trip for 354; a larger one would be sent in vain if all recipients were refused.
     pub bdat_up_to: u64,
+    /// What is asked about before it happens; by default nothing.
+    pub questions: Questions,
 }
 
 impl Config {
@@ -35,6 +38,7 @@ impl Config {
             timeouts: Timeouts::default(),
             replies: ReplyLimits::default(),
             bdat_up_to: 64 * 1024,
+            questions: Questions::default(),
         }
     }
 }

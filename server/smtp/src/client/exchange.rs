@@ -3,13 +3,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::capabilities::Capabilities;
+use super::command::Own;
+use super::concern::Concern;
 use super::content::{ContentEncoder, ContentError, Framing};
+use super::flight::{Awaited, Flight, To};
 use super::outcome::{Delivery, Failure, Report, Stage};
 use super::response::Response;
-use super::session::Expected;
 use super::transaction::{Body, Obstacle, Transaction};
 
 /// A transaction from MAIL to the reply to its content.
@@ -22,7 +24,10 @@ pub(super) struct Exchange {
     accepted: VecDeque<usize>,
     lines: Lines,
     plan: Plan,
+    cursor: Cursor,
     encoder: Option<ContentEncoder>,
+    /// The peer still has a transaction open from before.
+    open_before: bool,
     mail_accepted: bool,
     content_accepted: bool,
 }
@@ -36,22 +41,34 @@ struct Lines {
 
 #[derive(Debug, Clone, Copy)]
 struct Plan {
-    /// MAIL, all RCPT and what follows go out together.
-    pipelined: bool,
     /// BDAT in place of DATA.
     bdat: bool,
-    /// The content too goes out before the first reply.
-    at_once: bool,
+    /// DATA or BDAT goes out before it is known whether anybody was accepted.
+    early: bool,
+}
+
+/// The next command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cursor {
+    Reset,
+    Mail,
+    Recipients,
+    Content,
+    /// None: all were sent, or the rest is pointless.
+    Over,
 }
 
 /// How to go on after a reply.
 pub(super) enum Step {
     Go,
+    /// What was about to be sent is pointless.
+    Drop,
     Fail(Failure),
 }
 
 impl Exchange {
-    pub(super) fn new(transaction: Transaction, lmtp: bool) -> Self {
+    /// `open_before`: the peer may still have a transaction open, and RSET comes first.
+    pub(super) fn new(transaction: Transaction, lmtp: bool, open_before: bool) -> Self {
         let deliveries = vec![None; transaction.recipients.len()];
         Self {
             transaction,
@@ -60,25 +77,27 @@ impl Exchange {
             accepted: VecDeque::new(),
             lines: Lines::default(),
             plan: Plan {
-                pipelined: false,
                 bdat: false,
-                at_once: false,
+                early: false,
             },
+            cursor: Cursor::Over,
             encoder: None,
+            open_before,
             mail_accepted: false,
             content_accepted: false,
         }
     }
 
-    /// Makes the command lines. False if nothing is left to send.
-    pub(super) fn prepare(&mut self, peer: &Capabilities, bdat_up_to: u64) -> bool {
+    /// Makes the command lines. False if nothing is left to send. `hurried`: DATA need not wait for the replies to RCPT.
+    pub(super) fn prepare(&mut self, peer: &Capabilities, bdat_up_to: u64, hurried: bool) -> bool {
         let binary = self.transaction.body == Body::BinaryMime;
         let small = self.transaction.size <= bdat_up_to;
+        // A large chunk would be sent in vain if all recipients were refused.
         let at_once = peer.chunking && peer.pipelining && small;
+        let bdat = at_once || binary;
         self.plan = Plan {
-            pipelined: peer.pipelining,
-            bdat: at_once || binary,
-            at_once,
+            bdat,
+            early: hurried && peer.pipelining && (at_once || !bdat),
         };
         let mail = match self.transaction.obstacle(peer) {
             Some(obstacle) => Err(obstacle),
@@ -98,44 +117,83 @@ impl Exchange {
                 Err(obstacle) => set(&mut self.deliveries, index, impossible(obstacle)),
             }
         }
-        !self.lines.rcpt.is_empty()
-    }
-
-    /// Sends the first command, or the whole group where the peer pipelines.
-    pub(super) fn start(&mut self, out: &mut BytesMut, expected: &mut VecDeque<Expected>) {
-        out.put_slice(&self.lines.mail);
-        expected.push_back(Expected::Mail);
-        if !self.plan.pipelined {
-            return;
-        }
-        while self.next_rcpt(out, expected) {}
-        if self.plan.at_once || !self.plan.bdat {
-            self.begin_content(out, expected);
-        }
-    }
-
-    fn next_rcpt(&mut self, out: &mut BytesMut, expected: &mut VecDeque<Expected>) -> bool {
-        let Some((index, line)) = self.lines.rcpt.pop_front() else {
+        if self.lines.rcpt.is_empty() {
             return false;
+        }
+        self.cursor = match self.open_before {
+            true => Cursor::Reset,
+            false => Cursor::Mail,
         };
-        out.put_slice(&line);
-        expected.push_back(Expected::Rcpt(index));
         true
     }
 
-    fn begin_content(&mut self, out: &mut BytesMut, expected: &mut VecDeque<Expected>) {
-        if self.plan.bdat {
-            let size = self.transaction.size;
-            out.put_slice(format!("BDAT {size} LAST\r\n").as_bytes());
-            expected.push_back(Expected::Content);
-            self.encoder = Some(ContentEncoder::new(Framing::Counted {
-                size,
-                binary: self.transaction.body == Body::BinaryMime,
-            }));
-        } else {
-            out.put_slice(b"DATA\r\n");
-            expected.push_back(Expected::Data);
+    /// The next command, where one is due now, and its line.
+    pub(super) fn next(&mut self, flight: &Flight) -> Option<(Own, Bytes)> {
+        loop {
+            match self.cursor {
+                Cursor::Reset => {
+                    self.cursor = Cursor::Mail;
+                    return Some((Own::Rset, Bytes::from_static(b"RSET\r\n")));
+                }
+                Cursor::Mail => {
+                    self.cursor = Cursor::Recipients;
+                    return Some((Own::Mail, self.lines.mail.clone()));
+                }
+                Cursor::Recipients => match self.lines.rcpt.pop_front() {
+                    Some((index, line)) => return Some((Own::Rcpt(index), line)),
+                    None => self.cursor = Cursor::Content,
+                },
+                Cursor::Content if !self.plan.early && !flight.is_idle() => return None,
+                Cursor::Content => {
+                    self.cursor = Cursor::Over;
+                    return self.is_worth_content(flight).then(|| self.content_line());
+                }
+                Cursor::Over => return None,
+            }
         }
+    }
+
+    /// Whether somebody was accepted, or may still be.
+    pub(super) fn is_worth_content(&self, flight: &Flight) -> bool {
+        !self.accepted.is_empty() || flight.has_recipients()
+    }
+
+    fn content_line(&self) -> (Own, Bytes) {
+        match self.plan.bdat {
+            true => {
+                let line = format!("BDAT {} LAST\r\n", self.transaction.size);
+                (Own::Bdat, line.into())
+            }
+            false => (Own::Data, Bytes::from_static(b"DATA\r\n")),
+        }
+    }
+
+    /// Recipients that the peer accepted, and that have no final word yet.
+    pub(super) fn accepted(&self) -> Vec<usize> {
+        self.accepted.iter().copied().collect()
+    }
+
+    /// The recipient that the next reply to the content is about: over LMTP each has its own.
+    pub(super) fn content_reply_recipient(&self) -> Option<usize> {
+        self.accepted.front().copied().filter(|_| self.lmtp)
+    }
+
+    /// Whether the next reply to the content leaves nobody waiting for another one.
+    pub(super) fn is_last_content_reply(&self) -> bool {
+        !self.lmtp || self.accepted.len() <= 1
+    }
+
+    /// RCPTs are still to be sent.
+    pub(super) fn has_recipients_left(&self) -> bool {
+        !self.lines.rcpt.is_empty()
+    }
+
+    /// BDAT was said: its octets come at once.
+    pub(super) fn begin_chunk(&mut self) {
+        self.encoder = Some(ContentEncoder::new(Framing::Counted {
+            size: self.transaction.size,
+            binary: self.transaction.body == Body::BinaryMime,
+        }));
     }
 
     pub(super) fn wants_content(&self) -> bool {
@@ -160,114 +218,92 @@ impl Exchange {
         }
     }
 
-    /// Takes the reply to the command at the front of `expected`, and removes that when it is answered in full.
+    /// Takes a reply: `response`, as an answer would have it taken, in place of `native`.
     pub(super) fn handle_response(
         &mut self,
-        awaited: Expected,
+        awaited: Awaited,
+        native: &Response,
         response: Arc<Response>,
-        out: &mut BytesMut,
-        expected: &mut VecDeque<Expected>,
+        flight: &mut Flight,
     ) -> Step {
-        let stage = awaited.stage();
-        let closes = response.announces_close();
+        let closes = native.announces_close();
+        let stage = awaited.to.stage();
+        if awaited.to == To::Own(Own::Mail) {
+            // Whatever it is taken for: the peer has a transaction open.
+            self.mail_accepted = native.is_positive();
+        }
         let refusal = Delivery::Refused {
             stage,
             response: Arc::clone(&response),
         };
         let negative = response.is_temporary() || response.is_permanent();
-        expected.pop_front();
-        let step = match awaited {
-            Expected::Rset if response.is_positive() => {
-                if !self.plan.pipelined {
-                    self.start(out, expected);
-                }
+        let step = match &awaited.to {
+            To::Own(Own::Rset) if response.is_positive() => {
+                self.open_before = false;
                 Step::Go
             }
-            Expected::Mail if response.is_positive() => {
-                self.mail_accepted = true;
-                self.after_envelope_reply(out, expected)
+            To::Own(Own::Mail) if response.is_positive() => Step::Go,
+            To::Own(Own::Mail) if negative => {
+                self.give_up(&refusal);
+                Step::Drop
             }
-            Expected::Mail if negative => {
-                self.lines.rcpt.clear();
-                self.decide_rest(&refusal);
-                Step::Go
-            }
-            Expected::Rcpt(index) if response.is_positive() || negative => {
-                if response.is_positive() && self.mail_accepted {
-                    self.accepted.push_back(index);
+            To::Own(Own::Rcpt(index)) if response.is_positive() || negative => {
+                // Who is decided already waits for no content, even if the peer would take it.
+                let undecided = matches!(self.deliveries.get(*index), Some(None));
+                if response.is_positive() && self.mail_accepted && undecided {
+                    self.accepted.push_back(*index);
                 } else {
-                    set(&mut self.deliveries, index, refusal.clone());
+                    set(&mut self.deliveries, *index, refusal.clone());
                 }
-                self.after_envelope_reply(out, expected)
-            }
-            Expected::Data if response.code == 354 => self.go_ahead(out, expected, response),
-            Expected::Data if negative => {
-                self.decide_rest(&refusal);
                 Step::Go
             }
-            Expected::Content if negative || response.is_positive() => {
-                self.content_reply(response, &refusal, expected)
+            To::Own(Own::Data) if response.code == 354 => self.go_ahead(flight, &response),
+            To::Own(Own::Data) if negative => {
+                self.give_up(&refusal);
+                Step::Drop
             }
-            Expected::Nothing => Step::Go,
+            To::Content if negative || response.is_positive() => {
+                self.content_reply(&awaited, Arc::clone(&response), &refusal, flight)
+            }
+            To::Nothing => Step::Go,
             _ => return Step::Fail(Failure::Unexpected { stage, response }),
         };
-        match refusal {
-            Delivery::Refused { stage, response } if closes => {
-                self.decide_rest(&Delivery::Refused {
-                    stage,
-                    response: Arc::clone(&response),
-                });
-                Step::Fail(Failure::Refused { stage, response })
-            }
-            _ => step,
+        if closes && !matches!(step, Step::Fail(_)) {
+            self.decide_rest(&refusal);
+            return Step::Fail(Failure::Refused { stage, response });
         }
+        step
     }
 
-    /// Without PIPELINING: the next RCPT, or after the last one the content if there is anybody to send it to.
-    fn after_envelope_reply(
-        &mut self,
-        out: &mut BytesMut,
-        expected: &mut VecDeque<Expected>,
-    ) -> Step {
-        let waiting = !expected.is_empty() || self.plan.at_once;
-        if !waiting && !self.next_rcpt(out, expected) && !self.accepted.is_empty() {
-            self.begin_content(out, expected);
-        }
-        Step::Go
-    }
-
-    fn go_ahead(
-        &mut self,
-        out: &mut BytesMut,
-        expected: &mut VecDeque<Expected>,
-        response: Arc<Response>,
-    ) -> Step {
+    fn go_ahead(&mut self, flight: &mut Flight, response: &Arc<Response>) -> Step {
         if !self.accepted.is_empty() {
             self.encoder = Some(ContentEncoder::new(Framing::Dots));
-            expected.push_back(Expected::Content);
+            flight.expect(Awaited::alone(To::Content));
             return Step::Go;
         }
         if self.lmtp {
             // RFC 2033 4.2 has no reply for this case, so there is no way back into step.
-            let stage = Stage::Data;
-            return Step::Fail(Failure::Unexpected { stage, response });
+            return Step::Fail(Failure::Unexpected {
+                stage: Stage::Data,
+                response: Arc::clone(response),
+            });
         }
         // RFC 2920 3.1: DATA went out with the group, and nobody is left to send the content to.
-        out.put_slice(b".\r\n");
-        expected.push_back(Expected::Nothing);
+        flight.add(b".\r\n", Awaited::alone(To::Nothing));
         Step::Go
     }
 
     fn content_reply(
         &mut self,
+        awaited: &Awaited,
         response: Arc<Response>,
         refusal: &Delivery,
-        expected: &mut VecDeque<Expected>,
+        flight: &mut Flight,
     ) -> Step {
         let stage = Stage::Content;
         // Binary content has no other way: its refusal stands as it is.
         let replaceable = self.plan.bdat && self.transaction.body != Body::BinaryMime;
-        if replaceable && response.is_unknown_command() && !self.accepted.is_empty() {
+        if replaceable && Concern::is_unknown_command(&response) && !self.accepted.is_empty() {
             return Step::Fail(Failure::ChunkingRefused { response });
         }
         if self.encoder.is_some() {
@@ -291,7 +327,7 @@ impl Exchange {
         } else if let Some(index) = self.accepted.pop_front() {
             set(&mut self.deliveries, index, word);
             if !self.accepted.is_empty() {
-                expected.push_front(Expected::Content);
+                flight.expect_next(awaited.clone());
             }
         }
         Step::Go
@@ -299,11 +335,30 @@ impl Exchange {
 
     /// Nothing more is to be sent. Replies may still be outstanding.
     pub(super) fn is_done(&self) -> bool {
-        self.encoder.is_none() && self.accepted.is_empty() && self.lines.rcpt.is_empty()
+        self.encoder.is_none() && self.accepted.is_empty() && self.cursor == Cursor::Over
     }
 
     pub(super) fn leaves_transaction_open(&self) -> bool {
-        self.mail_accepted && !self.content_accepted
+        self.open_before || (self.mail_accepted && !self.content_accepted)
+    }
+
+    /// One recipient is not sent, for this reason.
+    pub(super) fn leave_out(&mut self, index: usize, delivery: Delivery) {
+        set(&mut self.deliveries, index, delivery);
+    }
+
+    /// Nothing more is sent: whoever has no answer gets this one.
+    pub(super) fn give_up(&mut self, delivery: &Delivery) {
+        self.lines.rcpt.clear();
+        self.cursor = Cursor::Over;
+        self.decide_rest(delivery);
+    }
+
+    /// The recipients that are not sent yet never are: they get this answer, and the content comes next.
+    pub(super) fn skip_to_content(&mut self, delivery: &Delivery) {
+        for (index, _) in std::mem::take(&mut self.lines.rcpt) {
+            set(&mut self.deliveries, index, delivery.clone());
+        }
     }
 
     /// The connection ended: whoever has no answer gets this one.
@@ -324,7 +379,7 @@ impl Exchange {
         Report {
             recipients: recipients
                 .into_iter()
-                .map(|delivery| delivery.unwrap_or(impossible(Obstacle::Unsendable)))
+                .map(|delivery| delivery.unwrap_or(Delivery::Withheld { stage: Stage::Mail }))
                 .collect(),
         }
     }

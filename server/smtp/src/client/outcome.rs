@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::concern::Concern;
 use super::content::ContentError;
 use super::response::{Response, ResponseError};
 use super::transaction::Obstacle;
@@ -67,47 +68,41 @@ pub enum Delivery {
     },
     /// It cannot go to this peer; nothing of it was sent.
     Impossible(Obstacle),
+    /// An answer to a question refused it, for now (4xx) or for good (5xx). The peer was not asked, or has forgotten.
+    Declined {
+        /// Before which command.
+        stage: Stage,
+        /// In these words.
+        response: Arc<Response>,
+    },
+    /// An answer to a question left it out of this attempt. Nothing was said of it.
+    Withheld {
+        /// At which command.
+        stage: Stage,
+    },
     /// The connection ended before there was an answer.
     Broken(Arc<Failure>),
 }
 
 impl Delivery {
-    /// Whether this answer is the last word on the recipient. A refusal is if it is of class 5 and about the recipient, the
-    /// sender or the message. One about the peer, the session or a command passes, since with another session it may not
-    /// come; and so does one about the number of recipients, since with another transaction it may not come.
+    /// Whether this answer is the last word on the recipient; see [`Concern`].
     pub fn is_final(&self) -> bool {
         match self {
             Self::Accepted(_) | Self::Impossible(_) => true,
-            Self::Refused { stage, response } => {
-                response.is_permanent()
-                    && matches!(
-                        stage,
-                        Stage::Mail
-                            | Stage::Rcpt
-                            | Stage::Data
-                            | Stage::Content
-                            | Stage::ContentReply
-                    )
-                    && !response.is_about_the_session()
-                    && !self.is_too_many_recipients()
-            }
+            Self::Refused { stage, response } => Concern::of(*stage, response).is_final(),
+            Self::Declined { response, .. } => response.is_permanent(),
+            Self::Withheld { .. } => false,
             Self::Broken(failure) => failure.is_permanent(),
         }
     }
 
-    /// Whether the peer takes no more recipients in this transaction: 452 by RFC 5321 4.5.3.1.10, 552 by the standard
-    /// before it, or whatever code with the status x.5.3. In another transaction it takes them.
+    /// Whether the peer takes no more recipients in this transaction. In another one it does.
     pub fn is_too_many_recipients(&self) -> bool {
-        let Self::Refused {
-            stage: Stage::Rcpt,
-            response,
-        } = self
-        else {
-            return false;
-        };
-        match response.enhanced {
-            Some(code) => (code.subject(), code.detail()) == (5, 3),
-            None => matches!(response.code, 452 | 552),
+        match self {
+            Self::Refused { stage, response } => {
+                Concern::of(*stage, response) == Concern::RecipientCount
+            }
+            _ => false,
         }
     }
 }
@@ -161,6 +156,20 @@ pub enum Failure {
         /// In these words.
         response: Arc<Response>,
     },
+    /// An answer to a question refused the session: it is used for nothing.
+    #[error("the session was declined at {stage}: {response}")]
+    Declined {
+        /// Where.
+        stage: Stage,
+        /// In these words, a 4xx or 5xx.
+        response: Arc<Response>,
+    },
+    /// An answer to a question ended the session.
+    #[error("the session was ended at {stage} by an answer")]
+    Ended {
+        /// Where.
+        stage: Stage,
+    },
     /// The content must not leave as it is.
     #[error(transparent)]
     Content(#[from] ContentError),
@@ -177,6 +186,25 @@ impl Failure {
     /// itself or of the session (a greeting of 521 or 554, a refused EHLO) passes, however final it sounds.
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::Content(_))
+    }
+
+    /// Whether another host for the same mail may do better: this one never came so far that it could take a message.
+    pub fn rules_out_host(&self) -> bool {
+        let opening =
+            |stage: &Stage| matches!(stage, Stage::Greeting | Stage::Hello | Stage::StartTls);
+        match self {
+            Self::Refused { stage, .. }
+            | Self::Garbage { stage, .. }
+            | Self::Unexpected { stage, .. }
+            | Self::Disconnected { stage }
+            | Self::TimedOut { stage } => opening(stage),
+            Self::TlsNotOffered => true,
+            Self::ChunkingRefused { .. }
+            | Self::Declined { .. }
+            | Self::Ended { .. }
+            | Self::Content(_)
+            | Self::Abandoned { .. } => false,
+        }
     }
 }
 

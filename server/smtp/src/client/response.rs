@@ -24,6 +24,11 @@ impl Response {
         self.code / 100 == 2
     }
 
+    /// 3xx: the peer waits for more of the same command.
+    pub fn is_intermediate(&self) -> bool {
+        self.code / 100 == 3
+    }
+
     /// 4xx: worth another try.
     pub fn is_temporary(&self) -> bool {
         self.code / 100 == 4
@@ -32,22 +37,6 @@ impl Response {
     /// 5xx: the same again would have the same answer.
     pub fn is_permanent(&self) -> bool {
         self.code / 100 == 5
-    }
-
-    /// Whether a refusal speaks of the command or the session and not of what the command carries: a command or
-    /// parameter that the peer does not know or does not take now (500, 502, 503, 504, 555), a host without mail service
-    /// (521), a session without the encryption or authentication that the peer wants (530, 534, 535, 538, or status
-    /// x.7.10).
-    pub fn is_about_the_session(&self) -> bool {
-        let encryption_needed = self
-            .enhanced
-            .is_some_and(|code| (code.subject(), code.detail()) == (7, 10));
-        matches!(self.code, 500 | 502..=504 | 520..=539 | 555) || encryption_needed
-    }
-
-    /// Whether the peer does not know the command that it answers (RFC 5321 4.2.4), or says that it has no place.
-    pub(super) fn is_unknown_command(&self) -> bool {
-        matches!(self.code, 500 | 502 | 503)
     }
 
     /// Whether the peer announces with this reply that it closes the connection.

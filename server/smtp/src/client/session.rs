@@ -1,20 +1,28 @@
-//! The client's state machine.
+//! The client's state machine: what it is made of, and what it offers to its caller.
 
+mod answers;
+mod asking;
 mod opening;
+mod replies;
+mod steering;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 
 use super::capabilities::Capabilities;
 use super::config::{Config, Protocol};
-use super::exchange::{Exchange, Step};
+use super::exchange::Exchange;
+use super::flight::Flight;
 use super::outcome::{Failure, Report, Stage};
-use super::response::{Response, ResponseParser};
+use super::question::Question;
+use super::response::ResponseParser;
 use super::transaction::Transaction;
+use asking::{Open, Queued};
+use opening::Opening;
 
 /// A session with a next hop. See the [module](super) for the order of calls.
 #[derive(Debug)]
@@ -23,65 +31,51 @@ pub struct Session {
     state: State,
     parser: ResponseParser,
     peer: Capabilities,
-    /// Commands sent whose replies are still to come, in order.
-    expected: VecDeque<Expected>,
+    flight: Flight,
+    /// Commands that are settled, and wait for their turn to be sent.
+    queue: VecDeque<Queued>,
+    /// The question whose answer everything waits for.
+    open: Option<Open>,
     actions: VecDeque<Action>,
-    /// Command lines of the group being made; they leave as one piece.
-    commands: BytesMut,
     deadline: Option<(Instant, Stage)>,
     encrypted: bool,
+    /// The peer took the last EHLO, HELO or LHLO.
+    greeted: bool,
     /// The peer refused EHLO and took HELO.
     without_extensions: bool,
     /// The peer may still have a transaction open: RSET goes before the next MAIL.
     needs_reset: bool,
+    /// The peer has invited the next line of a dialogue that an answer began.
+    in_dialogue: bool,
+    /// An answer said that the session ends with this message.
+    ending: bool,
+    /// The peer closed its side while a question was open.
+    eof: bool,
+    /// EHLOs said at the wish of answers.
+    hellos_again: u8,
     messages: u32,
 }
 
 #[derive(Debug)]
 enum State {
     /// From the greeting to the end of EHLO.
-    Opening,
+    Opening(Opening),
     /// The peer agreed to STARTTLS; the handshake is the caller's.
     Handshake,
     Idle,
     Busy(Box<Exchange>),
-    Quitting,
+    Quitting(Quitting),
     Closed,
 }
 
-/// A reply that is to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Expected {
-    Greeting,
-    Ehlo,
-    /// HELO, or LHLO.
-    Hello,
-    StartTls,
-    Rset,
-    Mail,
-    Rcpt(usize),
-    Data,
-    /// The reply to the content; over LMTP one for each accepted recipient.
-    Content,
-    /// The reply to content that was ended at once since no recipient was left.
-    Nothing,
-    Quit,
-}
-
-impl Expected {
-    pub(super) fn stage(self) -> Stage {
-        match self {
-            Self::Greeting => Stage::Greeting,
-            Self::Ehlo | Self::Hello => Stage::Hello,
-            Self::StartTls => Stage::StartTls,
-            Self::Rset => Stage::Rset,
-            Self::Mail => Stage::Mail,
-            Self::Rcpt(_) => Stage::Rcpt,
-            Self::Data => Stage::Data,
-            Self::Content | Self::Nothing => Stage::ContentReply,
-            Self::Quit => Stage::Quit,
-        }
-    }
+enum Quitting {
+    /// QUIT is due.
+    Due,
+    /// QUIT was said.
+    Said,
+    /// QUIT was left out: nothing keeps the session from closing.
+    LeftOut,
 }
 
 /// What the caller has to do next, in order.
@@ -89,11 +83,13 @@ impl Expected {
 pub enum Action {
     /// Send these octets.
     Send(Bytes),
+    /// Find an answer, and give it to the session.
+    Ask(Question),
     /// Make the TLS handshake, then call [`Session::tls_established`]. What was read beyond the peer's reply is gone.
     StartTls,
     /// The session is open: [`Session::send`] may be called.
     Ready,
-    /// The transaction is over. The session takes the next one, unless a `Close` follows.
+    /// The transaction is over. The session takes the next one, unless it ends: see [`Session::is_ready`].
     Finished(Report),
     /// Close the connection; `None` after QUIT.
     Close(Option<Arc<Failure>>),
@@ -106,6 +102,8 @@ pub enum Wants {
     Input,
     /// The next slice of the content, or its end. Octets from the peer too.
     Content,
+    /// An answer. Nothing is taken of the peer's octets before it.
+    Answer,
     /// The end of the handshake.
     Tls,
     /// A message or [`Session::quit`]. Octets from the peer too: it may close.
@@ -125,16 +123,22 @@ impl Session {
         let parser = ResponseParser::new(config.replies);
         let mut session = Self {
             config,
-            state: State::Opening,
+            state: State::Opening(Opening::Awaiting),
             parser,
             peer: Capabilities::default(),
-            expected: VecDeque::from([Expected::Greeting]),
+            flight: Flight::begun(),
+            queue: VecDeque::new(),
+            open: None,
             actions: VecDeque::new(),
-            commands: BytesMut::new(),
             deadline: None,
             encrypted,
+            greeted: false,
             without_extensions: false,
             needs_reset: false,
+            in_dialogue: false,
+            ending: false,
+            eof: false,
+            hellos_again: 0,
             messages: 0,
         };
         session.restart_clock(now);
@@ -166,10 +170,18 @@ impl Session {
         matches!(self.state, State::Idle) && left
     }
 
+    /// Whether the session can end in good order now: no message is under way.
+    pub fn may_quit(&self) -> bool {
+        matches!(self.state, State::Idle | State::Quitting(_))
+    }
+
     /// What the session waits for, once [`poll_action`](Self::poll_action) has nothing more.
     pub fn wants(&self) -> Wants {
+        if self.open.is_some() {
+            return Wants::Answer;
+        }
         match &self.state {
-            State::Opening | State::Quitting => Wants::Input,
+            State::Opening(_) | State::Quitting(_) => Wants::Input,
             State::Handshake => Wants::Tls,
             State::Idle => Wants::Message,
             State::Busy(exchange) if exchange.wants_content() => Wants::Content,
@@ -183,17 +195,22 @@ impl Session {
         self.actions.pop_front()
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout), and what is being waited for. None while idle, and during
-    /// the handshake: these two waits are the caller's.
+    /// When to call [`handle_timeout`](Self::handle_timeout), and what is being waited for. None while idle, during the
+    /// handshake and while a question is open: these waits are the caller's.
     pub fn poll_timeout(&self) -> Option<(Instant, Stage)> {
         self.deadline
     }
 
-    /// Takes the peer's octets. What belongs to an unfinished line stays in `input`.
+    /// Takes the peer's octets. What belongs to an unfinished line stays in `input`, and all of it while a question is open:
+    /// give it again after the answer.
     pub fn handle_input(&mut self, input: &mut BytesMut, now: Instant) {
-        while !matches!(self.state, State::Closed | State::Handshake) {
+        while self.takes_input() {
             match self.parser.parse(input) {
-                Ok(Some(response)) => self.handle_response(Arc::new(response), now),
+                Ok(Some(response)) => {
+                    self.handle_response(Arc::new(response));
+                    self.pump();
+                    self.restart_clock(now);
+                }
                 Ok(None) => break,
                 Err(error) => {
                     let stage = self.stage();
@@ -206,14 +223,26 @@ impl Session {
             input.clear();
             self.parser = ResponseParser::new(self.config.replies);
         }
+        if self.eof && self.takes_input() {
+            self.handle_eof();
+        }
         self.flush(now);
     }
 
-    /// The peer closed its side.
+    fn takes_input(&self) -> bool {
+        self.open.is_none() && !matches!(self.state, State::Closed | State::Handshake)
+    }
+
+    /// The peer closed its side. Give [`handle_input`](Self::handle_input) what it said before that first.
     pub fn handle_eof(&mut self) {
+        if self.open.is_some() {
+            // What it said may not have been taken yet.
+            self.eof = true;
+            return;
+        }
         match self.state {
             State::Closed => {}
-            State::Quitting => self.close(None),
+            State::Quitting(_) => self.close(None),
             _ => {
                 let stage = self.stage();
                 self.fail(Failure::Disconnected { stage });
@@ -225,7 +254,7 @@ impl Session {
     pub fn handle_timeout(&mut self, now: Instant) {
         match self.deadline {
             Some((deadline, _)) if deadline > now => {}
-            Some(_) if matches!(self.state, State::Quitting) => self.close(None),
+            Some(_) if matches!(self.state, State::Quitting(_)) => self.close(None),
             Some((_, stage)) => self.fail(Failure::TimedOut { stage }),
             None => {}
         }
@@ -237,8 +266,8 @@ impl Session {
             self.encrypted = true;
             self.peer = Capabilities::default();
             self.without_extensions = false;
-            self.state = State::Opening;
             self.say_hello();
+            self.pump();
             self.flush(now);
         }
     }
@@ -250,24 +279,21 @@ impl Session {
     }
 
     /// Starts a transaction. Its end is told by [`Action::Finished`], always.
+    ///
+    /// # Errors
+    /// [`NotReady`]: see [`is_ready`](Self::is_ready).
     pub fn send(&mut self, transaction: Transaction, now: Instant) -> Result<(), NotReady> {
         if !self.is_ready() {
             return Err(NotReady);
         }
         let lmtp = self.config.protocol == Protocol::Lmtp;
-        let mut exchange = Box::new(Exchange::new(transaction, lmtp));
-        if exchange.prepare(&self.peer, self.config.bdat_up_to) {
+        let hurried = !self.config.questions.before_data;
+        let mut exchange = Box::new(Exchange::new(transaction, lmtp, self.needs_reset));
+        if exchange.prepare(&self.peer, self.config.bdat_up_to, hurried) {
             self.messages = self.messages.saturating_add(1);
-            if std::mem::take(&mut self.needs_reset) {
-                self.command(b"RSET\r\n", Expected::Rset);
-            }
-            // Without PIPELINING the reply to RSET starts the transaction.
-            if self.expected.is_empty() || self.peer.pipelining {
-                exchange.start(&mut self.commands, &mut self.expected);
-            }
         }
         self.state = State::Busy(exchange);
-        self.finish_if_done();
+        self.pump();
         self.restart_clock(now);
         self.flush(now);
         Ok(())
@@ -297,12 +323,12 @@ impl Session {
     pub fn quit(&mut self, now: Instant) {
         match self.state {
             State::Idle => {
-                self.state = State::Quitting;
-                self.command(b"QUIT\r\n", Expected::Quit);
+                self.state = State::Quitting(Quitting::Due);
+                self.pump();
                 self.restart_clock(now);
                 self.flush(now);
             }
-            State::Closed | State::Quitting => {}
+            State::Closed | State::Quitting(_) => {}
             _ => self.abandon(),
         }
     }
@@ -324,71 +350,36 @@ impl Session {
         }
     }
 
-    fn handle_response(&mut self, response: Arc<Response>, now: Instant) {
-        let Some(&expected) = self.expected.front() else {
-            self.fail(match response.announces_close() {
-                true => Failure::Refused {
-                    stage: Stage::Idle,
-                    response,
-                },
-                false => Failure::Unexpected {
-                    stage: Stage::Idle,
-                    response,
-                },
-            });
-            return;
-        };
-        match &mut self.state {
-            State::Opening | State::Handshake | State::Idle => {
-                self.expected.pop_front();
-                self.opening_response(expected, response);
-            }
-            State::Busy(exchange) => {
-                let step = exchange.handle_response(
-                    expected,
-                    response,
-                    &mut self.commands,
-                    &mut self.expected,
-                );
-                match step {
-                    Step::Go => self.finish_if_done(),
-                    Step::Fail(failure) => self.fail(failure),
-                }
-            }
-            State::Quitting => self.close(None),
-            State::Closed => {}
-        }
-        self.restart_clock(now);
-    }
-
-    fn command(&mut self, line: &[u8], expected: Expected) {
-        self.commands.put_slice(line);
-        self.expected.push_back(expected);
-    }
-
     fn finish_if_done(&mut self) {
         let State::Busy(exchange) = &mut self.state else {
             return;
         };
-        if !exchange.is_done() || !self.expected.is_empty() {
+        let waits = self.open.is_some() || !self.queue.is_empty();
+        if waits || !exchange.is_done() || !self.flight.is_idle() {
             return;
         }
-        self.needs_reset |= exchange.leaves_transaction_open();
+        self.needs_reset = exchange.leaves_transaction_open();
         let report = exchange.report();
-        self.state = State::Idle;
+        self.state = match std::mem::take(&mut self.ending) {
+            true => State::Quitting(Quitting::Due),
+            false => State::Idle,
+        };
         self.actions.push_back(Action::Finished(report));
     }
 
     /// Where the session stands: the command whose reply is next, or the content.
     fn stage(&self) -> Stage {
+        if let Some(open) = &self.open {
+            return open.stage();
+        }
         if let State::Busy(exchange) = &self.state
             && exchange.wants_content()
         {
             return Stage::Content;
         }
-        match (&self.state, self.expected.front()) {
+        match (&self.state, self.flight.next()) {
             (State::Handshake, _) => Stage::StartTls,
-            (_, Some(expected)) => expected.stage(),
+            (_, Some(awaited)) => awaited.to.stage(),
             (_, None) => Stage::Idle,
         }
     }
@@ -400,9 +391,9 @@ impl Session {
         let failure = Arc::new(failure);
         let state = std::mem::replace(&mut self.state, State::Closed);
         // What was not sent yet must not follow the failure, and what was reported stays reported.
-        self.commands.clear();
-        self.actions
-            .retain(|action| !matches!(action, Action::Send(_)));
+        self.actions.retain(|action| {
+            !matches!(action, Action::Send(_) | Action::Ask(_) | Action::StartTls)
+        });
         if let State::Busy(mut exchange) = state {
             exchange.break_off(&failure);
             self.actions.push_back(Action::Finished(exchange.report()));
@@ -410,16 +401,35 @@ impl Session {
         self.close(Some(failure));
     }
 
+    /// As [`fail`](Self::fail), and takes leave without waiting for an answer.
+    fn fail_politely(&mut self, failure: Failure) {
+        if matches!(self.state, State::Closed) {
+            return;
+        }
+        self.fail(failure);
+        if self.in_dialogue {
+            // QUIT would be taken for its next line.
+            return;
+        }
+        let quit = Action::Send(Bytes::from_static(b"QUIT\r\n"));
+        self.actions.push_front(quit);
+    }
+
     fn close(&mut self, failure: Option<Arc<Failure>>) {
         self.state = State::Closed;
-        self.expected.clear();
+        self.flight.clear();
+        self.queue.clear();
+        self.open = None;
         self.deadline = None;
         self.actions.push_back(Action::Close(failure));
     }
 
+    /// Sends the group that was gathered, unless an answer may still add to it.
     fn flush(&mut self, now: Instant) {
-        if !self.commands.is_empty() && !matches!(self.state, State::Closed) {
-            let group = self.commands.split().freeze();
+        if matches!(self.open, Some(Open::Command(_))) {
+            return;
+        }
+        if let Some(group) = self.flight.take_group() {
             self.actions.push_back(Action::Send(group));
             self.restart_clock(now);
         }
@@ -429,6 +439,7 @@ impl Session {
     fn restart_clock(&mut self, now: Instant) {
         self.deadline = match &self.state {
             State::Closed | State::Idle | State::Handshake => None,
+            _ if self.open.is_some() => None,
             _ => {
                 let stage = self.stage();
                 now.checked_add(self.time_for(stage)).map(|at| (at, stage))

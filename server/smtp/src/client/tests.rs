@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod against_server;
+mod model;
 mod play;
 mod properties;
+mod questions;
 mod scripts;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::coming::OnItsWay;
 use super::extents::{Extents, Pin, Place};
 use crate::disk::Disk;
 use crate::files::{FileGuard, Folder};
@@ -18,6 +19,8 @@ use crate::{Blob, Budget, Spill, Spills};
 pub(super) struct Files {
     pub(super) folder: Arc<Folder>,
     pub(super) budget: Budget,
+    /// Held until the content's commit is asked for.
+    pub(super) _coming: OnItsWay,
 }
 
 impl Spills for Files {

@@ -13,6 +13,7 @@ use postern_message::encoding::to_millis;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{Semaphore, mpsc};
 
+use super::coming::Coming;
 use super::extents::{self, Extents, Place};
 use super::housekeeper::Housekeeper;
 use super::migrate;
@@ -97,6 +98,7 @@ pub(super) fn open_with(
         folder,
         extents: Arc::new(extents),
         budget: Budget::new(options.memory),
+        coming: Coming::default(),
     });
     let mut spool = start(&database, connection, shared, lock)?;
     spool.set_aside = set_aside;

@@ -136,3 +136,21 @@ async fn new_mail_overtakes_a_flood_of_results() {
         update.await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_content_is_on_its_way_until_its_commit_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    let on_their_way = || spool.shared.coming.count();
+    let broken_off = spool.receive(Purpose::Mail).unwrap();
+    let whole = new(&spool, &content(50_000, 1)).await;
+    assert_eq!(on_their_way(), 2);
+    drop(broken_off);
+    assert_eq!(on_their_way(), 1);
+    let batch = Batch {
+        insert: vec![whole],
+        ..Batch::default()
+    };
+    spool.commit(batch, &[]).await.unwrap();
+    assert_eq!(on_their_way(), 0);
+}

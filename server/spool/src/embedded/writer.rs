@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -35,6 +36,9 @@ const KEPT_PAGES: u64 = 4096;
 /// Pages that are given back to the file system in one go.
 const GIVEN_BACK: u32 = 256;
 const PAGE: u64 = 4096;
+/// With so many contents on their way a commit waits for some of them to come, for so long.
+const CROWD: usize = 8;
+const LINGER: Duration = Duration::from_micros(700);
 
 /// Changes, and who waits for them.
 pub(super) struct Request {
@@ -127,6 +131,10 @@ impl Writer {
             match self.queue.blocking_recv() {
                 Some(first) => self.waiting.push(first),
                 None => return false,
+            }
+            // A sync for each of them would cost each of them more than this wait does.
+            if self.shared.coming.count() >= CROWD && !self.queue.is_closed() {
+                thread::sleep(LINGER);
             }
         }
         while let Ok(next) = self.queue.try_recv() {

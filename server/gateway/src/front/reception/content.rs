@@ -29,8 +29,8 @@ const FIELD: u64 = 96;
 /// Octets of content that are no burden: they are part of what any session holds.
 const LITTLE: u64 = 4 * 1024;
 
-/// Octets that may be written before it is known where the body starts, with room for one more piece.
-const BEFORE_BODY: u64 = 128 * 1024;
+/// Octets that the spool takes before it has to know where the body starts.
+const BEFORE_BODY: u64 = 256 * 1024 - 1;
 
 /// Why content cannot be taken any further.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +111,7 @@ impl Intake {
         };
         let section = parser.feed(&bytes)?;
         if section.is_none() {
-            self.header = self.size;
+            self.header = self.size + self.size / 4;
             if self.held.is_empty() && self.size <= BEFORE_BODY {
                 self.incoming.write(bytes).await?;
             } else {

@@ -63,13 +63,23 @@ pub(super) fn envelope(mail: Mail) -> Envelope {
     envelope
 }
 
+fn value_of(raw: &[parameters::RawParameter], keyword: &[u8]) -> Option<Bytes> {
+    let one = raw
+        .iter()
+        .find(|own| own.keyword.eq_ignore_ascii_case(keyword))?;
+    one.value.clone()
+}
+
 /// What RCPT said.
 pub(super) fn recipient(rcpt: Rcpt) -> Recipient {
     let said = rcpt.parameters;
     let mut recipient = Recipient::new(rcpt.recipient);
+    // As it came, which is there already: among the parameters that sinks may ask for.
     recipient.orcpt = said
         .orcpt
-        .map(|orcpt| Bytes::copy_from_slice(orcpt.as_str().as_bytes()));
+        .is_some()
+        .then(|| value_of(&said.raw, b"ORCPT"))
+        .flatten();
     recipient.notify = said.notify.map(|notify| Notify {
         success: notify.success,
         failure: notify.failure,

@@ -22,8 +22,8 @@ const QUESTION: u64 = 4 * 1024;
 /// Octets of an envelope or a recipient beyond what the client wrote.
 const ENTRY: u64 = 1024;
 
-/// How often what the client wrote is there: in the address, in its parts, in the parameters as they came.
-const COPIES: u64 = 3;
+/// How often what the client wrote is there: in the address, and in the parameters as they came.
+const COPIES: u64 = 2;
 
 /// What a session has to hold beside what can be looked up in it.
 pub(super) struct Holding {

@@ -330,3 +330,54 @@ async fn limits_end_sessions_and_are_counted() {
         "{text}"
     );
 }
+
+/// The disk takes longer for what has come than the client may be silent: that is not the client's silence.
+#[test]
+fn what_the_disk_takes_is_no_silence_of_the_client() {
+    const SILENCE: Duration = Duration::from_secs(3);
+    // One thread writes to the disk, and something else has it.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let setting = Setting::new("[server.limits]\ndata_timeout = \"3s\"");
+        let mut client = setting.connect().await;
+        client.expect("EHLO client.example.org", "250-").await;
+        client
+            .expect("MAIL FROM:<anna@example.org>", "250 2.1.0")
+            .await;
+        client
+            .expect("RCPT TO:<carl@example.test>", "250 2.1.5")
+            .await;
+        client.expect("DATA", "354 ").await;
+        let (done, busy) = std::sync::mpsc::channel::<()>();
+        let disk = tokio::task::spawn_blocking(move || busy.recv());
+        let line = "x".repeat(62) + "\r\n";
+        let content = format!("Subject: large\r\n\r\n{}", line.repeat(9000));
+        // All but little of what the spool keeps while the disk is behind, then more than that.
+        let (most, last) = content[..(512 << 10) + 300].split_at((512 << 10) - 300);
+        client.send(most.as_bytes()).await;
+        let taken =
+            setting
+                .metrics
+                .received_bytes
+                .get_or_create_owned(&crate::metrics::labels::OfServer {
+                    server: "inbound".into(),
+                });
+        while (taken.get() as usize) < most.len() - 100 {
+            tokio::task::yield_now().await;
+        }
+        client.send(last.as_bytes()).await;
+        tokio::time::sleep(SILENCE + SILENCE / 4).await;
+        done.send(()).unwrap();
+        disk.await.unwrap().unwrap();
+        tokio::time::sleep(SILENCE / 6).await;
+        client.send(b"\r\n.\r\n").await;
+        let reply = client.reply().await;
+        assert!(reply.starts_with("250 2.0.0"), "{reply}");
+        client.expect("QUIT", "221 2.0.0").await;
+        client.end().await;
+    });
+}

@@ -4,79 +4,97 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Action, Expected, Session, State};
+use super::{Action, Session, State};
 use crate::client::capabilities::Capabilities;
+use crate::client::command::Own;
 use crate::client::config::{Protocol, TlsUse};
-use crate::client::outcome::{Failure, Stage};
+use crate::client::flight::To;
+use crate::client::outcome::Failure;
 use crate::client::response::Response;
 
+/// Where the opening of a session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// A reply says how to go on.
+    Awaiting,
+    /// This command is due.
+    Due(Own),
+    /// All was said. What is left is to say that the session is open.
+    Done,
+}
+
 impl Session {
-    pub(super) fn opening_response(&mut self, expected: Expected, response: Arc<Response>) {
-        let stage = expected.stage();
-        match expected {
-            Expected::Greeting if response.code == 220 => self.say_hello(),
-            Expected::Ehlo | Expected::Hello if response.code == 250 => {
-                let offers = expected == Expected::Ehlo || self.config.protocol == Protocol::Lmtp;
-                if offers {
-                    self.peer = Capabilities::parse(&response);
-                }
+    /// Takes a reply: `response`, as an answer would have it taken, in place of `native`.
+    pub(super) fn opening_response(&mut self, to: &To, native: &Response, response: Arc<Response>) {
+        let stage = to.stage();
+        let closes = native.announces_close();
+        match to {
+            _ if closes => self.refuse(to, response, closes),
+            To::Greeting if response.code == 220 => self.say_hello(),
+            To::Own(own @ (Own::Ehlo | Own::Helo | Own::Lhlo)) if response.code == 250 => {
+                self.greeted = true;
+                // After HELO nothing is offered, whatever the peer's lines look like.
+                self.without_extensions = *own == Own::Helo;
+                self.peer = match self.without_extensions {
+                    true => Capabilities::default(),
+                    false => Capabilities::parse(native),
+                };
                 self.after_hello();
             }
-            Expected::Ehlo if response.is_permanent() => {
-                self.without_extensions = true;
-                let line = self.hello_line(b"HELO ");
-                self.command(&line, Expected::Hello);
+            To::Own(Own::Ehlo) if response.is_permanent() => {
+                self.state = State::Opening(Opening::Due(Own::Helo));
             }
-            Expected::StartTls if response.code == 220 => {
+            To::Own(Own::StartTls) if response.code == 220 => {
                 self.state = State::Handshake;
                 self.actions.push_back(Action::StartTls);
             }
-            Expected::StartTls
-                if self.config.tls == TlsUse::IfOffered && !response.announces_close() =>
-            {
-                self.open();
-            }
-            Expected::Greeting | Expected::Hello | Expected::Ehlo if response.is_positive() => {
+            To::Greeting | To::Own(_) if response.is_positive() => {
                 self.fail(Failure::Unexpected { stage, response });
             }
-            _ => self.refuse(stage, response),
+            To::Own(Own::StartTls) if self.config.tls == TlsUse::IfOffered => {
+                self.state = State::Opening(Opening::Done);
+            }
+            _ => self.refuse(to, response, closes),
         }
     }
 
-    /// The peer wants no session: leave politely, without waiting for an answer.
-    fn refuse(&mut self, stage: Stage, response: Arc<Response>) {
-        let farewell = !response.announces_close();
-        self.fail(Failure::Refused { stage, response });
-        if farewell {
-            let quit = Action::Send(Bytes::from_static(b"QUIT\r\n"));
-            self.actions.push_front(quit);
+    /// The peer wants no session.
+    fn refuse(&mut self, to: &To, response: Arc<Response>, closes: bool) {
+        let stage = to.stage();
+        let failure = Failure::Refused { stage, response };
+        match closes {
+            true => self.fail(failure),
+            false => self.fail_politely(failure),
         }
     }
 
     pub(super) fn say_hello(&mut self) {
-        let (verb, expected): (&[u8], _) = match self.config.protocol {
-            Protocol::Smtp => (b"EHLO ", Expected::Ehlo),
-            Protocol::Lmtp => (b"LHLO ", Expected::Hello),
+        let own = match self.config.protocol {
+            Protocol::Smtp => Own::Ehlo,
+            Protocol::Lmtp => Own::Lhlo,
         };
-        let line = self.hello_line(verb);
-        self.command(&line, expected);
+        self.greeted = false;
+        self.state = State::Opening(Opening::Due(own));
     }
 
-    fn hello_line(&self, verb: &[u8]) -> Vec<u8> {
-        [verb, self.config.name.as_bytes(), b"\r\n"].concat()
-    }
-
-    fn after_hello(&mut self) {
-        match (self.config.tls, self.encrypted) {
-            (_, true) | (TlsUse::Never, _) => self.open(),
-            _ if self.peer.starttls => self.command(b"STARTTLS\r\n", Expected::StartTls),
-            (TlsUse::IfOffered, _) => self.open(),
-            (TlsUse::Required, _) => self.fail(Failure::TlsNotOffered),
+    /// The line of a command of the opening.
+    pub(super) fn opening_line(&self, own: Own) -> Bytes {
+        let hello = |verb: &[u8]| [verb, self.config.name.as_bytes(), b"\r\n"].concat().into();
+        match own {
+            Own::Ehlo => hello(b"EHLO "),
+            Own::Lhlo => hello(b"LHLO "),
+            Own::Helo => hello(b"HELO "),
+            _ => Bytes::from_static(b"STARTTLS\r\n"),
         }
     }
 
-    fn open(&mut self) {
-        self.state = State::Idle;
-        self.actions.push_back(Action::Ready);
+    fn after_hello(&mut self) {
+        let next = match (self.config.tls, self.encrypted) {
+            (_, true) | (TlsUse::Never, _) => Opening::Done,
+            _ if self.peer.starttls => Opening::Due(Own::StartTls),
+            (TlsUse::IfOffered, _) => Opening::Done,
+            (TlsUse::Required, _) => return self.fail_politely(Failure::TlsNotOffered),
+        };
+        self.state = State::Opening(next);
     }
 }

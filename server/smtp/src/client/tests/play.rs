@@ -6,8 +6,8 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 use crate::client::{
-    Action, Body, ClientName, Config, Delivery, Failure, Protocol, Recipient, Report, Session,
-    Transaction, Wants,
+    Action, AnswerError, Body, ClientName, CommandAnswer, Config, Delivery, Failure, Protocol,
+    Question, Recipient, Report, ResponseAnswer, Session, TlsAnswer, Transaction, Wants,
 };
 
 pub(super) struct Play {
@@ -19,8 +19,23 @@ pub(super) struct Play {
     pub(super) start_tls: bool,
     /// Given in slices of this many octets.
     pub(super) slice: usize,
+    /// The questions that were asked.
+    pub(super) asked: Vec<Question>,
+    /// Answers to questions that the session did not take; it got the default instead.
+    pub(super) unfit: Vec<AnswerError>,
+    answers: Option<Box<Answers>>,
     content: Option<Bytes>,
     input: BytesMut,
+}
+
+type Answers = dyn FnMut(&Question) -> Said;
+
+/// An answer.
+pub(super) enum Said {
+    Default,
+    Command(CommandAnswer),
+    Tls(TlsAnswer),
+    Response(ResponseAnswer),
 }
 
 pub(super) fn config(protocol: Protocol) -> Config {
@@ -50,9 +65,38 @@ impl Play {
             ready: false,
             start_tls: false,
             slice: usize::MAX,
+            asked: Vec::new(),
+            unfit: Vec::new(),
+            answers: None,
             content: None,
             input: BytesMut::new(),
         }
+    }
+
+    /// Answers questions from now on like this.
+    pub(super) fn answers(mut self, answers: impl FnMut(&Question) -> Said + 'static) -> Self {
+        self.answers = Some(Box::new(answers));
+        self
+    }
+
+    fn answer(&mut self, question: Question) {
+        let said = match &mut self.answers {
+            Some(answers) => answers(&question),
+            None => Said::Default,
+        };
+        self.asked.push(question);
+        let session = &mut self.session;
+        let taken = match said {
+            Said::Default => Err(None),
+            Said::Command(answer) => session.answer_command(answer, self.now).map_err(Some),
+            Said::Tls(answer) => session.answer_tls(answer, self.now).map_err(Some),
+            Said::Response(answer) => session.answer_response(answer, self.now).map_err(Some),
+        };
+        if let Err(unfit) = taken {
+            self.unfit.extend(unfit);
+            session.proceed_by_default(self.now);
+        }
+        session.handle_input(&mut self.input, self.now);
     }
 
     /// The peer says this; the result is what the session sends then.
@@ -84,6 +128,7 @@ impl Play {
                 match action {
                     Action::Send(octets) => sent.extend_from_slice(&octets),
                     Action::StartTls => self.start_tls = true,
+                    Action::Ask(question) => self.answer(question),
                     Action::Ready => self.ready = true,
                     Action::Finished(report) => self.finished.push(report),
                     Action::Close(why) => self.closed = Some(why),
@@ -117,11 +162,13 @@ impl Play {
     }
 }
 
-fn word(delivery: &Delivery) -> String {
+pub(super) fn word(delivery: &Delivery) -> String {
     match delivery {
         Delivery::Accepted(response) => format!("accepted {}", response.code),
         Delivery::Refused { stage, response } => format!("{} at {stage}", response.code),
         Delivery::Impossible(obstacle) => format!("{obstacle:?}"),
+        Delivery::Declined { stage, response } => format!("declined {} at {stage}", response.code),
+        Delivery::Withheld { stage } => format!("withheld at {stage}"),
         Delivery::Broken(failure) => format!("broken: {failure}"),
     }
 }

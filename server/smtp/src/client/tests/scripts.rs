@@ -20,7 +20,10 @@ fn open_with(config: crate::client::Config, extensions: &[&str]) -> Play {
         assert_eq!(play.hears(&format!("250-{extension}")), "");
     }
     let answer = play.hears("250 HELP");
-    assert!(["", "STARTTLS\r\n"].contains(&answer.as_str()), "{answer}");
+    assert!(
+        ["", "STARTTLS\r\n", "QUIT\r\n"].contains(&answer.as_str()),
+        "{answer}"
+    );
     play
 }
 

@@ -27,13 +27,21 @@ impl Pace {
         self.is_up = false;
     }
 
+    /// It takes messages.
+    pub(crate) fn is_at_work(&self, now: Instant) -> bool {
+        let moves = |at| now.saturating_duration_since(at) < STALL;
+        self.is_up && self.at_work_at.is_some_and(moves)
+    }
+
+    /// When it is not at work any more, unless something moves before.
+    pub(crate) fn stalls_at(&self) -> Option<Instant> {
+        self.at_work_at.filter(|_| self.is_up).map(|at| at + STALL)
+    }
+
     /// How many messages may be in memory for the destination, those on its connections included. `most` is the bound for
     /// one that is at work, `connections` what it has at most.
     pub(crate) fn room(&self, now: Instant, most: usize, connections: usize) -> usize {
-        let moves = self
-            .at_work_at
-            .is_some_and(|at| now.saturating_duration_since(at) < STALL);
-        match (self.is_up, moves) {
+        match (self.is_up, self.is_at_work(now)) {
             (true, true) => most.max(HANDFUL),
             // Its connections may be slow with large messages, and go on being used.
             (true, false) => HANDFUL + connections,
