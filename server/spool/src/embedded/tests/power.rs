@@ -184,7 +184,7 @@ async fn come_and_go(folder: &Path, disk: &Arc<Cut>, seed: u64) {
                 say(Said::Sending);
                 spool.insert(new).await.unwrap();
                 say(Said::Acknowledged);
-                if seed % 5 > 0 {
+                if !seed.is_multiple_of(5) {
                     say(Said::Removing);
                     spool.remove(id).await.unwrap();
                     say(Said::Removed);
