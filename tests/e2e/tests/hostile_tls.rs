@@ -174,6 +174,9 @@ fn certificates_of_sinks_and_of_their_authority_change_without_a_restart() {
     hostile.stands();
 }
 
+/// What becomes of a file: another text, or none at all.
+type Broken<'a> = &'a dyn Fn(&str) -> Option<String>;
+
 /// Files that break while all is running, as in the middle of their replacement: what was read before stays in use for new
 /// connections.
 #[test]
@@ -197,7 +200,7 @@ fn a_file_of_a_sinks_tls_that_breaks_leaves_the_one_before_in_use() {
 
     let half = |text: &str| text[..text.len() / 2].to_owned();
     let other = fs::read_to_string(folder.join("other.key")).unwrap();
-    let breaks: [(&str, &dyn Fn(&str) -> Option<String>, &str); 8] = [
+    let breaks: [(&str, Broken<'_>, &str); 8] = [
         ("ca.pem", &|_| None, "cannot read"),
         (
             "ca.pem",

@@ -89,12 +89,16 @@ enum Flow {
 
 impl Session {
     /// A session over `wire`, on which TLS is in use or not. `memory` is set aside for it.
-    fn new(reception: Arc<Reception>, wire: Wire, tls: bool, memory: Reservation) -> Self {
+    fn new(
+        reception: Arc<Reception>,
+        machine: Arc<postern_smtp::server::Config>,
+        wire: Wire,
+        tls: bool,
+        memory: Reservation,
+    ) -> Self {
         let now = Instant::now();
-        let transport = Transport { tls };
-        let config = reception.server.machine(reception.address);
         Self {
-            machine: Machine::new(Arc::clone(config), transport, now),
+            machine: Machine::new(machine, Transport { tls }, now),
             outgoing: Outgoing::new(Arc::clone(&reception)),
             reception,
             wire,

@@ -110,6 +110,7 @@ pub(super) async fn serve(
         _ => (wire, None),
     };
     let may_relay = server.policy.may_relay(client);
+    let machine = Arc::clone(server.machine(client));
     let secure = tls.is_some();
     let connection = Client {
         address: client,
@@ -154,7 +155,9 @@ pub(super) async fn serve(
         implicit_tls: tls,
         connections,
     });
-    Session::new(reception, wire, secure, memory).run().await;
+    Session::new(reception, machine, wire, secure, memory)
+        .run()
+        .await;
 }
 
 /// A client as it stands in the log.

@@ -28,7 +28,7 @@ pub(super) struct Play {
     input: BytesMut,
 }
 
-type Answers = dyn FnMut(&Question) -> Said;
+pub(super) type Answers = dyn FnMut(&Question) -> Said;
 
 /// An answer.
 pub(super) enum Said {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::model::{Offers, Peer, Taken};
-use super::play::{Play, Said, config, transaction};
+use super::play::{Answers, Play, Said, config, transaction};
 use crate::client::{
     CommandAnswer, Commands, Extra, Line, NextStage, OwnLine, Protocol, Question, Questions,
     Response, ResponseAnswer, Taking, TlsAnswer, Wants,
@@ -31,7 +31,7 @@ fn run(
     bdat_up_to: u64,
     messages: &[usize],
     mut pieces: impl FnMut() -> usize,
-    answers: Option<Box<dyn FnMut(&Question) -> Said>>,
+    answers: Option<Box<Answers>>,
 ) -> Run {
     let protocol = match offers.lmtp {
         true => Protocol::Lmtp,
