@@ -397,11 +397,12 @@ impl Play {
         Self::start(folder, store, clock, peer, Script::default())
     }
 
-    /// Changes an octet in the middle of each content that is in a file.
+    /// Changes an octet in the middle of each content that is in a file of its own.
     pub(super) fn damage_contents(&self) {
-        let shards = std::fs::read_dir(self.folder.path().join("content")).unwrap();
-        for shard in shards {
-            for file in std::fs::read_dir(shard.unwrap().path()).unwrap() {
+        let entries = std::fs::read_dir(self.folder.path().join("content")).unwrap();
+        let shards = entries.map(|entry| entry.unwrap().path());
+        for shard in shards.filter(|path| path.is_dir()) {
+            for file in std::fs::read_dir(shard).unwrap() {
                 let file = file.unwrap().path();
                 let mut octets = std::fs::read(&file).unwrap();
                 let middle = octets.len() / 2;
