@@ -534,7 +534,7 @@ async fn a_stored_message_is_submitted_and_its_delivery_told() {
         .collect();
     assert_eq!(scopes, [pb::Scope::Transport, pb::Scope::Delivery]);
     let submit = frames.iter().find_map(Frame::question).unwrap();
-    assert_eq!(submit.attempt, 2);
+    assert_eq!(submit.attempt, 4);
     assert_eq!(submit.ask_reason(), pb::AskReason::Retry);
     assert_eq!(submit.headers.as_ref().unwrap().fields.len(), 2);
     let open = frames.iter().find_map(|frame| match &frame.kind {

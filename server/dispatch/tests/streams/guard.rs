@@ -126,7 +126,7 @@ async fn a_chain_that_was_put_off_by_a_binding_that_is_gone_goes_on_behind_those
     assert!(
         last.frames()
             .iter()
-            .any(|frame| frame.question().is_some_and(|event| event.attempt == 1))
+            .any(|frame| frame.question().is_some_and(|event| event.attempt == 2))
     );
 }
 
