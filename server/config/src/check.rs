@@ -7,7 +7,7 @@ use crate::origin::KeyPath;
 use crate::reader::Reader;
 use crate::settings::Config;
 use crate::settings::binding::Binding;
-use crate::settings::delivery::{Deliver, Domain, Recipients};
+use crate::settings::delivery::{Deliver, Domain};
 use crate::settings::server::{ListenAddress, Server};
 use crate::settings::sink::{Endpoint, Sink};
 use crate::tree::Node;
@@ -43,14 +43,12 @@ pub(crate) fn config(config: &Config, root: &Node, reader: &mut Reader) {
 }
 
 fn check_domain(domain: &Domain, reader: &mut Reader) {
-    let any_maildir =
-        matches!(domain.deliver, Deliver::Maildir(_)) && domain.recipients == Recipients::Any;
-    if domain.create && !any_maildir {
+    if domain.create && !matches!(domain.deliver, Deliver::Maildir(_)) {
         fail(
             reader,
             &["domain", &domain.name, "create"],
             "has no effect here",
-            "leave it out, or use it with deliver = \"maildir:…\" and recipients = \"any\"",
+            "leave it out, or use it with deliver = \"maildir:…\"",
         );
     }
 }
