@@ -12,6 +12,7 @@ use rustls::ClientConfig;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::clock::Clock;
+use super::disposition::HeldRefusal;
 use super::job::Group;
 use super::parked::{Place, Waiting};
 use super::question::Asked;
@@ -51,16 +52,6 @@ pub struct Settings {
     pub messages_in_memory: usize,
     /// An address as it may stand in the log.
     pub shown: Arc<dyn Fn(&str) -> String + Send + Sync>,
-}
-
-/// What a refusal means for a message that was accepted and held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum HeldRefusal {
-    /// Kept until a person acts.
-    #[default]
-    Quarantine,
-    /// Dropped, on record.
-    Discard,
 }
 
 /// A sink that came back within this time may have come back between its failure and the record of what waits for it.

@@ -61,15 +61,6 @@ impl Decided {
         failed.then_some(self.binding.as_str())
     }
 
-    /// Why, in a word or a line, for who looks after what is kept.
-    pub(super) fn why(&self) -> String {
-        match &self.fault {
-            Some(fault) => fault.to_string(),
-            None if self.reason.is_empty() => self.event.to_owned(),
-            None => self.reason.clone(),
-        }
-    }
-
     /// The line of the log: a warning where a sink failed.
     pub(super) fn log(&self, what: &'static str, reply: Option<&Reply>) {
         let Self {

@@ -12,9 +12,9 @@ mod carrier;
 mod clock;
 mod core;
 mod decided;
+mod disposition;
 mod encoding;
 mod fitting;
-mod held;
 mod job;
 mod judge;
 mod notification;
@@ -44,11 +44,13 @@ use rustls::ClientConfig;
 use tokio::sync::mpsc;
 
 pub use self::clock::{Clock, SystemClock};
-pub use self::core::{Depth, HeldRefusal, Settings};
+pub use self::core::{Depth, Settings};
+pub use self::disposition::{Disposition, HeldRefusal, Position, disposition};
 pub use self::judge::{Case, Judge, Sinks};
 pub use self::routes::Routes;
 pub use self::scanner::Scanner;
 pub use self::schedule::{Next, Schedule};
+pub use self::settle::draw;
 pub use self::worker::Worker;
 
 use self::core::{Core, Owner, PARKING, Tally, orders};

@@ -10,12 +10,13 @@ use postern_dispatch::transport::Attempt;
 use postern_events::budget::Budget;
 use postern_events::chain::Start;
 use postern_events::event::EventKind;
-use postern_message::RecipientState;
+use postern_message::{Message, RecipientState};
 use postern_proto::v1::AskReason;
 use postern_spool::{Batch, MessageUpdate, Stage, StoredMessage};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::core::{Begun, Core};
+use super::disposition::Position;
 use super::judge::Judge;
 use super::spooled::Spooled;
 
@@ -31,12 +32,10 @@ pub(crate) enum Asked {
 }
 
 /// The message was accepted and held because of this binding.
-#[derive(Clone)]
 pub(super) struct Held {
     pub(super) binding: String,
     pub(super) since: SystemTime,
     pub(super) attempts: u32,
-    pub(super) waits_for: Option<String>,
 }
 
 /// What is being asked about.
@@ -51,6 +50,22 @@ pub(super) struct Question {
 }
 
 impl Question {
+    /// Where the message is that is asked about.
+    pub(super) fn position(&self, message: &Message) -> Position<'_> {
+        match &self.held {
+            Some(held) => Position::Held {
+                event: self.event,
+                binding: &held.binding,
+                since: held.since,
+                attempts: held.attempts,
+            },
+            None => Position::Queued {
+                received_at: message.received_at,
+                attempts: self.attempt,
+            },
+        }
+    }
+
     fn reason(&self) -> AskReason {
         match (&self.held, &self.from) {
             (Some(_), _) => AskReason::Released,
@@ -90,7 +105,7 @@ pub(super) fn question(stored: &StoredMessage) -> Option<Question> {
             binding,
             since,
             attempts,
-            waits_for,
+            ..
         } => Some(Question {
             event: [EventKind::TransportSubmit, EventKind::InboundHeaders]
                 .into_iter()
@@ -102,7 +117,6 @@ pub(super) fn question(stored: &StoredMessage) -> Option<Question> {
                 binding: binding.clone(),
                 since: *since,
                 attempts: *attempts,
-                waits_for: waits_for.clone(),
             }),
             was_put_off: false,
         }),

@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::SystemTime;
 
-use postern_message::{Message, RecipientState, Status};
+use postern_message::{Message, MessageId, RecipientState, Status};
 
 use super::schedule::{Next, Schedule};
 use postern_delivery::{Attempted, Fate};
@@ -36,7 +36,12 @@ pub(crate) fn settle(
             Fate::Failed => RecipientState::Failed(status),
             Fate::Deferred => {
                 let attempts = attempts.saturating_add(1);
-                match schedule.next(message.received_at, attempts, now, draw(message, attempts)) {
+                match schedule.next(
+                    message.received_at,
+                    attempts,
+                    now,
+                    draw(message.id, attempts),
+                ) {
                     Next::At(at) => RecipientState::Pending {
                         attempts,
                         due: Some(at),
@@ -49,10 +54,11 @@ pub(crate) fn settle(
     }
 }
 
-/// The jitter of an attempt. From the message's id, so that its recipients stay together.
-pub(crate) fn draw(message: &Message, attempts: u32) -> u32 {
+/// The jitter of an attempt, a number of any size. It follows from the message's id, so that its recipients stay together.
+#[must_use]
+pub fn draw(message: MessageId, attempts: u32) -> u32 {
     let mut hasher = DefaultHasher::new();
-    (message.id, attempts).hash(&mut hasher);
+    (message, attempts).hash(&mut hasher);
     (hasher.finish() >> 32) as u32
 }
 

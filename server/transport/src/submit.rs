@@ -11,13 +11,12 @@ use postern_message::{Draft, Message, Status};
 use postern_spool::{Due, MessageUpdate, Stage, StoredMessage};
 
 use super::core::{Begun, Core};
-use super::decided::{Decided, own};
-use super::held::{hold, hold_edited, quarantine, refuse_held};
+use super::decided::{Decided, own, words};
+use super::disposition::{Disposition, disposition};
 use super::job::Job;
 use super::judge::Judge;
-use super::question::{Held, Question, ask, count, question};
-use super::schedule::Next;
-use super::settle::Outcome;
+use super::question::{Question, ask, count, question};
+use super::settle::{Outcome, draw};
 use postern_delivery::{Attempted, Fate};
 
 /// When a message is looked at again whose content or record could not be read or written.
@@ -106,140 +105,122 @@ async fn apply(
         skipped,
         passed,
     };
-    let now = core.now();
-    match ruling.decision {
-        Decision::Proceed | Decision::Finish(_) | Decision::Respond(_) => {
-            return go_on(core, worker, begun, question, &changes).await;
+    let (stored, now) = (&begun.stored, core.now());
+    let held = question.held.as_ref();
+    let draw = draw(
+        stored.message.id,
+        held.map_or(0, |held| held.attempts).saturating_add(1),
+    );
+    let refusals = &core.settings.held_refusals;
+    let refusal = refusals.get(&decided.binding).copied().unwrap_or_default();
+    let position = question.position(&stored.message);
+    let comes_to = disposition(
+        &ruling,
+        &position,
+        &core.settings.schedule,
+        refusal,
+        draw,
+        now,
+    );
+    // What a refusal would change is nothing.
+    let changes_hold = !ruling.decision.is_refusal();
+    let kept = changes_hold
+        .then(|| edited(core, &stored.message, &changes))
+        .flatten();
+    let reply = ruling.decision.reply();
+    match comes_to {
+        Disposition::Goes(stage) => {
+            return go_on(core, begun, question, &changes, stage, worker).await;
         }
-        Decision::Reject(reply) => {
-            if let Some(held) = &question.held
-                && (question.event != EventKind::TransportSubmit || held.binding == decided.binding)
-            {
-                refuse_held(core, worker, begun, decided, &reply, now).await;
-            } else {
-                decided.log("refused", Some(&reply));
-                let failed = |status| {
-                    Outcome::Tried(Attempted {
-                        fate: Fate::Failed,
-                        status,
-                    })
-                };
-                let status = decided.status(&reply, now);
-                end(core, worker, begun, failed, status).await;
-            }
+        Disposition::Kept { stage, due } => {
+            decided.log(kept_as(&ruling.decision), reply);
+            keep(core, stored, kept, stage, Due::At(due)).await;
         }
-        Decision::Tempfail(reply) | Decision::Disconnect(reply) => {
-            decided.log("deferred", Some(&reply));
-            match question.held.clone() {
-                Some(held) => {
-                    let held = Held {
-                        waits_for: decided.waits_for().map(str::to_owned),
-                        ..held
-                    };
-                    hold(core, &begun.stored, question.event, held, now).await;
+        Disposition::Quarantined { by, why } => {
+            match ruling.decision {
+                Decision::Quarantine | Decision::Reject(_) => decided.log("quarantined", reply),
+                // Nobody asked for it: its time is over.
+                _ => {
+                    let (id, event) = (stored.message.id, question.event.name());
+                    tracing::warn!(%id, event, binding = by, why, "message quarantined");
                 }
-                None => {
-                    let status = decided.status(&reply, now);
-                    defer_all(core, worker, begun, status, decided.waits_for()).await;
-                }
             }
-        }
-        Decision::Discard => {
-            decided.log("discarded", None);
-            let status = own(2, format!("discarded by {}", decided.binding), now);
-            end(core, worker, begun, Outcome::Discarded, status).await;
-        }
-        Decision::Quarantine => {
-            decided.log("quarantined", None);
-            let why = decided.why();
-            quarantine(core, &begun.stored, Some(&changes), decided, why).await;
-        }
-        Decision::Hold { at_most } => {
-            decided.log("held", None);
-            let held = question.held.clone();
-            let held = Held {
-                binding: decided.binding.clone(),
-                since: held.as_ref().map_or(now, |held| held.since),
-                attempts: held.as_ref().map_or(0, |held| held.attempts),
-                waits_for: decided.waits_for().map(str::to_owned),
-            };
-            let event = ruling.event;
-            hold_edited(core, &begun.stored, event, held, &changes, at_most, now).await;
-        }
-        Decision::Postpone(wait) => {
-            decided.log("postponed", None);
-            let event = ruling.event;
-            postpone(
-                core, worker, begun, question, event, decided, wait, &changes,
+            keep(
+                core,
+                stored,
+                kept,
+                Stage::Quarantined { by, why },
+                Due::Never,
             )
             .await;
+        }
+        Disposition::Discarded => {
+            decided.log("discarded", reply);
+            let status = match reply {
+                Some(reply) => words(reply, now),
+                None => own(2, format!("discarded by {}", decided.binding), now),
+            };
+            end(core, worker, begun, Outcome::Discarded, status).await;
+        }
+        Disposition::Refused(reply) => {
+            decided.log("refused", Some(&reply));
+            let failed = |status| {
+                Outcome::Tried(Attempted {
+                    fate: Fate::Failed,
+                    status,
+                })
+            };
+            let status = decided.status(&reply, now);
+            end(core, worker, begun, failed, status).await;
+        }
+        Disposition::Deferred { reply: Some(reply) } => {
+            decided.log("deferred", Some(&reply));
+            let status = decided.status(&reply, now);
+            defer_all(core, worker, begun, status, decided.waits_for()).await;
+        }
+        Disposition::Deferred { reply: None } => {
+            decided.log("postponed", None);
+            let status = own(4, format!("postponed by {}", decided.binding), now);
+            defer_all(core, worker, begun, status, None).await;
         }
     }
     None
 }
 
-/// Asked about again at a time, from this binding on: the edits of those before it are committed, so they must not be asked
-/// again. A message that is too old for another attempt has come to its end.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one arm of apply, cut off for its length"
-)]
-async fn postpone(
-    core: &Core,
-    worker: usize,
-    begun: Begun,
-    question: &Question,
-    event: EventKind,
-    decided: &Decided,
-    wait: Duration,
-    changes: &Changes,
-) {
-    let binding = decided.binding.clone();
-    let now = core.now();
-    let since = question
-        .held
-        .as_ref()
-        .map_or(begun.stored.message.received_at, |held| held.since);
-    if core.settings.schedule.next(since, 1, now, 0) == Next::Expired {
-        let status = own(4, format!("postponed by {binding}"), now);
-        return match &question.held {
-            Some(held) => hold(core, &begun.stored, question.event, held.clone(), now).await,
-            None => defer_all(core, worker, begun, status, None).await,
-        };
+/// The word of the log for what is kept.
+const fn kept_as(decision: &Decision) -> &'static str {
+    match decision {
+        Decision::Hold { .. } => "held",
+        Decision::Postpone(_) => "postponed",
+        _ => "deferred",
     }
-    let mut update = MessageUpdate::new(begun.stored.message.id);
-    update.message = edited(core, &begun.stored.message, changes);
-    update.stage = Some(match &question.held {
-        Some(held) => Stage::Held {
-            event: event.name().to_owned(),
-            binding,
-            since: held.since,
-            attempts: held.attempts,
-            waits_for: None,
-        },
-        None => Stage::Submit {
-            from_binding: Some(binding),
-            attempts: question.attempt,
-            waits_for: None,
-        },
-    });
-    update.due = now.checked_add(wait).map(Due::At);
+}
+
+/// Kept at a stage, as edited, until it is due.
+async fn keep(
+    core: &Core,
+    stored: &StoredMessage,
+    edited: Option<Arc<Message>>,
+    stage: Stage,
+    due: Due,
+) {
+    let mut update = MessageUpdate::new(stored.message.id);
+    update.message = edited;
+    update.stage = Some(stage);
+    update.due = Some(due);
     commit(core, update).await;
 }
 
 /// Nobody objects: the edits are committed before anything is delivered.
 async fn go_on(
     core: &Core,
-    worker: usize,
     begun: Begun,
     question: &Question,
     changes: &Changes,
+    next: Stage,
+    worker: usize,
 ) -> Option<Begun> {
     let edited = edited(core, &begun.stored.message, changes);
-    let next = match question.event {
-        EventKind::TransportSubmit => Stage::Deliver,
-        _ => Stage::submit(),
-    };
     let mut begun = begun;
     // Without edits the new stage is recorded with the first result: asked again after a crash, the sinks see the same.
     if edited.is_some() || question.held.is_some() {

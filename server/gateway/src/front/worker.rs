@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use postern_dispatch::dispatcher::Dispatcher;
 use postern_spool::{Store, StoredMessage};
+use postern_transport::Schedule;
 
 use super::accept::Arrival;
 use super::session;
@@ -39,8 +40,8 @@ pub struct Tools {
     pub addresses: Arc<AddressLog>,
     /// Tells of the end.
     pub shutdown: Shutdown,
-    /// Time until a message that a failure policy holds is asked about again.
-    pub hold_for: Duration,
+    /// When a message that is held is asked about again.
+    pub schedule: Schedule,
 }
 
 /// The front end of one runtime.

@@ -9,7 +9,7 @@ use postern_delivery::{SystemConnector, opportunistic};
 use postern_dispatch::dispatcher::Dispatcher;
 use postern_dispatch::settings::Settings as DispatchSettings;
 use postern_spool::{Health, SpoolError, Store};
-use postern_transport::{Depth, Scanner, Sinks, SystemClock, Transport, Worker};
+use postern_transport::{Depth, Scanner, Schedule, Sinks, SystemClock, Transport, Worker};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -124,7 +124,7 @@ struct Part {
     metrics: Arc<crate::metrics::Metrics>,
     addresses: AddressLog,
     shutdown: Shutdown,
-    hold_for: Duration,
+    schedule: Schedule,
     listen: Option<Listen>,
 }
 
@@ -153,7 +153,7 @@ impl Part {
             metrics: Arc::clone(&gateway.metrics),
             addresses: gateway.addresses.clone(),
             shutdown: gateway.shutdown.clone(),
-            hold_for: settings::schedule(&gateway.config).first_wait(),
+            schedule: settings::schedule(&gateway.config),
             listen,
         }
     }
@@ -179,7 +179,7 @@ impl Part {
             metrics: Arc::clone(&self.metrics),
             addresses: Arc::new(self.addresses),
             shutdown: self.shutdown.clone(),
-            hold_for: self.hold_for,
+            schedule: self.schedule,
         };
         let mut parts = Tasks::new("part of a runtime", self.metrics.panics.clone());
         let shutdown = self.shutdown;

@@ -11,11 +11,12 @@ use postern_events::budget::Budget;
 use postern_events::context::SessionContext;
 use postern_events::event::EventKind;
 use postern_events::inbound::Fate;
-use postern_events::ruling::{By, Cause, Decision, Ruling};
+use postern_events::ruling::{Cause, Ruling};
 use postern_message::recipient::without_duplicates;
 use postern_message::{Draft, HeaderSection, Message, MessageId, Origin, Version};
 use postern_smtp::reply::Reply;
 use postern_spool::{Due, Durable, NewMessage, SpoolError, Stage, StoredBody, StoredMessage};
+use postern_transport::{Disposition, HeldRefusal, Position, disposition, draw};
 
 use super::Reception;
 use super::ruling::{Refused, hold_back, refusal};
@@ -111,63 +112,6 @@ impl Ready {
     }
 }
 
-/// Where the message goes, when it is looked at, and what that makes of its transaction.
-struct Next {
-    stage: Stage,
-    due: Due,
-    fate: Fate,
-}
-
-fn stage_for(reception: &Reception, ruling: &Ruling) -> Next {
-    let now = SystemTime::now();
-    let binding = ruling
-        .by
-        .as_ref()
-        .map(|by| by.binding.to_string())
-        .unwrap_or_default();
-    match ruling.decision {
-        Decision::Hold { .. } | Decision::Postpone(_) => {
-            let stage = Stage::Held {
-                event: ruling.event.name().to_owned(),
-                binding,
-                since: now,
-                attempts: 0,
-                waits_for: ruling.by.as_ref().and_then(waits_for),
-            };
-            let wait = match ruling.decision {
-                Decision::Postpone(time) => time,
-                Decision::Hold {
-                    at_most: Some(time),
-                } => time,
-                _ => reception.tools.hold_for,
-            };
-            Next {
-                stage,
-                due: Due::At(now + wait),
-                fate: Fate::Held,
-            }
-        }
-        Decision::Quarantine => Next {
-            stage: Stage::Quarantined {
-                by: binding,
-                why: ruling.reason_code.clone(),
-            },
-            due: Due::Never,
-            fate: Fate::Quarantined,
-        },
-        _ => Next {
-            stage: Stage::submit(),
-            due: Due::At(now),
-            fate: Fate::Accepted,
-        },
-    }
-}
-
-/// The binding whose sink failed, if that is why the message is kept.
-fn waits_for(by: &By) -> Option<String> {
-    matches!(by.cause, Cause::Failure(..)).then(|| by.binding.to_string())
-}
-
 /// Commits the message. The 250 leaves only with the proof that the spool gives.
 /// `dropped`: sinks have dropped recipients at RCPT; a message to nobody else is dropped too.
 pub(in crate::front) async fn commit(
@@ -176,10 +120,34 @@ pub(in crate::front) async fn commit(
     dropped: bool,
 ) -> Answered {
     let is_to_nobody = dropped && ready.draft.recipients.is_empty();
-    if matches!(ready.ruling.decision, Decision::Discard) || is_to_nobody {
+    if is_to_nobody {
         return discard(&ready);
     }
-    let next = stage_for(&reception, &ready.ruling);
+    let at = SystemTime::now();
+    let comes_to = disposition(
+        &ready.ruling,
+        &Position::Arriving,
+        &reception.tools.schedule,
+        HeldRefusal::default(),
+        draw(ready.id, 1),
+        at,
+    );
+    let (stage, due, fate) = match comes_to {
+        Disposition::Goes(stage) => (stage, Due::At(at), Fate::Accepted),
+        Disposition::Kept { stage, due } => (stage, Due::At(due), Fate::Held),
+        Disposition::Quarantined { by, why } => {
+            let stage = Stage::Quarantined { by, why };
+            (stage, Due::Never, Fate::Quarantined)
+        }
+        Disposition::Discarded => return discard(&ready),
+        Disposition::Refused(reply) | Disposition::Deferred { reply: Some(reply) } => {
+            return refused(Refused::by_service(reply), ready.size());
+        }
+        Disposition::Deferred { reply: None } => {
+            let reply = replies::storage_failed(ready.id);
+            return refused(Refused::by_service(reply), ready.size());
+        }
+    };
     let Ready {
         id,
         body,
@@ -196,7 +164,6 @@ pub(in crate::front) async fn commit(
     if draft.recipients.is_empty() {
         return refused(replies::no_recipients_left());
     }
-    let at = SystemTime::now();
     // As it stands now: whoever is asked about the message later sees the same.
     let session = reception.scope.session();
     let trace = trace(&reception, id, session.as_ref(), &draft, at).field();
@@ -220,18 +187,18 @@ pub(in crate::front) async fn commit(
     let new = NewMessage {
         message: Arc::clone(&message),
         body,
-        stage: next.stage.clone(),
-        due: next.due,
+        stage: stage.clone(),
+        due,
     };
     match reception.tools.spool.insert(new).await {
         Ok(proof) => {
             reception.tools.onward.accept(StoredMessage {
                 message: Arc::clone(&message),
-                stage: next.stage,
-                due: next.due,
+                stage,
+                due,
                 content,
             });
-            promise(message, &proof, next.fate, &ruling, size)
+            promise(message, &proof, fate, &ruling, size)
         }
         Err(error) => refused(storage_reply(&reception, id, &error)),
     }

@@ -16,6 +16,7 @@ use postern_dispatch::settings::Settings as DispatchSettings;
 use postern_events::plan::Plan;
 use postern_message::Segment;
 use postern_spool::{Embedded, Store, StoredMessage};
+use postern_transport::Schedule;
 use rustls::pki_types::ServerName;
 use tokio::io::{
     AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf,
@@ -104,7 +105,7 @@ impl Setting {
             metrics: Arc::clone(&metrics),
             addresses: Arc::new(AddressLog::new(effective.config.log.addresses)),
             shutdown: shutdown.clone(),
-            hold_for: Duration::from_secs(300),
+            schedule: Schedule::new(vec![Duration::from_secs(300)], Duration::from_secs(432_000)),
         };
         Self {
             _folder: folder,
