@@ -1,7 +1,7 @@
 //! A next hop that does what a script says, octet by octet, until it is told to behave.
 
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -201,21 +201,5 @@ impl Visit {
     /// The connection itself, with what was heard of it and not looked at dropped.
     pub fn stream(&mut self) -> &mut TcpStream {
         &mut self.output
-    }
-}
-
-impl Read for Visit {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.input.read(into)
-    }
-}
-
-impl Write for Visit {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.output.write(octets)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.output.flush()
     }
 }
