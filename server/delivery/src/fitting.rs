@@ -119,7 +119,8 @@ fn original(source: &Arc<dyn ReadAt>) -> Original {
     source.facts().map_or(Original::UNKNOWN, |facts| Original {
         longest_line: facts.longest_line,
         last_eight_bit: facts.last_eight_bit,
-        loose: facts.nul || facts.bare_line_end,
+        // A NUL goes as it came: servers pass it on, and nothing of it is cut or split.
+        loose: facts.bare_line_end,
     })
 }
 

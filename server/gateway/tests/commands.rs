@@ -825,7 +825,7 @@ fn f6_spool_domains_and_next_hops_are_shown() {
     }
     assert!(
         outcome.err.starts_with(
-            "warning: postern.toml:16:11: outbound.deliver: smtp://no-such-host.invalid:25 has a name that does not resolve: "
+            "warning: postern.toml:17:11: outbound.deliver: smtp://no-such-host.invalid:25 has a name that does not resolve: "
         ),
         "{}",
         outcome.err

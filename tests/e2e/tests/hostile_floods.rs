@@ -20,8 +20,9 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// What a flood may cost the gateway, in KiB: far less than what is poured in.
 const FLOOD_KIB: u64 = 16 << 10;
 
-/// What bodies of 20 MiB each may cost of which a sink takes little, in KiB: what each upload takes, and no whole one.
-const BODY_KIB: u64 = 40 << 10;
+/// What bodies of 20 MiB each may cost of which a sink takes little, in KiB: what each upload takes, and no whole one; and
+/// the 16 MiB that may hold contents for their first delivery.
+const BODY_KIB: u64 = (40 + 16) << 10;
 
 type Trick = fn(&mut Wire, &Asked) -> io::Result<()>;
 

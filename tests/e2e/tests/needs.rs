@@ -272,10 +272,10 @@ fn unknown_names_get_no_mailbox_unless_that_was_said() {
     fs::create_dir(folder.join("bob")).unwrap();
     let until = Instant::now() + LIMIT;
     loop {
+        // A session of its own: too many errors end one.
+        let mut client = Client::ready(gateway.smtp());
         client.expect("MAIL FROM:<me@sender.test>", 250);
-        let code = client.command("RCPT TO:<bob@example.test>").code;
-        client.expect("RSET", 250);
-        if code == 250 {
+        if client.command("RCPT TO:<bob@example.test>").code == 250 {
             break;
         }
         assert!(Instant::now() < until, "bob is not found");

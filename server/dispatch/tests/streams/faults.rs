@@ -107,13 +107,13 @@ async fn a_sink_that_hangs_times_out_is_cancelled_and_its_late_verdict_is_droppe
     })
     .await;
     let mut bound = Bound::to(&sink, &["inbound.connect", "inbound.helo"]);
-    bound.timeout = Duration::from_millis(80);
+    bound.timeout = Duration::from_millis(500);
     let rig = Rig::new(vec![bound]);
     let scope = rig.session();
     let began = Instant::now();
     assert_eq!(fault(&scope.connect(&budget()).await), FaultKind::Timeout);
     assert!(
-        began.elapsed() < Duration::from_millis(330),
+        began.elapsed() < Duration::from_secs(3),
         "{:?}",
         began.elapsed()
     );

@@ -283,7 +283,8 @@ fn trace<'a>(
     at: SystemTime,
 ) -> Trace<'a> {
     let only_recipient = match draft.recipients.as_slice() {
-        [only] => Some(&only.address),
+        // What it was rewritten to is nothing that the sender may read in a report.
+        [only] => Some(only.given_address()),
         _ => None,
     };
     Trace {
