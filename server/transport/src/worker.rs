@@ -115,25 +115,30 @@ impl Worker {
             running.act();
             self.core.count(self.place, running.scheduler.counts());
             let timer = running.scheduler.next_timeout();
+            // In this order: what a connection told comes before its end, which would make it a stranger.
             tokio::select! {
-                order = self.orders.recv() => match order {
-                    Some(order) => running.ordered(order),
-                    None => break,
-                },
-                Some(waiting) = self.parked.recv() => running.parked(waiting),
+                biased;
+                _why = &mut failed => return,
+                () = &mut begun => break,
+                () = sleep_until(timer.unwrap_or_else(std::time::Instant::now).into()), if timer.is_some() => {
+                    running.scheduler.timeout(now());
+                }
                 Some(told) = told.recv() => running.told(told),
                 Some(end) = running.tasks.join_next_with_id(), if !running.tasks.is_empty() => {
+                    while let Ok(told) = told.try_recv() {
+                        running.told(told);
+                    }
                     running.ended(end);
                 }
+                Some(waiting) = self.parked.recv() => running.parked(waiting),
                 heard = next_back(&mut back) => match heard {
                     Some(sink) => running.sink_is_back(sink),
                     None => running.all_sinks_are_back(),
                 },
-                () = sleep_until(timer.unwrap_or_else(std::time::Instant::now).into()), if timer.is_some() => {
-                    running.scheduler.timeout(now());
-                }
-                () = &mut begun => break,
-                _why = &mut failed => return,
+                order = self.orders.recv() => match order {
+                    Some(order) => running.ordered(order),
+                    None => break,
+                },
             }
         }
         self.orders.close();

@@ -169,3 +169,17 @@ async fn results_are_told() {
     assert!(told[0].recipients[1].retry_in.is_some());
     assert_eq!(told[1].recipients[0].attempts, 2);
 }
+
+/// Many times: what a connection tells last and its end come to the worker together.
+#[tokio::test(start_paused = true)]
+async fn a_peer_without_the_bdat_that_it_offers_gets_data_at_once() {
+    for _ in 0..12 {
+        let peer = Peer::with(&["PIPELINING", "CHUNKING"]);
+        peer.says(". a@", &["502 5.5.1 not here"]);
+        let play = Play::new(&peer, Script::default());
+        play.accept(&["a@example.test", "b@example.test"]).await;
+        let took = play.until_empty().await;
+        assert!(took < Duration::from_secs(60), "{took:?}");
+        assert_eq!((peer.taken().len(), peer.connections()), (1, 2));
+    }
+}
