@@ -7,7 +7,7 @@ use crate::origin::KeyPath;
 use crate::reader::Reader;
 use crate::settings::Config;
 use crate::settings::binding::Binding;
-use crate::settings::delivery::{Deliver, Domain};
+use crate::settings::delivery::{Deliver, Domain, LineEnds};
 use crate::settings::server::{ListenAddress, Server};
 use crate::settings::sink::{Endpoint, Sink};
 use crate::tree::Node;
@@ -43,6 +43,14 @@ pub(crate) fn config(config: &Config, root: &Node, reader: &mut Reader) {
 }
 
 fn check_domain(domain: &Domain, reader: &mut Reader) {
+    if domain.line_ends == LineEnds::Lf && !matches!(domain.deliver, Deliver::Maildir(_)) {
+        fail(
+            reader,
+            &["domain", &domain.name, "line_ends"],
+            "has no effect here",
+            "leave it out, or use it with deliver = \"maildir:…\"",
+        );
+    }
     if domain.create && !matches!(domain.deliver, Deliver::Maildir(_)) {
         fail(
             reader,

@@ -14,7 +14,19 @@ pub enum Destination {
         template: PathBuf,
         /// A mailbox is made that is not there.
         create: bool,
+        /// How lines end in their files.
+        line_ends: LineEnds,
     },
+}
+
+/// How lines end in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum LineEnds {
+    /// With CRLF, as they came.
+    Crlf,
+    /// With LF, as text files of Unix have it.
+    #[default]
+    Lf,
 }
 
 /// A peer, and how it is spoken to.

@@ -2,8 +2,8 @@
 //!
 //! A message is written to `tmp`, synced, renamed into `new`, and the folder synced: a reader sees it whole or not at all,
 //! and once it is reported as delivered it survives a crash. The file's name follows from message and recipient, so that a
-//! delivery whose record was lost with the process is recognised and not made again. Lines end with LF, as readers of Maildirs
-//! expect; otherwise octets are those of the message. Before them stand `Return-Path` and `Delivered-To`.
+//! delivery whose record was lost with the process is recognised and not made again. Lines end with LF or, as
+//! they came, with CRLF; otherwise octets are those of the message. Before them stand `Return-Path` and `Delivered-To`.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use postern_smtp::address::{ForwardPath, ReversePath};
 use tokio::sync::mpsc;
 
 use super::content::ContentReader;
+use super::destination::LineEnds;
 use super::folders::{Folder, Place};
 
 /// Pieces of content between the reader and the writing thread.
@@ -43,6 +44,7 @@ pub struct Maildir {
     own: usize,
     hostname: Arc<str>,
     create: bool,
+    line_ends: LineEnds,
 }
 
 /// Why a message is not in its Maildir.
@@ -101,6 +103,7 @@ impl Maildir {
             folders: Folders::new(template),
             hostname: hostname.into(),
             create: true,
+            line_ends: LineEnds::default(),
         }
     }
 
@@ -108,6 +111,13 @@ impl Maildir {
     #[must_use]
     pub fn creating(mut self, create: bool) -> Self {
         self.create = create;
+        self
+    }
+
+    /// How lines end in the files.
+    #[must_use]
+    pub fn ending_lines_with(mut self, line_ends: LineEnds) -> Self {
+        self.line_ends = line_ends;
         self
     }
 
@@ -124,7 +134,11 @@ impl Maildir {
     ) -> Result<String, MaildirError> {
         let folder = self.folder(recipient).ok_or(MaildirError::Address)?;
         let place = Place::new(&folder, self.own).ok_or(MaildirError::Address)?;
-        let head = format!("Return-Path: {sender}\nDelivered-To: {}\n", bare(recipient));
+        let head = format!(
+            "Return-Path: {sender}\r\nDelivered-To: {}\r\n",
+            bare(recipient)
+        );
+        let line_ends = self.line_ends;
         let name = self.file_name(&occasion);
         if occasion.again && is_there(&place, &name).await? {
             return Ok(name);
@@ -135,8 +149,9 @@ impl Maildir {
         }
         let (pieces, receiver) = mpsc::channel(PIECES);
         let file = name.clone();
-        let writer =
-            tokio::task::spawn_blocking(move || write(&place, &file, head.into(), receiver));
+        let writer = tokio::task::spawn_blocking(move || {
+            write(&place, &file, head.into(), receiver, line_ends)
+        });
         let read = feed(&mut content, pieces).await;
         let written = writer
             .await
@@ -237,11 +252,12 @@ fn write(
     name: &str,
     head: Bytes,
     mut pieces: mpsc::Receiver<Bytes>,
+    line_ends: LineEnds,
 ) -> io::Result<()> {
     let folder = place.make()?;
     let [temporary, new, _] = ["tmp", "new", "cur"].map(|part| folder.make_inner(part));
     let (temporary, new) = (temporary?, new?);
-    let result = write_file(&temporary, name, head, &mut pieces).and_then(|()| {
+    let result = write_file(&temporary, name, &head, &mut pieces, line_ends).and_then(|()| {
         temporary.move_to(name, &new)?;
         new.sync()
     });
@@ -256,17 +272,22 @@ fn write(
 fn write_file(
     folder: &Folder,
     name: &str,
-    head: Bytes,
+    head: &[u8],
     pieces: &mut mpsc::Receiver<Bytes>,
+    line_ends: LineEnds,
 ) -> io::Result<()> {
     let mut file = folder.create(name)?;
     let mut small = io::BufWriter::with_capacity(64 * 1024, &mut file);
-    small.write_all(&head)?;
     let mut lines = UnixLines::default();
+    let mut put = |piece: &[u8]| match line_ends {
+        LineEnds::Crlf => small.write_all(piece),
+        LineEnds::Lf => lines.write(piece, &mut small),
+    };
+    put(head)?;
     loop {
         match pieces.blocking_recv() {
             Some(end) if end.is_empty() => break,
-            Some(piece) => lines.write(&piece, &mut small)?,
+            Some(piece) => put(&piece)?,
             None => return Err(io::ErrorKind::Interrupted.into()),
         }
     }

@@ -43,9 +43,14 @@ pub(crate) async fn carry(
 ) -> Option<Group> {
     match &destination {
         Destination::Hop(hop) => carry_to_hop(&context, &mut seat, hop).await,
-        Destination::Maildir { template, create } => {
-            let maildir = Maildir::new(template.clone(), &context.core.settings.hostname);
-            let maildir = maildir.creating(*create);
+        Destination::Maildir {
+            template,
+            create,
+            line_ends,
+        } => {
+            let maildir = Maildir::new(template.clone(), &context.core.settings.hostname)
+                .creating(*create)
+                .ending_lines_with(*line_ends);
             carry_to_maildir(&context, &mut seat, &destination.to_string(), &maildir).await;
         }
     }

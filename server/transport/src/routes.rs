@@ -103,6 +103,7 @@ mod tests {
         Destination::Maildir {
             template: name.into(),
             create: true,
+            line_ends: Default::default(),
         }
     }
 

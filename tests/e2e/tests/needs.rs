@@ -208,7 +208,7 @@ fn maildir(keys: &str) -> (Gateway, std::path::PathBuf) {
     let folder = setup.folder().join("mail");
     fs::create_dir_all(folder.join("joe")).unwrap();
     let gateway = setup
-        .with(&format!("[[domain]]\nname = \"example.test\"\ndeliver = \"maildir:{{dir}}/mail/{{user}}\"\n{keys}"))
+        .with(&format!("[[domain]]\nname = \"example.test\"\ndeliver = \"maildir:{{dir}}/mail/{{user}}\"\nline_ends = \"lf\"\n{keys}"))
         .start();
     (gateway, folder)
 }

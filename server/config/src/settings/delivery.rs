@@ -5,7 +5,7 @@ use std::time::Duration;
 pub use crate::kind::deliver::Deliver;
 pub use crate::kind::recipients::Recipients;
 use crate::kind::{Count, DomainName, Flag, List, Maybe, Span};
-use crate::section::section;
+use crate::section::{choice, section};
 
 section! {
     /// A domain that is accepted from anybody.
@@ -19,6 +19,18 @@ section! {
         /// With `maildir:` and `recipients = "any"`: a mailbox is made of an unknown name, up to 10000 of them. Without it who
         /// has no mailbox is refused.
         create: bool as Flag = "false" => "550 5.1.1 after RCPT for one without a mailbox; 452 4.2.2 for one too many";
+        /// How lines end in the files of `maildir:`.
+        line_ends: LineEnds as LineEnds = "crlf";
+    }
+}
+
+choice! {
+    /// How lines end in the files of a Maildir.
+    LineEnds {
+        /// With CRLF, as they came: what is stored is what was judged, octet by octet.
+        Crlf = "crlf";
+        /// With LF, as tools that take the files for text want it.
+        Lf = "lf";
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use postern_config::Config;
 use postern_config::settings::binding::HeldRefusal as Refusal;
-use postern_config::settings::delivery::{Deliver, Recipients};
+use postern_config::settings::delivery::{self, Deliver, Recipients};
 use postern_config::settings::server::ListenAddress;
-use postern_delivery::{Destination, Hop, HopAddress, OwnListeners};
+use postern_delivery::{Destination, Hop, HopAddress, LineEnds, OwnListeners};
 use postern_transport::{HeldRefusal, Routes, Schedule, Settings};
 
 use crate::front::listener::Bound;
@@ -57,7 +57,14 @@ fn routes(config: &Config) -> Routes {
     let mut routes = Routes::new(config.outbound.deliver.as_ref().map(destination));
     for domain in &config.domains {
         let mut to = destination(&domain.deliver);
-        if let Destination::Maildir { create, .. } = &mut to {
+        if let Destination::Maildir {
+            create, line_ends, ..
+        } = &mut to
+        {
+            *line_ends = match domain.line_ends {
+                delivery::LineEnds::Crlf => LineEnds::Crlf,
+                delivery::LineEnds::Lf => LineEnds::Lf,
+            };
             // Whoever is in a list is known.
             *create = domain.create || matches!(domain.recipients, Recipients::File(_));
         }
@@ -75,6 +82,7 @@ fn destination(deliver: &Deliver) -> Destination {
         Deliver::Maildir(template) => Destination::Maildir {
             template: template.clone(),
             create: true,
+            line_ends: LineEnds::Crlf,
         },
     }
 }
