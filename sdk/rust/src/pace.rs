@@ -44,11 +44,19 @@ impl Pace {
         match longest.is_slow() {
             true => self.left.store(PENALTY, Ordering::Relaxed),
             false => {
-                // Lost updates only make the probation longer.
-                let left = self.left.load(Ordering::Relaxed);
-                self.left.store(left.saturating_sub(1), Ordering::Relaxed);
+                let less = |left: u32| left.checked_sub(1);
+                let left = self
+                    .left
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+                // An error: nothing was left.
+                left.unwrap_or_default();
             }
         }
+    }
+
+    /// Notes a run that panicked: perhaps over something that only the other threads allow, such as blocking in place.
+    pub(crate) fn note_panic(&self) {
+        self.left.store(PENALTY, Ordering::Relaxed);
     }
 }
 
@@ -129,6 +137,13 @@ mod tests {
             pace.note(slow);
             assert!(!pace.is_quick());
         }
+    }
+
+    #[test]
+    fn a_handler_that_panics_is_tried_on_other_threads() {
+        let pace = proven();
+        pace.note_panic();
+        assert!(!pace.is_quick());
     }
 
     #[test]

@@ -70,7 +70,8 @@ pub enum MaildirError {
 impl MaildirError {
     /// Another attempt would end the same way.
     pub fn is_permanent(&self) -> bool {
-        matches!(self, Self::Address | Self::Absent)
+        // One that is absent was there when its mail was accepted: what holds it may be back in a moment.
+        matches!(self, Self::Address)
     }
 
     /// Subject and detail of the enhanced status code.

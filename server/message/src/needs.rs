@@ -12,7 +12,7 @@ pub struct Way {
     pub eight_bit: bool,
     /// Lines longer than [`LONGEST_LINE`].
     pub long_lines: bool,
-    /// Octets that are not in lines: a NUL, a CR or LF alone.
+    /// Octets that are not in lines: a CR or LF alone.
     pub loose: bool,
 }
 
@@ -21,7 +21,7 @@ impl Way {
     #[must_use]
     pub const fn offered(eight_bit_mime: bool, binary_mime: bool) -> Self {
         Self {
-            eight_bit: eight_bit_mime || binary_mime,
+            eight_bit: eight_bit_mime,
             long_lines: binary_mime,
             loose: binary_mime,
         }
@@ -37,7 +37,7 @@ pub struct Needs {
     pub eight_bit_body: bool,
     /// It has a line longer than [`LONGEST_LINE`].
     pub long_lines: bool,
-    /// It has a NUL, or a CR or LF alone.
+    /// It has a CR or LF alone.
     pub loose: bool,
 }
 
@@ -48,7 +48,7 @@ pub struct Original {
     pub longest_line: u64,
     /// Where its last octet above 127 is.
     pub last_eight_bit: Option<u64>,
-    /// It has a NUL, or a CR or LF alone.
+    /// It has a CR or LF alone.
     pub loose: bool,
 }
 
@@ -152,7 +152,7 @@ impl LineBound {
     }
 }
 
-/// There is a NUL, or a CR or LF alone. One at the edges may belong to the neighbour's line end.
+/// There is a CR or LF alone. One at the edges may belong to the neighbour's line end.
 fn is_loose(octets: &[u8]) -> bool {
     let inner_lf = octets
         .windows(2)
@@ -160,7 +160,7 @@ fn is_loose(octets: &[u8]) -> bool {
     let inner_cr = octets
         .windows(2)
         .any(|pair| pair[0] == b'\r' && pair[1] != b'\n');
-    inner_lf || inner_cr || octets.contains(&0)
+    inner_lf || inner_cr
 }
 
 #[cfg(test)]
@@ -209,7 +209,8 @@ mod tests {
         let long = |n: usize| format!("A: b\r\n\r\n{}\r\n", "x".repeat(n)).into_bytes();
         assert!(!needs(&long(998)).binary());
         assert!(needs(&long(999)).long_lines);
-        assert!(needs(b"A: b\r\n\r\na\0\r\n").loose);
+        // Passed on as it came.
+        assert_eq!(needs(b"A: \0b\r\n\r\na\0\r\n"), Needs::default());
         assert!(needs(b"A: b\r\n\r\na\nb\r\n").loose);
         let unknown = Needs::at_most(&version(b"A: b\r\n\r\nc"), &Original::UNKNOWN);
         assert!(unknown.binary() && unknown.eight_bit_body);

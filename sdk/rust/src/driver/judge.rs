@@ -74,7 +74,10 @@ pub(super) async fn run(work: Work, sink: Arc<Ready>, manner: Manner, token: u64
         longest: Step::default(),
     };
     let outcome = (&mut timed).await;
-    pace.note(timed.longest);
+    match &outcome {
+        Ok(_) => pace.note(timed.longest),
+        Err(_) => pace.note_panic(),
+    }
     drop(timed);
     let answer = outcome
         .unwrap_or_else(|panic| Answer::Verdict(Err(Fault::error(panic_text(panic.as_ref())))));

@@ -1,8 +1,9 @@
 //! The mailboxes of a domain whose mail is stored here: which addresses can have one, and which have.
 
-use std::collections::HashSet;
-use std::fs;
+use std::collections::{HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -15,6 +16,8 @@ use crate::runtime::reload::{Reload, Stamp};
 
 /// Mailboxes in one place from which on none is made of an unknown name.
 const MOST_MADE: usize = 10_000;
+/// A mailbox that is to be made is there after so long, as a rule.
+const SOON: Duration = Duration::from_secs(60);
 /// Mailboxes that are known by their folders. Of more the rest counts as absent.
 const MOST_KNOWN: usize = 1_000_000;
 
@@ -40,8 +43,8 @@ pub struct Mailboxes {
 #[derive(Debug)]
 pub struct Existing {
     found: ArcSwap<Found>,
-    /// Those that were made since, or will be.
-    made: Mutex<HashSet<PathBuf>>,
+    /// Those that were made since, or will be, and when they were asked for.
+    made: Mutex<HashMap<PathBuf, Instant>>,
 }
 
 /// What a look at the folders found.
@@ -50,6 +53,8 @@ struct Found {
     mailboxes: HashSet<PathBuf>,
     /// Folders in which one may appear or go.
     watched: Vec<PathBuf>,
+    /// They could not be listed.
+    is_unknown: bool,
 }
 
 impl Mailboxes {
@@ -57,9 +62,18 @@ impl Mailboxes {
     /// name. Blocks.
     #[must_use]
     pub fn load(template: PathBuf, listed: bool, create: bool) -> Self {
-        let existing = || Existing {
-            found: ArcSwap::from_pointee(look(&template)),
+        let existing = || {
+            Existing {
+            found: ArcSwap::from_pointee(look(&template).unwrap_or_else(|(folder, error)| {
+                tracing::warn!(folder = %folder.display(), %error, "mailboxes cannot be listed; recipients hear 451 until they can");
+                Found {
+                    watched: vec![folder],
+                    is_unknown: true,
+                    ..Found::default()
+                }
+            })),
             made: Mutex::default(),
+        }
         };
         let who = match (listed, create) {
             (true, _) => Who::Accepted,
@@ -87,6 +101,9 @@ impl Mailboxes {
         match &self.who {
             Who::Accepted => Ok(()),
             Who::Existing(existing) if existing.has(&folder) => Ok(()),
+            Who::Existing(existing) if existing.found.load().is_unknown => {
+                Err(replies::mailboxes_unknown())
+            }
             Who::Existing(_) => Err(replies::unknown_recipient()),
             Who::Anybody(existing) if existing.make(folder) => Ok(()),
             Who::Anybody(_) => Err(replies::too_many_mailboxes()),
@@ -103,11 +120,18 @@ impl Existing {
     fn make(&self, folder: PathBuf) -> bool {
         let found = self.found.load();
         let mut made = self.made.lock();
-        if found.mailboxes.contains(&folder) || made.contains(&folder) {
+        if found.mailboxes.contains(&folder) || made.contains_key(&folder) {
             return true;
         }
+        if found.mailboxes.len() + made.len() >= MOST_MADE {
+            // Nothing came of those that are not there by now: a recipient that was named and given up makes no mailbox.
+            made.retain(|_, at| at.elapsed() < SOON);
+        }
         let room = found.mailboxes.len() + made.len() < MOST_MADE;
-        room && made.insert(folder)
+        if room {
+            made.insert(folder, Instant::now());
+        }
+        room
     }
 }
 
@@ -127,17 +151,20 @@ impl Reload for Mailboxes {
 
     fn reload(&self) -> Result<(), String> {
         if let Who::Existing(existing) | Who::Anybody(existing) = &self.who {
-            let found = look(self.folders.template());
+            let found = look(self.folders.template()).map_err(|(folder, error)| {
+                format!("{} cannot be listed: {error}", folder.display())
+            })?;
             let mut made = existing.made.lock();
-            made.retain(|folder| !found.mailboxes.contains(folder));
+            made.retain(|folder, _| !found.mailboxes.contains(folder));
             existing.found.store(found.into());
         }
         Ok(())
     }
 }
 
-/// Finds the folders that a template stands for. One that cannot be read counts as empty, and the log says so.
-fn look(template: &Path) -> Found {
+/// Finds the folders that a template stands for. An error has the folder that cannot be listed: who is in it is not known
+/// then, which is not the same as nobody.
+fn look(template: &Path) -> Result<Found, (PathBuf, io::Error)> {
     let mut found = Found::default();
     let mut bases = vec![PathBuf::new()];
     for component in template.components() {
@@ -148,13 +175,15 @@ fn look(template: &Path) -> Found {
         }
         let mut next = Vec::new();
         for base in bases {
-            list(&base, MOST_KNOWN - next.len(), &mut next);
+            if let Err(error) = list(&base, MOST_KNOWN - next.len(), &mut next) {
+                return Err((base, error));
+            }
             found.watched.push(base);
         }
         bases = next;
     }
     found.mailboxes = bases.into_iter().filter(|path| is_folder(path)).collect();
-    found
+    Ok(found)
 }
 
 /// It stands for many names.
@@ -167,17 +196,14 @@ fn is_folder(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
 }
 
-fn list(folder: &Path, most: usize, into: &mut Vec<PathBuf>) {
-    match fs::read_dir(folder) {
-        Ok(entries) => {
-            let paths = entries.flatten().map(|entry| entry.path());
-            into.extend(paths.filter(|path| is_folder(path)).take(most));
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => {
-            tracing::warn!(folder = %folder.display(), %error, "mailboxes cannot be listed");
+fn list(folder: &Path, most: usize, into: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if into.len() < most && is_folder(&path) {
+            into.push(path);
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -191,6 +217,22 @@ mod tests {
             Ok(()) => "ok".to_owned(),
             Err(reply) => format!("{} {}", reply.code(), reply.enhanced().unwrap()),
         }
+    }
+
+    #[test]
+    fn mailboxes_that_cannot_be_listed_are_no_reason_to_refuse_for_good() {
+        let root = tempfile::tempdir().unwrap();
+        let volume = root.path().join("mail");
+        let load = || Mailboxes::load(volume.join("{user}"), false, false);
+        assert_eq!(judge(&load(), "joe@x.test"), "451 4.3.0");
+        fs::create_dir_all(volume.join("joe")).unwrap();
+        let mailboxes = load();
+        assert_eq!(judge(&mailboxes, "joe@x.test"), "ok");
+        // The volume goes away: who was there stays known.
+        fs::rename(&volume, root.path().join("elsewhere")).unwrap();
+        assert!(mailboxes.reload().is_err());
+        assert_eq!(judge(&mailboxes, "joe@x.test"), "ok");
+        assert_eq!(judge(&mailboxes, "ann@x.test"), "550 5.1.1");
     }
 
     #[test]

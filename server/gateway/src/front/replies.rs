@@ -69,6 +69,12 @@ pub(super) fn no_mailbox() -> Reply {
     reply(550, (1, 1), "No mailbox can have this address here")
 }
 
+/// The mailboxes could not be listed since the start.
+#[must_use]
+pub(super) fn mailboxes_unknown() -> Reply {
+    reply(451, (3, 0), "Mailboxes cannot be read, try again later")
+}
+
 /// A mailbox would have to be made, and there are too many.
 #[must_use]
 pub(super) fn too_many_mailboxes() -> Reply {
@@ -176,6 +182,7 @@ mod tests {
             no_memory_for_tls(),
             unknown_recipient(),
             no_mailbox(),
+            mailboxes_unknown(),
             too_many_mailboxes(),
             relay_denied(),
             no_route(),

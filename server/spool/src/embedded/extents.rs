@@ -340,7 +340,16 @@ impl State {
         let mut gaps = Vec::new();
         let mut last = 0..0;
         for place in &known {
-            let next = place.blocks();
+            let mut next = place.blocks();
+            if next.end > blocks {
+                // The file may grow into them: whoever has them then keeps them.
+                tracing::error!(
+                    block = next.start,
+                    "a message has its contents beyond the end of the file"
+                );
+                self.doubtful.insert(next.clone());
+                next = next.start.min(blocks)..blocks;
+            }
             if next.start < last.end {
                 tracing::error!(
                     block = next.start,
@@ -356,11 +365,10 @@ impl State {
                 false => last,
             };
         }
-        let end = blocks.max(last.end);
-        if last.end < end {
-            gaps.push(last.end..end);
+        if last.end < blocks {
+            gaps.push(last.end..blocks);
         }
-        self.room = Room::lent(end);
+        self.room = Room::lent(blocks);
         for gap in &gaps {
             self.room.release(gap.clone());
         }
