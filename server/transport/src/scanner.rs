@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern_spool::{Claimed, Due, SpoolError};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::core::Core;
 use super::question::Asked;
@@ -47,7 +47,7 @@ impl Scanner {
         let told = slots.scan.notified();
         let room = slots.free().min(PORTION);
         if room == 0 {
-            return look_again(told).await;
+            return told.await;
         }
         let claimed = self.core.store.claim(self.core.now(), room, HOLDER).await;
         let claimed = match claimed {
@@ -64,7 +64,7 @@ impl Scanner {
         }
         if left_over {
             // There is no room for it; it goes on when there is some.
-            return look_again(told).await;
+            return told.await;
         }
         sleep(BREATH).await;
         if found < room {
@@ -123,9 +123,4 @@ impl Scanner {
             }
         }
     }
-}
-
-/// Waits to be told, and not for ever: room that comes bit by bit tells nobody.
-async fn look_again(told: impl Future<Output = ()>) {
-    drop(timeout(LONGEST, told).await);
 }

@@ -188,7 +188,8 @@ async fn a_mailbox_that_is_not_there_is_made_only_where_that_was_said() {
             .await
     };
     let error = deliver("bob@example.test").await.unwrap_err();
-    assert!(error.is_permanent() && error.status() == (1, 1), "{error}");
+    // It was there when its mail was accepted: its volume may be away.
+    assert!(!error.is_permanent() && error.status() == (1, 1), "{error}");
     assert!(!root.path().join("bob").exists());
     // Its folders are made in one that is there, and the postmaster always has one.
     for to in ["Ann@example.test", "postmaster@example.test"] {

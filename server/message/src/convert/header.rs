@@ -166,10 +166,13 @@ fn begins_field(line: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(|&octet| is_ftext(octet))
 }
 
-/// A CR or LF that is no line end.
+/// A NUL, or a CR or LF that is no line end.
 fn has_controls(field: &[u8]) -> bool {
     let mut rest = field;
-    while let Some(at) = rest.iter().position(|octet| matches!(octet, b'\r' | b'\n')) {
+    while let Some(at) = rest
+        .iter()
+        .position(|octet| matches!(octet, b'\r' | b'\n' | 0))
+    {
         match rest.get(at..) {
             Some(tail) if tail.starts_with(b"\r\n") => rest = tail.get(2..).unwrap_or_default(),
             _ => return true,

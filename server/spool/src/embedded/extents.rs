@@ -340,16 +340,7 @@ impl State {
         let mut gaps = Vec::new();
         let mut last = 0..0;
         for place in &known {
-            let mut next = place.blocks();
-            if next.end > blocks {
-                // The file may grow into them: whoever has them then keeps them.
-                tracing::error!(
-                    block = next.start,
-                    "a message has its contents beyond the end of the file"
-                );
-                self.doubtful.insert(next.clone());
-                next = next.start.min(blocks)..blocks;
-            }
+            let next = place.blocks();
             if next.start < last.end {
                 tracing::error!(
                     block = next.start,
@@ -365,10 +356,11 @@ impl State {
                 false => last,
             };
         }
-        if last.end < blocks {
-            gaps.push(last.end..blocks);
+        let end = blocks.max(last.end);
+        if last.end < end {
+            gaps.push(last.end..end);
         }
-        self.room = Room::lent(blocks);
+        self.room = Room::lent(end);
         for gap in &gaps {
             self.room.release(gap.clone());
         }

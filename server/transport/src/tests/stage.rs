@@ -469,6 +469,11 @@ impl Play {
             stage: stage.clone(),
             due,
         };
+        // A search that began before ends first. The clock of a paused runtime runs on while the spool's thread writes, and
+        // the scanner might find the message before it is handed over; not while something blocks.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let (written, waits) = std::sync::mpsc::channel::<()>();
+        tokio::task::spawn_blocking(move || drop(waits.recv()));
         self.store.insert(new).await.unwrap();
         self.handle.accept(StoredMessage {
             message: Arc::clone(&message),
@@ -476,6 +481,7 @@ impl Play {
             due,
             content: body.reader(),
         });
+        drop(written);
         message
     }
 
