@@ -195,8 +195,8 @@ fn a_maildir_gets_the_message_with_its_return_path() {
     assert_eq!(reply.code, 250);
     let file = wait_for_file(&maildir.join("b/new"));
     let text = fs::read(file).unwrap();
-    assert!(text.starts_with(b"Return-Path: <a@example.org>\nDelivered-To: b@example.test\n"));
-    assert!(!text.contains(&b'\r'));
+    assert!(text.starts_with(b"Return-Path: <a@example.org>\r\nDelivered-To: b@example.test\r\n"));
+    assert!(text.ends_with(CONTENT));
     assert!(
         fs::read_dir(maildir.join("b/tmp"))
             .unwrap()
