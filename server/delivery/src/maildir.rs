@@ -74,6 +74,11 @@ impl MaildirError {
         matches!(self, Self::Address)
     }
 
+    /// Whoever looks after the mailboxes has to do something about it.
+    fn is_of_the_mailbox(&self) -> bool {
+        matches!(self, Self::Absent | Self::Full | Self::Write(_))
+    }
+
     /// Subject and detail of the enhanced status code.
     pub fn status(&self) -> (u16, u16) {
         match self {
@@ -131,6 +136,28 @@ impl Maildir {
         sender: &ReversePath,
         recipient: &ForwardPath,
         occasion: Occasion,
+        content: ContentReader,
+    ) -> Result<String, MaildirError> {
+        let delivered = self.put(sender, recipient, &occasion, content).await;
+        if let Err(error) = &delivered
+            && error.is_of_the_mailbox()
+        {
+            let cause: &dyn std::fmt::Display = match error {
+                MaildirError::Write(cause) => cause,
+                error => error,
+            };
+            // The path itself has the address in it, which the log may not show. Who it was is told with the result.
+            let maildir = self.folders.template().display();
+            tracing::error!(id = %occasion.message, %maildir, error = %cause, "maildir cannot be written");
+        }
+        delivered
+    }
+
+    async fn put(
+        &self,
+        sender: &ReversePath,
+        recipient: &ForwardPath,
+        occasion: &Occasion,
         mut content: ContentReader,
     ) -> Result<String, MaildirError> {
         let folder = self.folder(recipient).ok_or(MaildirError::Address)?;
@@ -140,7 +167,7 @@ impl Maildir {
             bare(recipient)
         );
         let line_ends = self.line_ends;
-        let name = self.file_name(&occasion);
+        let name = self.file_name(occasion);
         if occasion.again && is_there(&place, &name).await? {
             return Ok(name);
         }
@@ -159,11 +186,6 @@ impl Maildir {
             .unwrap_or_else(|error| Err(io::Error::other(error)));
         // A reader that failed is why the writer did not finish.
         read.map_err(MaildirError::Content)?;
-        if let Err(error) = &written {
-            // The path itself has the address in it, which the log may not show. Who it was is told with the result.
-            let maildir = self.folders.template().display();
-            tracing::error!(id = %occasion.message, %maildir, %error, "maildir cannot be written");
-        }
         written?;
         Ok(name)
     }
