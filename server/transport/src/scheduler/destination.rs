@@ -24,6 +24,8 @@ pub(super) struct Destination<L: Load> {
     /// Messages that are not in memory and wait for room there.
     parked: Line<L::Name>,
     fetching: usize,
+    /// Results whose room is that of what is parked.
+    owed: Owed,
     connections: HashMap<ConnectionId, Connection>,
     /// Connections without anything to do, the one last used at the end: it is used first, so that others may end.
     idle: VecDeque<(ConnectionId, Instant)>,
@@ -48,6 +50,34 @@ enum Connection {
     Ending,
 }
 
+/// Whose turn it is when there is room and messages wait outside for it: half of the room is theirs, and each second place that
+/// a result makes. The others are for what comes, which would have to be read again if it left memory.
+#[derive(Debug, Clone, Copy, Default)]
+struct Owed {
+    results: usize,
+}
+
+impl Owed {
+    fn result(&mut self, nothing_waits: bool) {
+        self.results = match nothing_waits {
+            true => 0,
+            false => (self.results + 1).min(2 * FETCHES),
+        };
+    }
+
+    fn fetched(&mut self) {
+        self.results = self.results.saturating_sub(2);
+    }
+
+    /// The room that is for what waits outside, of all.
+    fn room(self, all: usize) -> usize {
+        match self.results {
+            0 | 1 => all.div_ceil(2),
+            _ => all,
+        }
+    }
+}
+
 /// What the scheduler keeps of a destination in its own accounts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Settled {
@@ -67,10 +97,11 @@ impl<L: Load> Destination<L> {
             waiting: Line::default(),
             parked: Line::default(),
             fetching: 0,
+            owed: Owed::default(),
             connections: HashMap::new(),
             idle: VecDeque::new(),
             concurrency: Concurrency::new(few, limits.connections),
-            pace: Pace::default(),
+            pace: Pace::new(now),
             rest: Rest::default(),
             why: None,
             is_up: false,
@@ -111,8 +142,7 @@ impl<L: Load> Destination<L> {
         }
         // What was fetched was promised its room, which others may have taken meanwhile.
         let promised = if fetched { FETCHES } else { 0 };
-        let others_first = !fetched && !self.parked.is_empty();
-        if others_first || self.in_memory() >= self.room(idle_room, now) + promised {
+        if self.in_memory() >= self.room(idle_room, now) + promised {
             return self.leaves_memory(tag, item, actions);
         }
         self.waiting.push(tag, item);
@@ -225,6 +255,7 @@ impl<L: Load> Destination<L> {
         match end {
             End::Result => {
                 self.pace.moved(now);
+                self.owed.result(self.parked.is_empty());
                 let all_open = self.open() >= self.concurrency.allowed();
                 let waits = !self.waiting.is_empty() || !self.parked.is_empty();
                 self.concurrency.result(all_open && waits, now);
@@ -311,6 +342,7 @@ impl<L: Load> Destination<L> {
             && let Some((_, name)) = self.parked.pop()
         {
             self.fetching += 1;
+            self.owed.fetched();
             actions.push_back(Action::Fetch {
                 destination: id,
                 name,
@@ -348,7 +380,8 @@ impl<L: Load> Destination<L> {
     /// A destination that is left alone has room for all: they hear why, and are put off.
     fn wants_fetch(&self, idle_room: bool, now: Instant) -> bool {
         let coming = self.in_memory() + self.fetching;
-        self.fetching < FETCHES && (self.rest.lasts(now) || coming < self.room(idle_room, now))
+        let mine = self.owed.room(self.room(idle_room, now));
+        self.fetching < FETCHES && (self.rest.lasts(now) || coming < mine)
     }
 
     fn left_alone(&self, now: Instant) -> Option<L::Reason> {

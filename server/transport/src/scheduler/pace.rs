@@ -2,29 +2,44 @@
 
 use std::time::{Duration, Instant};
 
-/// Messages for a destination that has not proved itself: enough to find out, and no loss if it hangs.
+/// Messages for a destination that did not prove itself: enough to find out, and no loss if it hangs.
 pub(crate) const HANDFUL: usize = 8;
+/// The part of the room of one at work that a destination has while it is being tried for the first time.
+const TRUST: usize = 4;
 /// After so long without a result a destination is not at work any more, whatever its connections say.
 pub(crate) const STALL: Duration = Duration::from_secs(2);
 
 /// What is known of how a destination gets on.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     /// A connection was opened or a result came, and none has failed to open since.
     at_work_at: Option<Instant>,
     is_up: bool,
+    /// Nothing is known of it; until then it is trusted.
+    trusted_until: Option<Instant>,
 }
 
 impl Pace {
+    /// A destination that was not there before.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            at_work_at: None,
+            is_up: false,
+            trusted_until: Some(now + STALL),
+        }
+    }
+
     /// A connection was opened, or a message had its result.
     pub(crate) fn moved(&mut self, now: Instant) {
         self.is_up = true;
         self.at_work_at = Some(now);
+        self.trusted_until = None;
     }
 
     /// No connection can be opened.
     pub(crate) fn is_down(&mut self) {
         self.is_up = false;
+        self.trusted_until = None;
     }
 
     /// It takes messages.
@@ -35,7 +50,8 @@ impl Pace {
 
     /// When it is not at work any more, unless something moves before.
     pub(crate) fn stalls_at(&self) -> Option<Instant> {
-        self.at_work_at.filter(|_| self.is_up).map(|at| at + STALL)
+        let works = self.at_work_at.filter(|_| self.is_up).map(|at| at + STALL);
+        works.or(self.trusted_until)
     }
 
     /// How many messages may be in memory for the destination, those on its connections included. `most` is the bound for
@@ -45,6 +61,9 @@ impl Pace {
             (true, true) => most.max(HANDFUL),
             // Its connections may be slow with large messages, and go on being used.
             (true, false) => HANDFUL + connections,
+            (false, _) if self.trusted_until.is_some_and(|until| now < until) => {
+                HANDFUL.max(most / TRUST)
+            }
             (false, _) => HANDFUL,
         }
     }
@@ -57,8 +76,10 @@ mod tests {
     #[test]
     fn a_destination_has_room_as_long_as_it_moves() {
         let start = Instant::now();
-        let mut pace = Pace::default();
-        assert_eq!(pace.room(start, 250, 4), HANDFUL, "nothing is known of it");
+        let mut pace = Pace::new(start);
+        assert_eq!(pace.room(start, 250, 4), 62, "nothing is known of it");
+        assert_eq!(pace.stalls_at(), Some(start + STALL));
+        assert_eq!(pace.room(start + STALL, 250, 4), HANDFUL);
         pace.moved(start);
         assert_eq!(pace.room(start, 250, 4), 250);
         assert_eq!(pace.room(start + STALL, 250, 4), HANDFUL + 4, "it hangs");
