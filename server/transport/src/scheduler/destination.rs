@@ -140,9 +140,12 @@ impl<L: Load> Destination<L> {
                 why,
             });
         }
-        // What was fetched was promised its room, which others may have taken meanwhile.
-        let promised = if fetched { FETCHES } else { 0 };
-        if self.in_memory() >= self.room(idle_room, now) + promised {
+        // What is being fetched was promised its room, which others may have taken meanwhile.
+        let (taken, promised) = match fetched {
+            true => (self.in_memory(), FETCHES),
+            false => (self.in_memory() + self.fetching, 0),
+        };
+        if taken >= self.room(idle_room, now) + promised {
             return self.leaves_memory(tag, item, actions);
         }
         self.waiting.push(tag, item);
