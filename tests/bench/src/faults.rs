@@ -4,19 +4,18 @@
 
 mod bad_sink;
 mod early;
-mod idleness;
 mod memory;
 mod order;
 mod others;
 mod policies;
 
-use std::fmt::Write;
 use std::io;
 
 use postern_e2e::programs;
 
 use crate::faults::bad_sink::BadSinks;
 use crate::receiver::Receiver;
+use crate::report;
 
 /// A part of the measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -46,34 +45,6 @@ pub struct Plan {
     pub seconds: u64,
 }
 
-/// One part's section of the report.
-#[derive(Debug, Default)]
-struct Section {
-    text: String,
-    misses: usize,
-}
-
-impl Section {
-    fn new(title: &str) -> Self {
-        let text = format!("## {title}\n\n");
-        Self { text, misses: 0 }
-    }
-
-    fn line(&mut self, line: &str) {
-        self.text.push_str(line);
-        self.text.push('\n');
-    }
-
-    /// A cell, marked and counted if it misses its target.
-    fn judged(&mut self, cell: String, good: bool) -> String {
-        if good {
-            return cell;
-        }
-        self.misses += 1;
-        format!("{cell} **missed**")
-    }
-}
-
 /// Measures and gives the report in Markdown.
 ///
 /// # Errors
@@ -85,29 +56,11 @@ pub fn measure(plan: &Plan) -> io::Result<String> {
     programs::prepare(&["postern", "postern-e2e", "postern-bench"]);
     let receiver = Receiver::start()?;
     let sinks = BadSinks::prepare()?;
-    let mut out = String::new();
-    let mut misses = 0;
-    for part in &plan.parts {
-        eprintln!("measuring: {part:?}");
-        let busy = idleness::busy_with_others()?;
-        let mut section = match part {
-            Part::Policies => policies::measure(&sinks, plan.repeats),
-            Part::Others => others::measure(&sinks, &receiver, plan)?,
-            Part::Order => order::measure(),
-            Part::Memory => memory::measure(&receiver)?,
-            Part::Early => early::measure()?,
-        };
-        section.line(&format!(
-            "\nOther programs used {busy:.0} % of the processors just before."
-        ));
-        eprintln!("{}", section.text);
-        // Writing to a String cannot fail.
-        writeln!(out, "{}", section.text).ok();
-        misses += section.misses;
-    }
-    let verdict = match misses {
-        0 => "Every number meets its target.".to_owned(),
-        n => format!("{n} of these numbers miss their target; they are marked."),
-    };
-    Ok(format!("{verdict}\n\n{}\n", out.trim_end()))
+    report::measure(&plan.parts, |part| match part {
+        Part::Policies => Ok(policies::measure(&sinks, plan.repeats)),
+        Part::Others => others::measure(&sinks, &receiver, plan),
+        Part::Order => Ok(order::measure()),
+        Part::Memory => memory::measure(&receiver),
+        Part::Early => early::measure(),
+    })
 }

@@ -1,5 +1,6 @@
 //! The next hop of both gateways: an SMTP server that takes everything and counts it.
 
+use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,11 +15,39 @@ pub struct Receiver {
     count: Arc<Count>,
 }
 
+/// What a receiver does beside taking everything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manner {
+    /// The time that each message takes, one after the other, however many connections there are.
+    pub each: Duration,
+    /// It remembers how often each sender's message came.
+    pub remembers: bool,
+}
+
 #[derive(Debug, Default)]
 struct Count {
     recipients: AtomicU64,
+    manner: Manner,
+    /// Held for the time of one message.
+    turn: Mutex<()>,
+    senders: Mutex<HashMap<String, u32>>,
     changed: Condvar,
     lock: Mutex<()>,
+}
+
+impl Count {
+    fn took(&self, sender: &str, recipients: u64) {
+        if !self.manner.each.is_zero() {
+            let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            thread::sleep(self.manner.each);
+        }
+        if self.manner.remembers {
+            let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
+            *senders.entry(sender.to_owned()).or_default() += 1;
+        }
+        self.recipients.fetch_add(recipients, Ordering::SeqCst);
+        self.changed.notify_all();
+    }
 }
 
 impl Receiver {
@@ -27,9 +56,20 @@ impl Receiver {
     /// # Errors
     /// When there is no free port.
     pub fn start() -> io::Result<Self> {
+        Self::start_with(Manner::default())
+    }
+
+    /// The same, with a manner of its own.
+    ///
+    /// # Errors
+    /// As [`Receiver::start`].
+    pub fn start_with(manner: Manner) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        let count = Arc::new(Count::default());
+        let count = Arc::new(Count {
+            manner,
+            ..Count::default()
+        });
         let shared = Arc::clone(&count);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -49,6 +89,17 @@ impl Receiver {
     /// Forgets what was counted.
     pub fn reset(&self) {
         self.count.recipients.store(0, Ordering::SeqCst);
+    }
+
+    /// Recipients delivered so far.
+    pub fn delivered(&self) -> u64 {
+        self.count.recipients.load(Ordering::SeqCst)
+    }
+
+    /// How often the message of each sender came, where it is remembered.
+    pub fn senders(&self) -> HashMap<String, u32> {
+        let senders = self.count.senders.lock();
+        senders.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until `recipients` were delivered.
@@ -88,6 +139,7 @@ fn session(stream: TcpStream, count: &Count) -> io::Result<()> {
     let mut out = stream;
     out.write_all(b"220 receiver.test\r\n")?;
     let mut recipients = 0;
+    let mut sender = String::new();
     let mut line = Vec::new();
     let mut pending = Vec::new();
     loop {
@@ -109,6 +161,10 @@ fn session(stream: TcpStream, count: &Count) -> io::Result<()> {
             "EHLO" => pending.extend_from_slice(
                 b"250-receiver.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 SMTPUTF8\r\n",
             ),
+            "MAIL" => {
+                sender = String::from_utf8_lossy(&line).trim_end().to_owned();
+                pending.extend_from_slice(b"250 2.1.0 Ok\r\n");
+            }
             "RCPT" => {
                 recipients += 1;
                 pending.extend_from_slice(b"250 2.1.5 Ok\r\n");
@@ -118,8 +174,7 @@ fn session(stream: TcpStream, count: &Count) -> io::Result<()> {
                 out.write_all(&pending)?;
                 pending.clear();
                 content(&mut input, &mut line)?;
-                count.recipients.fetch_add(recipients, Ordering::SeqCst);
-                count.changed.notify_all();
+                count.took(&sender, recipients);
                 recipients = 0;
                 pending.extend_from_slice(b"250 2.0.0 Ok\r\n");
             }

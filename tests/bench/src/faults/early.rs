@@ -11,7 +11,7 @@ use postern_e2e::gateway::{Gateway, Setup, free_address};
 use postern_e2e::programs::program;
 use postern_e2e::sink::Sink;
 
-use crate::faults::Section;
+use crate::report::Section;
 
 const SIZE: usize = 25 << 20;
 const CHUNK: usize = 64 << 10;

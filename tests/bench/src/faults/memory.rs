@@ -8,9 +8,9 @@ use postern_e2e::gateway::Setup;
 use postern_e2e::programs::program;
 use postern_e2e::sink::Sink;
 
-use crate::faults::Section;
 use crate::load::{self, Shape};
 use crate::receiver::Receiver;
+use crate::report::Section;
 
 const UPLOADS: Shape = Shape {
     size_bytes: 25 << 20,

@@ -10,7 +10,7 @@ use postern_e2e::next_hop::NextHop;
 use postern_e2e::programs::program;
 use postern_e2e::sink::Sink;
 
-use crate::faults::Section;
+use crate::report::Section;
 
 const SINKS: usize = 5;
 const TAKES_MS: u64 = 20;

@@ -11,10 +11,11 @@ use postern_e2e::gateway::Setup;
 use postern_e2e::programs::program;
 use postern_e2e::sink::Sink;
 
+use crate::faults::Plan;
 use crate::faults::bad_sink::{BadSinks, Fault};
-use crate::faults::{Plan, Section};
 use crate::load::{self, Letter, Shape};
 use crate::receiver::Receiver;
+use crate::report::Section;
 
 const SESSIONS: usize = 20;
 const FAULTY_SESSIONS: usize = 5;

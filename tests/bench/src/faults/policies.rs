@@ -8,8 +8,8 @@ use postern_e2e::client::Client;
 use postern_e2e::gateway::{Gateway, Setup};
 use postern_e2e::next_hop::NextHop;
 
-use crate::faults::Section;
 use crate::faults::bad_sink::{BadSinks, Fault};
+use crate::report::Section;
 
 const DEADLINE: Duration = Duration::from_millis(500);
 const ALLOWED: Duration = Duration::from_millis(250);
