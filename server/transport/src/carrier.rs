@@ -17,7 +17,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::core::{Core, MESSAGES_PER_CONNECTION, RECIPIENTS, Settings};
 use super::fitting::{Fitting, fit_to, fit_to_mailbox};
-use super::job::{Group, Job};
+use super::job::Group;
+use super::recording::Recording;
 use super::results::{self, Attempt};
 use super::scheduler::End;
 use super::seat::{Seat, What};
@@ -41,8 +42,9 @@ pub(crate) async fn carry(
     destination: Destination,
     mut seat: Seat,
 ) -> Option<Group> {
+    let mut recording = Recording::default();
     match &destination {
-        Destination::Hop(hop) => carry_to_hop(&context, &mut seat, hop).await,
+        Destination::Hop(hop) => carry_to_hop(&context, &mut seat, &mut recording, hop).await,
         Destination::Maildir {
             template,
             create,
@@ -51,13 +53,15 @@ pub(crate) async fn carry(
             let maildir = Maildir::new(template.clone(), &context.core.settings.hostname)
                 .creating(*create)
                 .ending_lines_with(*line_ends);
-            carry_to_maildir(&context, &mut seat, &destination.to_string(), &maildir).await;
+            let destination = destination.to_string();
+            carry_to_maildir(&context, &mut seat, &mut recording, &destination, &maildir).await;
         }
     }
+    recording.all().await;
     seat.left()
 }
 
-async fn carry_to_hop(context: &Context, seat: &mut Seat, hop: &Hop) {
+async fn carry_to_hop(context: &Context, seat: &mut Seat, recording: &mut Recording, hop: &Hop) {
     let shutdown = context.shutdown.begun();
     tokio::pin!(shutdown);
     let peer = match peer(&context.core, seat, hop) {
@@ -87,11 +91,12 @@ async fn carry_to_hop(context: &Context, seat: &mut Seat, hop: &Hop) {
         let group = tokio::select! {
             biased;
             () = &mut shutdown => break,
+            () = recording.one(), if !recording.has_room() => continue,
             group = seat.next() => group,
             () = connection.closed() => return,
         };
         let Some(group) = group else { break };
-        let delivered = deliver(context, seat, hop, &mut connection, group).await;
+        let delivered = deliver(context, seat, recording, hop, &mut connection, group).await;
         let ready = delivered.usable
             && connection.is_ready()
             && connection.messages() < MESSAGES_PER_CONNECTION;
@@ -233,6 +238,7 @@ struct Delivered {
 async fn deliver(
     context: &Context,
     seat: &Seat,
+    recording: &mut Recording,
     hop: &Hop,
     connection: &mut Connection,
     group: Group,
@@ -324,12 +330,20 @@ async fn deliver(
         }
         sort(&part, &report, &facts, context, &mut outcomes, &mut left);
     }
-    let partly = !left.is_empty();
     let usable = !given_up;
-    if !outcomes.is_empty() || !partly {
-        results::record(context, &job, outcomes, partly, &attempt).await;
+    if left.is_empty() {
+        recording.begin(context, job, outcomes, attempt);
+        return Delivered {
+            end,
+            again: None,
+            usable,
+        };
     }
-    let again = partly.then(|| Group {
+    // The others are tried again at once, and what is done may not be done again.
+    if !outcomes.is_empty() {
+        results::record(context, &job, outcomes, true, &attempt).await;
+    }
+    let again = Some(Group {
         job,
         recipients: left.into(),
     });
@@ -441,15 +455,19 @@ fn notify(notify: Notify) -> Bytes {
 async fn carry_to_maildir(
     context: &Context,
     seat: &mut Seat,
+    recording: &mut Recording,
     destination: &str,
     maildir: &Maildir,
 ) {
     seat.tell(What::Opened).await;
     while !context.shutdown.has_begun() {
-        let Some(group) = seat.next().await else {
-            return;
+        let group = tokio::select! {
+            biased;
+            () = recording.one(), if !recording.has_room() => continue,
+            group = seat.next() => group,
         };
-        into_maildir(context, destination, maildir, &group.job, &group.recipients).await;
+        let Some(group) = group else { return };
+        into_maildir(context, recording, destination, maildir, group).await;
         let finished = What::Finished {
             end: End::Result,
             again: None,
@@ -461,16 +479,17 @@ async fn carry_to_maildir(
 
 async fn into_maildir(
     context: &Context,
+    recording: &mut Recording,
     destination: &str,
     maildir: &Maildir,
-    job: &Arc<Job>,
-    recipients: &[usize],
+    group: Group,
 ) {
+    let Group { job, recipients } = group;
     let message = &job.message;
     let mut outcomes = Vec::with_capacity(recipients.len());
     let mut done: HashMap<Option<PathBuf>, Attempted> = HashMap::new();
-    let fitting = fit_to_mailbox(&context.core, job, destination).await;
-    for &index in recipients {
+    let fitting = fit_to_mailbox(&context.core, &job, destination).await;
+    for &index in &recipients {
         let Some(recipient) = message.recipients.get(index) else {
             continue;
         };
@@ -512,5 +531,5 @@ async fn into_maildir(
         outcomes.push((index, Outcome::Tried(attempted)));
     }
     let attempt = Attempt::without_host(destination.to_owned());
-    results::record(context, job, outcomes, false, &attempt).await;
+    recording.begin(context, job, outcomes, attempt);
 }

@@ -20,6 +20,7 @@ mod judge;
 mod notification;
 mod parked;
 mod question;
+mod recording;
 mod release;
 mod report;
 mod results;
