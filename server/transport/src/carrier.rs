@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::core::{Core, MESSAGES_PER_CONNECTION, RECIPIENTS, Settings};
 use super::fitting::{Fitting, fit_to, fit_to_mailbox};
-use super::job::Group;
+use super::job::{Group, Job};
 use super::recording::Recording;
 use super::results::{self, Attempt};
 use super::scheduler::End;
@@ -332,7 +332,7 @@ async fn deliver(
     }
     let usable = !given_up;
     if left.is_empty() {
-        recording.begin(context, job, outcomes, attempt);
+        recording.begin(record(context, job, outcomes, attempt));
         return Delivered {
             end,
             again: None,
@@ -531,5 +531,16 @@ async fn into_maildir(
         outcomes.push((index, Outcome::Tried(attempted)));
     }
     let attempt = Attempt::without_host(destination.to_owned());
-    recording.begin(context, job, outcomes, attempt);
+    recording.begin(record(context, job, outcomes, attempt));
+}
+
+/// Records the results of a message that is done with.
+fn record(
+    context: &Context,
+    job: Arc<Job>,
+    outcomes: Vec<(usize, Outcome)>,
+    attempt: Attempt,
+) -> impl Future<Output = ()> + Send + 'static {
+    let context = context.clone();
+    async move { results::record(&context, &job, outcomes, false, &attempt).await }
 }

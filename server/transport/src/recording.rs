@@ -4,14 +4,9 @@
 //! each record would be as slow as the store's commits, which many clients share: beside a burst of mail that comes in, hardly
 //! anything would go out.
 
-use std::sync::Arc;
-
 use tokio::task::JoinSet;
 
-use super::job::Job;
-use super::results::{self, Attempt};
-use super::settle::Outcome;
-use super::worker::{Context, note};
+use super::worker::note;
 
 /// Messages of one connection that may be delivered and not recorded, besides the one that it is at.
 const UNRECORDED: usize = 3;
@@ -28,18 +23,9 @@ impl Recording {
         self.tasks.len() < UNRECORDED
     }
 
-    /// Records the results of a message that is done with, beside what comes next.
-    pub(crate) fn begin(
-        &mut self,
-        context: &Context,
-        job: Arc<Job>,
-        outcomes: Vec<(usize, Outcome)>,
-        attempt: Attempt,
-    ) {
-        let context = context.clone();
-        self.tasks.spawn(async move {
-            results::record(&context, &job, outcomes, false, &attempt).await;
-        });
+    /// Goes on recording beside what comes next.
+    pub(crate) fn begin(&mut self, record: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(record);
     }
 
     /// Waits until one of them is recorded; for ever if there is none. May be dropped at any time.
@@ -56,5 +42,36 @@ impl Recording {
         while !self.tasks.is_empty() {
             self.one().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use futures_util::FutureExt;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn few_are_on_their_way_and_none_is_forgotten() {
+        let mut recording = Recording::default();
+        let mut ends = Vec::new();
+        for _ in 0..UNRECORDED {
+            assert!(recording.has_room());
+            let (end, ended) = oneshot::channel::<()>();
+            ends.push(end);
+            recording.begin(async move { ended.await.unwrap() });
+        }
+        assert!(!recording.has_room());
+        assert!(recording.one().now_or_never().is_none());
+        ends.pop().unwrap().send(()).unwrap();
+        recording.one().await;
+        assert!(recording.has_room());
+        // A record that panics is one that has ended.
+        drop(ends.pop());
+        ends.pop().unwrap().send(()).unwrap();
+        recording.all().await;
+        assert!(recording.one().now_or_never().is_none());
     }
 }
