@@ -51,7 +51,7 @@ struct Progress {
     earlier_stage: bool,
     /// A group has had a result.
     tried: bool,
-    /// Deferrals that could not be recorded: they go with the next record.
+    /// Recipients whose states the record does not have: they go with the next one.
     unrecorded: Vec<usize>,
 }
 
@@ -63,20 +63,21 @@ pub(crate) struct Recorded {
 }
 
 impl Job {
-    /// A message that goes to `groups` destinations.
-    pub(crate) fn new(begun: Begun, groups: usize) -> Self {
+    /// A message that goes to `groups` destinations from `now` on.
+    pub(crate) fn new(begun: Begun, groups: usize, now: SystemTime) -> Self {
         let Begun {
             stored,
             unrecorded,
             slot,
+            early,
             ..
         } = begun;
-        let states = stored
-            .message
-            .recipients
-            .iter()
-            .map(|r| r.state.clone())
-            .collect();
+        let recipients = stored.message.recipients.iter();
+        let mut states: Vec<_> = recipients.map(|r| r.state.clone()).collect();
+        let now_due = match early {
+            true => make_due(&mut states, now),
+            false => Vec::new(),
+        };
         Self {
             message: stored.message,
             content: stored.content,
@@ -85,7 +86,7 @@ impl Job {
                 open: groups,
                 earlier_stage: unrecorded,
                 tried: false,
-                unrecorded: Vec::new(),
+                unrecorded: now_due,
             }),
             stays: None,
             slot,
@@ -93,11 +94,9 @@ impl Job {
     }
 
     /// It is not delivered but stays at this stage, which is recorded with what became of it.
-    pub(crate) fn staying_at(self, stage: Option<Stage>) -> Self {
-        Self {
-            stays: stage,
-            ..self
-        }
+    pub(crate) fn staying_at(mut self, stage: Option<Stage>) -> Self {
+        self.stays = stage;
+        self
     }
 
     /// It was worked on before, and what was done then may not have been recorded.
@@ -114,12 +113,14 @@ impl Job {
         }
     }
 
-    /// A group found no room at its destination: the message waits for some there, once its other groups are done. If none
-    /// of them is tried nothing is written. `asked`: sinks were asked at the submit stage, and are not to be asked again.
+    /// A group found no room at its destination: the message waits for some there, once its other groups are done.
+    /// If none of those is tried, and the record says all there is to say, nothing is written. `asked`: sinks were asked at
+    /// the submit stage, and are not to be asked again.
     pub(crate) async fn park(&self, core: &Core, worker: usize, place: Place, asked: bool) {
         self.slot.park(place);
         let mut progress = self.progress.lock().await;
-        let written = progress.tried || (progress.earlier_stage && asked);
+        let untold = !progress.unrecorded.is_empty() || (progress.earlier_stage && asked);
+        let written = progress.tried || untold;
         if progress.open == 1 && written {
             drop(progress);
             self.record(core, worker, Vec::new(), false).await;
@@ -346,6 +347,20 @@ impl Job {
         };
         changes.iter().filter_map(change).collect()
     }
+}
+
+/// All that wait are due now, whenever they were to be tried again. Returns who was not.
+fn make_due(states: &mut [RecipientState], now: SystemTime) -> Vec<usize> {
+    let mut changed = Vec::new();
+    for (at, state) in states.iter_mut().enumerate() {
+        if let RecipientState::Pending { due: Some(due), .. } = state
+            && *due > now
+        {
+            *due = now;
+            changed.push(at);
+        }
+    }
+    changed
 }
 
 /// What is known of the recipients that went to a destination, for those who list what waits for it.

@@ -430,7 +430,7 @@ pub(crate) async fn take_up(context: Context, begun: Begun) -> bool {
         .group(pending.map(|(index, recipient)| (index, &recipient.address)));
     // The recipients without a route are a group of their own; it also stands for "nothing is due".
     let own = !lost.is_empty() || groups.is_empty();
-    let job = Arc::new(Job::new(begun, groups.len() + usize::from(own)));
+    let job = Arc::new(Job::new(begun, groups.len() + usize::from(own), now));
     for (destination, recipients) in groups {
         let group = Group {
             job: Arc::clone(&job),

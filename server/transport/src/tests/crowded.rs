@@ -3,10 +3,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use postern_spool::{Filter, Page, SpoolError};
+use postern_message::RecipientState;
+use postern_spool::{Filter, Page, SpoolError, Stage, Store as _};
 use tokio::time::Instant;
 
+use super::judged::proceeds;
 use super::stage::{Play, Script};
+use crate::Clock as _;
 use postern_delivery::testing::peer::{Peer, SILENCE};
 
 fn pipelining() -> Peer {
@@ -87,6 +90,43 @@ async fn a_message_for_a_slow_and_a_quick_destination_does_not_wait_for_the_slow
     assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
+/// What was let go at its sink's return has no time of its own any more, wherever it has to wait.
+#[tokio::test(start_paused = true)]
+async fn what_a_sink_let_go_keeps_its_turn_at_a_crowded_destination() {
+    let peer = pipelining();
+    peer.takes(Duration::from_secs(1));
+    let play = Play::new(&peer, Script::new(proceeds));
+    let hour = Duration::from_secs(3600);
+    let stage = Stage::Submit {
+        from_binding: None,
+        attempts: 1,
+        waits_for: Some("checker".to_owned()),
+    };
+    let due = play.clock.now() + hour;
+    play.accept_due(
+        hour,
+        stage,
+        &["m@example.test", "b@example.org"],
+        |message| {
+            for recipient in &mut message.recipients {
+                recipient.state = RecipientState::Pending {
+                    attempts: 1,
+                    due: Some(due),
+                    last: None,
+                };
+            }
+        },
+    )
+    .await;
+    for _ in 0..60 {
+        play.accept(&["a@example.test"]).await;
+    }
+    play.judge.is_back("checker");
+    let took = play.until_empty().await;
+    assert!(took < Duration::from_secs(60), "{took:?}");
+    assert_eq!(peer.taken().len(), 62);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_waits_for_a_hung_destination_comes_when_it_answers_again() {
     let peer = pipelining();
@@ -126,7 +166,6 @@ async fn what_waits_after_an_attempt_is_listed_with_its_destination_and_reason()
     play.accept(&["a@example.test", "b@example.test"]).await;
     play.until("the deferral", |counts| counts.deliver == 1)
         .await;
-    use postern_spool::Store as _;
     let list = |destination: Option<&str>| {
         let filter = Filter {
             destination: destination.map(str::to_owned),
@@ -192,7 +231,6 @@ async fn a_message_that_the_peer_may_have_taken_is_waited_for() {
     let store = std::sync::Arc::clone(&play.store);
     let took = play.stop(Duration::from_secs(25)).await;
     assert!(took > Duration::from_secs(5), "{took:?}");
-    use postern_spool::Store as _;
     let counts = store.counts().await.unwrap();
     assert_eq!((peer.taken().len(), counts.submit + counts.deliver), (1, 0));
 }
