@@ -1,5 +1,6 @@
 //! A message being delivered: the results of its groups, recorded one after the other.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -53,6 +54,8 @@ struct Progress {
     tried: bool,
     /// Recipients whose states the record does not have: they go with the next one.
     unrecorded: Vec<usize>,
+    /// Recipients that wait for room at their destinations.
+    parked: Vec<usize>,
 }
 
 /// What became of a group's recipients, as it was recorded.
@@ -87,6 +90,7 @@ impl Job {
                 earlier_stage: unrecorded,
                 tried: false,
                 unrecorded: now_due,
+                parked: Vec::new(),
             }),
             stays: None,
             slot,
@@ -113,12 +117,20 @@ impl Job {
         }
     }
 
-    /// A group found no room at its destination: the message waits for some there, once its other groups are done.
+    /// These recipients found no room at their destination: the message waits for some there, once its other groups are done.
     /// If none of those is tried, and the record says all there is to say, nothing is written. `asked`: sinks were asked at
     /// the submit stage, and are not to be asked again.
-    pub(crate) async fn park(&self, core: &Core, worker: usize, place: Place, asked: bool) {
+    pub(crate) async fn park(
+        &self,
+        core: &Core,
+        worker: usize,
+        place: Place,
+        recipients: &[usize],
+        asked: bool,
+    ) {
         self.slot.park(place);
         let mut progress = self.progress.lock().await;
+        progress.parked.extend_from_slice(recipients);
         let untold = !progress.unrecorded.is_empty() || (progress.earlier_stage && asked);
         let written = progress.tried || untold;
         if progress.open == 1 && written {
@@ -346,6 +358,24 @@ impl Job {
             })
         };
         changes.iter().filter_map(change).collect()
+    }
+}
+
+impl Drop for Job {
+    /// What waits for room somewhere is taken up without it when other recipients of the message are due.
+    fn drop(&mut self) {
+        let Progress { states, parked, .. } = self.progress.get_mut();
+        if parked.is_empty() {
+            return;
+        }
+        let parked: HashSet<usize> = parked.iter().copied().collect();
+        let others = states
+            .iter()
+            .enumerate()
+            .filter_map(|(at, state)| state.due().filter(|_| !parked.contains(&at)));
+        if let Some(due) = others.min() {
+            self.slot.others_are_due(due);
+        }
     }
 }
 

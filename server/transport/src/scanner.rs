@@ -1,7 +1,7 @@
 //! Takes up the messages in the spool whose time has come.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use postern_spool::{Claimed, Due, SpoolError};
 use tokio::time::sleep;
@@ -49,7 +49,18 @@ impl Scanner {
         if room == 0 {
             return told.await;
         }
-        let claimed = self.core.store.claim(self.core.now(), room, HOLDER).await;
+        let mut left_over = false;
+        let mut left = room;
+        while left > 0
+            && let Some(claimed) = slots.alarms.take(self.core.now())
+        {
+            left -= 1;
+            left_over |= !self.take_up(&claimed, next_worker).await;
+        }
+        let claimed = match left {
+            0 => Ok(Vec::new()),
+            _ => self.core.store.claim(self.core.now(), left, HOLDER).await,
+        };
         let claimed = match claimed {
             Ok(claimed) => claimed,
             Err(error) => {
@@ -57,8 +68,7 @@ impl Scanner {
                 return sleep(TROUBLE).await;
             }
         };
-        let found = claimed.len();
-        let mut left_over = false;
+        left -= claimed.len().min(left);
         for claimed in claimed {
             left_over |= !self.take_up(&claimed, next_worker).await;
         }
@@ -67,7 +77,7 @@ impl Scanner {
             return told.await;
         }
         sleep(BREATH).await;
-        if found < room {
+        if left > 0 {
             tokio::select! {
                 () = told => {}
                 () = sleep(self.until_next().await) => {}
@@ -111,16 +121,17 @@ impl Scanner {
     }
 
     async fn until_next(&self) -> Duration {
-        match self.core.store.next_due().await {
-            Ok(Some(due)) => due
-                .duration_since(self.core.now())
-                .unwrap_or(Duration::ZERO)
-                .min(LONGEST),
-            Ok(None) => LONGEST,
+        let stored = match self.core.store.next_due().await {
+            Ok(due) => due,
             Err(error) => {
                 tracing::error!(%error, "the spool cannot be searched");
-                TROUBLE
+                return TROUBLE;
             }
-        }
+        };
+        let next = [stored, self.core.slots.alarms.next()];
+        let now = self.core.now();
+        let until = |due: SystemTime| due.duration_since(now).unwrap_or(Duration::ZERO);
+        let next = next.into_iter().flatten().min();
+        next.map_or(LONGEST, |due| until(due).min(LONGEST))
     }
 }

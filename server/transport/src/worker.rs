@@ -321,7 +321,8 @@ impl Running {
                             let server = item.job.message.server.as_str();
                             let asked = context.judge.listens(server, EventKind::TransportSubmit);
                             let (core, worker) = (&context.core, context.place);
-                            item.job.park(core, worker, place, asked).await;
+                            let recipients = &item.recipients;
+                            item.job.park(core, worker, place, recipients, asked).await;
                         });
                     }
                 }

@@ -90,6 +90,43 @@ async fn a_message_for_a_slow_and_a_quick_destination_does_not_wait_for_the_slow
     assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
+/// How many messages of `peer` came before the one with this recipient.
+fn place_of(peer: &Peer, recipient: &str) -> Option<usize> {
+    let is_it = |taken: &postern_delivery::testing::peer::Taken| taken.recipients == [recipient];
+    peer.taken().iter().position(is_it)
+}
+
+/// A line that takes an hour must not stand between a message and its other recipients.
+#[tokio::test(start_paused = true)]
+async fn what_waits_at_one_destination_is_tried_again_at_another_and_keeps_its_place() {
+    let peer = pipelining();
+    peer.takes(Duration::from_secs(60));
+    peer.says("RCPT TO:<b@", &["450 4.2.1 busy"]);
+    let play = Play::new(&peer, Script::default());
+    for _ in 0..40 {
+        play.accept(&["a@example.test"]).await;
+    }
+    play.accept(&["m@example.test", "b@example.org"]).await;
+    for _ in 0..60 {
+        play.accept(&["a@example.test"]).await;
+    }
+    let start = Instant::now();
+    while place_of(&peer, "b@example.org").is_none() {
+        // The first retry is due after five minutes and a half at most, and takes one.
+        assert!(start.elapsed() < Duration::from_secs(480));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(
+        place_of(&peer, "m@example.test"),
+        None,
+        "it has a line before it"
+    );
+    play.until_empty().await;
+    let place = place_of(&peer, "m@example.test").unwrap();
+    assert!(place < 60, "{place}");
+    assert_eq!(peer.taken().len(), 102);
+}
+
 /// What was let go at its sink's return has no time of its own any more, wherever it has to wait.
 #[tokio::test(start_paused = true)]
 async fn what_a_sink_let_go_keeps_its_turn_at_a_crowded_destination() {
