@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use postern_spool::{Claimed, Due, SpoolError};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::core::Core;
 use super::question::Asked;
@@ -16,6 +16,8 @@ const HOLDER: &str = "transport";
 const PORTION: usize = 128;
 /// The longest sleep: also what a change of the clock may cost.
 const LONGEST: Duration = Duration::from_secs(60);
+/// The longest wait for room in memory. Whoever is told of room is told when there is plenty: with a little of it, work goes on too.
+const CROWDED: Duration = Duration::from_secs(1);
 /// The pause after each look, so that many small wake-ups become one.
 const BREATH: Duration = Duration::from_millis(20);
 /// The pause after the store failed.
@@ -47,7 +49,8 @@ impl Scanner {
         let told = slots.scan.notified();
         let room = slots.free().min(PORTION);
         if room == 0 {
-            return told.await;
+            let _told = timeout(CROWDED, told).await;
+            return;
         }
         let mut left_over = false;
         let mut left = room;
@@ -74,7 +77,8 @@ impl Scanner {
         }
         if left_over {
             // There is no room for it; it goes on when there is some.
-            return told.await;
+            let _told = timeout(CROWDED, told).await;
+            return;
         }
         sleep(BREATH).await;
         if left > 0 {

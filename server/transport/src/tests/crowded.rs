@@ -3,13 +3,14 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use postern_message::RecipientState;
+use postern_message::{MessageId, RecipientState};
 use postern_spool::{Filter, Page, SpoolError, Stage, Store as _};
 use tokio::time::Instant;
 
 use super::judged::proceeds;
 use super::stage::{Play, Script};
 use crate::Clock as _;
+use crate::slots::Source;
 use postern_delivery::testing::peer::{Peer, SILENCE};
 
 fn pipelining() -> Peer {
@@ -162,6 +163,27 @@ async fn what_a_sink_let_go_keeps_its_turn_at_a_crowded_destination() {
     let took = play.until_empty().await;
     assert!(took < Duration::from_secs(60), "{took:?}");
     assert_eq!(peer.taken().len(), 62);
+}
+
+/// The scanner is told when half of the memory is free. That may never come.
+#[tokio::test(start_paused = true)]
+async fn due_messages_are_taken_up_though_room_comes_bit_by_bit() {
+    let peer = pipelining();
+    let play = Play::new(&peer, Script::default());
+    let slots = &play.handle.core.slots;
+    let slot = || {
+        let lease = play.store.adopt(MessageId::new(), play.clock.now());
+        slots.try_take(lease.unwrap(), Source::Spool, 1)
+    };
+    let mut held: Vec<_> = std::iter::from_fn(slot).collect();
+    assert_eq!(slots.free(), 0);
+    let wait = Duration::from_secs(5);
+    play.accept_due(wait, Stage::submit(), &["a@example.test"], |_| {})
+        .await;
+    tokio::time::sleep(2 * wait).await;
+    held.truncate(60);
+    let took = until_taken(&peer, 1).await;
+    assert!(took < wait, "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]
