@@ -235,6 +235,10 @@ fn is_loss(failure: &Failure) -> bool {
     let before_the_end = |stage: &Stage| !matches!(stage, Stage::ContentReply | Stage::Content);
     match failure {
         Failure::Disconnected { stage } => before_the_end(stage),
+        // It is about the message before.
+        Failure::Refused {
+            stage: Stage::Rset, ..
+        } => true,
         Failure::Refused { stage, response } => response.announces_close() && before_the_end(stage),
         _ => false,
     }

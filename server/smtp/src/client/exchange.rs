@@ -243,6 +243,10 @@ impl Exchange {
                 Step::Go
             }
             To::Own(Own::Mail) if response.is_positive() => Step::Go,
+            // Whether its transaction is forgotten is not known, so no other may follow.
+            To::Own(Own::Rset) if negative => {
+                return Step::Fail(Failure::Refused { stage, response });
+            }
             To::Own(Own::Mail) if negative => {
                 self.give_up(&refusal);
                 Step::Drop

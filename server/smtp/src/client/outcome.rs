@@ -110,7 +110,7 @@ impl Delivery {
 /// Why a connection ended other than by QUIT.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Failure {
-    /// The peer wants no session: a greeting other than 220, a refused HELO or LHLO, a 421.
+    /// The peer wants no session: a greeting other than 220, a refused HELO or LHLO, a refused RSET, a 421.
     #[error("the peer refused at {stage}: {response}")]
     Refused {
         /// Where.

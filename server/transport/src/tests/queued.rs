@@ -48,6 +48,35 @@ async fn messages_follow_each_other_on_a_connection() {
     assert!(peer.connections() <= 4, "{}", peer.connections());
 }
 
+/// What is said to the reset after one message is no word on the next.
+#[tokio::test(start_paused = true)]
+async fn a_hop_that_refuses_the_reset_gets_the_next_message_over_another_connection() {
+    for (rcpt, refusal) in [
+        ("450 4.2.1 busy", "421 4.3.2 enough"),
+        ("550 5.1.1 who", "500 5.5.1 what"),
+    ] {
+        let peer = pipelining();
+        peer.says("RCPT TO:<a@", &[rcpt]);
+        peer.says("RSET", &[refusal]);
+        let play = Play::new(&peer, Script::default());
+        play.accept_at(
+            postern_spool::Stage::submit(),
+            &["a@example.test"],
+            |message| {
+                message.envelope.sender = postern_smtp::address::ReversePath::Null;
+            },
+        )
+        .await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        play.accept(&["b@example.test"]).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let taken = peer.taken();
+        assert_eq!(taken.len(), 1, "{refusal}");
+        assert_eq!(taken[0].recipients, ["b@example.test"]);
+        assert_eq!((taken[0].connection, peer.connections()), (1, 2));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_put_off_is_tried_again_on_schedule_and_alone() {
     let peer = pipelining();
