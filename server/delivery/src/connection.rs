@@ -261,6 +261,11 @@ impl Connection {
         Way::offered(peer.eight_bit_mime, binary)
     }
 
+    /// From now on what can go by DATA goes by DATA.
+    pub fn leave_out_bdat(&mut self) {
+        self.session.leave_out_bdat();
+    }
+
     /// Whether the connection takes another message.
     pub fn is_ready(&self) -> bool {
         self.session.is_ready()

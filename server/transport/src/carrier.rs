@@ -10,8 +10,8 @@ use bytes::Bytes;
 use postern_message::{Message, Notify, Return};
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_smtp::client::{
-    self, Body, ClientName, ClientNameError, Config, Delivery, Protocol, Report, Ret, Stage,
-    Timeouts, TlsUse, Transaction,
+    self, ClientName, ClientNameError, Config, Delivery, Protocol, Report, Ret, Timeouts, TlsUse,
+    Transaction,
 };
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -60,7 +60,7 @@ pub(crate) async fn carry(
 async fn carry_to_hop(context: &Context, seat: &mut Seat, hop: &Hop) {
     let shutdown = context.shutdown.begun();
     tokio::pin!(shutdown);
-    let peer = match peer(&context.core, seat, hop) {
+    let peer = match peer(&context.core, hop) {
         Ok(peer) => peer,
         Err(error) => {
             let hostname = &context.core.settings.hostname;
@@ -113,7 +113,7 @@ async fn carry_to_hop(context: &Context, seat: &mut Seat, hop: &Hop) {
     }
 }
 
-fn peer(core: &Core, seat: &Seat, hop: &Hop) -> Result<Peer, ClientNameError> {
+fn peer(core: &Core, hop: &Hop) -> Result<Peer, ClientNameError> {
     let settings = &core.settings;
     let name = ClientName::new(&settings.hostname)?;
     let protocol = if hop.lmtp {
@@ -129,9 +129,6 @@ fn peer(core: &Core, seat: &Seat, hop: &Hop) -> Result<Peer, ClientNameError> {
         quit: Duration::from_secs(2),
         ..Timeouts::default()
     };
-    if !seat.may_use_bdat() {
-        config.bdat_up_to = 0;
-    }
     if matches!(hop.address, HopAddress::Unix(_)) {
         config.tls = TlsUse::Never;
     }
@@ -243,8 +240,13 @@ async fn deliver(
     let mut given_up = false;
     let mut end = End::Result;
     let attempt = Attempt::new(hop.to_string(), connection.host(), connection.address());
-    let way = connection.way(seat.may_use_bdat());
-    let weakened = connection.is_weakened();
+    let bdat = seat.may_use_bdat();
+    if !bdat {
+        connection.leave_out_bdat();
+    }
+    let way = connection.way(bdat);
+    // What goes by BDAT alone may go again once that is tried again.
+    let weakened = connection.is_weakened() || way != connection.way(true);
     let fitting = fit_to(&context.core, &job, way, weakened, &hop.to_string()).await;
     while !left.is_empty() && connection.is_ready() {
         let most = connection
@@ -318,7 +320,7 @@ async fn deliver(
             reused,
             weakened: connection.is_weakened(),
         };
-        if refuses_bdat(&report, fitted.body == Body::BinaryMime) {
+        if report.recipients.iter().any(refuses_bdat) {
             tracing::warn!(destination = %hop, "BDAT is refused though CHUNKING is offered, going on with DATA");
             seat.tell(What::BdatRefused).await;
         }
@@ -362,17 +364,8 @@ fn sort(
     }
 }
 
-/// `bdat`: the content went by BDAT.
-fn refuses_bdat(report: &Report, bdat: bool) -> bool {
-    report.recipients.iter().any(|delivery| match delivery {
-        Delivery::Broken(failure) => is_without_bdat(failure),
-        // Binary content: on another connection it goes converted.
-        Delivery::Refused {
-            stage: Stage::Content | Stage::ContentReply,
-            response,
-        } => bdat && matches!(response.code, 500 | 502 | 503),
-        _ => false,
-    })
+fn refuses_bdat(delivery: &Delivery) -> bool {
+    matches!(delivery, Delivery::Broken(failure) if is_without_bdat(failure))
 }
 
 fn transaction(message: &Message, recipients: &[usize], fitted: &Fitted) -> Transaction {

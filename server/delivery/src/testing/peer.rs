@@ -200,6 +200,13 @@ impl Peer {
                 stream.read_exact(&mut content).await.ok()?;
                 if !self
                     .take(
+                let refusal = self.reply(&line, "");
+                if !refusal.is_empty() {
+                    if !answer(stream, &refusal).await {
+                        return None;
+                    }
+                    continue;
+                }
                         stream,
                         &mut sender,
                         &mut recipients,

@@ -149,8 +149,8 @@ pub enum Failure {
     /// TLS is required here, and the peer does not offer it.
     #[error("TLS is required, and the peer does not offer STARTTLS")]
     TlsNotOffered,
-    /// The peer offered CHUNKING, and does not know BDAT. By DATA the message may go, on another connection: what the
-    /// peer made of the chunk's octets is not known.
+    /// The peer offered CHUNKING, and does not know BDAT. By DATA the message may go, binary content once it is converted, on
+    /// another connection: what the peer made of the chunk's octets is not known.
     #[error("the peer offers CHUNKING and refuses BDAT: {response}")]
     ChunkingRefused {
         /// In these words.

@@ -210,6 +210,46 @@ fn large_binary_messages_wait_for_a_recipient() {
 }
 
 #[test]
+fn a_refused_bdat_says_nothing_of_binary_content_either() {
+    let mut play = extensions(&["PIPELINING", "CHUNKING", "BINARYMIME"]);
+    let mut binary = transaction(&["a@x.test"], b"a\nb\r");
+    binary.body = Body::BinaryMime;
+    play.send(binary, b"a\nb\r");
+    play.hears("250 ok\r\n250 ok\r\n502 5.5.1 not implemented");
+    let report = play.finished.pop().unwrap();
+    let [Delivery::Broken(why)] = report.recipients.as_slice() else {
+        panic!("{report:?}")
+    };
+    assert!(matches!(**why, Failure::ChunkingRefused { .. }), "{why}");
+}
+
+#[test]
+fn a_session_can_be_told_to_leave_bdat_out() {
+    let mut play = extensions(&["PIPELINING", "CHUNKING"]);
+    play.session.leave_out_bdat();
+    let group = play.send(transaction(&["a@x.test"], MAIL), MAIL);
+    assert!(group.ends_with("\r\nDATA\r\n"), "{group}");
+}
+
+/// Any octets are more than eight bits in lines.
+#[test]
+fn eight_bits_are_declared_as_what_the_peer_takes() {
+    for (keywords, declared) in [
+        (&["8BITMIME", "CHUNKING", "BINARYMIME"][..], "8BITMIME"),
+        (&["CHUNKING", "BINARYMIME"], "BINARYMIME"),
+    ] {
+        let mut play = extensions(keywords);
+        let mut eight = transaction(&["a@x.test"], b"\xe9\r\n");
+        eight.body = Body::EightBitMime;
+        let mail = play.send(eight, b"\xe9\r\n");
+        assert!(mail.ends_with(&format!(" BODY={declared}\r\n")), "{mail}");
+        play.hears("250 ok");
+        let begun = play.peer("250 ok\r\n");
+        assert_eq!(begun.starts_with(b"BDAT"), declared == "BINARYMIME");
+    }
+}
+
+#[test]
 fn what_the_peer_lacks_is_told_without_a_word_to_it() {
     let mut play = extensions(&["SIZE 19"]);
     assert_eq!(play.send(transaction(&["a@x.test"], MAIL), MAIL), "");
