@@ -94,6 +94,7 @@ async fn carry_to_hop(context: &Context, seat: &mut Seat, hop: &Hop) {
         let delivered = deliver(context, seat, hop, &mut connection, group).await;
         let ready = delivered.usable
             && connection.is_ready()
+        let delivered = go_beyond(context, seat, &peer, &mut connection, delivered).await;
             && connection.messages() < MESSAGES_PER_CONNECTION;
         let finished = What::Finished {
             end: delivered.end,
@@ -138,9 +139,77 @@ fn peer(core: &Core, hop: &Hop) -> Result<Peer, ClientNameError> {
         tls: Arc::clone(&core.tls),
     })
 }
+        ruled_out: Vec::new(),
 
 /// A connection, encrypted if that works. If it does not, then one without, since the alternative to opportunistic TLS is
 /// none; it is a new one, as nothing that was said on the other is believed.
+/// Has what a host refused because of itself delivered by the other hosts of the hop, one after the other, over a connection
+/// that takes the place of the one before. Where there is no other host, the last one's word is recorded.
+async fn go_beyond(
+    context: &Context,
+    seat: &Seat,
+    peer: &Peer,
+    connection: &mut Connection,
+    delivered: Delivered,
+) -> Delivered {
+    let mut delivered = delivered;
+    let mut peer = peer.clone();
+    let until = Instant::now() + context.core.settings.command_timeout * COMMANDS;
+    while let Some(unwanted) = delivered.unwanted.take() {
+        peer.ruled_out.push(connection.address().to_owned());
+        let next = tokio::select! {
+            biased;
+            () = context.shutdown.begun() => None,
+            () = sleep_until(until) => None,
+            next = open(context, seat, &peer) => next.ok(),
+        };
+        match next {
+            Some(next) => {
+                tracing::debug!(destination = %peer.hop, address = connection.address(), "host ruled out");
+                let before = std::mem::replace(connection, next);
+                if before.may_quit() {
+                    before.quit().await;
+                }
+                let group = unwanted.into_group();
+                delivered = deliver(context, seat, &peer.hop, connection, group).await;
+            }
+            None => delivered.again = unwanted.record(context).await,
+        }
+    }
+    delivered
+}
+
+/// Recipients of a message that a host refused because of itself.
+struct Unwanted {
+    job: Arc<Job>,
+    /// What it said to each.
+    outcomes: Vec<(usize, Outcome)>,
+    /// Recipients that had no answer, and are to be tried again in any case.
+    left: VecDeque<usize>,
+    attempt: Attempt,
+}
+
+impl Unwanted {
+    /// All of them, for another host.
+    fn into_group(self) -> Group {
+        let refused = self.outcomes.into_iter().map(|(index, _)| index);
+        Group {
+            job: self.job,
+            recipients: refused.chain(self.left).collect(),
+        }
+    }
+
+    /// There is no other host: what this one said is the result. Returns what is left.
+    async fn record(self, context: &Context) -> Option<Group> {
+        let partly = !self.left.is_empty();
+        results::record(context, &self.job, self.outcomes, partly, &self.attempt).await;
+        partly.then(|| Group {
+            job: self.job,
+            recipients: self.left.into(),
+        })
+    }
+}
+
 async fn open(context: &Context, seat: &Seat, peer: &Peer) -> Result<Connection, OpenError> {
     let most = context.core.settings.command_timeout * COMMANDS;
     match timeout(most, open_in_time(context, seat, peer)).await {
@@ -224,6 +293,8 @@ struct Delivered {
     again: Option<Group>,
     /// False: the connection was left in the middle of something.
     usable: bool,
+    /// Those that another host may take. They have no result yet, and nobody else of the group has to be tried again.
+    unwanted: Option<Unwanted>,
 }
 
 /// Sends one message to a group of its recipients, in as many transactions as the peer wants it in.
@@ -239,6 +310,7 @@ async fn deliver(
     let mut outcomes = Vec::with_capacity(left.len());
     let mut given_up = false;
     let mut end = End::Result;
+    let mut unwanted = Vec::new();
     let attempt = Attempt::new(hop.to_string(), connection.host(), connection.address());
     let bdat = seat.may_use_bdat();
     if !bdat {
@@ -268,6 +340,7 @@ async fn deliver(
                     again: None,
                     usable: true,
                 };
+                    unwanted: None,
             }
         };
         let transaction = transaction(&job.message, &part, fitted);
@@ -284,6 +357,7 @@ async fn deliver(
                         again: None,
                         usable: false,
                     };
+                        unwanted: None,
                 }
                 _ => report,
             },
@@ -324,29 +398,53 @@ async fn deliver(
             tracing::warn!(destination = %hop, "BDAT is refused though CHUNKING is offered, going on with DATA");
             seat.tell(What::BdatRefused).await;
         }
-        sort(&part, &report, &facts, context, &mut outcomes, &mut left);
+        let sorted = Sorted {
+            outcomes: &mut outcomes,
+            left: &mut left,
+            unwanted: &mut unwanted,
+        };
+        sort(&part, &report, &facts, context, sorted);
     }
-    let partly = !left.is_empty();
     let usable = !given_up;
     if !outcomes.is_empty() || !partly {
         results::record(context, &job, outcomes, partly, &attempt).await;
+    let partly = !left.is_empty() || !unwanted.is_empty();
     }
-    let again = partly.then(|| Group {
-        job,
-        recipients: left.into(),
-    });
-    Delivered { end, again, usable }
+    let (again, unwanted) = match unwanted.is_empty() {
+        true => {
+            let recipients = left.into();
+            (partly.then_some(Group { job, recipients }), None)
+        }
+        false => {
+            let unwanted = Unwanted {
+                job,
+                outcomes: unwanted,
+                left,
+                attempt,
+            };
+            (None, Some(unwanted))
+        }
+    };
+    Delivered {
+        end,
+        again,
+        unwanted,
+        usable,
+    }
 }
 
-/// Results to `outcomes`, and to `left` the recipients that are to be tried again at once.
-fn sort(
-    part: &[usize],
-    report: &Report,
-    facts: &PeerFacts<'_>,
-    context: &Context,
-    outcomes: &mut Vec<(usize, Outcome)>,
-    left: &mut VecDeque<usize>,
-) {
+/// Where the results of a transaction go.
+struct Sorted<'a> {
+    /// What is to be recorded.
+    outcomes: &'a mut Vec<(usize, Outcome)>,
+    /// Who is to be tried again at once.
+    left: &'a mut VecDeque<usize>,
+    /// Who is to be tried at another host, and what this one said.
+    unwanted: &'a mut Vec<(usize, Outcome)>,
+}
+
+/// Sorts the recipients of a transaction by what becomes of them.
+fn sort(part: &[usize], report: &Report, facts: &PeerFacts<'_>, context: &Context, to: Sorted<'_>) {
     let now = context.core.now();
     let some_accepted = report
         .recipients
@@ -354,12 +452,13 @@ fn sort(
         .any(|delivery| matches!(delivery, Delivery::Accepted(_)));
     for (&index, delivery) in part.iter().zip(&report.recipients) {
         if some_accepted && delivery.is_too_many_recipients() {
-            left.push_back(index);
+            to.left.push_back(index);
             continue;
         }
-        match Attempted::from_peer(delivery, facts, now) {
-            Some(attempted) => outcomes.push((index, Outcome::Tried(attempted))),
-            None => left.push_back(index),
+        match Attempted::from_peer(delivery, facts, now).map(Outcome::Tried) {
+            Some(outcome) if delivery.rules_out_host() => to.unwanted.push((index, outcome)),
+            Some(outcome) => to.outcomes.push((index, outcome)),
+            None => to.left.push_back(index),
         }
     }
 }

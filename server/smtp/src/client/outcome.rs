@@ -96,6 +96,14 @@ impl Delivery {
         }
     }
 
+    /// Whether the peer spoke of itself, and took nothing: another host for the same mail may.
+    pub fn rules_out_host(&self) -> bool {
+        match self {
+            Self::Refused { stage, response } => Concern::of(*stage, response) == Concern::Host,
+            _ => false,
+        }
+    }
+
     /// Whether the peer takes no more recipients in this transaction. In another one it does.
     pub fn is_too_many_recipients(&self) -> bool {
         match self {
