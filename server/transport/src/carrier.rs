@@ -30,6 +30,8 @@ use postern_delivery::{
 
 /// The time for a connection, and that for a message's commands, each in times for one command.
 const COMMANDS: u32 = 5;
+/// The most time for a peer to take the next piece of a content (RFC 5321 4.5.3.2.5).
+const CONTENT_BLOCK: Duration = Duration::from_secs(3 * 60);
 /// Octets a second that a peer has to take of a content.
 const LEAST_RATE: u64 = 16 * 1024;
 /// Time for a delivery to come to its end once the gateway is stopping, while it may still be given up.
@@ -92,9 +94,9 @@ async fn carry_to_hop(context: &Context, seat: &mut Seat, hop: &Hop) {
         };
         let Some(group) = group else { break };
         let delivered = deliver(context, seat, hop, &mut connection, group).await;
+        let delivered = go_beyond(context, seat, &peer, &mut connection, delivered).await;
         let ready = delivered.usable
             && connection.is_ready()
-        let delivered = go_beyond(context, seat, &peer, &mut connection, delivered).await;
             && connection.messages() < MESSAGES_PER_CONNECTION;
         let finished = What::Finished {
             end: delivered.end,
@@ -126,9 +128,9 @@ fn peer(core: &Core, hop: &Hop) -> Result<Peer, ClientNameError> {
     config.timeouts = Timeouts {
         greeting: settings.command_timeout,
         command: settings.command_timeout,
+        content_block: CONTENT_BLOCK.min(settings.data_timeout),
         content_reply: settings.data_timeout,
         quit: Duration::from_secs(2),
-        ..Timeouts::default()
     };
     if matches!(hop.address, HopAddress::Unix(_)) {
         config.tls = TlsUse::Never;
@@ -137,12 +139,10 @@ fn peer(core: &Core, hop: &Hop) -> Result<Peer, ClientNameError> {
         hop: hop.clone(),
         config: Arc::new(config),
         tls: Arc::clone(&core.tls),
+        ruled_out: Vec::new(),
     })
 }
-        ruled_out: Vec::new(),
 
-/// A connection, encrypted if that works. If it does not, then one without, since the alternative to opportunistic TLS is
-/// none; it is a new one, as nothing that was said on the other is believed.
 /// Has what a host refused because of itself delivered by the other hosts of the hop, one after the other, over a connection
 /// that takes the place of the one before. Where there is no other host, the last one's word is recorded.
 async fn go_beyond(
@@ -210,6 +210,8 @@ impl Unwanted {
     }
 }
 
+/// A connection, encrypted if that works. If it does not, then one without, since the alternative to opportunistic TLS is
+/// none; it is a new one, as nothing that was said on the other is believed.
 async fn open(context: &Context, seat: &Seat, peer: &Peer) -> Result<Connection, OpenError> {
     let most = context.core.settings.command_timeout * COMMANDS;
     match timeout(most, open_in_time(context, seat, peer)).await {
@@ -291,10 +293,10 @@ struct Delivered {
     end: End,
     /// Recipients that are to be tried again at once.
     again: Option<Group>,
-    /// False: the connection was left in the middle of something.
-    usable: bool,
     /// Those that another host may take. They have no result yet, and nobody else of the group has to be tried again.
     unwanted: Option<Unwanted>,
+    /// False: the connection was left in the middle of something.
+    usable: bool,
 }
 
 /// Sends one message to a group of its recipients, in as many transactions as the peer wants it in.
@@ -308,9 +310,9 @@ async fn deliver(
     let Group { job, recipients } = group;
     let mut left: VecDeque<usize> = recipients.into();
     let mut outcomes = Vec::with_capacity(left.len());
+    let mut unwanted = Vec::new();
     let mut given_up = false;
     let mut end = End::Result;
-    let mut unwanted = Vec::new();
     let attempt = Attempt::new(hop.to_string(), connection.host(), connection.address());
     let bdat = seat.may_use_bdat();
     if !bdat {
@@ -338,9 +340,9 @@ async fn deliver(
                 return Delivered {
                     end,
                     again: None,
+                    unwanted: None,
                     usable: true,
                 };
-                    unwanted: None,
             }
         };
         let transaction = transaction(&job.message, &part, fitted);
@@ -355,9 +357,9 @@ async fn deliver(
                     return Delivered {
                         end,
                         again: None,
+                        unwanted: None,
                         usable: false,
                     };
-                        unwanted: None,
                 }
                 _ => report,
             },
@@ -406,9 +408,9 @@ async fn deliver(
         sort(&part, &report, &facts, context, sorted);
     }
     let usable = !given_up;
+    let partly = !left.is_empty() || !unwanted.is_empty();
     if !outcomes.is_empty() || !partly {
         results::record(context, &job, outcomes, partly, &attempt).await;
-    let partly = !left.is_empty() || !unwanted.is_empty();
     }
     let (again, unwanted) = match unwanted.is_empty() {
         true => {
