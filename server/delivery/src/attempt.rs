@@ -50,7 +50,7 @@ impl Attempted {
 
     /// The result of a transaction with a peer. `None`: the attempt says nothing of the message, since the connection had
     /// carried others before and was lost or closed before this one's content was through, or since the peer does not
-    /// have BDAT although it offers it. Try again on another one.
+    /// have BDAT although it offers it. Try again on another one, without BDAT.
     ///
     /// A recipient fails for good only by what was said of it, of the sender or of the message.
     pub fn from_peer(delivery: &Delivery, peer: &PeerFacts<'_>, at: SystemTime) -> Option<Self> {
@@ -235,6 +235,10 @@ fn is_loss(failure: &Failure) -> bool {
     let before_the_end = |stage: &Stage| !matches!(stage, Stage::ContentReply | Stage::Content);
     match failure {
         Failure::Disconnected { stage } => before_the_end(stage),
+        // It is about the message before.
+        Failure::Refused {
+            stage: Stage::Rset, ..
+        } => true,
         Failure::Refused { stage, response } => response.announces_close() && before_the_end(stage),
         _ => false,
     }

@@ -42,6 +42,8 @@ pub struct Peer {
     pub config: Arc<Config>,
     /// TLS for STARTTLS.
     pub tls: Arc<ClientConfig>,
+    /// Addresses of its hosts that are not to be tried.
+    pub ruled_out: Vec<String>,
 }
 
 /// Why a connection could not be opened for messages.
@@ -136,7 +138,12 @@ impl Connection {
         config: Arc<Config>,
         connector: &dyn Connector,
     ) -> Result<Self, OpenError> {
-        let mut ruled_out = Vec::new();
+        let mut ruled_out = peer.ruled_out.clone();
+        if ruled_out.len() > MOST_HOSTS {
+            return Err(OpenError::Connect(ConnectError::NoOtherHost {
+                host: peer.hop.address.host().to_owned(),
+            }));
+        }
         let mut refused = None;
         loop {
             let connected = match connector.connect_beyond(&peer.hop, &ruled_out).await {
@@ -252,6 +259,11 @@ impl Connection {
     /// Whether the peer may offer more in another session: it refused EHLO, or TLS failed with it.
     pub fn is_weakened(&self) -> bool {
         self.without_tls || self.session.without_extensions()
+    }
+
+    /// From now on what can go by DATA goes by DATA.
+    pub fn leave_out_bdat(&mut self) {
+        self.session.leave_out_bdat();
     }
 
     /// What contents the peer takes. `binary`: BDAT may be used, without which nothing goes that is not in lines.

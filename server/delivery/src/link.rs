@@ -45,9 +45,8 @@ pub trait Connector: Send + Sync {
         if ruled_out.is_empty() {
             return self.connect(hop);
         }
-        let no_other = ConnectError::Resolve {
+        let no_other = ConnectError::NoOtherHost {
             host: hop.address.host().to_owned(),
-            source: io::ErrorKind::NotFound.into(),
         };
         Box::pin(std::future::ready(Err(no_other)))
     }
@@ -78,6 +77,12 @@ pub enum ConnectError {
         /// The last address that was tried.
         address: String,
     },
+    /// All hosts of the name that may be tried were tried.
+    #[error("{host} has no other host")]
+    NoOtherHost {
+        /// The name.
+        host: String,
+    },
     /// The hop is this gateway. The operator's fault, or that of whoever the name belongs to.
     #[error("{address} is a listener of this gateway: mail would loop")]
     Own {
@@ -96,7 +101,7 @@ impl ConnectError {
     pub fn status(&self) -> (u16, u16) {
         match self {
             Self::Resolve { .. } => (4, 3),
-            Self::Refused { .. } | Self::TimedOut { .. } => (4, 1),
+            Self::Refused { .. } | Self::TimedOut { .. } | Self::NoOtherHost { .. } => (4, 1),
             Self::Own { .. } => (4, 6),
         }
     }

@@ -21,6 +21,7 @@ impl Way {
     #[must_use]
     pub const fn offered(eight_bit_mime: bool, binary_mime: bool) -> Self {
         Self {
+            // As binary content, where it is not offered for lines.
             eight_bit: eight_bit_mime || binary_mime,
             long_lines: binary_mime,
             loose: binary_mime,

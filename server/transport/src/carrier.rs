@@ -10,8 +10,8 @@ use bytes::Bytes;
 use postern_message::{Message, Notify, Return};
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_smtp::client::{
-    self, Body, ClientName, ClientNameError, Config, Delivery, Protocol, Report, Ret, Stage,
-    Timeouts, TlsUse, Transaction,
+    self, ClientName, ClientNameError, Config, Delivery, Protocol, Report, Ret, Timeouts, TlsUse,
+    Transaction,
 };
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -31,6 +31,8 @@ use postern_delivery::{
 
 /// The time for a connection, and that for a message's commands, each in times for one command.
 const COMMANDS: u32 = 5;
+/// The most time for a peer to take the next piece of a content (RFC 5321 4.5.3.2.5).
+const CONTENT_BLOCK: Duration = Duration::from_secs(3 * 60);
 /// Octets a second that a peer has to take of a content.
 const LEAST_RATE: u64 = 16 * 1024;
 /// Time for a delivery to come to its end once the gateway is stopping, while it may still be given up.
@@ -64,7 +66,7 @@ pub(crate) async fn carry(
 async fn carry_to_hop(context: &Context, seat: &mut Seat, recording: &mut Recording, hop: &Hop) {
     let shutdown = context.shutdown.begun();
     tokio::pin!(shutdown);
-    let peer = match peer(&context.core, seat, hop) {
+    let peer = match peer(&context.core, hop) {
         Ok(peer) => peer,
         Err(error) => {
             let hostname = &context.core.settings.hostname;
@@ -97,6 +99,8 @@ async fn carry_to_hop(context: &Context, seat: &mut Seat, recording: &mut Record
         };
         let Some(group) = group else { break };
         let delivered = deliver(context, seat, recording, hop, &mut connection, group).await;
+        let delivered =
+            go_beyond(context, seat, &peer, recording, &mut connection, delivered).await;
         let ready = delivered.usable
             && connection.is_ready()
             && connection.messages() < MESSAGES_PER_CONNECTION;
@@ -118,7 +122,7 @@ async fn carry_to_hop(context: &Context, seat: &mut Seat, recording: &mut Record
     }
 }
 
-fn peer(core: &Core, seat: &Seat, hop: &Hop) -> Result<Peer, ClientNameError> {
+fn peer(core: &Core, hop: &Hop) -> Result<Peer, ClientNameError> {
     let settings = &core.settings;
     let name = ClientName::new(&settings.hostname)?;
     let protocol = if hop.lmtp {
@@ -130,13 +134,10 @@ fn peer(core: &Core, seat: &Seat, hop: &Hop) -> Result<Peer, ClientNameError> {
     config.timeouts = Timeouts {
         greeting: settings.command_timeout,
         command: settings.command_timeout,
+        content_block: CONTENT_BLOCK.min(settings.data_timeout),
         content_reply: settings.data_timeout,
         quit: Duration::from_secs(2),
-        ..Timeouts::default()
     };
-    if !seat.may_use_bdat() {
-        config.bdat_up_to = 0;
-    }
     if matches!(hop.address, HopAddress::Unix(_)) {
         config.tls = TlsUse::Never;
     }
@@ -144,7 +145,76 @@ fn peer(core: &Core, seat: &Seat, hop: &Hop) -> Result<Peer, ClientNameError> {
         hop: hop.clone(),
         config: Arc::new(config),
         tls: Arc::clone(&core.tls),
+        ruled_out: Vec::new(),
     })
+}
+
+/// Has what a host refused because of itself delivered by the other hosts of the hop, one after the other, over a connection
+/// that takes the place of the one before. Where there is no other host, the last one's word is recorded.
+async fn go_beyond(
+    context: &Context,
+    seat: &Seat,
+    peer: &Peer,
+    recording: &mut Recording,
+    connection: &mut Connection,
+    delivered: Delivered,
+) -> Delivered {
+    let mut delivered = delivered;
+    let mut peer = peer.clone();
+    let until = Instant::now() + context.core.settings.command_timeout * COMMANDS;
+    while let Some(unwanted) = delivered.unwanted.take() {
+        peer.ruled_out.push(connection.address().to_owned());
+        let next = tokio::select! {
+            biased;
+            () = context.shutdown.begun() => None,
+            () = sleep_until(until) => None,
+            next = open(context, seat, &peer) => next.ok(),
+        };
+        match next {
+            Some(next) => {
+                tracing::debug!(destination = %peer.hop, address = connection.address(), "host ruled out");
+                let before = std::mem::replace(connection, next);
+                if before.may_quit() {
+                    before.quit().await;
+                }
+                let group = unwanted.into_group();
+                delivered = deliver(context, seat, recording, &peer.hop, connection, group).await;
+            }
+            None => delivered.again = unwanted.record(context).await,
+        }
+    }
+    delivered
+}
+
+/// Recipients of a message that a host refused because of itself.
+struct Unwanted {
+    job: Arc<Job>,
+    /// What it said to each.
+    outcomes: Vec<(usize, Outcome)>,
+    /// Recipients that had no answer, and are to be tried again in any case.
+    left: VecDeque<usize>,
+    attempt: Attempt,
+}
+
+impl Unwanted {
+    /// All of them, for another host.
+    fn into_group(self) -> Group {
+        let refused = self.outcomes.into_iter().map(|(index, _)| index);
+        Group {
+            job: self.job,
+            recipients: refused.chain(self.left).collect(),
+        }
+    }
+
+    /// There is no other host: what this one said is the result. Returns what is left.
+    async fn record(self, context: &Context) -> Option<Group> {
+        let partly = !self.left.is_empty();
+        results::record(context, &self.job, self.outcomes, partly, &self.attempt).await;
+        partly.then(|| Group {
+            job: self.job,
+            recipients: self.left.into(),
+        })
+    }
 }
 
 /// A connection, encrypted if that works. If it does not, then one without, since the alternative to opportunistic TLS is
@@ -230,6 +300,8 @@ struct Delivered {
     end: End,
     /// Recipients that are to be tried again at once.
     again: Option<Group>,
+    /// Those that another host may take. They have no result yet, and nobody else of the group has to be tried again.
+    unwanted: Option<Unwanted>,
     /// False: the connection was left in the middle of something.
     usable: bool,
 }
@@ -246,11 +318,17 @@ async fn deliver(
     let Group { job, recipients } = group;
     let mut left: VecDeque<usize> = recipients.into();
     let mut outcomes = Vec::with_capacity(left.len());
+    let mut unwanted = Vec::new();
     let mut given_up = false;
     let mut end = End::Result;
     let attempt = Attempt::new(hop.to_string(), connection.host(), connection.address());
-    let way = connection.way(seat.may_use_bdat());
-    let weakened = connection.is_weakened();
+    let bdat = seat.may_use_bdat();
+    if !bdat {
+        connection.leave_out_bdat();
+    }
+    let way = connection.way(bdat);
+    // What goes by BDAT alone may go again once that is tried again.
+    let weakened = connection.is_weakened() || way != connection.way(true);
     let fitting = fit_to(&context.core, &job, way, weakened, &hop.to_string()).await;
     while !left.is_empty() && connection.is_ready() {
         let most = connection
@@ -270,6 +348,7 @@ async fn deliver(
                 return Delivered {
                     end,
                     again: None,
+                    unwanted: None,
                     usable: true,
                 };
             }
@@ -286,6 +365,7 @@ async fn deliver(
                     return Delivered {
                         end,
                         again: None,
+                        unwanted: None,
                         usable: false,
                     };
                 }
@@ -324,18 +404,24 @@ async fn deliver(
             reused,
             weakened: connection.is_weakened(),
         };
-        if refuses_bdat(&report, fitted.body == Body::BinaryMime) {
+        if report.recipients.iter().any(refuses_bdat) {
             tracing::warn!(destination = %hop, "BDAT is refused though CHUNKING is offered, going on with DATA");
             seat.tell(What::BdatRefused).await;
         }
-        sort(&part, &report, &facts, context, &mut outcomes, &mut left);
+        let sorted = Sorted {
+            outcomes: &mut outcomes,
+            left: &mut left,
+            unwanted: &mut unwanted,
+        };
+        sort(&part, &report, &facts, context, sorted);
     }
     let usable = !given_up;
-    if left.is_empty() {
+    if left.is_empty() && unwanted.is_empty() {
         recording.begin(record(context, job, outcomes, attempt));
         return Delivered {
             end,
             again: None,
+            unwanted: None,
             usable,
         };
     }
@@ -343,22 +429,41 @@ async fn deliver(
     if !outcomes.is_empty() {
         results::record(context, &job, outcomes, true, &attempt).await;
     }
-    let again = Some(Group {
-        job,
-        recipients: left.into(),
-    });
-    Delivered { end, again, usable }
+    let (again, unwanted) = match unwanted.is_empty() {
+        true => {
+            let recipients = left.into();
+            (Some(Group { job, recipients }), None)
+        }
+        false => {
+            let unwanted = Unwanted {
+                job,
+                outcomes: unwanted,
+                left,
+                attempt,
+            };
+            (None, Some(unwanted))
+        }
+    };
+    Delivered {
+        end,
+        again,
+        unwanted,
+        usable,
+    }
 }
 
-/// Results to `outcomes`, and to `left` the recipients that are to be tried again at once.
-fn sort(
-    part: &[usize],
-    report: &Report,
-    facts: &PeerFacts<'_>,
-    context: &Context,
-    outcomes: &mut Vec<(usize, Outcome)>,
-    left: &mut VecDeque<usize>,
-) {
+/// Where the results of a transaction go.
+struct Sorted<'a> {
+    /// What is to be recorded.
+    outcomes: &'a mut Vec<(usize, Outcome)>,
+    /// Who is to be tried again at once.
+    left: &'a mut VecDeque<usize>,
+    /// Who is to be tried at another host, and what this one said.
+    unwanted: &'a mut Vec<(usize, Outcome)>,
+}
+
+/// Sorts the recipients of a transaction by what becomes of them.
+fn sort(part: &[usize], report: &Report, facts: &PeerFacts<'_>, context: &Context, to: Sorted<'_>) {
     let now = context.core.now();
     let some_accepted = report
         .recipients
@@ -366,27 +471,19 @@ fn sort(
         .any(|delivery| matches!(delivery, Delivery::Accepted(_)));
     for (&index, delivery) in part.iter().zip(&report.recipients) {
         if some_accepted && delivery.is_too_many_recipients() {
-            left.push_back(index);
+            to.left.push_back(index);
             continue;
         }
-        match Attempted::from_peer(delivery, facts, now) {
-            Some(attempted) => outcomes.push((index, Outcome::Tried(attempted))),
-            None => left.push_back(index),
+        match Attempted::from_peer(delivery, facts, now).map(Outcome::Tried) {
+            Some(outcome) if delivery.rules_out_host() => to.unwanted.push((index, outcome)),
+            Some(outcome) => to.outcomes.push((index, outcome)),
+            None => to.left.push_back(index),
         }
     }
 }
 
-/// `bdat`: the content went by BDAT.
-fn refuses_bdat(report: &Report, bdat: bool) -> bool {
-    report.recipients.iter().any(|delivery| match delivery {
-        Delivery::Broken(failure) => is_without_bdat(failure),
-        // Binary content: on another connection it goes converted.
-        Delivery::Refused {
-            stage: Stage::Content | Stage::ContentReply,
-            response,
-        } => bdat && matches!(response.code, 500 | 502 | 503),
-        _ => false,
-    })
+fn refuses_bdat(delivery: &Delivery) -> bool {
+    matches!(delivery, Delivery::Broken(failure) if is_without_bdat(failure))
 }
 
 fn transaction(message: &Message, recipients: &[usize], fitted: &Fitted) -> Transaction {

@@ -283,6 +283,7 @@ impl Core {
                 .senders
                 .hash_one((&message.server, &message.envelope.sender)),
             priority: message.envelope.priority,
+            since: message.received_at,
         }
     }
 

@@ -1,5 +1,6 @@
 //! A message being delivered: the results of its groups, recorded one after the other.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -51,8 +52,10 @@ struct Progress {
     earlier_stage: bool,
     /// A group has had a result.
     tried: bool,
-    /// Deferrals that could not be recorded: they go with the next record.
+    /// Recipients whose states the record does not have: they go with the next one.
     unrecorded: Vec<usize>,
+    /// Recipients that wait for room at their destinations.
+    parked: Vec<usize>,
 }
 
 /// What became of a group's recipients, as it was recorded.
@@ -63,20 +66,21 @@ pub(crate) struct Recorded {
 }
 
 impl Job {
-    /// A message that goes to `groups` destinations.
-    pub(crate) fn new(begun: Begun, groups: usize) -> Self {
+    /// A message that goes to `groups` destinations from `now` on.
+    pub(crate) fn new(begun: Begun, groups: usize, now: SystemTime) -> Self {
         let Begun {
             stored,
             unrecorded,
             slot,
+            early,
             ..
         } = begun;
-        let states = stored
-            .message
-            .recipients
-            .iter()
-            .map(|r| r.state.clone())
-            .collect();
+        let recipients = stored.message.recipients.iter();
+        let mut states: Vec<_> = recipients.map(|r| r.state.clone()).collect();
+        let now_due = match early {
+            true => make_due(&mut states, now),
+            false => Vec::new(),
+        };
         Self {
             message: stored.message,
             content: stored.content,
@@ -85,7 +89,8 @@ impl Job {
                 open: groups,
                 earlier_stage: unrecorded,
                 tried: false,
-                unrecorded: Vec::new(),
+                unrecorded: now_due,
+                parked: Vec::new(),
             }),
             stays: None,
             slot,
@@ -93,11 +98,9 @@ impl Job {
     }
 
     /// It is not delivered but stays at this stage, which is recorded with what became of it.
-    pub(crate) fn staying_at(self, stage: Option<Stage>) -> Self {
-        Self {
-            stays: stage,
-            ..self
-        }
+    pub(crate) fn staying_at(mut self, stage: Option<Stage>) -> Self {
+        self.stays = stage;
+        self
     }
 
     /// It was worked on before, and what was done then may not have been recorded.
@@ -114,12 +117,22 @@ impl Job {
         }
     }
 
-    /// A group found no room at its destination: the message waits for some there, once its other groups are done. If none
-    /// of them is tried nothing is written. `asked`: sinks were asked at the submit stage, and are not to be asked again.
-    pub(crate) async fn park(&self, core: &Core, worker: usize, place: Place, asked: bool) {
+    /// These recipients found no room at their destination: the message waits for some there, once its other groups are done.
+    /// If none of those is tried, and the record says all there is to say, nothing is written. `asked`: sinks were asked at
+    /// the submit stage, and are not to be asked again.
+    pub(crate) async fn park(
+        &self,
+        core: &Core,
+        worker: usize,
+        place: Place,
+        recipients: &[usize],
+        asked: bool,
+    ) {
         self.slot.park(place);
         let mut progress = self.progress.lock().await;
-        let written = progress.tried || (progress.earlier_stage && asked);
+        progress.parked.extend_from_slice(recipients);
+        let untold = !progress.unrecorded.is_empty() || (progress.earlier_stage && asked);
+        let written = progress.tried || untold;
         if progress.open == 1 && written {
             drop(progress);
             self.record(core, worker, Vec::new(), false).await;
@@ -346,6 +359,38 @@ impl Job {
         };
         changes.iter().filter_map(change).collect()
     }
+}
+
+impl Drop for Job {
+    /// What waits for room somewhere is taken up without it when other recipients of the message are due.
+    fn drop(&mut self) {
+        let Progress { states, parked, .. } = self.progress.get_mut();
+        if parked.is_empty() {
+            return;
+        }
+        let parked: HashSet<usize> = parked.iter().copied().collect();
+        let others = states
+            .iter()
+            .enumerate()
+            .filter_map(|(at, state)| state.due().filter(|_| !parked.contains(&at)));
+        if let Some(due) = others.min() {
+            self.slot.others_are_due(due);
+        }
+    }
+}
+
+/// All that wait are due now, whenever they were to be tried again. Returns who was not.
+fn make_due(states: &mut [RecipientState], now: SystemTime) -> Vec<usize> {
+    let mut changed = Vec::new();
+    for (at, state) in states.iter_mut().enumerate() {
+        if let RecipientState::Pending { due: Some(due), .. } = state
+            && *due > now
+        {
+            *due = now;
+            changed.push(at);
+        }
+    }
+    changed
 }
 
 /// What is known of the recipients that went to a destination, for those who list what waits for it.

@@ -1,10 +1,10 @@
 //! Takes up the messages in the spool whose time has come.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use postern_spool::{Claimed, Due, SpoolError};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::core::Core;
 use super::question::Asked;
@@ -16,6 +16,8 @@ const HOLDER: &str = "transport";
 const PORTION: usize = 128;
 /// The longest sleep: also what a change of the clock may cost.
 const LONGEST: Duration = Duration::from_secs(60);
+/// The longest wait for room in memory. Whoever is told of room is told when there is plenty: with a little of it, work goes on too.
+const CROWDED: Duration = Duration::from_secs(1);
 /// The pause after each look, so that many small wake-ups become one.
 const BREATH: Duration = Duration::from_millis(20);
 /// The pause after the store failed.
@@ -47,9 +49,21 @@ impl Scanner {
         let told = slots.scan.notified();
         let room = slots.free().min(PORTION);
         if room == 0 {
-            return told.await;
+            let _told = timeout(CROWDED, told).await;
+            return;
         }
-        let claimed = self.core.store.claim(self.core.now(), room, HOLDER).await;
+        let mut left_over = false;
+        let mut left = room;
+        while left > 0
+            && let Some(claimed) = slots.alarms.take(self.core.now())
+        {
+            left -= 1;
+            left_over |= !self.take_up(&claimed, next_worker).await;
+        }
+        let claimed = match left {
+            0 => Ok(Vec::new()),
+            _ => self.core.store.claim(self.core.now(), left, HOLDER).await,
+        };
         let claimed = match claimed {
             Ok(claimed) => claimed,
             Err(error) => {
@@ -57,17 +71,17 @@ impl Scanner {
                 return sleep(TROUBLE).await;
             }
         };
-        let found = claimed.len();
-        let mut left_over = false;
+        left -= claimed.len().min(left);
         for claimed in claimed {
             left_over |= !self.take_up(&claimed, next_worker).await;
         }
         if left_over {
             // There is no room for it; it goes on when there is some.
-            return told.await;
+            let _told = timeout(CROWDED, told).await;
+            return;
         }
         sleep(BREATH).await;
-        if found < room {
+        if left > 0 {
             tokio::select! {
                 () = told => {}
                 () = sleep(self.until_next().await) => {}
@@ -111,16 +125,17 @@ impl Scanner {
     }
 
     async fn until_next(&self) -> Duration {
-        match self.core.store.next_due().await {
-            Ok(Some(due)) => due
-                .duration_since(self.core.now())
-                .unwrap_or(Duration::ZERO)
-                .min(LONGEST),
-            Ok(None) => LONGEST,
+        let stored = match self.core.store.next_due().await {
+            Ok(due) => due,
             Err(error) => {
                 tracing::error!(%error, "the spool cannot be searched");
-                TROUBLE
+                return TROUBLE;
             }
-        }
+        };
+        let next = [stored, self.core.slots.alarms.next()];
+        let now = self.core.now();
+        let until = |due: SystemTime| due.duration_since(now).unwrap_or(Duration::ZERO);
+        let next = next.into_iter().flatten().min();
+        next.map_or(LONGEST, |due| until(due).min(LONGEST))
     }
 }

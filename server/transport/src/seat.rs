@@ -13,8 +13,15 @@ pub(crate) struct Seat {
     connection: ConnectionId,
     manners: Manners,
     /// At most one: the next group comes when the last one is finished.
-    groups: mpsc::Receiver<Group>,
+    groups: mpsc::Receiver<Given>,
     worker: mpsc::Sender<Told>,
+}
+
+/// What a connection is given to deliver.
+pub(crate) struct Given {
+    pub(crate) group: Group,
+    /// How the destination wants to be spoken to, as it is known by now.
+    pub(crate) manners: Manners,
 }
 
 /// What a connection tells.
@@ -49,7 +56,7 @@ impl Seat {
         connection: ConnectionId,
         manners: Manners,
         worker: mpsc::Sender<Told>,
-    ) -> (Self, mpsc::Sender<Group>) {
+    ) -> (Self, mpsc::Sender<Given>) {
         let (give, groups) = mpsc::channel(1);
         let seat = Self {
             connection,
@@ -70,13 +77,15 @@ impl Seat {
 
     /// The next group; `None`: the connection is to end. May be dropped at any time.
     pub(crate) async fn next(&mut self) -> Option<Group> {
-        self.groups.recv().await
+        let Given { group, manners } = self.groups.recv().await?;
+        self.manners = manners;
+        Some(group)
     }
 
     /// A group that was given and has not been taken.
     pub(crate) fn left(mut self) -> Option<Group> {
         self.groups.close();
-        self.groups.try_recv().ok()
+        self.groups.try_recv().ok().map(|given| given.group)
     }
 
     /// Whether TLS may be tried.

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use postern_spool::{Lease, Store, StoredMessage};
 use tokio::sync::Notify;
 
-use super::parked::{Parked, Place};
+use super::parked::{Alarms, Parked, Place};
 
 /// Octets that all messages in memory may take together.
 const MEMORY: u64 = 64 * 1024 * 1024;
@@ -26,6 +26,8 @@ pub(crate) struct Slots {
     inner: Mutex<Inner>,
     /// Told when the scanner of the spool should look again.
     pub(crate) scan: Notify,
+    /// When messages are to be taken up that wait for room at a destination.
+    pub(crate) alarms: Arc<Alarms>,
 }
 
 #[derive(Default)]
@@ -55,6 +57,8 @@ pub(crate) struct Slot {
     not_before: Mutex<Option<SystemTime>>,
     /// Destinations at which the message waits for room once it has no slot any more.
     parked: Mutex<Vec<Place>>,
+    /// When others of its recipients are due than those that wait for room.
+    others_due: Mutex<Option<SystemTime>>,
 }
 
 impl Slots {
@@ -64,6 +68,7 @@ impl Slots {
             store,
             inner: Mutex::new(Inner::default()),
             scan: Notify::new(),
+            alarms: Arc::default(),
         }
     }
 
@@ -116,6 +121,7 @@ impl Slots {
             left: AtomicBool::new(false),
             not_before: Mutex::default(),
             parked: Mutex::default(),
+            others_due: Mutex::default(),
         })
     }
 
@@ -157,6 +163,11 @@ impl Slot {
         self.parked.lock().push(place);
     }
 
+    /// Recipients that do not wait for room are due at `time`: the message is taken up then, wherever it waits.
+    pub(crate) fn others_are_due(&self, time: SystemTime) {
+        *self.others_due.lock() = Some(time);
+    }
+
     /// The message stays in the spool as it is, and is not taken up again before `time`.
     pub(crate) fn put_off(&self, time: SystemTime) {
         *self.not_before.lock() = Some(time);
@@ -171,7 +182,15 @@ impl Slot {
         if places.is_empty() || not_before.is_some() {
             return store.release(self.lease, not_before);
         }
-        let parked = Arc::new(Parked::new(self.lease, self.octets, Arc::clone(store)));
+        let parked = Parked::new(self.lease, self.octets, Arc::clone(store));
+        let parked = match *self.others_due.lock() {
+            Some(due) => {
+                let parked = parked.until(due, &self.slots.alarms);
+                self.slots.scan.notify_one();
+                parked
+            }
+            None => Arc::new(parked),
+        };
         for place in places {
             place.wait(Arc::clone(&parked));
         }

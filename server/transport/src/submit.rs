@@ -288,7 +288,7 @@ pub(super) async fn end(
         .filter(|(_, recipient)| !recipient.state.is_done())
         .map(|(index, _)| (index, outcome(status.clone())))
         .collect();
-    Job::new(begun, 1)
+    Job::new(begun, 1, core.now())
         .record(core, worker, outcomes, false)
         .await;
 }
@@ -307,7 +307,7 @@ async fn defer_all(
         *now = waits_for.map(str::to_owned);
     }
     let stays = (stage != begun.stored.stage).then_some(stage);
-    let job = Job::new(begun, 1).staying_at(stays);
+    let job = Job::new(begun, 1, core.now()).staying_at(stays);
     let recipients = job.message.recipients.iter().enumerate();
     let outcomes = recipients
         .filter(|(_, recipient)| !recipient.state.is_done())

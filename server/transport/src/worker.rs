@@ -25,7 +25,7 @@ use super::question::Asked;
 use super::release::release;
 use super::results::{self, Attempt};
 use super::scheduler::{Action, ConnectionId, DestinationId, Limits, Load, Scheduler};
-use super::seat::{Seat, Told, What};
+use super::seat::{Given, Seat, Told, What};
 use super::settle::Outcome;
 use super::slots::Source;
 use super::submit::{Passed, pass};
@@ -80,7 +80,7 @@ struct Running {
     /// The tasks whose end matters.
     kinds: HashMap<Id, Kind>,
     /// What connections are given their groups by.
-    connections: HashMap<ConnectionId, mpsc::Sender<Group>>,
+    connections: HashMap<ConnectionId, mpsc::Sender<Given>>,
     tell: mpsc::Sender<Told>,
     random: RandomState,
     drawn: u64,
@@ -321,7 +321,8 @@ impl Running {
                             let server = item.job.message.server.as_str();
                             let asked = context.judge.listens(server, EventKind::TransportSubmit);
                             let (core, worker) = (&context.core, context.place);
-                            item.job.park(core, worker, place, asked).await;
+                            let recipients = &item.recipients;
+                            item.job.park(core, worker, place, recipients, asked).await;
                         });
                     }
                 }
@@ -340,12 +341,17 @@ impl Running {
     }
 
     fn give(&mut self, connection: ConnectionId, group: Group) {
+        let manners = self.scheduler.manners(connection).map(|known| *known);
+        let given = Given {
+            group,
+            manners: manners.unwrap_or_default(),
+        };
         let refused = match self.connections.get(&connection) {
-            Some(give) => give.try_send(group).map_err(|error| error.into_inner()),
-            None => Err(group),
+            Some(give) => give.try_send(given).map_err(|error| error.into_inner()),
+            None => Err(given),
         };
         // It has just ended by itself, which is told next.
-        if let Err(group) = refused {
+        if let Err(Given { group, .. }) = refused {
             let tag = self.context.core.tag(&group.job.message);
             self.scheduler.gave_in_vain(connection, tag, group, now());
         }
@@ -430,7 +436,7 @@ pub(crate) async fn take_up(context: Context, begun: Begun) -> bool {
         .group(pending.map(|(index, recipient)| (index, &recipient.address)));
     // The recipients without a route are a group of their own; it also stands for "nothing is due".
     let own = !lost.is_empty() || groups.is_empty();
-    let job = Arc::new(Job::new(begun, groups.len() + usize::from(own)));
+    let job = Arc::new(Job::new(begun, groups.len() + usize::from(own), now));
     for (destination, recipients) in groups {
         let group = Group {
             job: Arc::clone(&job),

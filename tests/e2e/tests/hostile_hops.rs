@@ -416,6 +416,49 @@ fn a_hop_that_is_just_in_time_with_each_reply_has_no_more_than_an_attempt() {
 }
 
 #[test]
+fn a_hop_that_never_reads_the_content_is_given_up_in_time() {
+    let (honest, senders) = (NextHop::start(), NextHop::start());
+    let over = Arc::new(AtomicBool::new(false));
+    let until = Arc::clone(&over);
+    let hop = ScriptedHop::start(NextHop::start(), move |visit| {
+        up_to(visit, "DATA", PIPELINING)?;
+        visit.say("354 go on\r\n")?;
+        while !until.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    });
+    let gateway = Setup::default()
+        .with(TIMES)
+        .domain("full.test", &format!("smtp://{}", hop.address()))
+        .domain("honest.test", &format!("smtp://{}", honest.address()))
+        .domain("sender.test", &format!("smtp://{}", senders.address()))
+        .start();
+    let before = gateway.peak_memory_kib();
+    // More than the two systems keep between them.
+    let body = "A line of text, to have some of them.\r\n".repeat(400_000);
+    let large = format!("From: me@sender.test\r\nSubject: large\r\n\r\n{body}").into_bytes();
+    let mut client = Client::ready(gateway.smtp());
+    let reply = client.deliver("me@sender.test", &["you@full.test"], &large);
+    assert_eq!(reply.code, 250, "{reply:?}");
+    for count in 1..=20 {
+        let begun = Instant::now();
+        send(&gateway, &["you@honest.test"], "honest");
+        honest.wait_for(count, LIMIT);
+        let took = begun.elapsed();
+        assert!(took < UNAFFECTED, "an honest hop waited {took:?}");
+    }
+    gateway.wait_for_log("did not answer in time at the content", LIMIT);
+    hop.behave();
+    over.store(true, Ordering::SeqCst);
+    let came = hop.behind.wait_for(1, LIMIT);
+    assert!(came[0].from_line("From:").unwrap() == large);
+    assert_eq!((hop.behind.count(), senders.count()), (1, 0));
+    let grown = gateway.peak_memory_kib().saturating_sub(before);
+    assert!(grown < 40 * 1024, "{grown} KiB");
+}
+
+#[test]
 fn an_lmtp_server_that_answers_for_some_gets_only_the_others_again() {
     for silent in [false, true] {
         let senders = NextHop::start();

@@ -43,7 +43,7 @@ section! {
         connect_timeout: Duration as Span = "30s";
         /// Time for the next hop's reply to a command.
         command_timeout: Duration as Span = "5m";
-        /// Time for the next hop's reply to the final dot.
+        /// Time for the next hop's reply to the final dot; if it is less than 3 minutes, for each piece of the content too.
         data_timeout: Duration as Span = "10m";
         /// Whether what a next hop does not take is converted for it: 8-bit content without 8BITMIME, lines longer than 998
         /// octets. A conversion breaks signatures that were made of the content before (DKIM). Without it such mail comes back

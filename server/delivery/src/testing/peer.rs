@@ -41,6 +41,8 @@ pub struct Peer {
     pub tls: Option<TlsAcceptor>,
     /// Says that it encrypts, and then does not.
     pub breaks_tls: bool,
+    /// Hosts behind it under each of its names.
+    pub others: Vec<Peer>,
 }
 
 #[derive(Default)]
@@ -198,6 +200,13 @@ impl Peer {
                 let size = line.split(' ').nth(1).unwrap().parse().unwrap();
                 let mut content = vec![0; size];
                 stream.read_exact(&mut content).await.ok()?;
+                let refusal = self.reply(&line, "");
+                if !refusal.is_empty() {
+                    if !answer(stream, &refusal).await {
+                        return None;
+                    }
+                    continue;
+                }
                 if !self
                     .take(
                         stream,
@@ -372,6 +381,31 @@ impl Connector for Peer {
             Ok(Connected {
                 link: Box::new(near),
                 address,
+            })
+        })
+    }
+
+    fn connect_beyond<'a>(
+        &'a self,
+        hop: &'a Hop,
+        ruled_out: &'a [String],
+    ) -> BoxFuture<'a, Result<Connected, ConnectError>> {
+        Box::pin(async move {
+            let mut hosts = std::iter::once(self).chain(&self.others).enumerate();
+            let address = |place| match place {
+                0 => hop.to_string(),
+                _ => format!("{hop}#{place}"),
+            };
+            let next = hosts.find(|(place, _)| !ruled_out.contains(&address(*place)));
+            let Some((place, host)) = next else {
+                let host = hop.address.host().to_owned();
+                return Err(ConnectError::NoOtherHost { host });
+            };
+            let connected = host.connect(hop).await?;
+            let address = address(place);
+            Ok(Connected {
+                address,
+                ..connected
             })
         })
     }

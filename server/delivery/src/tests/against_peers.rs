@@ -35,6 +35,7 @@ fn peer(hop: Hop) -> crate::Peer {
         hop,
         config: Arc::new(config),
         tls: opportunistic().unwrap(),
+        ruled_out: Vec::new(),
     }
 }
 

@@ -90,6 +90,7 @@ impl Exchange {
 
     /// Makes the command lines. False if nothing is left to send. `hurried`: DATA need not wait for the replies to RCPT.
     pub(super) fn prepare(&mut self, peer: &Capabilities, bdat_up_to: u64, hurried: bool) -> bool {
+        self.transaction.suit(peer);
         let binary = self.transaction.body == Body::BinaryMime;
         let small = self.transaction.size <= bdat_up_to;
         // A large chunk would be sent in vain if all recipients were refused.
@@ -242,6 +243,10 @@ impl Exchange {
                 self.open_before = false;
                 Step::Go
             }
+            // Whether its transaction is forgotten is not known, so no other may follow.
+            To::Own(Own::Rset) if negative => {
+                return Step::Fail(Failure::Refused { stage, response });
+            }
             To::Own(Own::Mail) if response.is_positive() => Step::Go,
             To::Own(Own::Mail) if negative => {
                 self.give_up(&refusal);
@@ -301,9 +306,7 @@ impl Exchange {
         flight: &mut Flight,
     ) -> Step {
         let stage = Stage::Content;
-        // Binary content has no other way: its refusal stands as it is.
-        let replaceable = self.plan.bdat && self.transaction.body != Body::BinaryMime;
-        if replaceable && Concern::is_unknown_command(&response) && !self.accepted.is_empty() {
+        if self.plan.bdat && Concern::is_unknown_command(&response) && !self.accepted.is_empty() {
             return Step::Fail(Failure::ChunkingRefused { response });
         }
         if self.encoder.is_some() {

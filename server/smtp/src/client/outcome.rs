@@ -96,6 +96,14 @@ impl Delivery {
         }
     }
 
+    /// Whether the peer spoke of itself, and took nothing: another host for the same mail may.
+    pub fn rules_out_host(&self) -> bool {
+        match self {
+            Self::Refused { stage, response } => Concern::of(*stage, response) == Concern::Host,
+            _ => false,
+        }
+    }
+
     /// Whether the peer takes no more recipients in this transaction. In another one it does.
     pub fn is_too_many_recipients(&self) -> bool {
         match self {
@@ -110,7 +118,7 @@ impl Delivery {
 /// Why a connection ended other than by QUIT.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Failure {
-    /// The peer wants no session: a greeting other than 220, a refused HELO or LHLO, a 421.
+    /// The peer wants no session: a greeting other than 220, a refused HELO or LHLO, a refused RSET, a 421.
     #[error("the peer refused at {stage}: {response}")]
     Refused {
         /// Where.
@@ -149,8 +157,8 @@ pub enum Failure {
     /// TLS is required here, and the peer does not offer it.
     #[error("TLS is required, and the peer does not offer STARTTLS")]
     TlsNotOffered,
-    /// The peer offered CHUNKING, and does not know BDAT. By DATA the message may go, on another connection: what the
-    /// peer made of the chunk's octets is not known.
+    /// The peer offered CHUNKING, and does not know BDAT. By DATA the message may go, binary content once it is converted, on
+    /// another connection: what the peer made of the chunk's octets is not known.
     #[error("the peer offers CHUNKING and refuses BDAT: {response}")]
     ChunkingRefused {
         /// In these words.

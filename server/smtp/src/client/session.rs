@@ -52,6 +52,8 @@ pub struct Session {
     eof: bool,
     /// EHLOs said at the wish of answers.
     hellos_again: u8,
+    /// The peer is known not to have BDAT, whatever it offers.
+    without_bdat: bool,
     messages: u32,
 }
 
@@ -99,6 +101,7 @@ impl Session {
             ending: false,
             eof: false,
             hellos_again: 0,
+            without_bdat: false,
             messages: 0,
         };
         session.restart_clock(now);
@@ -238,6 +241,11 @@ impl Session {
         self.fail(Failure::Abandoned { stage });
     }
 
+    /// From now on what can go by DATA goes by DATA: the peer is known not to have BDAT, although it offers CHUNKING.
+    pub fn leave_out_bdat(&mut self) {
+        self.without_bdat = true;
+    }
+
     /// Starts a transaction. Its end is told by [`Action::Finished`], always.
     ///
     /// # Errors
@@ -249,7 +257,11 @@ impl Session {
         let lmtp = self.config.protocol == Protocol::Lmtp;
         let hurried = !self.config.questions.before_data;
         let mut exchange = Box::new(Exchange::new(transaction, lmtp, self.needs_reset));
-        if exchange.prepare(&self.peer, self.config.bdat_up_to, hurried) {
+        let bdat_up_to = match self.without_bdat {
+            true => 0,
+            false => self.config.bdat_up_to,
+        };
+        if exchange.prepare(&self.peer, bdat_up_to, hurried) {
             self.messages = self.messages.saturating_add(1);
         }
         self.state = State::Busy(exchange);

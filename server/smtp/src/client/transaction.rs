@@ -109,6 +109,15 @@ impl Obstacle {
 const LINE_MAX: usize = 2048;
 
 impl Transaction {
+    /// Declares the content as what the peer takes: one that takes any octets takes lines of text with octets above 127 too,
+    /// whether or not it offers 8BITMIME.
+    pub(super) fn suit(&mut self, peer: &Capabilities) {
+        let binary = peer.binary_mime && peer.chunking;
+        if self.body == Body::EightBitMime && !peer.eight_bit_mime && binary {
+            self.body = Body::BinaryMime;
+        }
+    }
+
     /// What stands between this message and a peer.
     pub(super) fn obstacle(&self, peer: &Capabilities) -> Option<Obstacle> {
         if self.smtp_utf8 && !peer.smtp_utf8 {

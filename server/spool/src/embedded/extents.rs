@@ -98,6 +98,9 @@ struct State {
     room: Room,
     /// Blocks that rows claim who cannot both be right: they are not lent before the next start.
     doubtful: Runs,
+    /// Places that rows name and the file does not have, or not to their ends. Whatever is lent where they would be is
+    /// not theirs.
+    beyond: BTreeSet<Place>,
     /// Places that are being read, by their first block.
     pins: HashMap<u64, Pinned>,
     /// Who looks at rows, by tickets in the order of their coming.
@@ -141,9 +144,10 @@ impl Extents {
                 Vec::new()
             }
         };
-        if state.room.end() > blocks {
+        if !state.beyond.is_empty() {
             tracing::error!(
                 path = %path.display(),
+                places = state.beyond.len(),
                 "the file of extents is shorter than what messages have in it"
             );
         }
@@ -337,9 +341,35 @@ impl State {
         // Messages that were forked name the same place.
         known.sort_unstable();
         known.dedup();
+        self.room = Room::lent(blocks);
         let mut gaps = Vec::new();
-        let mut last = 0..0;
+        let mut end = 0;
         for place in &known {
+            let claimed = place.blocks();
+            // What is not in the file is no room, whatever a row says that was damaged.
+            let start = claimed.start.min(blocks);
+            if start > end {
+                gaps.push(end..start);
+            }
+            end = end.max(claimed.end.min(blocks));
+        }
+        if end < blocks {
+            gaps.push(end..blocks);
+        }
+        for gap in &gaps {
+            self.room.release(gap.clone());
+        }
+        let is_there = |place: &Place| place.blocks().end <= blocks;
+        let (whole, beyond): (Vec<_>, Vec<_>) = known.into_iter().partition(is_there);
+        self.beyond = beyond.into_iter().collect();
+        self.doubt(&whole);
+        gaps
+    }
+
+    /// Of places, in their order, finds those that have blocks in common.
+    fn doubt(&mut self, places: &[Place]) {
+        let mut last = 0..0;
+        for place in places {
             let next = place.blocks();
             if next.start < last.end {
                 tracing::error!(
@@ -348,23 +378,11 @@ impl State {
                 );
                 self.doubtful.insert(last.start..last.end.max(next.end));
             }
-            if next.start > last.end {
-                gaps.push(last.end..next.start);
-            }
             last = match next.end > last.end {
                 true => next,
                 false => last,
             };
         }
-        let end = blocks.max(last.end);
-        if last.end < end {
-            gaps.push(last.end..end);
-        }
-        self.room = Room::lent(end);
-        for gap in &gaps {
-            self.room.release(gap.clone());
-        }
-        gaps
     }
 
     /// Those who look now may still come to see the row of this place.
@@ -385,7 +403,7 @@ impl State {
 
     fn release(&mut self, place: Place) {
         let blocks = place.blocks();
-        if self.doubtful.touches(&blocks) {
+        if self.doubtful.touches(&blocks) || self.beyond.contains(&place) {
             return;
         }
         if !self.room.release(blocks) {

@@ -163,7 +163,7 @@ impl<L: Load> Destination<L> {
         if self.parked.len() >= self.limits.names {
             return actions.push_back(Action::Forget { name });
         }
-        self.parked.push(tag, name);
+        self.parked.push_by_age(tag, name);
     }
 
     pub(super) fn fetched(&mut self) {

@@ -6,6 +6,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::SystemTime;
 
 /// One in so many is taken from the priorities in turn.
 const EVERY: u32 = 8;
@@ -19,6 +20,8 @@ pub(crate) struct Tag {
     pub(crate) sender: u64,
     /// -9 to 9; higher goes first.
     pub(crate) priority: i8,
+    /// When it came.
+    pub(crate) since: SystemTime,
 }
 
 /// What waits, in the order in which it is to go.
@@ -71,14 +74,29 @@ impl<T> Line<T> {
 
     /// Adds one behind the others of its sender.
     pub(crate) fn push(&mut self, tag: Tag, item: T) {
+        let queue = self.queue_of(tag);
+        queue.push_back((tag, item));
+        self.length += 1;
+    }
+
+    /// Adds one behind those of its sender that came before it, so that who left a line and comes again has the place of before.
+    /// In a line to which all are added like this.
+    pub(crate) fn push_by_age(&mut self, tag: Tag, item: T) {
+        let queue = self.queue_of(tag);
+        let at = queue.partition_point(|(own, _)| own.since <= tag.since);
+        queue.insert(at, (tag, item));
+        self.length += 1;
+    }
+
+    /// The queue of its sender, which has its turn.
+    fn queue_of(&mut self, tag: Tag) -> &mut VecDeque<(Tag, T)> {
         let level = self.levels.entry(Reverse(tag.priority)).or_default();
         let bucket = tag.sender % BUCKETS;
         let queue = level.senders.entry(bucket).or_default();
         if queue.is_empty() {
             level.turns.push_back(bucket);
         }
-        queue.push_back((tag, item));
-        self.length += 1;
+        queue
     }
 
     /// Adds one before all others of its priority: it had its turn already.
@@ -173,10 +191,16 @@ impl<T> Level<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn tag(sender: u64, priority: i8) -> Tag {
-        Tag { sender, priority }
+        Tag {
+            sender,
+            priority,
+            since: SystemTime::UNIX_EPOCH,
+        }
     }
 
     fn order(line: &mut Line<u32>) -> Vec<u32> {
@@ -215,6 +239,20 @@ mod tests {
         let mut others = order;
         others.retain(|item| *item < 1000);
         assert!(others.is_sorted(), "those of one sender keep their order");
+    }
+
+    #[test]
+    fn who_comes_again_has_the_place_of_before() {
+        let mut line = Line::default();
+        for (sender, since) in [(1, 10), (1, 20), (2, 15), (1, 30), (1, 15), (1, 20), (2, 5)] {
+            let since = SystemTime::UNIX_EPOCH + Duration::from_secs(since);
+            let tag = Tag {
+                since,
+                ..tag(sender, 0)
+            };
+            line.push_by_age(tag, line.len() as u32);
+        }
+        assert_eq!(order(&mut line), [0, 6, 4, 2, 1, 5, 3]);
     }
 
     #[test]

@@ -3,10 +3,14 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use postern_spool::{Filter, Page, SpoolError};
+use postern_message::{MessageId, RecipientState};
+use postern_spool::{Filter, Page, SpoolError, Stage, Store as _};
 use tokio::time::Instant;
 
+use super::judged::proceeds;
 use super::stage::{Play, Script};
+use crate::Clock as _;
+use crate::slots::Source;
 use postern_delivery::testing::peer::{Peer, SILENCE};
 
 fn pipelining() -> Peer {
@@ -87,6 +91,101 @@ async fn a_message_for_a_slow_and_a_quick_destination_does_not_wait_for_the_slow
     assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
+/// How many messages of `peer` came before the one with this recipient.
+fn place_of(peer: &Peer, recipient: &str) -> Option<usize> {
+    let is_it = |taken: &postern_delivery::testing::peer::Taken| taken.recipients == [recipient];
+    peer.taken().iter().position(is_it)
+}
+
+/// A line that takes an hour must not stand between a message and its other recipients.
+#[tokio::test(start_paused = true)]
+async fn what_waits_at_one_destination_is_tried_again_at_another_and_keeps_its_place() {
+    let peer = pipelining();
+    peer.takes(Duration::from_secs(60));
+    peer.says("RCPT TO:<b@", &["450 4.2.1 busy"]);
+    let play = Play::new(&peer, Script::default());
+    for _ in 0..40 {
+        play.accept(&["a@example.test"]).await;
+    }
+    play.accept(&["m@example.test", "b@example.org"]).await;
+    for _ in 0..60 {
+        play.accept(&["a@example.test"]).await;
+    }
+    let start = Instant::now();
+    while place_of(&peer, "b@example.org").is_none() {
+        // The first retry is due after five minutes and a half at most, and takes one.
+        assert!(start.elapsed() < Duration::from_secs(480));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(
+        place_of(&peer, "m@example.test"),
+        None,
+        "it has a line before it"
+    );
+    play.until_empty().await;
+    let place = place_of(&peer, "m@example.test").unwrap();
+    assert!(place < 60, "{place}");
+    assert_eq!(peer.taken().len(), 102);
+}
+
+/// What was let go at its sink's return has no time of its own any more, wherever it has to wait.
+#[tokio::test(start_paused = true)]
+async fn what_a_sink_let_go_keeps_its_turn_at_a_crowded_destination() {
+    let peer = pipelining();
+    peer.takes(Duration::from_secs(1));
+    let play = Play::new(&peer, Script::new(proceeds));
+    let hour = Duration::from_secs(3600);
+    let stage = Stage::Submit {
+        from_binding: None,
+        attempts: 1,
+        waits_for: Some("checker".to_owned()),
+    };
+    let due = play.clock.now() + hour;
+    play.accept_due(
+        hour,
+        stage,
+        &["m@example.test", "b@example.org"],
+        |message| {
+            for recipient in &mut message.recipients {
+                recipient.state = RecipientState::Pending {
+                    attempts: 1,
+                    due: Some(due),
+                    last: None,
+                };
+            }
+        },
+    )
+    .await;
+    for _ in 0..60 {
+        play.accept(&["a@example.test"]).await;
+    }
+    play.judge.is_back("checker");
+    let took = play.until_empty().await;
+    assert!(took < Duration::from_secs(60), "{took:?}");
+    assert_eq!(peer.taken().len(), 62);
+}
+
+/// The scanner is told when half of the memory is free. That may never come.
+#[tokio::test(start_paused = true)]
+async fn due_messages_are_taken_up_though_room_comes_bit_by_bit() {
+    let peer = pipelining();
+    let play = Play::new(&peer, Script::default());
+    let slots = &play.handle.core.slots;
+    let slot = || {
+        let lease = play.store.adopt(MessageId::new(), play.clock.now());
+        slots.try_take(lease.unwrap(), Source::Spool, 1)
+    };
+    let mut held: Vec<_> = std::iter::from_fn(slot).collect();
+    assert_eq!(slots.free(), 0);
+    let wait = Duration::from_secs(5);
+    play.accept_due(wait, Stage::submit(), &["a@example.test"], |_| {})
+        .await;
+    tokio::time::sleep(2 * wait).await;
+    held.truncate(60);
+    let took = until_taken(&peer, 1).await;
+    assert!(took < wait, "{took:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_waits_for_a_hung_destination_comes_when_it_answers_again() {
     let peer = pipelining();
@@ -126,7 +225,6 @@ async fn what_waits_after_an_attempt_is_listed_with_its_destination_and_reason()
     play.accept(&["a@example.test", "b@example.test"]).await;
     play.until("the deferral", |counts| counts.deliver == 1)
         .await;
-    use postern_spool::Store as _;
     let list = |destination: Option<&str>| {
         let filter = Filter {
             destination: destination.map(str::to_owned),
@@ -192,7 +290,6 @@ async fn a_message_that_the_peer_may_have_taken_is_waited_for() {
     let store = std::sync::Arc::clone(&play.store);
     let took = play.stop(Duration::from_secs(25)).await;
     assert!(took > Duration::from_secs(5), "{took:?}");
-    use postern_spool::Store as _;
     let counts = store.counts().await.unwrap();
     assert_eq!((peer.taken().len(), counts.submit + counts.deliver), (1, 0));
 }

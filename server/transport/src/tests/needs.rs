@@ -110,6 +110,76 @@ async fn what_cannot_be_converted_comes_back_with_the_reason() {
     }
 }
 
+/// A hop that takes any octets takes eight bits too; nothing is converted, and nothing comes back.
+#[tokio::test(start_paused = true)]
+async fn eight_bits_go_as_they_are_where_binary_content_is_taken() {
+    for content in [EIGHT_BIT, SIGNED] {
+        let peer = Peer::with(&["PIPELINING", "CHUNKING", "BINARYMIME"]);
+        let play = Play::new(&peer, Script::default());
+        send(&play, content, BodyKind::EightBitMime, None).await;
+        play.until_empty().await;
+        let taken = peer.taken();
+        assert_eq!(taken.len(), 1);
+        assert_eq!(taken[0].recipients, ["a@example.test"]);
+        assert_eq!(taken[0].content, content);
+    }
+}
+
+/// What the hop offers it does not have: the other way is tried at once, and not when it is due again.
+#[tokio::test(start_paused = true)]
+async fn what_goes_by_bdat_alone_is_converted_at_once_where_that_is_refused() {
+    let long = Bytes::from(format!("From: a\r\n\r\n{}\r\n", "z".repeat(5000)));
+    for content in [long, Bytes::from_static(EIGHT_BIT)] {
+        let peer = Peer::with(&["PIPELINING", "CHUNKING", "BINARYMIME"]);
+        peer.says("BDAT", &["502 5.5.1 not implemented"; 3]);
+        let play = Play::new(&peer, Script::default());
+        let stage = Stage::submit();
+        let now = Duration::ZERO;
+        play.accept_content(content, now, stage, &["a@example.test"], |_| {})
+            .await;
+        let took = play.until_empty().await;
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        let taken = peer.taken();
+        assert_eq!(taken[0].recipients, ["a@example.test"]);
+        let mut lines = taken[0].content.split(|&octet| octet == b'\n');
+        assert!(lines.all(|line| line.len() <= 999 && line.is_ascii()));
+        assert_eq!(peer.connections(), 2, "BDAT was tried once");
+    }
+}
+
+/// Where there is no other way the message waits: that the hop refuses what it offers may pass.
+#[tokio::test(start_paused = true)]
+async fn a_refused_bdat_fails_nothing_that_has_no_other_way() {
+    let peer = Peer::with(&["PIPELINING", "CHUNKING", "BINARYMIME"]);
+    peer.says("BDAT", &["503 5.5.1 not now"]);
+    let play = Play::new(&peer, Script::default());
+    send(&play, SIGNED, BodyKind::EightBitMime, None).await;
+    play.until_empty().await;
+    let taken = peer.taken();
+    assert_eq!(taken.len(), 1, "{taken:?}");
+    assert_eq!(taken[0].recipients, ["a@example.test"]);
+    assert_eq!(taken[0].content, SIGNED);
+}
+
+/// A connection that was made before is told too.
+#[tokio::test(start_paused = true)]
+async fn what_one_connection_found_out_about_bdat_all_of_them_know() {
+    let peer = Peer::with(&["PIPELINING", "CHUNKING", "8BITMIME"]);
+    peer.takes(Duration::from_secs(1));
+    let play = Play::new(&peer, Script::default());
+    for _ in 0..12 {
+        play.accept(&["a@example.test"]).await;
+    }
+    play.until_empty().await;
+    let connections = peer.connections();
+    assert!(connections > 1, "{connections}");
+    peer.says("BDAT", &["502 5.5.1 not implemented"; 5]);
+    play.accept(&["b@example.test"]).await;
+    play.until_empty().await;
+    assert_eq!(peer.taken().len(), 13);
+    assert_eq!(peer.connections(), connections, "one is left, and is told");
+}
+
 #[tokio::test(start_paused = true)]
 async fn long_lines_go_as_they_are_where_binary_content_is_taken_and_converted_elsewhere() {
     let long = Bytes::from(format!("From: a\r\n\r\n{}\r\n", "z".repeat(5000)));

@@ -48,6 +48,90 @@ async fn messages_follow_each_other_on_a_connection() {
     assert!(peer.connections() <= 4, "{}", peer.connections());
 }
 
+/// Another host of the same name has what this one has not.
+#[tokio::test(start_paused = true)]
+async fn what_a_host_refuses_because_of_itself_goes_to_the_next_host_at_once() {
+    for (command, refusal) in [
+        ("MAIL", "521 5.3.2 no mail here"),
+        ("MAIL", "554 5.3.2 no mail here"),
+        ("RCPT TO:<b@", "552 5.3.1 full"),
+        ("DATA", "554 5.3.5 not set up"),
+    ] {
+        let second = pipelining();
+        second.says("MAIL", &["521 5.3.2 nor here"]);
+        let third = pipelining();
+        let mut peer = pipelining();
+        peer.others = vec![second, third.clone()];
+        peer.says(command, &[refusal]);
+        let play = Play::new(&peer, Script::default());
+        play.accept(&["a@example.test", "b@example.test"]).await;
+        let took = play.until_empty().await;
+        assert!(took < Duration::from_secs(10), "{refusal}: {took:?}");
+        let mut all: Vec<_> = [&peer, &third]
+            .into_iter()
+            .flat_map(|host| host.taken())
+            .flat_map(|taken| taken.recipients)
+            .collect();
+        all.sort();
+        assert_eq!(all, ["a@example.test", "b@example.test"], "{refusal}");
+        assert_eq!(third.taken().len(), 1, "{refusal}");
+        // It is no lasting verdict on the host.
+        play.accept(&["c@example.test"]).await;
+        play.until_empty().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_no_host_takes_it_a_message_waits_and_each_was_asked_once() {
+    let mut peer = pipelining();
+    let second = pipelining();
+    peer.says("MAIL", &["521 5.3.2 no mail here"]);
+    second.says("MAIL", &["521 5.3.2 nor here"]);
+    peer.others = vec![second.clone()];
+    let play = Play::new(&peer, Script::default());
+    play.accept(&["a@example.test"]).await;
+    play.until("the deferral", |counts| counts.deliver == 1)
+        .await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!((peer.connections(), second.connections()), (1, 1));
+    use postern_spool::Store as _;
+    let all = postern_spool::Filter::default();
+    let all = play.store.list(&all, Default::default());
+    let waiting = all.await.unwrap().remove(0).waiting.remove(0);
+    assert!(waiting.reason.contains("nor here"), "{}", waiting.reason);
+    play.until_empty().await;
+    assert_eq!(peer.taken().len() + second.taken().len(), 1);
+}
+
+/// What is said to the reset after one message is no word on the next.
+#[tokio::test(start_paused = true)]
+async fn a_hop_that_refuses_the_reset_gets_the_next_message_over_another_connection() {
+    for (rcpt, refusal) in [
+        ("450 4.2.1 busy", "421 4.3.2 enough"),
+        ("550 5.1.1 who", "500 5.5.1 what"),
+    ] {
+        let peer = pipelining();
+        peer.says("RCPT TO:<a@", &[rcpt]);
+        peer.says("RSET", &[refusal]);
+        let play = Play::new(&peer, Script::default());
+        play.accept_at(
+            postern_spool::Stage::submit(),
+            &["a@example.test"],
+            |message| {
+                message.envelope.sender = postern_smtp::address::ReversePath::Null;
+            },
+        )
+        .await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        play.accept(&["b@example.test"]).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let taken = peer.taken();
+        assert_eq!(taken.len(), 1, "{refusal}");
+        assert_eq!(taken[0].recipients, ["b@example.test"]);
+        assert_eq!((taken[0].connection, peer.connections()), (1, 2));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_put_off_is_tried_again_on_schedule_and_alone() {
     let peer = pipelining();

@@ -20,6 +20,7 @@ use postern_spool::{
     Backlog, Batch, Claimed, Due, Durable, Embedded, Entry, Filter, Health, Lease, NewMessage,
     Options, Page, Purpose, Receiving, SpoolError, Stage, StageCounts, Store, StoredMessage,
 };
+use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -190,6 +191,16 @@ pub(super) struct Script {
     answer: Option<Answer>,
     pub(super) asked: Mutex<Vec<Asked>>,
     pub(super) told: Mutex<Vec<delivery::Result>>,
+    /// Hears of sinks that are back, each of which has one binding of the same name.
+    back: Back,
+}
+
+struct Back(broadcast::Sender<Arc<str>>);
+
+impl Default for Back {
+    fn default() -> Self {
+        Self(broadcast::channel(16).0)
+    }
 }
 
 impl Script {
@@ -200,6 +211,11 @@ impl Script {
             answer: Some(Box::new(answer)),
             ..Self::default()
         }
+    }
+
+    /// A sink can be asked again.
+    pub(super) fn is_back(&self, sink: &str) {
+        self.back.0.send(sink.into()).unwrap();
     }
 }
 
@@ -222,6 +238,18 @@ impl Judge for Shared {
 
     fn listens(&self, _server: &str, _event: EventKind) -> bool {
         self.0.answer.is_some()
+    }
+
+    fn bindings_of(&self, sink: &str) -> Vec<String> {
+        vec![sink.to_owned()]
+    }
+
+    fn is_reachable(&self, _sink: &str) -> bool {
+        true
+    }
+
+    fn sinks_back(&self) -> Option<broadcast::Receiver<Arc<str>>> {
+        Some(self.0.back.0.subscribe())
     }
 }
 

@@ -1,9 +1,15 @@
 //! Scripted peers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
+
 use super::play::{Play, config, transaction};
-use crate::client::{Body, ContentError, Delivery, Failure, Protocol, Stage, TlsUse, Wants};
+use crate::client::{
+    Body, ContentError, Delivery, Failure, Protocol, ReplyLimits, Response, ResponseParser, Stage,
+    TlsUse, Wants,
+};
 
 const MAIL: &[u8] = b"Subject: x\r\n\r\n.dot\r\n";
 
@@ -25,6 +31,12 @@ fn open_with(config: crate::client::Config, extensions: &[&str]) -> Play {
         "{answer}"
     );
     play
+}
+
+fn response(line: &str) -> Arc<Response> {
+    let mut input = BytesMut::from(format!("{line}\r\n").as_bytes());
+    let mut parser = ResponseParser::new(ReplyLimits::default());
+    Arc::new(parser.parse(&mut input).unwrap().unwrap())
 }
 
 fn extensions(names: &[&str]) -> Play {
@@ -67,6 +79,34 @@ fn without_recipients_data_is_not_said_and_the_next_mail_resets() {
     );
     let mail = play.hears("250 ok");
     assert!(mail.starts_with("MAIL"), "{mail}");
+}
+
+/// It is about the transaction before, and so is no word on this one.
+#[test]
+fn a_refused_rset_ends_the_session_and_says_nothing_of_the_message() {
+    for refusal in ["421 4.3.2 enough", "450 4.3.0 not now", "500 what"] {
+        for (keywords, said) in [
+            (&[][..], "250 ok\r\n450 later"),
+            (&["PIPELINING"], "250 ok\r\n450 later\r\n503 nobody"),
+        ] {
+            let mut play = extensions(keywords);
+            play.send(transaction(&["a@x.test"], MAIL), MAIL);
+            play.hears(said);
+            let group = play.send(transaction(&["b@x.test"], MAIL), MAIL);
+            assert!(group.starts_with("RSET\r\n"), "{group}");
+            assert_eq!(play.hears(refusal), "");
+            let report = play.finished.last().unwrap();
+            let [Delivery::Broken(why)] = report.recipients.as_slice() else {
+                panic!("{report:?}")
+            };
+            let refused = Failure::Refused {
+                stage: Stage::Rset,
+                response: response(refusal),
+            };
+            assert_eq!(**why, refused);
+            assert_eq!(play.session.wants(), Wants::Nothing);
+        }
+    }
 }
 
 #[test]
@@ -167,6 +207,46 @@ fn large_binary_messages_wait_for_a_recipient() {
     assert_eq!(play.hears("250 ok\r\n250 ok"), "BDAT 4 LAST\r\na\nb\r");
     play.hears("250 queued");
     assert_eq!(play.results(), ["accepted 250"]);
+}
+
+#[test]
+fn a_refused_bdat_says_nothing_of_binary_content_either() {
+    let mut play = extensions(&["PIPELINING", "CHUNKING", "BINARYMIME"]);
+    let mut binary = transaction(&["a@x.test"], b"a\nb\r");
+    binary.body = Body::BinaryMime;
+    play.send(binary, b"a\nb\r");
+    play.hears("250 ok\r\n250 ok\r\n502 5.5.1 not implemented");
+    let report = play.finished.pop().unwrap();
+    let [Delivery::Broken(why)] = report.recipients.as_slice() else {
+        panic!("{report:?}")
+    };
+    assert!(matches!(**why, Failure::ChunkingRefused { .. }), "{why}");
+}
+
+#[test]
+fn a_session_can_be_told_to_leave_bdat_out() {
+    let mut play = extensions(&["PIPELINING", "CHUNKING"]);
+    play.session.leave_out_bdat();
+    let group = play.send(transaction(&["a@x.test"], MAIL), MAIL);
+    assert!(group.ends_with("\r\nDATA\r\n"), "{group}");
+}
+
+/// Any octets are more than eight bits in lines.
+#[test]
+fn eight_bits_are_declared_as_what_the_peer_takes() {
+    for (keywords, declared) in [
+        (&["8BITMIME", "CHUNKING", "BINARYMIME"][..], "8BITMIME"),
+        (&["CHUNKING", "BINARYMIME"], "BINARYMIME"),
+    ] {
+        let mut play = extensions(keywords);
+        let mut eight = transaction(&["a@x.test"], b"\xe9\r\n");
+        eight.body = Body::EightBitMime;
+        let mail = play.send(eight, b"\xe9\r\n");
+        assert!(mail.ends_with(&format!(" BODY={declared}\r\n")), "{mail}");
+        play.hears("250 ok");
+        let begun = play.peer("250 ok\r\n");
+        assert_eq!(begun.starts_with(b"BDAT"), declared == "BINARYMIME");
+    }
 }
 
 #[test]

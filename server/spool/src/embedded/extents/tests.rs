@@ -125,12 +125,44 @@ fn where_it_cannot_be_told_who_uses_what_nothing_is_lent_that_was_there() {
 fn blocks_that_two_rows_claim_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let known = vec![place(0, 40_000), place(9, 40_000), place(30, 4096)];
+    std::fs::write(folder.path().join(NAME), [1; 31 * BLOCK as usize]).unwrap();
     let extents = extents_in(folder.path(), Some(known));
     extents.removed(place(9, 40_000));
     extents.removed(place(30, 4096));
     for _ in 0..20 {
         let lent = put(&extents, &[1; 4096]).block;
         assert!(lent >= 19, "{lent}");
+    }
+}
+
+/// What a damaged row says of a place makes no room where there is none, and takes none from anybody.
+#[test]
+fn a_place_beyond_the_end_of_the_file_is_no_room_and_takes_none() {
+    for (start, size) in [
+        (1 << 40, 40_000),
+        (25, 40_000),
+        (5, 1 << 60),
+        (0, 1 << 60),
+        (u64::MAX / BLOCK - 20, 40_000),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (kept, damaged) = (place(10, 40_000), place(start, size));
+        std::fs::write(folder.path().join(NAME), [1; 30 * BLOCK as usize]).unwrap();
+        let extents = extents_in(folder.path(), Some(vec![kept, damaged]));
+        assert!(extents.unused() <= 20 * BLOCK, "{}", extents.unused());
+        let lent: Vec<_> = (0..50).map(|n| put(&extents, &[n; 8192])).collect();
+        let length = extents.file.metadata().unwrap().len();
+        assert!(length < 64 << 20, "{length}");
+        // It is not its own what has been lent there since.
+        extents.removed(damaged);
+        let more: Vec<_> = (50..100).map(|n| put(&extents, &[n; 8192])).collect();
+        for (n, place) in lent.iter().chain(&more).enumerate() {
+            assert_eq!(get(&extents, *place), [n as u8; 8192]);
+        }
+        assert_eq!(get(&extents, kept), [1; 40_000]);
+        // What others have lent there goes back like all else.
+        extents.removed(lent[40]);
+        assert_eq!(put(&extents, &[7; 8192]), lent[40]);
     }
 }
 

@@ -1,7 +1,7 @@
 //! A world around a scheduler: messages, connections and destinations of which everything is known, on a clock of its own.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::scheduler::{Action, ConnectionId, DestinationId, End, Limits, Load, Scheduler, Tag};
 
@@ -75,7 +75,11 @@ impl World {
     }
 
     pub(super) fn push(&mut self, destination: u32, sender: u64, priority: i8) -> u64 {
-        let tag = Tag { sender, priority };
+        let tag = Tag {
+            sender,
+            priority,
+            since: SystemTime::UNIX_EPOCH + Duration::from_secs(self.messages.len() as u64),
+        };
         let message = self.messages.len() as u64;
         self.messages
             .insert(message, (destination, tag, Whereabouts::Memory));
