@@ -34,6 +34,10 @@ impl Sender {
             let domain = Domain::parse(domain.as_bytes(), true).map_err(|_| error())?;
             return Ok(Self::Domain(domain));
         }
+        // An address to the letter, and surely meant as the domain.
+        if text.starts_with("*@") {
+            return Err(error());
+        }
         let mailbox = Mailbox::parse(text.as_bytes(), true).map_err(|_| error())?;
         Ok(Self::Address(mailbox))
     }

@@ -8,7 +8,7 @@ use postern_smtp::address::Mailbox;
 
 use crate::exchange::Credentials;
 use crate::name::UserName;
-use crate::password::{Cost, PasswordHash};
+use crate::password::PasswordHash;
 use crate::scram::ScramVerifier;
 use crate::sender::Sender;
 
@@ -146,7 +146,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::exchange::Claim;
-    use crate::password::Password;
+    use crate::password::{Cost, Password};
 
     const CHEAP: Cost = Cost {
         memory: 64,

@@ -215,9 +215,10 @@ mod tests {
                 .succeeded(start);
             failures.attempt(client(1), None, start).unwrap().not_made();
         }
-        let both = failures.attempt(client(1), Some("a"), start).unwrap();
-        failures.attempt(client(1), Some("a"), start).unwrap_err();
-        drop(both);
-        failures.attempt(client(1), Some("b"), start).unwrap_err();
+        // One at a time, whatever comes of it.
+        let one = failures.attempt(client(2), Some("b"), start).unwrap();
+        failures.attempt(client(2), Some("c"), start).unwrap_err();
+        drop(one);
+        failures.attempt(client(2), Some("c"), start).unwrap_err();
     }
 }
