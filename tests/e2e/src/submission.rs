@@ -4,6 +4,8 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::certificate::Authority;
 use crate::gateway::{Gateway, Setup};
@@ -48,26 +50,39 @@ impl Submission {
         submission
     }
 
-    /// Looks where it listens since its last start: each port is one that was free then.
+    /// Looks where it listens since its last start: each port is one that was free then. The log is written behind what
+    /// it tells of.
     ///
     /// # Panics
     /// When the log does not say it.
     pub fn look(&mut self) {
-        let log = self.gateway.log();
-        let mut last = log.lines().rev().filter_map(|line| {
-            let is_ours = line.contains("listening") && line.contains("submission");
-            let (_, rest) = line.split_once("127.0.0.1:").filter(|_| is_ours)?;
-            let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
-            Some(SocketAddr::from(([127, 0, 0, 1], port.parse().ok()?)))
-        });
-        match (last.next(), last.next()) {
-            (Some(implicit), Some(starttls)) => {
-                self.implicit = implicit;
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            let log = self.gateway.log();
+            if let [starttls, implicit] = listeners(&log)[..] {
                 self.starttls = starttls;
+                self.implicit = implicit;
+                return;
             }
-            _ => panic!("it does not listen:\n{log}"),
+            assert!(Instant::now() < until, "it does not listen:\n{log}");
+            thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+/// The listeners of the virtual server for submission that the log names since the last start.
+fn listeners(log: &str) -> Vec<SocketAddr> {
+    let last = log.rfind("postern starts").and_then(|at| log.get(at..));
+    let address = |line: &str| {
+        let is_ours = line.contains("listening") && line.contains("submission");
+        let (_, rest) = line.split_once("127.0.0.1:").filter(|_| is_ours)?;
+        let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        Some(SocketAddr::from(([127, 0, 0, 1], port.parse().ok()?)))
+    };
+    last.unwrap_or_default()
+        .lines()
+        .filter_map(address)
+        .collect()
 }
 
 /// `postern user add` with a password on standard input. Fails unless it does.
