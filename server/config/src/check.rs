@@ -8,7 +8,7 @@ use crate::reader::Reader;
 use crate::settings::Config;
 use crate::settings::binding::Binding;
 use crate::settings::delivery::{Deliver, Domain, LineEnds};
-use crate::settings::server::{ListenAddress, Server};
+use crate::settings::server::{AuthInClear, ListenAddress, Protocol, Server};
 use crate::settings::sink::{Endpoint, Sink};
 use crate::tree::Node;
 
@@ -84,6 +84,7 @@ fn check_server(server: &Server, reader: &mut Reader) {
             "set tls = { cert = \"…\", key = \"…\" } in this [[server]]",
         );
     }
+    check_submission(server, reader);
     if server.max_message_size == 0 {
         fail(
             reader,
@@ -119,6 +120,47 @@ fn check_server(server: &Server, reader: &mut Reader) {
             &["server", name, "limits", "recipients"],
             "is less than a server has to take",
             advice,
+        );
+    }
+}
+
+/// Submission needs users, and TLS wherever a password may come from.
+fn check_submission(server: &Server, reader: &mut Reader) {
+    let name = server.name.as_str();
+    let Some(submission) = &server.submission else {
+        if server.protocol == Protocol::Submission {
+            fail(
+                reader,
+                &["server", name, "protocol"],
+                "is \"submission\", and nothing says who may submit",
+                "add [server.submission] with users = \"…\", and make the file with \"postern user add\"",
+            );
+        }
+        return;
+    };
+    if server.protocol != Protocol::Submission {
+        fail(
+            reader,
+            &["server", name, "submission"],
+            "has no effect here",
+            "write protocol = \"submission\", or remove it",
+        );
+        return;
+    }
+    if server.tls.is_empty() && submission.auth_in_clear == AuthInClear::Never {
+        fail(
+            reader,
+            &["server", name, "protocol"],
+            "is \"submission\", and without TLS nobody could authenticate",
+            "set tls = { cert = \"…\", key = \"…\" }, or for this machine alone auth_in_clear = \"loopback\"",
+        );
+    }
+    if !server.relay_from.is_empty() {
+        fail(
+            reader,
+            &["server", name, "relay_from"],
+            "has no effect here: whoever has authenticated may relay, and nobody else sends anything",
+            "remove it",
         );
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use postern_events::budget::Budget;
-use postern_events::context::{Conduct, Context, InboundContext, SessionContext};
+use postern_events::context::{Authentication, Conduct, Context, InboundContext, SessionContext};
 use postern_events::deferred::Deferred;
 use postern_events::event::EventKind;
 use postern_events::inbound::{
@@ -56,6 +56,20 @@ impl InboundScope {
     #[must_use]
     pub fn session(&self) -> Option<SessionContext> {
         self.read(|own| Some(own.session().clone()))
+    }
+
+    /// The client may send to any domain.
+    #[must_use]
+    pub fn may_relay(&self) -> bool {
+        self.read(|own| own.session().may_relay)
+    }
+
+    /// The client has proved who it is, and may relay, or not.
+    pub fn authenticate(&self, authentication: Authentication, may_relay: bool) {
+        self.change(|own| {
+            own.authenticate(authentication);
+            own.set_relay(may_relay);
+        });
     }
 
     /// How the client has behaved so far; goes with the next events.

@@ -7,6 +7,7 @@ mod logging;
 mod output;
 mod quickstart;
 mod serve;
+mod user;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -37,6 +38,7 @@ Examples:
   postern check --config ./postern.toml --offline   Is the configuration in order?
   postern check --accept disclaimer                 Ask the sinks, and accept what this binding's asks for
   postern config explain server.limits.recipients   What does this key mean?
+  postern user add anna@example.test                Let somebody submit mail
   postern config show | grep -v '# default'         What did somebody set, and where?
 
 Environment:
@@ -55,6 +57,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Show the configuration in effect, its schema, or what a key means
     Config(config::ConfigArgs),
+    /// Add, remove and list the users of a submission server
+    User(user::UserArgs),
 }
 
 /// Which configuration.
@@ -119,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Quickstart(args) => quickstart::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Config(args) => config::run(&args),
+        Command::User(args) => user::run(&args),
     };
     logging::finish();
     exit.into()

@@ -17,6 +17,7 @@ mod reception;
 pub mod recipients;
 mod replies;
 mod session;
+pub mod submission;
 mod unix_socket;
 mod wire;
 mod worker;
@@ -44,6 +45,8 @@ use self::mailboxes::Mailboxes;
 use self::memory::Memory;
 use self::policy::{Domains, Policy, Recipients};
 use self::recipients::{RecipientFile, RecipientsError};
+use self::submission::users_file::{UserFile, UserFileError};
+use self::submission::{Checks, Submission};
 use crate::runtime::reload::Reload;
 use crate::tls::{CertificateFiles, ServerTls, TlsError};
 
@@ -64,6 +67,8 @@ pub struct VirtualServer {
     pub command_budget: Duration,
     /// Time for the reply to a message.
     pub message_budget: Duration,
+    /// What a server for submission has beside the others.
+    pub submission: Option<Submission>,
     /// Certificates, if there are any.
     pub tls: Option<Arc<ServerTls>>,
     handshakes: Handshakes,
@@ -71,7 +76,13 @@ pub struct VirtualServer {
     pub admission: Arc<Admission>,
     /// What its sessions, and those of the other virtual servers, hold in memory.
     pub memory: Arc<Memory>,
-    machine: Arc<machine::Config>,
+    machines: Machines,
+}
+
+/// What sessions are configured with, by what their clients may do.
+#[derive(Debug)]
+struct Machines {
+    plain: Arc<machine::Config>,
     /// For clients that may set priorities.
     with_priorities: Arc<machine::Config>,
 }
@@ -109,6 +120,14 @@ pub enum FrontError {
     /// A listener wants TLS, but the server has no certificate.
     #[error("server.{0}.listen: tls = \"implicit\" needs server.{0}.tls with certificate and key")]
     NoCertificate(String),
+    /// Users of a virtual server.
+    #[error("server.{server}.submission.users: {source}")]
+    Users {
+        /// The virtual server.
+        server: String,
+        /// What is wrong.
+        source: UserFileError,
+    },
     /// Recipients of a domain.
     #[error("domain.{domain}.recipients: {source}")]
     Recipients {
@@ -139,6 +158,7 @@ impl Front {
         let domains = Arc::new(load_domains(config, &mut files)?);
         let memory = Memory::new(config.memory.clients, config.memory.per_client);
         let memory = Arc::new(memory);
+        let checks = Arc::new(Checks::default());
         let servers = config
             .servers
             .iter()
@@ -150,7 +170,9 @@ impl Front {
                     domains: Arc::clone(&domains),
                     has_outbound: config.outbound.deliver.is_some(),
                 };
-                VirtualServer::new(server, policy, tls, Arc::clone(&memory)).map(Arc::new)
+                let submission = load_submission(server, &checks, &mut files)?;
+                VirtualServer::new(server, policy, tls, submission, Arc::clone(&memory))
+                    .map(Arc::new)
             })
             .collect::<Result<_, FrontError>>()?;
         Ok(Self {
@@ -209,6 +231,23 @@ fn load_domains(config: &Config, files: &mut Vec<Arc<dyn Reload>>) -> Result<Dom
     Ok(domains)
 }
 
+fn load_submission(
+    server: &Server,
+    checks: &Arc<Checks>,
+    files: &mut Vec<Arc<dyn Reload>>,
+) -> Result<Option<Submission>, FrontError> {
+    let Some(settings) = &server.submission else {
+        return Ok(None);
+    };
+    let users = UserFile::load(settings.users.clone()).map_err(|source| FrontError::Users {
+        server: server.name.clone(),
+        source,
+    })?;
+    let users = Arc::new(users);
+    files.push(Arc::clone(&users) as Arc<dyn Reload>);
+    Ok(Some(Submission::new(settings, users, Arc::clone(checks))))
+}
+
 fn load_tls(
     server: &Server,
     files: &mut Vec<Arc<dyn Reload>>,
@@ -241,6 +280,7 @@ impl VirtualServer {
         server: &Server,
         policy: Policy,
         tls: Option<Arc<ServerTls>>,
+        submission: Option<Submission>,
         memory: Arc<Memory>,
     ) -> Result<Self, FrontError> {
         let limits = &server.limits;
@@ -267,19 +307,29 @@ impl VirtualServer {
                 limits.connections_per_client,
             )),
             memory,
-            with_priorities: Arc::new(machine::Config {
-                priorities: true,
-                ..machine.clone()
-            }),
-            machine: Arc::new(machine),
+            machines: Machines {
+                with_priorities: Arc::new(machine::Config {
+                    priorities: true,
+                    ..machine.clone()
+                }),
+                plain: Arc::new(machine),
+            },
+            submission,
         })
     }
 
-    /// What the sessions of a client at this address are configured with.
-    fn machine(&self, client: Option<IpAddr>) -> &Arc<machine::Config> {
-        match self.policy.may_set_priorities(client) {
-            true => &self.with_priorities,
-            false => &self.machine,
+    /// What the session of a client at this address is configured with.
+    fn machine(&self, client: Option<IpAddr>) -> Arc<machine::Config> {
+        let config = match self.policy.may_set_priorities(client) {
+            true => &self.machines.with_priorities,
+            false => &self.machines.plain,
+        };
+        match &self.submission {
+            Some(submission) => Arc::new(machine::Config {
+                auth: Some(submission.auth(client)),
+                ..machine::Config::clone(config)
+            }),
+            None => Arc::clone(config),
         }
     }
 }
@@ -292,7 +342,7 @@ fn machine_config(server: &Server, starttls: bool) -> Result<machine::Config, Fr
         }
     })?;
     let protocol = match server.protocol {
-        Protocol::Smtp => machine::Protocol::Smtp,
+        Protocol::Smtp | Protocol::Submission => machine::Protocol::Smtp,
         Protocol::Lmtp => machine::Protocol::Lmtp,
     };
     let limits = &server.limits;
@@ -316,6 +366,12 @@ fn machine_config(server: &Server, starttls: bool) -> Result<machine::Config, Fr
         recipients: limits.recipients,
         messages_per_session: limits.messages_per_session,
         errors: limits.errors,
+        failed_authentications: server
+            .submission
+            .as_ref()
+            .map_or(config.limits.failed_authentications, |submission| {
+                submission.failures_per_session
+            }),
         junk_commands: limits.junk_commands,
         line_length,
         command_timeout: limits.command_timeout,

@@ -22,8 +22,9 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use self::labels::{
-    Delivered, Endpoint, Faulted, Handshake, LimitName, Limited, MessageEnd, Messages, OfServer,
-    OfSink, Reasoned, Replied, Ruled, Stage, StageLabel, Waited, WaitedFor,
+    AuthMechanism, AuthResult, Authenticated, Delivered, Endpoint, Faulted, Handshake, LimitName,
+    Limited, MessageEnd, Messages, OfServer, OfSink, Reasoned, Replied, Ruled, Stage, StageLabel,
+    Waited, WaitedFor,
 };
 
 use self::register::{PREFIX, Register};
@@ -70,6 +71,8 @@ pub struct Metrics {
     session_memory: Gauge,
     /// Times that a limit was hit.
     pub limits: Family<Limited, Counter>,
+    /// Authentications of clients.
+    authentications: Family<Authenticated, Counter>,
     /// TLS handshakes with clients.
     pub handshakes: Family<Handshake, Counter>,
     /// Verdicts of sinks.
@@ -127,6 +130,7 @@ impl Metrics {
             message_size: Family::new_with_constructor(sizes),
             session_memory: Gauge::default(),
             limits: Family::default(),
+            authentications: Family::default(),
             handshakes: Family::default(),
             verdicts: Family::default(),
             reasons: Family::default(),
@@ -191,6 +195,11 @@ impl Metrics {
             self.session_memory.clone(),
         );
         registry.add("limits", "Times that a limit was hit", self.limits.clone());
+        registry.add(
+            "authentications",
+            "Authentications of clients",
+            self.authentications.clone(),
+        );
         registry.add(
             "tls_handshakes",
             "TLS handshakes with clients",
@@ -341,6 +350,22 @@ impl Metrics {
             .get_or_create(&Limited {
                 server: server.into(),
                 limit,
+            })
+            .inc();
+    }
+
+    /// An authentication came to this end.
+    pub fn count_authentication(
+        &self,
+        server: &Arc<str>,
+        mechanism: AuthMechanism,
+        result: AuthResult,
+    ) {
+        self.authentications
+            .get_or_create(&Authenticated {
+                server: server.into(),
+                mechanism,
+                result,
             })
             .inc();
     }

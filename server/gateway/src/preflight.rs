@@ -19,6 +19,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::accepted::{self, AcceptedError};
 use crate::accounts::{self, AccountError};
 use crate::front::recipients::RecipientFile;
+use crate::front::submission::users_file;
 use crate::tls::{CertificateFiles, ServerTls};
 use crate::{plan, state_folder};
 
@@ -124,6 +125,18 @@ pub fn files(effective: &Effective) -> Vec<ConfigError> {
                     "name files in PEM that belong together",
                 ));
             }
+        }
+    }
+    for server in &config.servers {
+        let Some(submission) = &server.submission else {
+            continue;
+        };
+        if let Err(error) = users_file::read(&submission.users) {
+            errors.push(effective.error_at(
+                &["server", &server.name, "submission", "users"],
+                error.to_string(),
+                "make the file with \"postern user add\"",
+            ));
         }
     }
     for sink in &config.sinks {

@@ -2,6 +2,8 @@
 
 mod grammar;
 
+use std::fmt;
+
 use bytes::Bytes;
 
 pub use grammar::{CommandError, Extensions, HelloNames};
@@ -102,6 +104,24 @@ pub struct Chunk {
     pub last: bool,
 }
 
+/// AUTH (RFC 4954 4).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Auth {
+    /// The mechanism, in upper case.
+    pub mechanism: Bytes,
+    /// The initial response as it came, in base64 or `=`.
+    pub initial: Option<Bytes>,
+}
+
+/// Without the response: it has the client's password.
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Auth")
+            .field("mechanism", &self.mechanism)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A command whose grammar is right. Whether it may come now is the session's matter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is the command of its name")]
@@ -122,6 +142,5 @@ pub enum Command {
     /// The topic, or nothing.
     Help(Bytes),
     StartTls,
-    /// Mechanism and initial response, not looked at.
-    Auth(Bytes),
+    Auth(Auth),
 }

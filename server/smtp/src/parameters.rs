@@ -226,6 +226,8 @@ pub struct MailParameters {
     pub envid: Option<Xtext>,
     /// `MT-PRIORITY=`, -9 to 9 (RFC 6710).
     pub priority: Option<i8>,
+    /// AUTH: whom the client names as the first sender (RFC 4954 5), `<>` for nobody it knows. Not to be believed.
+    pub auth: Option<Xtext>,
     /// All of them as they came, in order.
     pub raw: Vec<RawParameter>,
 }

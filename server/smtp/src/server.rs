@@ -15,11 +15,13 @@
 //! | `lines` | command lines out of the input |
 //! | `judge` | what the session itself would do about a command |
 //! | `answers` | what answers come to |
+//! | `auth` | AUTH exchanges |
 //! | `body` | content by DATA and BDAT |
 //! | `clock` | deadlines |
 
 mod action;
 mod answers;
+mod auth;
 mod body;
 mod clock;
 mod config;
@@ -34,10 +36,11 @@ mod session;
 pub use action::{
     Action, BODY_RATE_WINDOW, CloseReason, ReplyTo, ResetCause, TimeoutReason, Wants,
 };
+pub use auth::MAX_CHALLENGE;
 pub use body::ContentRefusal;
-pub use config::{Config, EarlyRefusal, Limits, Protocol};
+pub use config::{Auth, Config, EarlyRefusal, Limits, Protocol};
 pub use counters::Counters;
 pub use question::{
-    Answer, AnswerError, Ask, CommandLine, MessageEnd, Prospect, Question, QuestionId,
+    Answer, AnswerError, Ask, AuthStep, CommandLine, MessageEnd, Prospect, Question, QuestionId,
 };
 pub use session::{Session, Transport};

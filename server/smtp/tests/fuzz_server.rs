@@ -8,6 +8,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bolero::TypeGenerator;
 use bytes::{Bytes, BytesMut};
 use postern_smtp::address::{AddressSyntax, Domain, ForwardPath, ReversePath};
@@ -16,13 +18,15 @@ use postern_smtp::content::{ContentCheck, ContentLimits};
 use postern_smtp::data::DotDecoder;
 use postern_smtp::reply::Reply;
 use postern_smtp::server::{
-    Action, Answer, AnswerError, Config, Protocol, Question, Session, Transport, Wants,
+    Action, Answer, AnswerError, Auth, Config, Protocol, Question, Session, Transport, Wants,
 };
 
 /// What a client does next. Whole commands among the noise let the fuzzer get deep.
 #[derive(Debug, Clone, TypeGenerator)]
 enum Move {
     Hello,
+    Auth(u8),
+    Response(Vec<u8>),
     Mail,
     Rcpt,
     Data,
@@ -44,6 +48,15 @@ fn octets(step: &Move, lmtp: bool) -> Vec<u8> {
     match step {
         Move::Hello if lmtp => b"LHLO c.test\r\n".to_vec(),
         Move::Hello => b"EHLO c.test\r\n".to_vec(),
+        Move::Auth(how) => [
+            b"AUTH PLAIN\r\n".as_slice(),
+            b"AUTH LOGIN AGEAYg==\r\n",
+            b"auth plain =\r\n",
+            b"AUTH PLAIN !\r\n",
+            b"*\r\n",
+        ][usize::from(how % 5)]
+        .to_vec(),
+        Move::Response(octets) => [STANDARD.encode(octets).as_bytes(), b"\r\n"].concat(),
         Move::Mail => b"MAIL FROM:<a@x.test>\r\n".to_vec(),
         Move::Rcpt => b"RCPT TO:<b@y.test>\r\n".to_vec(),
         Move::Data => b"DATA\r\n".to_vec(),
@@ -62,13 +75,15 @@ fn octets(step: &Move, lmtp: bool) -> Vec<u8> {
 
 fn answer(how: u8, lmtp: bool) -> Answer {
     let reply = |code, text: &str| Reply::parse(code, None, text).unwrap();
-    match how % 8 {
+    match how % 10 {
         0..=2 => Answer::Proceed,
         3 => Answer::Reply(reply(250, "yes")),
         4 => Answer::Reply(reply(450, "later\nor never")),
         5 if lmtp => Answer::PerRecipient(vec![reply(250, "yes")]),
         5 => Answer::Reply(reply(354, "go on")),
         6 => Answer::Reply(reply(550, "no")),
+        7 => Answer::Challenge(Bytes::from(vec![b'x'; usize::from(how) * 3])),
+        8 => Answer::Reply(reply(535, "no")),
         _ => Answer::Disconnect(reply(421, "bye")),
     }
 }
@@ -112,9 +127,14 @@ fn a_client_says_anything() {
     bolero::check!()
         .with_type()
         .with_iterations(20_000)
-        .for_each(|(lmtp, moves): &(bool, Vec<Move>)| {
+        .for_each(|(lmtp, auth, moves): &(bool, Option<bool>, Vec<Move>)| {
             let mut config = Config::new(Protocol::Smtp, Domain::parse(b"mx.test", false).unwrap());
             config.starttls = true;
+            config.auth = auth.map(|in_clear| Auth {
+                mechanisms: vec!["PLAIN".to_owned(), "LOGIN".to_owned()],
+                in_clear,
+                required: true,
+            });
             config.limits.max_message_size = 300;
             config.limits.command_line = 64;
             config.limits.line_length = 100;
@@ -164,6 +184,11 @@ fn a_client_says_anything() {
                     step => input.extend_from_slice(&octets(step, *lmtp)),
                 }
                 watch.session.handle_input(&mut input, now);
+                let clear = !watch.session.is_tls() && *auth != Some(true);
+                assert!(
+                    !(clear && watch.session.is_authenticated()),
+                    "AUTH in clear"
+                );
             }
             watch.act();
         });
@@ -196,6 +221,7 @@ fn any_line_is_a_command_or_an_error() {
                     offered: true,
                     smtp_utf8: *utf8,
                     priorities: true,
+                    auth: true,
                     hello_names: HelloNames::Any,
                     addresses: if *lenient {
                         AddressSyntax::Lenient

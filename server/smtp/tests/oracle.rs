@@ -26,6 +26,7 @@ const EXTENSIONS: Extensions = Extensions {
     offered: true,
     smtp_utf8: true,
     priorities: false,
+    auth: false,
     hello_names: HelloNames::Valid,
     addresses: AddressSyntax::Strict,
 };

@@ -16,4 +16,5 @@ pub mod programs;
 pub mod raw_sink;
 pub mod scripted_hop;
 pub mod sink;
+pub mod submission;
 pub mod tls;

@@ -18,6 +18,7 @@ use postern_e2e::next_hop::NextHop;
 use postern_e2e::peer::{PYTHON, Peer, SMTP_SINK, SMTP_SOURCE, SWAKS, missing};
 use postern_e2e::postfix::Postfix;
 use postern_e2e::programs::root;
+use postern_e2e::submission::{PASSWORD, Submission, USER};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const POSTFIX: Peer = Peer {
@@ -44,7 +45,7 @@ type Case = (&'static str, &'static [Peer], fn() -> Result<(), Failed>);
 
 fn main() {
     let arguments = Arguments::from_args();
-    let tests: [Case; 10] = [
+    let tests: [Case; 16] = [
         (
             "smtp_source_in_smtp_sink_out",
             &[SMTP_SOURCE, SMTP_SINK],
@@ -64,6 +65,24 @@ fn main() {
         }),
         ("smtplib_bdat_over_tls", &[PYTHON], || {
             smtplib(&["starttls", "bdat"], "b@example.test")
+        }),
+        ("swaks_submits_plain_on_587", &[SWAKS], || {
+            swaks_submits(&["--tls", "--auth", "PLAIN"])
+        }),
+        ("swaks_submits_login_on_587", &[SWAKS], || {
+            swaks_submits(&["--tls", "--auth", "LOGIN"])
+        }),
+        ("swaks_submits_plain_on_465", &[SWAKS], || {
+            swaks_submits(&["--tls-on-connect", "--auth", "PLAIN"])
+        }),
+        ("smtplib_submits_plain_on_465", &[PYTHON], || {
+            smtplib_submits("PLAIN", "implicit")
+        }),
+        ("smtplib_submits_login_on_587", &[PYTHON], || {
+            smtplib_submits("LOGIN", "starttls")
+        }),
+        ("smtplib_submits_scram_on_587", &[PYTHON], || {
+            smtplib_submits("SCRAM-SHA-256", "starttls")
         }),
         ("postfix_takes_over_tls", &[POSTFIX], postfix_takes_over_tls),
         (
@@ -211,6 +230,58 @@ fn smtplib(how: &[&str], recipient: &str) -> Result<(), Failed> {
     };
     let message = arrived(&next_hop, with);
     assert_eq!(message.recipients, [format!("<{recipient}>")]);
+    Ok(())
+}
+
+/// A real MSA session of swaks.
+fn swaks_submits(arguments: &[&str]) -> Result<(), Failed> {
+    let next_hop = NextHop::start();
+    let submission = Submission::start("", next_hop.address());
+    let file = submission.gateway.folder().join("content");
+    std::fs::write(&file, content().trim_ascii_end())?;
+    let to = match arguments.contains(&"--tls-on-connect") {
+        true => submission.implicit,
+        false => submission.starttls,
+    };
+    let output = Command::new(SWAKS.path().unwrap())
+        .args(["--server", &to.to_string(), "--from", USER])
+        .args(["--to", "b@example.test", "--helo", "swaks.example.test"])
+        .args(["--auth-user", USER, "--auth-password", PASSWORD, "--data"])
+        .arg(format!("@{}", file.display()))
+        .args(arguments)
+        .output()?;
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    arrived(&next_hop, "ESMTPSA");
+    Ok(())
+}
+
+/// A real MSA session of smtplib.
+fn smtplib_submits(mechanism: &str, how: &str) -> Result<(), Failed> {
+    let next_hop = NextHop::start();
+    let submission = Submission::start("", next_hop.address());
+    let to = match how {
+        "implicit" => submission.implicit,
+        _ => submission.starttls,
+    };
+    let mut python = Command::new(PYTHON.path().unwrap())
+        .arg(root().join("tests/peers/python/submit.py"))
+        .args(["127.0.0.1", &to.port().to_string(), USER, "b@example.test"])
+        .args([USER, PASSWORD, mechanism, how])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    python.stdin.take().unwrap().write_all(&content())?;
+    let output = python.wait_with_output()?;
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    arrived(&next_hop, "ESMTPSA");
     Ok(())
 }
 

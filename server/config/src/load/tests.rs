@@ -363,7 +363,7 @@ const BAD: &[(&str, &[&str])] = &[
     (
         "[[server]]\nname = \"a\"\nhostname = \"mx\"\nprotocol = \"milter\"\nlisten = [{ address = \"localhost:25\" }, { address = \"127.0.0.1:25\", proxy = true }, \"fd:smtp\"]\nproxy_from = []\nmixed_verdicts = \"split\"\n",
         &[
-            "p.toml:4:12: server.a.protocol: \"milter\" is not in this version; write \"smtp\" or \"lmtp\"",
+            "p.toml:4:12: server.a.protocol: \"milter\" is not in this version; write \"smtp\", \"submission\" or \"lmtp\"",
             "p.toml:5:23: server.a.listen.address: \"localhost:25\" is not an address; write IP address and port, such as \"127.0.0.1:2525\" or \"[::]:25\"",
             "p.toml:5:69: server.a.listen.proxy: is not in this version; remove it",
             "p.toml:5:85: server.a.listen: \"fd:\" is not in this version; write an address and a port",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use crate::kind::listen::{ListenAddress, Listener, SocketAccess};
-use crate::kind::{Count, File, HostName, List, Name, Network, OneOrMany, Size, Span, Sub};
+use crate::kind::{Count, File, HostName, List, Maybe, Name, Network, OneOrMany, Size, Span, Sub};
 use crate::section::{choice, section};
 
 section! {
@@ -38,6 +38,8 @@ section! {
         /// Certificate and key for STARTTLS and implicit TLS. A list of them is chosen from by SNI; the first one serves
         /// clients that name no host, or an unknown one. Left out: no TLS. The files are read again when they change.
         tls: Vec<Certificate> as OneOrMany<Sub<Certificate>> = "[]";
+        /// Who may submit mail here, and how: with `protocol = "submission"`, and only with that.
+        submission: Option<Submission> as Maybe<Sub<Submission>>;
         /// What one client, one session and one message may use.
         limits: Limits as Sub<Limits>;
         /// The time in which a client gets its reply, whatever the sinks do.
@@ -54,11 +56,13 @@ choice! {
     Protocol {
         /// SMTP between mail servers (RFC 5321).
         Smtp = "smtp";
+        /// Submission by users (RFC 6409): SMTP after AUTH, over TLS. Port 587 with STARTTLS, port 465 with
+        /// `tls = "implicit"`.
+        Submission = "submission";
         /// LMTP (RFC 2033): one reply for each recipient after the content.
         Lmtp = "lmtp";
     }
     later {
-        "submission" => 3;
         "milter" => 6;
     }
 }
@@ -114,6 +118,66 @@ section! {
         cert: PathBuf as File;
         /// The private key that belongs to the certificate.
         key: PathBuf as File;
+    }
+}
+
+section! {
+    /// Who may submit mail, and how. Users who have authenticated may send to any domain.
+    Submission at "server.submission" {
+        /// The file of users, which `postern user` writes: names, hashes of passwords, verifiers for SCRAM, and the senders
+        /// that each user may name. It is read again when it changes.
+        users: PathBuf as File;
+        /// Whether a client may authenticate without TLS.
+        auth_in_clear: AuthInClear as AuthInClear = "never" => "538 5.7.11 after AUTH, 530 5.7.0 after MAIL";
+        /// Authentications that may fail in one session.
+        failures_per_session: u32 as Count = "3" => "421 4.7.0, then the connection ends";
+        /// Authentications that may fail within an hour from one IPv4 address, one IPv6 /64, or one user on Unix sockets. Then
+        /// no password of this client is checked until fewer are left in the hour. Users who have authenticated from there
+        /// within a day have so many each, apart from the others.
+        failures_per_client: u32 as Count = "20" => "454 4.7.0 after AUTH";
+        /// Authentications that may fail within an hour for one name, whether there is such a user or not. Clients from which
+        /// the user has authenticated within a day do not count, and still may.
+        failures_per_user: u32 as Count = "50" => "454 4.7.0 after AUTH";
+        /// Messages that one user may send within an hour. Left out: as many as they like.
+        messages_per_hour: Option<u32> as Maybe<Count> => "450 4.7.1 after MAIL";
+        /// Recipients that one user may name within an hour. Left out: as many as they like.
+        recipients_per_hour: Option<u32> as Maybe<Count> => "450 4.7.1 after RCPT";
+        /// What becomes of a message without a `Date` or a `Message-ID` field.
+        missing_fields: MissingFields as MissingFields = "add";
+        /// What becomes of a message without a `From` field.
+        missing_from: MissingFrom as MissingFrom = "refuse" => "554 5.6.0 after the content";
+    }
+}
+
+choice! {
+    /// Where AUTH may be without TLS.
+    AuthInClear {
+        /// Nowhere.
+        Never = "never";
+        /// From this machine: over loopback and Unix sockets.
+        Loopback = "loopback";
+    }
+}
+
+choice! {
+    /// What becomes of a message without `Date` or `Message-ID`.
+    MissingFields {
+        /// They are added: the time of the acceptance, and an id of our own.
+        Add = "add";
+        /// It goes as it came.
+        Leave = "leave";
+    }
+}
+
+choice! {
+    /// What becomes of a message without `From`.
+    MissingFrom {
+        /// It is refused.
+        Refuse = "refuse";
+        /// The sender of the envelope is added. From the null sender it is refused.
+        Add = "add";
+        /// It goes as it came.
+        Leave = "leave";
     }
 }
 

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 pub enum Exit {
     /// All is well.
     Ok = 0,
+    /// What was asked for is not so, or not there.
+    Failure = 1,
     /// The arguments were wrong.
     Usage = 64,
     /// A sink or another service cannot be reached.

@@ -24,6 +24,8 @@ pub(super) struct Trace<'a> {
     pub(super) extended: bool,
     /// LMTP was spoken.
     pub(super) lmtp: bool,
+    /// The client had authenticated.
+    pub(super) authenticated: bool,
     /// MAIL had SMTPUTF8.
     pub smtp_utf8: bool,
     /// MT-PRIORITY of MAIL; 0: nothing is said of it.
@@ -77,16 +79,19 @@ impl Trace<'_> {
 
     /// The registered name of the protocol.
     fn with(&self) -> &'static str {
-        match (self.lmtp, self.smtp_utf8, self.extended, self.tls.is_some()) {
-            (true, true, _, false) => "UTF8LMTP",
-            (true, true, _, true) => "UTF8LMTPS",
-            (true, false, _, false) => "LMTP",
-            (true, false, _, true) => "LMTPS",
-            (false, true, _, false) => "UTF8SMTP",
-            (false, true, _, true) => "UTF8SMTPS",
-            (false, false, true, false) => "ESMTP",
-            (false, false, true, true) => "ESMTPS",
-            (false, false, false, _) => "SMTP",
+        let names = match (self.lmtp, self.smtp_utf8, self.extended) {
+            (true, true, _) => ["UTF8LMTP", "UTF8LMTPS", "UTF8LMTPA", "UTF8LMTPSA"],
+            (true, false, _) => ["LMTP", "LMTPS", "LMTPA", "LMTPSA"],
+            (false, true, _) => ["UTF8SMTP", "UTF8SMTPS", "UTF8SMTPA", "UTF8SMTPSA"],
+            (false, false, true) => ["ESMTP", "ESMTPS", "ESMTPA", "ESMTPSA"],
+            (false, false, false) => ["SMTP"; 4],
+        };
+        let [plain, tls, auth, both] = names;
+        match (self.tls.is_some(), self.authenticated) {
+            (false, false) => plain,
+            (true, false) => tls,
+            (false, true) => auth,
+            (true, true) => both,
         }
     }
 
@@ -134,7 +139,7 @@ impl Trace<'_> {
 }
 
 /// RFC 5322 date-time, in UTC with the numeric zone that RFC 5321 wants.
-fn date(at: SystemTime) -> String {
+pub(super) fn date(at: SystemTime) -> String {
     let zoned = Timestamp::try_from(at)
         .unwrap_or_default()
         .to_zoned(TimeZone::UTC);
@@ -155,6 +160,7 @@ mod tests {
             helo: b"client.example.org",
             extended: true,
             lmtp: false,
+            authenticated: false,
             smtp_utf8: false,
             priority: 0,
             client: Some("192.0.2.7".parse().unwrap()),
@@ -208,6 +214,20 @@ mod tests {
         assert_eq!(with(false, false, true, false), "ESMTP");
         assert_eq!(with(false, true, true, true), "UTF8SMTPS");
         assert_eq!(with(true, false, true, true), "LMTPS");
+        for (tls, smtp_utf8, name) in [
+            (None, false, "ESMTPA"),
+            (Some(&tls), false, "ESMTPSA"),
+            (None, true, "UTF8SMTPA"),
+            (Some(&tls), true, "UTF8SMTPSA"),
+        ] {
+            let authenticated = Trace {
+                authenticated: true,
+                smtp_utf8,
+                tls,
+                ..trace(MessageId::new())
+            };
+            assert_eq!(authenticated.with(), name);
+        }
     }
 
     #[test]

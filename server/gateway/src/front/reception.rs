@@ -2,6 +2,7 @@
 //! sinks, takes content, has the message judged, keeps it, and says what became of it. It knows neither the connection nor
 //! the machine that reads commands.
 
+pub(in crate::front) mod authentication;
 pub(in crate::front) mod chains;
 mod content;
 pub(in crate::front) mod message;
@@ -11,8 +12,9 @@ pub(in crate::front) mod transaction;
 pub(in crate::front) mod upload;
 
 use std::fmt::Display;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use postern_auth::UserName;
 use postern_dispatch::inbound::InboundScope;
 use postern_events::context::Tls;
 use postern_events::event::EventKind;
@@ -37,7 +39,8 @@ pub(in crate::front) struct Reception {
     pub(in crate::front) server: Arc<VirtualServer>,
     pub(in crate::front) tools: Arc<Tools>,
     pub(in crate::front) scope: InboundScope,
-    pub(in crate::front) may_relay: bool,
+    /// The user that the client has proved to be.
+    pub(in crate::front) user: OnceLock<UserName>,
     /// TLS was there before the first octet, and nobody has been asked about it yet.
     pub(in crate::front) implicit_tls: Option<Tls>,
     /// Those that the client has open.
@@ -62,13 +65,11 @@ impl Reception {
     /// What the service itself says of a recipient.
     pub(in crate::front) fn recipient_kind(&self, address: &ForwardPath) -> RecipientKind {
         let policy = &self.server.policy;
-        match (
-            policy.is_ours(address),
-            policy.judge(address, self.may_relay),
-        ) {
+        let may_relay = self.scope.may_relay();
+        match (policy.is_ours(address), policy.judge(address, may_relay)) {
             (true, Ok(())) => RecipientKind::Hosted,
             (true, Err(_)) => RecipientKind::Unknown,
-            (false, _) if self.may_relay => RecipientKind::Relayed,
+            (false, _) if may_relay => RecipientKind::Relayed,
             (false, _) => RecipientKind::Forbidden,
         }
     }

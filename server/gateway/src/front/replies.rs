@@ -93,6 +93,76 @@ pub(super) fn no_route() -> Reply {
     reply(550, (4, 4), "No route to that domain")
 }
 
+/// Name or password is wrong, or there is no such user.
+#[must_use]
+pub(super) fn authentication_failed() -> Reply {
+    reply(535, (7, 8), "Authentication credentials invalid")
+}
+
+/// Too many authentications of this client, or for this name, have failed.
+#[must_use]
+pub(super) fn too_many_failures() -> Reply {
+    reply(
+        454,
+        (7, 0),
+        "Too many failed authentications, try again later",
+    )
+}
+
+/// Nothing can be checked now.
+#[must_use]
+pub(super) fn authentication_busy() -> Reply {
+    reply(
+        454,
+        (7, 0),
+        "Temporary authentication failure, try again later",
+    )
+}
+
+/// The client said what its mechanism does not have.
+#[must_use]
+pub(super) fn malformed_response(what: &str) -> Reply {
+    reply(501, (5, 2), &format!("Malformed response: {what}"))
+}
+
+/// The user was removed after it had authenticated.
+#[must_use]
+pub(super) fn no_user_any_more() -> Reply {
+    reply(530, (7, 0), "Authentication required")
+}
+
+/// The user may not name this sender (RFC 6409 6.1).
+#[must_use]
+pub(super) fn not_your_sender() -> Reply {
+    reply(550, (7, 1), "You may not send as this sender")
+}
+
+/// The user has sent as many messages as it may for now.
+#[must_use]
+pub(super) fn too_many_messages_an_hour() -> Reply {
+    reply(
+        450,
+        (7, 1),
+        "Too many messages within an hour, try again later",
+    )
+}
+
+/// The user has named as many recipients as it may for now.
+#[must_use]
+pub(super) fn too_many_recipients_an_hour() -> Reply {
+    reply(
+        450,
+        (7, 1),
+        "Too many recipients within an hour, try again later",
+    )
+}
+
+/// The message has no `From`, and must have one.
+#[must_use]
+pub(super) fn no_from_field() -> Reply {
+    reply(554, (6, 0), "Message refused: it has no From field")
+}
+
 /// The disk is full, or nearly.
 #[must_use]
 pub(super) fn no_space() -> Reply {
@@ -186,6 +256,15 @@ mod tests {
             too_many_mailboxes(),
             relay_denied(),
             no_route(),
+            authentication_failed(),
+            too_many_failures(),
+            authentication_busy(),
+            malformed_response("x"),
+            no_user_any_more(),
+            not_your_sender(),
+            too_many_messages_an_hour(),
+            too_many_recipients_an_hour(),
+            no_from_field(),
             no_space(),
             storage_failed(1),
             header_too_large(1),

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use futures_util::future::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use postern_auth::Exchange;
 use postern_dispatch::content::BoxFuture;
 use postern_events::budget::Budget;
 use postern_events::inbound::{Disconnect, DisconnectReason};
@@ -33,13 +34,14 @@ use tokio::time::{Instant as Moment, Sleep, sleep_until};
 
 use super::memory::Reservation;
 use super::reception::Reception;
+use super::reception::authentication::Outcome;
 use super::reception::chains::Finding;
 use super::reception::ruling::Refused;
 use super::reception::upload::Upload;
 use super::replies;
 use super::wire::Wire;
 
-use self::ask::{Asked, Done, Noted};
+use self::ask::{Asked, Done, Found, Noted};
 pub(super) use self::begin::run;
 use self::memory::Holding;
 pub(super) use self::memory::SESSION;
@@ -70,6 +72,8 @@ struct Session {
     pending: FuturesUnordered<BoxFuture<'static, Done>>,
     /// What each open question was about.
     asked: HashMap<QuestionId, Asked>,
+    /// What the last step of a running AUTH exchange has left.
+    exchange: Option<Exchange>,
     /// How far it is with its transaction.
     phase: Phase,
     /// The last reply, if it refused something other than a message, and the binding whose it was.
@@ -109,6 +113,7 @@ impl Session {
             input_since: now,
             pending: FuturesUnordered::new(),
             asked: HashMap::new(),
+            exchange: None,
             phase: Phase::Idle,
             last_refusal: None,
             last_reply: now,
@@ -282,7 +287,8 @@ impl Session {
             }
         };
         let message = self.phase.message_id();
-        let (mut asked, answer) = ask::begin(&self.reception, question, message, since);
+        let exchange = self.exchange.take();
+        let (mut asked, answer) = ask::begin(&self.reception, question, message, exchange, since);
         asked.entry = entry;
         self.asked.insert(id, asked);
         self.pending.push(answer);
@@ -298,15 +304,16 @@ impl Session {
 
     /// Something has been found out.
     async fn settle(&mut self, done: Done) -> Flow {
-        let Done { id, finding } = done;
-        let (answer, by) = match finding {
-            Finding::Proceed => (Answer::Proceed, None),
-            Finding::Content(incoming) => (self.expect_content(*incoming), None),
-            Finding::Dropped { by } => {
+        let Done { id, found } = done;
+        let (answer, by) = match found {
+            Found::Finding(Finding::Proceed) => (Answer::Proceed, None),
+            Found::Finding(Finding::Content(incoming)) => (self.expect_content(*incoming), None),
+            Found::Finding(Finding::Dropped { by }) => {
                 self.drop_recipient(id);
                 (Answer::Proceed, by)
             }
-            Finding::Refused(refused) => answer_of(refused),
+            Found::Finding(Finding::Refused(refused)) => answer_of(refused),
+            Found::Authentication(outcome) => (self.go_on_with(id, outcome), None),
         };
         if self.is_greeting(id) {
             // One look at the socket: whoever speaks before the banner is no mail server.
@@ -339,6 +346,23 @@ impl Session {
                 self.phase = other;
                 Answer::Reply(replies::storage_failed(self.reception.session))
             }
+        }
+    }
+
+    /// A step of an AUTH exchange was taken.
+    fn go_on_with(&mut self, id: QuestionId, outcome: Outcome) -> Answer {
+        match outcome {
+            Outcome::Challenge(challenge, next) => {
+                self.exchange = Some(next);
+                Answer::Challenge(challenge)
+            }
+            Outcome::Authenticated(who) => {
+                if let Some(asked) = self.asked.get_mut(&id) {
+                    asked.noted = Noted::Authenticated(who);
+                }
+                Answer::Proceed
+            }
+            Outcome::Refused(reply) => Answer::Reply(reply),
         }
     }
 

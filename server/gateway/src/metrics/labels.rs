@@ -139,6 +139,16 @@ words! {
         Recipients = "recipients",
         /// `errors`
         Errors = "errors",
+        /// `failures_per_session`
+        FailuresPerSession = "failures_per_session",
+        /// `failures_per_client`
+        FailuresPerClient = "failures_per_client",
+        /// `failures_per_user`
+        FailuresPerUser = "failures_per_user",
+        /// `messages_per_hour`
+        MessagesPerHour = "messages_per_hour",
+        /// `recipients_per_hour`
+        RecipientsPerHour = "recipients_per_hour",
         /// `junk_commands`
         JunkCommands = "junk_commands",
         /// `line_length`
@@ -176,6 +186,34 @@ impl From<Short> for LimitName {
             Short::All => Self::Memory,
             Short::Client => Self::MemoryPerClient,
         }
+    }
+}
+
+words! {
+    /// How a client authenticates.
+    AuthMechanism {
+        /// SCRAM-SHA-256
+        ScramSha256 = "scram-sha-256",
+        /// PLAIN
+        Plain = "plain",
+        /// LOGIN
+        Login = "login",
+    }
+}
+
+words! {
+    /// What an authentication came to.
+    AuthResult {
+        /// The client is who it says.
+        Ok = "ok",
+        /// It is not.
+        Failed = "failed",
+        /// It broke its mechanism.
+        Malformed = "malformed",
+        /// Too many have failed before.
+        Barred = "barred",
+        /// There was too much to check.
+        Busy = "busy",
     }
 }
 
@@ -270,6 +308,8 @@ labels! {
     Messages { server: Name, end: MessageEnd, }
     /// Limits.
     Limited { server: Name, limit: LimitName, }
+    /// Authentications.
+    Authenticated { server: Name, mechanism: AuthMechanism, result: AuthResult, }
     /// Handshakes.
     Handshake { server: Name, mode: TlsMode, result: TlsResult, }
     /// Verdicts.

@@ -55,6 +55,8 @@ fn all() -> Arc<Metrics> {
         result: TlsResult::Tls13,
     };
     metrics.handshakes.get_or_create(&handshake).inc();
+    let (mechanism, result) = (labels::AuthMechanism::Plain, labels::AuthResult::Ok);
+    metrics.count_authentication(&name, mechanism, result);
     let (binding, sink, event) = (server, server, "e");
     let ruled = Ruled {
         binding: binding(),

@@ -33,6 +33,16 @@ impl AddressLog {
         }
     }
 
+    /// The name of a user, often an address, as it may stand in the log.
+    #[must_use]
+    pub fn show_name(&self, name: &str) -> String {
+        match self.how {
+            LogAddresses::Full => name.to_owned(),
+            LogAddresses::Domain if name.contains('@') => self.show(name),
+            LogAddresses::Domain | LogAddresses::Hashed => self.digest(name),
+        }
+    }
+
     fn digest(&self, address: &str) -> String {
         let digest = Sha256::new()
             .chain_update(self.key)

@@ -57,6 +57,17 @@ fn pairs(effective: &Effective) -> Vec<Pair> {
             private: Some(tls.key.clone()),
         }));
     }
+    for server in &config.servers {
+        pairs.extend(server.submission.iter().map(|submission| {
+            Pair {
+                key: ["server", &server.name, "submission", "users"]
+                    .map(str::to_owned)
+                    .into(),
+                certificate: None,
+                private: Some(submission.users.clone()),
+            }
+        }));
+    }
     for sink in &config.sinks {
         let Some(tls) = &sink.tls else { continue };
         let at = |leaf: &str| vec!["sink".into(), sink.name.clone(), "tls".into(), leaf.into()];
@@ -115,8 +126,8 @@ fn readable(path: &Path) -> Option<String> {
     // Through a link: the mode of what is read counts.
     let mode = fs::metadata(path).ok()?.mode() & 0o7777;
     let verb = match (mode & 0o004 != 0, mode & 0o022 != 0) {
-        (true, _) => "any user of this machine can read this private key",
-        (false, true) => "others than its owner can replace this private key",
+        (true, _) => "any user of this machine can read it",
+        (false, true) => "others than its owner can replace it",
         (false, false) => return None,
     };
     Some(format!(

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Chunk, Command, Hello, HelloKind, HelloName, Mail, Rcpt, Verb};
+use super::{Auth, Chunk, Command, Hello, HelloKind, HelloName, Mail, Rcpt, Verb};
 use crate::address::{
     AddressError, AddressLiteral, AddressSyntax, Domain, ForwardPath, ReversePath,
 };
@@ -44,6 +44,8 @@ pub struct Extensions {
     pub smtp_utf8: bool,
     /// The client may set priorities: MAIL may have MT-PRIORITY (RFC 6710).
     pub priorities: bool,
+    /// AUTH is there: MAIL may have AUTH= (RFC 4954 5).
+    pub auth: bool,
     /// Which names of clients are taken.
     pub hello_names: HelloNames,
     /// How closely paths keep to the grammar. If not strictly, blanks before them and missing brackets are taken too.
@@ -153,10 +155,32 @@ impl Command {
             Verb::Expn => Ok(Command::Expn(argument)),
             Verb::Help => Ok(Command::Help(argument)),
             Verb::StartTls => bare(&argument, Command::StartTls, "STARTTLS"),
-            Verb::Auth => Ok(Command::Auth(argument)),
+            Verb::Auth => auth(&argument).map(Command::Auth),
             Verb::Other => Err(CommandError::UnknownVerb),
         }
     }
+}
+
+/// Longest name of a mechanism (RFC 4422 3.1).
+const MAX_MECHANISM: usize = 20;
+
+/// `AUTH mechanism [initial-response]`. Whether the response is base64 is looked at when it is its turn.
+fn auth(argument: &Bytes) -> Result<Auth, CommandError> {
+    const SYNTAX: CommandError = CommandError::Syntax("AUTH mechanism [initial-response]");
+    let length = memchr::memchr(b' ', argument).unwrap_or(argument.len());
+    let name = argument.slice(..length);
+    let is_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    if name.is_empty() || name.len() > MAX_MECHANISM || !name.iter().all(is_name) {
+        return Err(SYNTAX);
+    }
+    let initial = argument.slice((length + 1).min(argument.len())..);
+    if initial.contains(&b' ') {
+        return Err(SYNTAX);
+    }
+    Ok(Auth {
+        mechanism: Bytes::from(name.to_ascii_uppercase()),
+        initial: (!initial.is_empty()).then_some(initial),
+    })
 }
 
 fn bare(argument: &[u8], command: Command, syntax: &'static str) -> Result<Command, CommandError> {
@@ -205,7 +229,7 @@ fn mail(argument: &Bytes, extensions: Extensions) -> Result<Mail, CommandError> 
     let (path, parameters) =
         path_and_parameters(argument, b"FROM:", extensions.addresses).ok_or(SYNTAX)?;
     check_offered(&parameters, extensions)?;
-    let parameters = MailParameters::parse(&parameters, extensions.priorities)?;
+    let parameters = MailParameters::parse(&parameters, extensions.priorities, extensions.auth)?;
     let sender = ReversePath::parse_with(&path, parameters.smtp_utf8, extensions.addresses)
         .map_err(CommandError::Sender)?;
     Ok(Mail { sender, parameters })

@@ -9,6 +9,9 @@ const MAX_ENVID: usize = 100;
 /// Longest ORCPT in octets (RFC 3461 4.2).
 const MAX_ORCPT: usize = 500;
 
+/// Longest AUTH= in octets (RFC 4954 5).
+const MAX_SUBMITTER: usize = 500;
+
 /// What is wrong with a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum ParameterError {
@@ -27,11 +30,12 @@ pub enum ParameterError {
 }
 
 impl MailParameters {
-    /// Reads the parameters of MAIL, parted by blanks; MT-PRIORITY only if the client may set it (`priorities`).
+    /// Reads the parameters of MAIL, parted by blanks; MT-PRIORITY only if the client may set it (`priorities`),
+    /// AUTH only where the command is offered (`auth`).
     ///
     /// # Errors
     /// [`ParameterError`].
-    pub fn parse(raw: &Bytes, priorities: bool) -> Result<Self, ParameterError> {
+    pub fn parse(raw: &Bytes, priorities: bool, auth: bool) -> Result<Self, ParameterError> {
         let mut parameters = Self::default();
         for parameter in split(raw) {
             let parameter = parameter?;
@@ -42,6 +46,7 @@ impl MailParameters {
                 b"RET" => once(&mut parameters.ret, ret(value))?,
                 b"ENVID" => once(&mut parameters.envid, envid(value))?,
                 b"MT-PRIORITY" if priorities => once(&mut parameters.priority, priority(value))?,
+                b"AUTH" if auth => once(&mut parameters.auth, submitter(value))?,
                 b"SMTPUTF8" if value.is_some() => return Err(ParameterError::Value("SMTPUTF8")),
                 b"SMTPUTF8" if parameters.smtp_utf8 => return Err(ParameterError::Duplicate),
                 b"SMTPUTF8" => parameters.smtp_utf8 = true,
@@ -211,6 +216,14 @@ fn priority(value: Option<&[u8]>) -> Result<i8, ParameterError> {
         _ => None,
     }
     .ok_or(ParameterError::Value("MT-PRIORITY"))
+}
+
+/// `AUTH=` with a mailbox in xtext, or `<>`.
+fn submitter(value: Option<&[u8]>) -> Result<Xtext, ParameterError> {
+    value
+        .filter(|value| !value.is_empty() && value.len() <= MAX_SUBMITTER)
+        .and_then(Xtext::parse)
+        .ok_or(ParameterError::Value("AUTH"))
 }
 
 fn body(value: Option<&[u8]>) -> Result<Body, ParameterError> {

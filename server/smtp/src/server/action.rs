@@ -71,6 +71,8 @@ pub enum CloseReason {
     Disconnected,
     /// Too many errors.
     Errors,
+    /// Too many failed authentications.
+    FailedAuthentications,
     /// Too many commands that do nothing.
     JunkCommands,
     /// Too many messages.

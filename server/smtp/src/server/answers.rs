@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::action::{Action, CloseReason, ReplyTo, ResetCause};
+use super::auth::MAX_CHALLENGE;
 use super::body::{ExpectBody, ExpectChunk};
 use super::config::Protocol;
 use super::exchange::{Effect, Exchange, Transaction};
@@ -41,8 +42,21 @@ impl Session {
         let Some(exchange) = self.exchanges.iter_mut().find(open) else {
             return Err(AnswerError::UnknownQuestion(id));
         };
+        if exchange.effect == Effect::Auth
+            && exchange.acceptable
+            && let Answer::Challenge(challenge) = &answer
+            && challenge.len() <= MAX_CHALLENGE
+        {
+            self.challenge(id, challenge, now);
+            return Ok(());
+        }
         let settlement = settle(exchange, answer);
         let effect = exchange.effect;
+        if effect == Effect::Auth {
+            self.dialogue = None;
+            let failed = settlement.reply.code().value() == 535;
+            self.counters.failed_authentications += u32::from(failed);
+        }
         let fit = settlement.fit;
         if let Effect::Chunk(chunk) = effect {
             self.begin_chunk(id, chunk, settlement, now);
@@ -130,6 +144,7 @@ impl Session {
                     transaction.recipients += 1;
                 }
             }
+            Effect::Auth => self.authenticated = true,
             Effect::Rset => self.reset_transaction(ResetCause::Rset),
             Effect::Nothing
             | Effect::Greeting
@@ -285,7 +300,10 @@ fn settle(exchange: &Exchange, answer: Answer) -> Settlement {
         Answer::Disconnect(reply) if !reply.code().is_intermediate() => {
             (reply, false, Some(CloseReason::Disconnected))
         }
-        Answer::Reply(_) | Answer::Disconnect(_) | Answer::PerRecipient(_) => {
+        Answer::Challenge(_)
+        | Answer::Reply(_)
+        | Answer::Disconnect(_)
+        | Answer::PerRecipient(_) => {
             fit = false;
             (replies::local_error(), false, None)
         }

@@ -24,6 +24,17 @@ pub enum EarlyRefusal {
     Close,
 }
 
+/// How AUTH is offered (RFC 4954).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Auth {
+    /// The names of the mechanisms in upper case, in the order of EHLO.
+    pub mechanisms: Vec<String>,
+    /// Offered without TLS too.
+    pub in_clear: bool,
+    /// MAIL needs an authenticated client (RFC 6409 4.3).
+    pub required: bool,
+}
+
 /// Configuration of the sessions of one listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -33,6 +44,8 @@ pub struct Config {
     pub hostname: Domain,
     /// Whether STARTTLS is offered (never inside TLS).
     pub starttls: bool,
+    /// AUTH; `None`: it is not there.
+    pub auth: Option<Auth>,
     /// Whether MT-PRIORITY is offered (RFC 6710): the client may set priorities.
     pub priorities: bool,
     /// What to do about a body refused early.
@@ -46,13 +59,14 @@ pub struct Config {
 }
 
 impl Config {
-    /// A configuration with the default limits, strict grammar and no STARTTLS.
+    /// A configuration with the default limits, strict grammar, no STARTTLS and no AUTH.
     #[must_use]
     pub fn new(protocol: Protocol, hostname: Domain) -> Self {
         Self {
             protocol,
             hostname,
             starttls: false,
+            auth: None,
             priorities: false,
             early_refusal: EarlyRefusal::default(),
             hello_names: HelloNames::default(),
@@ -75,6 +89,8 @@ pub struct Limits {
     pub messages_per_session: u32,
     /// Commands refused with 5xx in one session: 421 then.
     pub errors: u32,
+    /// Authentications that may fail (535) in one session: 421 then.
+    pub failed_authentications: u32,
     /// Commands that do nothing (NOOP, RSET, VRFY, HELP, a second EHLO) since the last message: 421 then.
     pub junk_commands: u32,
     /// Longest command line in octets, CRLF included: 500 beyond.
@@ -100,6 +116,7 @@ impl Default for Limits {
             recipients_in_flight: 100,
             messages_per_session: 1000,
             errors: 20,
+            failed_authentications: 3,
             junk_commands: 100,
             command_line: 4096,
             line_length: 64 << 10,

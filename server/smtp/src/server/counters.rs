@@ -7,6 +7,8 @@ pub struct Counters {
     pub commands: u64,
     /// Commands refused with 5xx.
     pub errors: u32,
+    /// AUTH exchanges that ended with 535.
+    pub failed_authentications: u32,
     /// Replies of the 4xx and 5xx classes.
     pub refusals: u32,
     /// RCPT commands refused with 4xx or 5xx.

@@ -31,7 +31,7 @@ impl Exchange {
     pub(super) const fn is_refusable_only(&self) -> bool {
         matches!(
             self.verb,
-            Some(Verb::StartTls | Verb::Data | Verb::Bdat | Verb::Rset | Verb::Quit)
+            Some(Verb::Auth | Verb::StartTls | Verb::Data | Verb::Bdat | Verb::Rset | Verb::Quit)
         )
     }
 
@@ -50,6 +50,7 @@ pub(super) enum Effect {
     Greeting,
     Hello(HelloKind),
     StartTls,
+    Auth,
     Mail { body: Body, smtp_utf8: bool },
     Rcpt,
     Data,

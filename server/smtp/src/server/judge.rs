@@ -23,7 +23,7 @@ pub(super) struct Judgement {
 }
 
 impl Judgement {
-    fn accept(ask: Ask, effect: Effect, own: Reply) -> Self {
+    pub(super) fn accept(ask: Ask, effect: Effect, own: Reply) -> Self {
         Self {
             prospect: Prospect::Accept(ask),
             effect,
@@ -32,7 +32,7 @@ impl Judgement {
         }
     }
 
-    fn refuse(own: Reply) -> Self {
+    pub(super) fn refuse(own: Reply) -> Self {
         Self {
             prospect: Prospect::Refuse(own.clone()),
             effect: Effect::Nothing,
@@ -63,6 +63,7 @@ impl Session {
                 .as_ref()
                 .is_some_and(|transaction| transaction.smtp_utf8),
             priorities: self.config.priorities,
+            auth: self.config.auth.is_some(),
             hello_names: self.config.hello_names,
             addresses: self.config.addresses,
         };
@@ -116,9 +117,7 @@ impl Session {
             Command::Expn(_) => {
                 Judgement::refuse(replies::not_available("EXPN is not available here"))
             }
-            Command::Auth(_) => {
-                Judgement::refuse(replies::not_available("AUTH is not available here"))
-            }
+            Command::Auth(auth) => self.judge_auth(auth),
         }
     }
 
@@ -138,10 +137,22 @@ impl Session {
             Verb::StartTls if !self.config.starttls => {
                 return Some(replies::not_available("STARTTLS is not available"));
             }
-            Verb::Mail | Verb::StartTls if self.hello.is_none() && lmtp => "Greet with LHLO first",
+            Verb::Auth if self.config.auth.is_none() => {
+                return Some(replies::not_available("AUTH is not available here"));
+            }
+            Verb::Mail | Verb::StartTls | Verb::Auth if self.hello.is_none() && lmtp => {
+                "Greet with LHLO first"
+            }
             Verb::Mail if self.hello.is_none() => "Greet with EHLO first",
-            Verb::StartTls if !self.greeted_extended() => "Greet with EHLO first",
-            Verb::StartTls if self.transaction.is_some() => "Not within a transaction",
+            Verb::StartTls | Verb::Auth if !self.greeted_extended() => "Greet with EHLO first",
+            Verb::StartTls if self.authenticated => "Not after AUTH",
+            Verb::StartTls | Verb::Auth if self.transaction.is_some() => "Not within a transaction",
+            Verb::Auth if self.authenticated => "Authenticated already",
+            Verb::Auth if !self.offers_auth() => return Some(replies::encryption_required()),
+            Verb::Mail if self.lacks_auth() => {
+                let tls_first = self.offers_starttls() && !self.offers_auth();
+                return Some(replies::authentication_required(tls_first));
+            }
             Verb::Mail if self.transaction.is_some() => "A transaction is open already",
             Verb::Rcpt | Verb::Data if self.transaction.is_none() => "MAIL comes first",
             Verb::Rcpt | Verb::Data if self.has_chunks() => "The message has begun with BDAT",
@@ -151,12 +162,7 @@ impl Session {
     }
 
     fn judge_hello(&self, hello: Hello) -> Judgement {
-        let reply = replies::hello(
-            hello.kind,
-            &self.config,
-            &self.limits,
-            self.offers_starttls(),
-        );
+        let reply = replies::hello(hello.kind, &self.config, &self.limits, &self.offered());
         let kind = hello.kind;
         Judgement::accept(Ask::Hello(hello), Effect::Hello(kind), reply)
     }

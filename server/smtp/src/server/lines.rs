@@ -6,8 +6,9 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use memchr::memchr;
 
 use super::action::{Action, CloseReason, ReplyTo};
+use super::auth::{AUTH_LINE, Dialogue};
 use super::exchange::{Effect, Exchange};
-use super::question::{CommandLine, Prospect, Question};
+use super::question::{Ask, CommandLine, Prospect, Question};
 use super::replies;
 use super::session::{Session, State};
 use crate::command::Verb;
@@ -19,7 +20,7 @@ const HTTP_METHODS: [&[u8]; 10] = [
 ];
 
 /// What the input has to offer.
-enum Line {
+pub(super) enum Line {
     /// A line, CRLF taken off.
     Whole(Bytes),
     TooLong,
@@ -46,15 +47,14 @@ impl Session {
             );
             return true;
         }
-        match self.next_line(input) {
+        match next_line(input, self.command_line(input)) {
             Line::Incomplete => false,
             Line::Whole(line) => {
                 self.handle_line(line, !input.is_empty(), now);
                 true
             }
             Line::BareLf => {
-                let reply = Reply::fixed(500, Some((5, 2)), "Lines end in CRLF, this one in LF");
-                self.refuse_line(reply, CloseReason::BareLf);
+                self.refuse_bare_lf();
                 true
             }
             Line::TooLong => {
@@ -96,6 +96,11 @@ impl Session {
         length > 0
     }
 
+    pub(super) fn refuse_bare_lf(&mut self) {
+        let reply = Reply::fixed(500, Some((5, 2)), "Lines end in CRLF, this one in LF");
+        self.refuse_line(reply, CloseReason::BareLf);
+    }
+
     /// What came is no command line, and nothing that follows it is taken for one.
     fn refuse_line(&mut self, reply: Reply, reason: CloseReason) {
         self.counters.commands += 1;
@@ -131,24 +136,14 @@ impl Session {
             && may_be_rcpt(input)
     }
 
-    fn next_line(&self, input: &mut BytesMut) -> Line {
-        let Some(lf) = memchr(b'\n', input) else {
-            return if input.len() > self.limits.command_line {
-                Line::TooLong
-            } else {
-                Line::Incomplete
-            };
-        };
-        if lf == 0 || input.get(lf - 1) != Some(&b'\r') {
-            return Line::BareLf;
+    /// How long the line may be that the input begins with. AUTH brings a response with it (RFC 4954 4.3).
+    fn command_line(&self, input: &[u8]) -> usize {
+        let limit = self.limits.command_line;
+        if self.offers_auth() && is_auth(input) {
+            limit.max(AUTH_LINE)
+        } else {
+            limit
         }
-        if lf + 1 > self.limits.command_line {
-            return Line::TooLong;
-        }
-        // A copy: what is kept of a line must not keep all that was read with it.
-        let line = Bytes::copy_from_slice(input.get(..lf - 1).unwrap_or_default());
-        input.advance(lf + 1);
-        Line::Whole(line)
     }
 
     fn handle_line(&mut self, line: Bytes, more_input: bool, now: Instant) {
@@ -185,9 +180,10 @@ impl Session {
             self.counters.junk += 1;
             self.counters.junk_commands += 1;
         }
+        let whole = line;
         let line = CommandLine {
             verb,
-            raw: line,
+            raw: shown(&whole),
             pipelined: more_input,
             pipelined_wrongly,
         };
@@ -196,7 +192,7 @@ impl Session {
         {
             transaction.tried = true;
         }
-        self.ask_about(line, more_input);
+        self.ask_about(line, &whole, more_input);
         self.flush(now);
     }
 
@@ -206,6 +202,12 @@ impl Session {
             ((3, 2), super::session::SHUTTING_DOWN, CloseReason::Shutdown)
         } else if self.counters.errors >= self.limits.errors {
             ((7, 0), "Too many errors", CloseReason::Errors)
+        } else if self.counters.failed_authentications >= self.limits.failed_authentications {
+            (
+                (7, 0),
+                "Too many failed authentications",
+                CloseReason::FailedAuthentications,
+            )
         } else if self.counters.junk >= self.limits.junk_commands {
             (
                 (7, 0),
@@ -218,9 +220,9 @@ impl Session {
         Some((replies::closing(&self.config, status, text), reason))
     }
 
-    fn ask_about(&mut self, line: CommandLine, more_input: bool) {
+    fn ask_about(&mut self, line: CommandLine, whole: &Bytes, more_input: bool) {
         let verb = line.verb;
-        let judgement = self.judge(verb, &line.raw);
+        let judgement = self.judge(verb, whole);
         let id = self.next_question();
         let mut prospect = judgement.prospect;
         // What is no command or breaks the grammar has these codes, and nothing else has (RFC 5321 4.2.4).
@@ -238,6 +240,9 @@ impl Session {
             close: judgement.close,
             settled: None,
         };
+        if let Prospect::Accept(Ask::Auth(step)) = &prospect {
+            self.dialogue = Some(Dialogue::begin(step));
+        }
         // Octets behind DATA are a body that nobody agreed to; octets behind STARTTLS would be taken for encrypted.
         if more_input && (verb == Verb::Data || judgement.effect == Effect::StartTls) {
             exchange.refuse_premature();
@@ -250,6 +255,50 @@ impl Session {
             prospect,
         }));
     }
+}
+
+/// Takes a line of at most `limit` octets out of the input.
+pub(super) fn next_line(input: &mut BytesMut, limit: usize) -> Line {
+    let Some(lf) = memchr(b'\n', input) else {
+        return if input.len() > limit {
+            Line::TooLong
+        } else {
+            Line::Incomplete
+        };
+    };
+    if lf == 0 || input.get(lf - 1) != Some(&b'\r') {
+        return Line::BareLf;
+    }
+    if lf + 1 > limit {
+        return Line::TooLong;
+    }
+    // A copy: what is kept of a line must not keep all that was read with it.
+    let line = Bytes::copy_from_slice(input.get(..lf - 1).unwrap_or_default());
+    input.advance(lf + 1);
+    Line::Whole(line)
+}
+
+/// Whether the input begins with AUTH and its argument.
+fn is_auth(input: &[u8]) -> bool {
+    input
+        .get(..5)
+        .is_some_and(|start| start.eq_ignore_ascii_case(b"AUTH "))
+}
+
+/// What may be shown of a line: of AUTH the mechanism, whatever stands between and behind.
+fn shown(line: &Bytes) -> Bytes {
+    let is_part = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    let verb = line.iter().take_while(|b| is_part(b)).count();
+    if !line
+        .get(..verb)
+        .is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH"))
+    {
+        return line.clone();
+    }
+    let rest = line.get(verb..).unwrap_or_default();
+    let between = rest.iter().take_while(|b| !is_part(b)).count();
+    let name = rest.iter().skip(between).take_while(|b| is_part(b)).count();
+    line.slice(..verb + between + name)
 }
 
 /// Whether the input begins, or may come to begin, with RCPT.

@@ -42,7 +42,8 @@ pub struct Question {
 pub struct CommandLine {
     /// Its verb.
     pub verb: Verb,
-    /// The line without CRLF, every octet kept.
+    /// The line without CRLF, every octet kept. Of AUTH, in whatever spelling, no more than the mechanism: what follows is
+    /// a password.
     pub raw: Bytes,
     /// More input had arrived behind it when it was read (RFC 2920).
     pub pipelined: bool,
@@ -68,6 +69,8 @@ pub enum Ask {
     Hello(Hello),
     /// STARTTLS.
     StartTls,
+    /// A step of an AUTH exchange: the command, or what the client sent upon a challenge.
+    Auth(AuthStep),
     /// MAIL.
     Mail(Mail),
     /// RCPT. Several may be open at a time, and be answered in any order.
@@ -95,6 +98,27 @@ pub enum Ask {
     Help(Bytes),
 }
 
+/// A step of an AUTH exchange (RFC 4954).
+#[derive(Clone, PartialEq, Eq)]
+pub struct AuthStep {
+    /// The mechanism in upper case: one of those in [`Auth::mechanisms`](super::Auth::mechanisms).
+    pub mechanism: Bytes,
+    /// What the client sent, decoded. `None`: the command had no initial response.
+    pub response: Option<Bytes>,
+    /// Number of the step in its exchange; 1 is the command.
+    pub step: u32,
+}
+
+/// Without the response: it has the client's password.
+impl fmt::Debug for AuthStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthStep")
+            .field("mechanism", &self.mechanism)
+            .field("step", &self.step)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A complete message, as the session counted it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessageEnd {
@@ -116,8 +140,11 @@ pub enum Answer {
     /// Do what the prospect says. At the end of a message there is nothing to proceed with: it
     /// takes a reply.
     Proceed,
+    /// AUTH: send this with 334, before base64, and ask again with what the client says to it. At most
+    /// [`MAX_CHALLENGE`](super::MAX_CHALLENGE) octets.
+    Challenge(Bytes),
     /// Send this instead. A 2xx for HELO, MAIL or RCPT whose prospect is `Accept` counts as
-    /// accepted. STARTTLS, DATA, BDAT, RSET and QUIT can only be refused this way.
+    /// accepted. AUTH, STARTTLS, DATA, BDAT, RSET and QUIT can only be refused this way.
     Reply(Reply),
     /// LMTP, end of a message: one reply for each accepted recipient, in their order.
     PerRecipient(Vec<Reply>),

@@ -5,7 +5,7 @@ use crate::address::AddressError;
 use crate::command::{CommandError, HelloKind};
 use crate::content::ContentFault;
 use crate::parameters::ParameterError;
-use crate::reply::{Reply, ReplyText};
+use crate::reply::{MAX_TEXT, Reply, ReplyText};
 
 /// Largest number that a LIMITS keyword can say (RFC 9422 4: one to six digits).
 const MAX_ANNOUNCED: u32 = 999_999;
@@ -22,12 +22,19 @@ pub(super) fn greeting(config: &Config) -> Reply {
     )
 }
 
+/// What EHLO offers only as things stand now.
+pub(super) struct Offered<'a> {
+    pub(super) starttls: bool,
+    /// Those that AUTH can use.
+    pub(super) mechanisms: &'a [String],
+}
+
 /// HELO: one line. EHLO and LHLO: the keywords (RFC 5321 4.1.1.1), SIZE and LIMITS with the numbers that hold.
 pub(super) fn hello(
     kind: HelloKind,
     config: &Config,
     limits: &super::Limits,
-    starttls: bool,
+    offered: &Offered<'_>,
 ) -> Reply {
     let name = config.hostname.key().to_owned();
     if kind == HelloKind::Helo {
@@ -53,7 +60,36 @@ pub(super) fn hello(
         .and_lines(lines)
         .and_lines([ReplyText::fixed(size), ReplyText::fixed(counts)])
         .and_lines(config.priorities.then(|| ReplyText::fixed("MT-PRIORITY")))
-        .and_lines(starttls.then(|| ReplyText::fixed("STARTTLS")))
+        .and_lines(offered.starttls.then(|| ReplyText::fixed("STARTTLS")))
+        .and_lines(auth_line(offered.mechanisms).map(ReplyText::fixed))
+}
+
+/// `AUTH` with as many mechanisms as a line holds.
+fn auth_line(mechanisms: &[String]) -> Option<String> {
+    let mut line = String::from("AUTH");
+    for mechanism in mechanisms {
+        if line.len() + 1 + mechanism.len() > MAX_TEXT {
+            break;
+        }
+        line.push(' ');
+        line.push_str(mechanism);
+    }
+    (!mechanisms.is_empty()).then_some(line)
+}
+
+/// AUTH would show the password to whoever listens (RFC 4954 6, RFC 5248).
+pub(super) fn encryption_required() -> Reply {
+    Reply::fixed(538, Some((7, 11)), "AUTH needs TLS")
+}
+
+/// MAIL comes before AUTH (RFC 4954 6), or before the TLS that AUTH needs (RFC 3207 4).
+pub(super) fn authentication_required(tls_first: bool) -> Reply {
+    let text = if tls_first {
+        "Use STARTTLS first, then AUTH"
+    } else {
+        "Authentication required"
+    };
+    Reply::fixed(530, Some((7, 0)), text)
 }
 
 pub(super) fn command_error(error: CommandError) -> Reply {

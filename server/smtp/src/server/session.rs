@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 
 use super::action::{Action, CloseReason, ReplyTo, TimeoutReason, Wants};
+use super::auth::Dialogue;
 use super::body::{ExpectBody, ExpectChunk};
 use super::clock::Clock;
 use super::config::{Config, Limits};
@@ -42,6 +43,10 @@ pub struct Session {
     pub(super) state: State,
     /// How the client greeted, if it did.
     pub(super) hello: Option<HelloKind>,
+    /// The client has authenticated.
+    pub(super) authenticated: bool,
+    /// The AUTH exchange that is running.
+    pub(super) dialogue: Option<Dialogue>,
     pub(super) transaction: Option<Transaction>,
     /// A BDAT failed: so many that the client may have sent after it are no errors of its own.
     pub(super) excused_chunks: u32,
@@ -67,6 +72,8 @@ pub(super) enum State {
     SkipLine { skipped: usize },
     /// The end of the TLS handshake.
     ExpectHandshake,
+    /// What the client says to a challenge.
+    ExpectResponse,
     /// DATA content.
     ExpectBody(ExpectBody),
     /// Octets of a BDAT chunk.
@@ -87,6 +94,8 @@ impl Session {
             transport,
             state: State::ExpectGreeting,
             hello: None,
+            authenticated: false,
+            dialogue: None,
             transaction: None,
             excused_chunks: 0,
             exchanges: VecDeque::new(),
@@ -131,6 +140,7 @@ impl Session {
                 }
                 State::ExpectCommand => self.take_command(input, now),
                 State::SkipLine { skipped } => self.skip_line(skipped, input, now),
+                State::ExpectResponse => self.take_response(input, now),
                 State::ExpectBody(_) => self.take_body(input, now),
                 State::ExpectChunk(_) => self.take_chunk(input, now),
                 State::ExpectHandshake | State::ExpectMessageVerdict { .. } | State::Closed => {
@@ -184,6 +194,7 @@ impl Session {
         }
         self.transport.tls = true;
         self.hello = None;
+        self.authenticated = false;
         self.excused_chunks = 0;
         self.state = State::ExpectCommand;
         self.clock.await_command(now);
@@ -208,7 +219,11 @@ impl Session {
             greeting.own = replies::closing(&self.config, (3, 2), SHUTTING_DOWN);
             greeting.close = Some(CloseReason::Shutdown);
         }
-        let idle = matches!(self.state, State::ExpectCommand) && self.exchanges.is_empty();
+        let idle = match self.state {
+            State::ExpectCommand => self.exchanges.is_empty(),
+            State::ExpectResponse => true,
+            _ => false,
+        };
         if idle && self.transaction.is_none() {
             self.announce_shutdown();
         }
@@ -233,7 +248,10 @@ impl Session {
                 Some(last) if last.verb != Some(Verb::Rcpt) || self.held_back => Wants::Verdict,
                 _ => Wants::Input,
             },
-            State::SkipLine { .. } | State::ExpectBody(_) | State::ExpectChunk(_) => Wants::Input,
+            State::SkipLine { .. }
+            | State::ExpectResponse
+            | State::ExpectBody(_)
+            | State::ExpectChunk(_) => Wants::Input,
             State::ExpectHandshake => Wants::Tls,
             State::Closed => Wants::Nothing,
         }
@@ -245,7 +263,7 @@ impl Session {
     pub fn poll_timeout(&self) -> Option<(Instant, TimeoutReason)> {
         match &self.state {
             State::ExpectCommand if !self.exchanges.is_empty() => None,
-            State::ExpectCommand | State::SkipLine { .. } => {
+            State::ExpectCommand | State::ExpectResponse | State::SkipLine { .. } => {
                 Some(self.clock.command_deadline(&self.limits))
             }
             State::ExpectBody(_) | State::ExpectChunk(_) => {
@@ -268,6 +286,12 @@ impl Session {
     #[must_use]
     pub const fn is_tls(&self) -> bool {
         self.transport.tls
+    }
+
+    /// Whether the client has authenticated.
+    #[must_use]
+    pub const fn is_authenticated(&self) -> bool {
+        self.authenticated
     }
 
     /// Whether the replies polled now may hold UTF-8: the client gave SMTPUTF8 in the transaction that they belong to.

@@ -3,6 +3,7 @@
 
 mod answers;
 mod attacks;
+mod auth;
 mod chunks;
 mod conformance;
 mod driver;

@@ -153,7 +153,13 @@ fn of_server(server: &Server) -> String {
             &format!("{} ({})", listeners.join(", "), server.protocol),
         )
         + &line("tls", starttls)
-        + &line("relays for", &or_none(&networks))
+        + &match &server.submission {
+            Some(submission) => line(
+                "relays for",
+                &format!("the users of {}", submission.users.display()),
+            ),
+            None => line("relays for", &or_none(&networks)),
+        }
 }
 
 /// Who may connect to a Unix socket.

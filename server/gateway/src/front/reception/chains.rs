@@ -11,6 +11,7 @@ use postern_events::event::EventKind;
 use postern_events::inbound::{Command, Data, Helo, Mail, Rcpt, Tls};
 use postern_events::ruling::{Decision, Ruling};
 use postern_message::{MessageId, RecipientId};
+use postern_smtp::reply::Reply;
 use postern_spool::{Purpose, Receiving};
 
 use super::Reception;
@@ -81,8 +82,8 @@ enum Own {
     Proceeds,
     /// A client that is refused now is not kept.
     Admits,
-    /// Is there room for a message?
-    Mail,
+    /// May this client name this sender? Is there room for a message? With the refusal of the sender that the client gave.
+    Mail(Option<Reply>),
     /// May this client send there?
     Rcpt(RecipientId),
     /// A place for the content.
@@ -145,8 +146,10 @@ impl Chains {
             }
             Deed::Mail(mail) => {
                 self.matter.about = About::Message(mail.message_id);
+                // As the client gave it: sinks may make another one of it.
+                let refused = reception.judge_sender(&mail.envelope.sender);
                 self.deed.push(Box::pin(scope.mail(mail, budget)));
-                Own::Mail
+                Own::Mail(refused.err())
             }
             Deed::Rcpt(rcpt) => {
                 let id = rcpt.recipient.id;
@@ -208,20 +211,20 @@ impl Matter {
             tools,
             scope,
             server,
-            may_relay,
             ..
         } = &*self.reception;
-        let refused = match self.own {
+        let refused = match &self.own {
             Own::Refuses | Own::Proceeds | Own::Admits => None,
-            Own::Mail => tools
-                .spool
-                .receive(Purpose::Mail)
-                .err()
-                .map(|error| storage_reply(&self.reception, self.reference(), &error)),
+            Own::Mail(Some(refused)) => Some(refused.clone()),
+            Own::Mail(None) => match tools.spool.receive(Purpose::Mail) {
+                Ok(_) => self.reception.count_message().err(),
+                Err(error) => Some(storage_reply(&self.reception, self.reference(), &error)),
+            },
             // As sinks have left it. One that they took out is accepted, and gets nothing.
-            Own::Rcpt(id) => scope
-                .recipient(id)
-                .and_then(|recipient| server.policy.judge(&recipient.address, *may_relay).err()),
+            Own::Rcpt(id) => scope.recipient(*id).and_then(|recipient| {
+                let judged = server.policy.judge(&recipient.address, scope.may_relay());
+                judged.and_then(|()| self.reception.count_recipient()).err()
+            }),
             Own::Content => match tools.spool.receive(Purpose::Mail) {
                 Ok(incoming) => return Finding::Content(Box::new(incoming)),
                 Err(error) => Some(storage_reply(&self.reception, self.reference(), &error)),

@@ -24,6 +24,7 @@ use super::transaction::Ended;
 use super::upload::{Arrived, Upload};
 use crate::front::received::Trace;
 use crate::front::replies;
+use crate::front::submission::{Incomplete, Known};
 use crate::metrics::labels::LimitName;
 
 /// What the client hears of its message, and how its transaction ends with that.
@@ -171,6 +172,14 @@ pub(in crate::front) async fn commit(
         .version
         .clone()
         .unwrap_or_else(|| Version::original(&section, Some(size)));
+    let version = match complete(&reception, id, &draft, &version, at) {
+        Ok(version) => version,
+        Err(Incomplete::From) => return refused(replies::no_from_field()),
+        Err(error) => {
+            tracing::error!(%id, %error, "a missing field could not be added");
+            return refused(replies::storage_failed(id));
+        }
+    };
     let version = match version.put_trace(trace, section.fields().len()) {
         Ok(version) => version,
         Err(error) => {
@@ -275,6 +284,27 @@ pub(in crate::front) fn storage_reply(
     }
 }
 
+/// A message of a user with the fields that it lacks; others go as they came.
+fn complete(
+    reception: &Reception,
+    id: MessageId,
+    draft: &Draft,
+    version: &Version,
+    at: SystemTime,
+) -> Result<Version, Incomplete> {
+    let Some(submission) = &reception.server.submission else {
+        return Ok(version.clone());
+    };
+    let known = Known {
+        id,
+        sender: &draft.envelope.sender,
+        hostname: &reception.server.hostname,
+        smtp_utf8: draft.envelope.smtp_utf8,
+        at,
+    };
+    submission.completion.complete(version, &known)
+}
+
 fn trace<'a>(
     reception: &'a Reception,
     id: MessageId,
@@ -293,6 +323,7 @@ fn trace<'a>(
             .map_or(b"", |helo| &helo.name),
         extended: session.is_some_and(SessionContext::is_extended),
         lmtp: reception.server.protocol == Protocol::Lmtp,
+        authenticated: session.is_some_and(|session| session.authentication.is_some()),
         smtp_utf8: draft.envelope.smtp_utf8,
         priority: draft.envelope.priority,
         client: session.and_then(|session| session.client.address),
@@ -321,7 +352,7 @@ fn message(
         context: session.map_or_else(Bytes::new, |session| session.encode()),
         server: reception.server.name.to_string(),
         origin: match reception.server.protocol {
-            Protocol::Smtp => Origin::Smtp,
+            Protocol::Smtp | Protocol::Submission => Origin::Smtp,
             Protocol::Lmtp => Origin::Lmtp,
         },
         received_at,

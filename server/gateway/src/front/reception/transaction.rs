@@ -188,7 +188,8 @@ impl Transaction {
             Fate::GivenUp => "transaction given up",
         };
         tracing::info!(
-            id = %self.id, session = %reception.session, server = %reception.server.name, client = reception.client, sender,
+            id = %self.id, session = %reception.session, server = %reception.server.name, client = reception.client,
+            user = reception.user.get().map(|user| reception.show_user(user)), sender,
             recipients, binding = ended.by, sink = ended.by.as_deref().and_then(|by| reception.sink_of(by)), fault = ended.fault,
             reason = Some(&*ended.reason).filter(|reason| !reason.is_empty()),
             reply = refusal.map(shown), size = ended.size, "{what}"

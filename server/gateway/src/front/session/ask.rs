@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use postern_auth::Exchange;
 use postern_dispatch::content::BoxFuture;
 use postern_events::budget::Budget;
 use postern_events::context::{self, CommandLine};
@@ -14,12 +15,13 @@ use postern_smtp::server::{Ask, Prospect, Question, QuestionId};
 
 use super::facts;
 use crate::front::reception::Reception;
+use crate::front::reception::authentication::{self, Authenticated, Outcome};
 use crate::front::reception::chains::{Chains, Deed, Finding};
 
 /// What was found out about a question.
 pub(super) struct Done {
     pub(super) id: QuestionId,
-    pub(super) finding: Finding,
+    pub(super) found: Found,
 }
 
 /// An open question.
@@ -63,17 +65,28 @@ pub(super) enum Noted {
     Mail(MessageId),
     /// RCPT.
     Rcpt(RecipientId),
+    /// AUTH that has proved who the client is.
+    Authenticated(Box<Authenticated>),
     /// RCPT of a recipient that a sink drops.
     Dropped(RecipientId),
     /// The end of a message.
     Message,
 }
 
-/// Starts to find an answer. `message` is the running transaction's.
+/// What was found out.
+pub(super) enum Found {
+    /// By the chains, and the service's own handling.
+    Finding(Finding),
+    /// By a step of an AUTH exchange.
+    Authentication(Outcome),
+}
+
+/// Starts to find an answer. `message` is the running transaction's, `exchange` what the last step of AUTH has left.
 pub(super) fn begin(
     reception: &Arc<Reception>,
     question: Question,
     message: Option<MessageId>,
+    exchange: Option<Exchange>,
     since: Instant,
 ) -> (Asked, BoxFuture<'static, Done>) {
     let Question { id, line, prospect } = question;
@@ -88,6 +101,10 @@ pub(super) fn begin(
         });
     }
     let verb = command.verb.clone();
+    let step = match &prospect {
+        Prospect::Accept(Ask::Auth(step)) => Some(step.clone()),
+        _ => None,
+    };
     let noted = match prospect {
         Prospect::Accept(ask) => {
             let (deed, noted) = deed(reception, ask, command);
@@ -100,9 +117,15 @@ pub(super) fn begin(
         verb,
         ..Asked::new(noted, since, budget)
     };
+    let reception = Arc::clone(reception);
     let done = async move {
-        let finding = chains.run().await;
-        Done { id, finding }
+        let found = match (chains.run().await, step) {
+            (Finding::Proceed, Some(step)) => {
+                Found::Authentication(authentication::step(&reception, exchange, step).await)
+            }
+            (finding, _) => Found::Finding(finding),
+        };
+        Done { id, found }
     };
     (asked, Box::pin(done))
 }
@@ -151,6 +174,7 @@ fn deed(reception: &Reception, ask: Ask, command: CommandLine) -> (Deed, Noted) 
         Ask::Bdat { .. }
         | Ask::Rset
         | Ask::StartTls
+        | Ask::Auth(_)
         | Ask::Noop
         | Ask::Quit
         | Ask::Vrfy(_)

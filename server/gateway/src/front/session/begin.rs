@@ -1,7 +1,7 @@
 //! The begin of a session: the connection taken over, TLS from the first octet, the scope at the dispatcher.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use postern_config::settings::server::{ListenAddress, Protocol};
@@ -110,7 +110,7 @@ pub(super) async fn serve(
         _ => (wire, None),
     };
     let may_relay = server.policy.may_relay(client);
-    let machine = Arc::clone(server.machine(client));
+    let machine = server.machine(client);
     let secure = tls.is_some();
     let connection = Client {
         address: client,
@@ -130,6 +130,7 @@ pub(super) async fn serve(
         listener,
         protocol: match server.protocol {
             Protocol::Smtp => Spoken::Smtp,
+            Protocol::Submission => Spoken::Submission,
             Protocol::Lmtp => Spoken::Lmtp,
         },
         may_relay,
@@ -151,7 +152,7 @@ pub(super) async fn serve(
         server,
         tools,
         scope,
-        may_relay,
+        user: OnceLock::new(),
         implicit_tls: tls,
         connections,
     });

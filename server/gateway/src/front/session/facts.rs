@@ -101,7 +101,7 @@ pub(super) fn conduct(counters: &Counters, idle: Duration, connections: u32) -> 
         messages: counters.messages,
         refused_recipients: counters.refused_recipients,
         junk_commands: counters.junk_commands,
-        failed_authentications: 0,
+        failed_authentications: counters.failed_authentications,
         connections,
     }
 }
@@ -113,6 +113,7 @@ pub(super) fn limit_of(reason: &CloseReason) -> Option<LimitName> {
         CloseReason::Timeout(TimeoutReason::Data) => LimitName::DataTimeout,
         CloseReason::Timeout(TimeoutReason::BodyRate) => LimitName::BodyRate,
         CloseReason::Errors => LimitName::Errors,
+        CloseReason::FailedAuthentications => LimitName::FailuresPerSession,
         CloseReason::JunkCommands => LimitName::JunkCommands,
         CloseReason::Messages => LimitName::MessagesPerSession,
         CloseReason::LineTooLong => LimitName::LineLength,

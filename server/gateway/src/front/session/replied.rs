@@ -37,6 +37,8 @@ impl Session {
             }
             self.note(&asked.noted, &reply);
         }
+        // A challenge is no word to the client: nobody may change it.
+        let asked = asked.filter(|_| reply.code().value() != 334);
         self.outgoing
             .push(&to, reply, asked, self.machine.replies_utf8());
     }
@@ -63,7 +65,8 @@ impl Session {
             Noted::Mail(_) => self.reception.log_refused("sender", reply, by),
             Noted::Greeting => self.reception.log_refused("connection", reply, by),
             Noted::Hello(_) => self.reception.log_refused("greeting", reply, by),
-            Noted::Nothing | Noted::Dropped(_) | Noted::Message => {}
+            // Failures of AUTH are logged with what failed.
+            Noted::Nothing | Noted::Authenticated(_) | Noted::Dropped(_) | Noted::Message => {}
         }
     }
 
@@ -74,6 +77,7 @@ impl Session {
             Noted::Hello(hello) if accepted => {
                 self.reception.scope.note_helo(hello.clone());
             }
+            Noted::Authenticated(who) if accepted => self.reception.note_authenticated(who),
             Noted::Mail(id) if accepted => {
                 let transaction = Transaction::begin(Arc::clone(&self.reception), *id);
                 self.phase = Phase::Envelope(transaction);

@@ -1,0 +1,276 @@
+//! What the service itself makes of AUTH: the users of the virtual server, and who has failed too often.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use postern_auth::{Claim, Credentials, Exchange, Mechanism, NONCE, Step, UserName, Users};
+use postern_events::context::Authentication;
+use postern_smtp::address::ReversePath;
+use postern_smtp::reply::Reply;
+use postern_smtp::server::AuthStep;
+use tokio::time::sleep_until;
+
+use super::Reception;
+use crate::front::replies;
+use crate::front::submission::{Barred, Spent, Submission};
+use crate::metrics::labels::{AuthMechanism, AuthResult, LimitName};
+
+/// A refusal leaves no sooner than this after what it refuses: guessing takes time, and the time tells nothing.
+const REFUSAL: Duration = Duration::from_secs(1);
+
+/// What comes of a step.
+pub(in crate::front) enum Outcome {
+    /// The client is asked for more.
+    Challenge(Bytes, Exchange),
+    /// The client is this user.
+    Authenticated(Box<Authenticated>),
+    /// It is not, or cannot be asked now.
+    Refused(Reply),
+}
+
+/// Who a client has proved to be.
+#[derive(Debug)]
+pub(in crate::front) struct Authenticated {
+    user: UserName,
+    mechanism: Mechanism,
+}
+
+/// How an exchange ended without success.
+enum Failure {
+    /// The credentials are wrong. Whether a name may stand in the log: it is that of a user.
+    Wrong(Option<UserName>),
+    /// The client broke the mechanism.
+    Malformed(&'static str),
+    Barred(Barred),
+    Busy,
+}
+
+/// Takes one step. `exchange` is what the step before has left.
+pub(in crate::front) async fn step(
+    reception: &Reception,
+    exchange: Option<Exchange>,
+    step: AuthStep,
+) -> Outcome {
+    let began = Instant::now();
+    let (Some(submission), Some(mechanism)) = (
+        &reception.server.submission,
+        Mechanism::named(&step.mechanism),
+    ) else {
+        return Outcome::Refused(replies::authentication_busy());
+    };
+    let exchange = match exchange.filter(|_| step.step > 1) {
+        Some(exchange) => exchange,
+        None => Exchange::new(mechanism),
+    };
+    let taken = take(reception, submission, mechanism, exchange, step.response).await;
+    let failure = match taken {
+        Ok(outcome) => return outcome,
+        Err(failure) => failure,
+    };
+    let reply = reception.note_failure(mechanism, failure);
+    sleep_until((began + REFUSAL).into()).await;
+    Outcome::Refused(reply)
+}
+
+async fn take(
+    reception: &Reception,
+    submission: &Submission,
+    mechanism: Mechanism,
+    exchange: Exchange,
+    response: Option<Bytes>,
+) -> Result<Outcome, Failure> {
+    let users = submission.users();
+    let mut nonce = [0; NONCE];
+    aws_lc_rs::rand::fill(&mut nonce).map_err(|_| Failure::Busy)?;
+    let step = exchange
+        .step(response.as_deref(), |key| users.verifier(key), &nonce)
+        .map_err(|error| Failure::Malformed(error.0))?;
+    let name = |claim: &Claim| {
+        let name = claim.name.as_ref()?;
+        users.find(name).map(|user| user.name.clone())
+    };
+    let attempt = |claim: &Claim| {
+        let attempt = submission.attempt(reception.who, claim.name.as_ref());
+        attempt.map_err(Failure::Barred)
+    };
+    let user = match step {
+        Step::Challenge(challenge, next) => return Ok(Outcome::Challenge(challenge, next)),
+        Step::Check(credentials) => {
+            let attempt = attempt(&credentials.claim)?;
+            let known = name(&credentials.claim);
+            let checked = check(submission, &users, credentials).await;
+            let Some(found) = checked else {
+                attempt.not_made();
+                return Err(Failure::Busy);
+            };
+            if !found {
+                return Err(Failure::Wrong(known));
+            }
+            attempt.succeeded(Instant::now());
+            known
+        }
+        Step::Proved(claim) => {
+            let attempt = attempt(&claim)?;
+            let known = name(&claim);
+            if claim.for_another || known.is_none() {
+                return Err(Failure::Wrong(known));
+            }
+            attempt.succeeded(Instant::now());
+            known
+        }
+        Step::Failed(claim) => {
+            let _counted = attempt(&claim)?;
+            return Err(Failure::Wrong(name(&claim)));
+        }
+    };
+    let Some(user) = user else {
+        return Err(Failure::Wrong(None));
+    };
+    Ok(Outcome::Authenticated(Box::new(Authenticated {
+        user,
+        mechanism,
+    })))
+}
+
+/// Whether name and password are right; `None` if there is no time to find out.
+async fn check(
+    submission: &Submission,
+    users: &Arc<Users>,
+    credentials: Credentials,
+) -> Option<bool> {
+    let users = Arc::clone(users);
+    let checked = submission.checks().check(users, credentials).await;
+    checked.ok().map(|found| found.is_some())
+}
+
+impl Reception {
+    /// The client has heard that it is authenticated: what follows is its user's.
+    pub(in crate::front) fn note_authenticated(&self, who: &Authenticated) {
+        self.scope.authenticate(
+            Authentication {
+                mechanism: Bytes::from_static(who.mechanism.name().as_bytes()),
+                identity: Bytes::copy_from_slice(who.user.as_str().as_bytes()),
+                authorization_identity: Bytes::new(),
+            },
+            true,
+        );
+        // The machine lets no session authenticate twice.
+        let _first = self.user.set(who.user.clone());
+        self.count_authentication(who.mechanism, AuthResult::Ok);
+        tracing::info!(
+            session = %self.session, server = %self.server.name, client = self.client,
+            user = self.show_user(&who.user), mechanism = who.mechanism.name(), "authenticated"
+        );
+    }
+
+    /// Whether the session's user may begin a message from this sender. On a server without users anybody may.
+    ///
+    /// # Errors
+    /// The reply that refuses it.
+    pub(in crate::front) fn judge_sender(&self, sender: &ReversePath) -> Result<(), Reply> {
+        let Some(submission) = &self.server.submission else {
+            return Ok(());
+        };
+        // The machine takes no MAIL before AUTH.
+        let user = self.user.get().ok_or_else(replies::no_user_any_more)?;
+        submission.judge_sender(user, sender, &self.server.policy)
+    }
+
+    /// Counts one more message of the session's user.
+    ///
+    /// # Errors
+    /// The reply that refuses it.
+    pub(in crate::front) fn count_message(&self) -> Result<(), Reply> {
+        self.count_against(Submission::count_message)
+    }
+
+    /// Counts one more recipient of the session's user.
+    ///
+    /// # Errors
+    /// The reply that refuses it.
+    pub(in crate::front) fn count_recipient(&self) -> Result<(), Reply> {
+        self.count_against(Submission::count_recipient)
+    }
+
+    fn count_against(
+        &self,
+        count: impl Fn(&Submission, &UserName) -> Result<(), Spent>,
+    ) -> Result<(), Reply> {
+        let Some((submission, user)) = self.server.submission.as_ref().zip(self.user.get()) else {
+            return Ok(());
+        };
+        count(submission, user).map_err(|spent| {
+            let (limit, reply) = match spent {
+                Spent::Messages => (
+                    LimitName::MessagesPerHour,
+                    replies::too_many_messages_an_hour(),
+                ),
+                Spent::Recipients => (
+                    LimitName::RecipientsPerHour,
+                    replies::too_many_recipients_an_hour(),
+                ),
+            };
+            self.tools.metrics.count_limit(&self.server.name, limit);
+            reply
+        })
+    }
+
+    /// A user as it may stand in the log.
+    pub(in crate::front) fn show_user(&self, user: &UserName) -> String {
+        self.tools.addresses.show_name(user.as_str())
+    }
+
+    /// Logs and counts a failure, and gives the reply to it. A name that is no user's may be a password that somebody typed
+    /// in the wrong place: it is not logged.
+    fn note_failure(&self, mechanism: Mechanism, failure: Failure) -> Reply {
+        let (result, why, user, limit) = match &failure {
+            Failure::Wrong(user) => (AuthResult::Failed, "wrong credentials", user.as_ref(), None),
+            Failure::Malformed(what) => (AuthResult::Malformed, *what, None, None),
+            Failure::Busy => (AuthResult::Busy, "too much to check", None, None),
+            Failure::Barred(Barred::Client) => {
+                let limit = Some(LimitName::FailuresPerClient);
+                (
+                    AuthResult::Barred,
+                    "too many failures of this client",
+                    None,
+                    limit,
+                )
+            }
+            Failure::Barred(Barred::User) => {
+                let limit = Some(LimitName::FailuresPerUser);
+                (
+                    AuthResult::Barred,
+                    "too many failures for this name",
+                    None,
+                    limit,
+                )
+            }
+        };
+        self.count_authentication(mechanism, result);
+        if let Some(limit) = limit {
+            self.tools.metrics.count_limit(&self.server.name, limit);
+        }
+        tracing::info!(
+            session = %self.session, server = %self.server.name, client = self.client,
+            user = user.map(|user| self.show_user(user)), mechanism = mechanism.name(), why, "authentication failed"
+        );
+        match failure {
+            Failure::Wrong(_) => replies::authentication_failed(),
+            Failure::Malformed(what) => replies::malformed_response(what),
+            Failure::Barred(_) => replies::too_many_failures(),
+            Failure::Busy => replies::authentication_busy(),
+        }
+    }
+
+    fn count_authentication(&self, mechanism: Mechanism, result: AuthResult) {
+        let mechanism = match mechanism {
+            Mechanism::ScramSha256 => AuthMechanism::ScramSha256,
+            Mechanism::Plain => AuthMechanism::Plain,
+            Mechanism::Login => AuthMechanism::Login,
+        };
+        self.tools
+            .metrics
+            .count_authentication(&self.server.name, mechanism, result);
+    }
+}
