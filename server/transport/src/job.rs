@@ -114,10 +114,15 @@ impl Job {
         }
     }
 
-    /// A group found no room at its destination: the message waits for some there, once its other groups are done. If none
-    /// of them is tried nothing is written. `asked`: sinks were asked at the submit stage, and are not to be asked again.
+    /// A group found no room at its destination: the message waits for some there, once its other groups are done.
     pub(crate) async fn park(&self, core: &Core, worker: usize, place: Place, asked: bool) {
         self.slot.park(place);
+        self.leave(core, worker, asked).await;
+    }
+
+    /// A group stays untried. If no other is tried nothing is written. `asked`: sinks were asked at the submit stage, and are
+    /// not to be asked again.
+    pub(crate) async fn leave(&self, core: &Core, worker: usize, asked: bool) {
         let mut progress = self.progress.lock().await;
         let written = progress.tried || (progress.earlier_stage && asked);
         if progress.open == 1 && written {
