@@ -17,7 +17,7 @@ mod reception;
 pub mod recipients;
 mod replies;
 mod session;
-mod unix_socket;
+pub(crate) mod unix_socket;
 mod wire;
 mod worker;
 

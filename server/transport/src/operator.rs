@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::iter;
@@ -219,8 +219,7 @@ impl Operator {
 
     async fn release(&self, stored: StoredMessage, slot: &Slot) -> Changed {
         let now = self.core.now();
-        let id = stored.message.id;
-        let mut update = MessageUpdate::new(id);
+        let mut update = MessageUpdate::new(stored.message.id);
         let (stage, without) = match stored.stage {
             Stage::OnHold { was, .. } => (*was, None),
             stage => {
@@ -234,7 +233,7 @@ impl Operator {
         // What was quarantined when it was held goes back there.
         let stays = matches!(stage, Stage::Quarantined { .. });
         update.stage = Some(stage);
-        update.due = Some(if stays { Due::Never } else { Due::At(now) });
+        update.due = Some(Due::Never);
         let words = match &without {
             Some(binding) => format!("released, without {binding}"),
             None if stays => "released, and quarantined as before".to_owned(),
@@ -245,21 +244,23 @@ impl Operator {
             if !message.passed.contains(&binding) {
                 message.passed.push(binding);
             }
-            for recipient in &mut message.recipients {
-                if let RecipientState::Pending { due, .. } = &mut recipient.state {
-                    *due = None;
-                }
-            }
-            update.destinations = self.waiting(id, None).await;
             update.message = Some(Arc::new(message));
+        }
+        if !stays {
+            self.hurry(&stored.message, &mut update, now).await;
         }
         self.commit(update, slot, &words).await
     }
 
     async fn retry(&self, stored: StoredMessage, slot: &Slot) -> Changed {
         let now = self.core.now();
-        let message = &stored.message;
-        let mut update = MessageUpdate::new(message.id);
+        let mut update = MessageUpdate::new(stored.message.id);
+        self.hurry(&stored.message, &mut update, now).await;
+        self.commit(update, slot, "tried again").await
+    }
+
+    /// All recipients that are left are due at once, and their destinations are asked at once.
+    async fn hurry(&self, message: &Message, update: &mut MessageUpdate, now: SystemTime) {
         update.due = Some(Due::At(now));
         for recipient in &message.recipients {
             if let RecipientState::Pending { attempts, last, .. } = &recipient.state {
@@ -274,16 +275,11 @@ impl Operator {
                 });
             }
         }
-        update.destinations = self.waiting(message.id, Some(now)).await;
-        self.commit(update, slot, "tried again").await
+        update.destinations = self.waiting(message.id, now).await;
     }
 
-    /// What the message waits for, with another due time if there is one: a record that is written anew forgets it.
-    async fn waiting(
-        &self,
-        id: MessageId,
-        due: Option<std::time::SystemTime>,
-    ) -> Vec<DestinationChange> {
+    /// What the message waits for, due now: a record that is written anew forgets it.
+    async fn waiting(&self, id: MessageId, due: SystemTime) -> Vec<DestinationChange> {
         let filter = Filter {
             id: Some(id),
             ..Filter::default()
@@ -292,12 +288,7 @@ impl Operator {
         let entries = entries.unwrap_or_default();
         let waiting = entries.into_iter().flat_map(|entry| entry.waiting);
         waiting
-            .map(|one| {
-                DestinationChange::Waits(Waiting {
-                    due: due.unwrap_or(one.due),
-                    ..one
-                })
-            })
+            .map(|one| DestinationChange::Waits(Waiting { due, ..one }))
             .collect()
     }
 
@@ -430,7 +421,7 @@ fn kind(stage: &Stage) -> StageKind {
 }
 
 /// Where a message goes on that a binding kept. That binding is in `Message::passed` and is not asked again.
-fn onward(stage: Stage, now: std::time::SystemTime) -> Stage {
+fn onward(stage: Stage, now: SystemTime) -> Stage {
     match stage {
         Stage::Quarantined { by, event, .. } if event == "transport.submit" => Stage::Submit {
             from_binding: Some(by),
