@@ -1,4 +1,5 @@
-//! The protocol between the gateway and its sinks: messages, stubs and rules of `postern.v1`.
+//! The protocol between the gateway and its sinks: messages, stubs and rules of `postern.v1`. With the feature `admin`
+//! also `postern.admin.v1`, by which an operator steers the gateway.
 //!
 //! The comments in `postern/v1/*.proto` are the reference; `docs/protocol.md` tells the conversation as a whole.
 //! Nothing is added to the generated types here: what a message may hold is checked by those who read it, by the
@@ -15,6 +16,18 @@ pub mod v1 {
     include!("generated/postern.v1.rs");
     #[cfg(feature = "grpc")]
     include!("generated/postern.v1.grpc.rs");
+}
+
+/// What an operator asks of a running gateway.
+#[cfg(feature = "admin")]
+pub mod admin {
+    /// Package `postern.admin.v1`.
+    pub mod v1 {
+        // Generated code, judged by the lint of its source.
+        #![allow(missing_docs, unreachable_pub, clippy::all, rustdoc::all)]
+        include!("generated/postern.admin.v1.rs");
+        include!("generated/postern.admin.v1.grpc.rs");
+    }
 }
 
 pub mod rules;

@@ -1,5 +1,5 @@
-//! The generator of `proto/src/generated/`: compiles `postern/v1/*.proto` in pure Rust, and turns `rules.json` into
-//! const tables.
+//! The generator of `proto/src/generated/`: compiles `postern/v1/*.proto` and `postern/admin/v1/*.proto` in pure Rust, and turns
+//! `rules.json` into const tables.
 //!
 //! What it writes is checked in; a test of this crate fails when the files there are not what it would write.
 
@@ -28,6 +28,8 @@ pub fn generate(proto: &Path) -> Result<Vec<Generated>, Box<dyn Error>> {
     let parsed = rules_file::parse(&json)?;
 
     let code = messages::generate(descriptors.clone())?;
+    let admin = protox::compile(["postern/admin/v1/admin.proto"], [proto])?;
+    let admin = messages::generate_admin(admin)?;
     let tables = rules::generate(&parsed, &descriptors)?;
     Ok(vec![
         Generated {
@@ -37,6 +39,14 @@ pub fn generate(proto: &Path) -> Result<Vec<Generated>, Box<dyn Error>> {
         Generated {
             name: "postern.v1.grpc.rs",
             content: code.stubs.into_bytes(),
+        },
+        Generated {
+            name: "postern.admin.v1.rs",
+            content: admin.messages.into_bytes(),
+        },
+        Generated {
+            name: "postern.admin.v1.grpc.rs",
+            content: admin.stubs.into_bytes(),
         },
         Generated {
             name: "rules.rs",

@@ -8,7 +8,7 @@ use prost_types::{DescriptorProto, FileDescriptorSet};
 
 use crate::rules;
 
-/// Rust for package `postern.v1`.
+/// Rust for one package.
 pub(crate) struct Code {
     /// The messages.
     pub(crate) messages: String,
@@ -48,12 +48,9 @@ const BOXED: &[&str] = &[
 /// Octets that the struct of an event's body may have in the enum of all bodies; larger ones are boxed.
 const LARGE_BODY: usize = 150;
 
+/// Package `postern.v1`.
 pub(crate) fn generate(descriptors: FileDescriptorSet) -> Result<Code, Box<dyn Error>> {
-    let stubs = Rc::new(RefCell::new(String::new()));
-    let out = tempfile::tempdir()?;
     let mut config = prost_build::Config::new();
-    // Content is sliced out of the receive buffer, not copied.
-    config.bytes(["."]).out_dir(out.path());
     let large = large_bodies(&descriptors)?;
     for field in BOXED
         .iter()
@@ -62,6 +59,27 @@ pub(crate) fn generate(descriptors: FileDescriptorSet) -> Result<Code, Box<dyn E
     {
         config.boxed(format!(".postern.v1.{field}"));
     }
+    package(config, descriptors, "postern.v1.rs")
+}
+
+/// Package `postern.admin.v1`.
+pub(crate) fn generate_admin(descriptors: FileDescriptorSet) -> Result<Code, Box<dyn Error>> {
+    package(
+        prost_build::Config::new(),
+        descriptors,
+        "postern.admin.v1.rs",
+    )
+}
+
+fn package(
+    mut config: prost_build::Config,
+    descriptors: FileDescriptorSet,
+    file: &str,
+) -> Result<Code, Box<dyn Error>> {
+    let stubs = Rc::new(RefCell::new(String::new()));
+    let out = tempfile::tempdir()?;
+    // Content is sliced out of the receive buffer, not copied.
+    config.bytes(["."]).out_dir(out.path());
     config.service_generator(Box::new(Apart {
         // Channels and listeners are the caller's own.
         inner: tonic_prost_build::configure()
@@ -71,7 +89,7 @@ pub(crate) fn generate(descriptors: FileDescriptorSet) -> Result<Code, Box<dyn E
     }));
     config.compile_fds(descriptors)?;
 
-    let messages = fs::read_to_string(out.path().join("postern.v1.rs"))?;
+    let messages = fs::read_to_string(out.path().join(file))?;
     let parsed = syn::parse_file(&stubs.borrow())?;
     Ok(Code {
         messages,

@@ -250,7 +250,7 @@ mod tests {
             said("min_free"),
             "min_free: unknown key; did you mean \"spool.min_free\"?"
         );
-        assert_eq!(said("admin.socket"), "admin.socket: is not in this version");
+        assert_eq!(said("trace.keep"), "trace.keep: is not in this version");
         assert_eq!(
             said("binding.foo.sample"),
             "binding.foo.sample: is not in this version"

@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn what_is_not_in_this_version_does_not_fit() {
         for text in [
-            "[admin]\nsocket = \"x\"",
+            "[admin]\nlisten = \"x\"",
             "[spool]\ndriver = \"postgres\"",
             "[[binding]]\nname = \"b\"\nsink = \"s\"\nsample = 1.0",
             "[[binding]]\nname = \"b\"\nsink = \"s\"\non_failure = { outgoing = \"reject\" }",

@@ -13,7 +13,7 @@ pub mod sink;
 use binding::Binding;
 use delivery::{Domain, Outbound, Queue};
 use server::Server;
-use service::{Log, Memory, Metrics, Process, Spool};
+use service::{Admin, Log, Memory, Metrics, Process, Spool};
 use sink::Sink;
 
 use crate::kind::{Elements, Sub};
@@ -28,6 +28,8 @@ section! {
         spool: Spool as Sub<Spool>;
         /// What sessions of clients may hold in memory.
         memory: Memory as Sub<Memory>;
+        /// Where the operator's commands reach the running gateway.
+        admin: Admin as Sub<Admin>;
         /// The metrics and health listener.
         metrics: Metrics as Sub<Metrics>;
         /// Virtual servers, in the order of the files.
@@ -46,8 +48,16 @@ section! {
         log: Log as Sub<Log>;
     }
     later {
-        "admin" => 7;
         "trace" => 7;
         "route" => 3;
+    }
+}
+
+impl Config {
+    /// The path of the admin socket, whether or not it is configured.
+    #[must_use]
+    pub fn admin_socket(&self) -> std::path::PathBuf {
+        let configured = self.admin.socket.clone();
+        configured.unwrap_or_else(|| self.spool.path.join("admin.sock"))
     }
 }

@@ -2,11 +2,15 @@
 
 mod check;
 mod config;
+mod drain;
 mod exit;
 mod logging;
 mod output;
+mod queue;
 mod quickstart;
+mod reach;
 mod serve;
+mod status;
 mod user;
 
 use std::path::PathBuf;
@@ -37,6 +41,8 @@ Examples:
   postern serve --config ./postern.toml             Run the gateway
   postern check --config ./postern.toml --offline   Is the configuration in order?
   postern check --accept disclaimer                 Ask the sinks, and accept what this binding's asks for
+  postern status                                    Does it run, and is it well?
+  postern queue list --state quarantined            What was kept, by which binding and why
   postern config explain server.limits.recipients   What does this key mean?
   postern user add anna@example.test                Let somebody submit mail
   postern config show | grep -v '# default'         What did somebody set, and where?
@@ -45,7 +51,7 @@ Environment:
   POSTERN__…    Every key of the configuration, see docs/configuration.md
   POSTERN_LOG   What is logged: a level, or levels by module (\"info,postern_dispatch=debug\")
 
-Exit codes are those of sysexits.h: 64 usage, 69 a sink cannot be reached, 78 the configuration is wrong.";
+Exit codes are those of sysexits.h: 64 usage, 69 a sink or the gateway cannot be reached, 78 the configuration is wrong.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -53,6 +59,12 @@ enum Command {
     Serve(serve::ServeArgs),
     /// A whole working set-up on loopback, and a real message through it, every event and verdict shown
     Quickstart(quickstart::QuickstartArgs),
+    /// How the running gateway stands: listeners, sessions, queue, sinks, whether it can accept mail
+    Status(status::StatusArgs),
+    /// The queue of the running gateway: list, show, hold, release, retry, bounce or remove messages
+    Queue(queue::QueueArgs),
+    /// Bring the running gateway to its end, with time for what runs
+    Drain(drain::DrainArgs),
     /// Validate the configuration, reach each sink, list each binding's reads, grants and failure policy
     Check(check::CheckArgs),
     /// Show the configuration in effect, its schema, or what a key means
@@ -109,10 +121,11 @@ pub fn main() -> ExitCode {
         }
     };
     // The demonstration is read by a person: its log says only what is wrong.
-    let level = if matches!(cli.command, Command::Quickstart(_)) {
-        "warn"
-    } else {
-        "info"
+    let level = match cli.command {
+        Command::Quickstart(_) | Command::Status(_) | Command::Queue(_) | Command::Drain(_) => {
+            "warn"
+        }
+        _ => "info",
     };
     if let Err(error) = logging::start(level) {
         output::complain(&error);
@@ -121,6 +134,9 @@ pub fn main() -> ExitCode {
     let exit = match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Quickstart(args) => quickstart::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Queue(args) => queue::run(&args),
+        Command::Drain(args) => drain::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Config(args) => config::run(&args),
         Command::User(args) => user::run(&args),

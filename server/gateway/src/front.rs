@@ -18,7 +18,7 @@ pub mod recipients;
 mod replies;
 mod session;
 pub mod submission;
-mod unix_socket;
+pub(crate) mod unix_socket;
 mod wire;
 mod worker;
 

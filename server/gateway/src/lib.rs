@@ -2,6 +2,7 @@
 
 pub mod accepted;
 pub mod accounts;
+mod admin;
 pub mod cli;
 pub mod front;
 mod log;

@@ -383,6 +383,7 @@ impl Metrics {
             (Stage::Deliver, counts.deliver),
             (Stage::Held, counts.held),
             (Stage::Quarantined, counts.quarantined),
+            (Stage::OnHold, counts.on_hold),
             (Stage::Damaged, counts.damaged),
         ];
         for (stage, count) in all {

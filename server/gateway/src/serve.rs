@@ -27,6 +27,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 pub use self::error::ServeError;
 
 use crate::accounts;
+use crate::admin;
 use crate::front::listener::{self, Bound};
 use crate::front::{Front, VirtualServer};
 use crate::metrics::Metrics;
@@ -110,6 +111,8 @@ pub struct Gateway {
     plan: SharedPlan,
     listeners: Vec<BoundListener>,
     metrics_listener: Option<TcpListener>,
+    admin: admin::endpoint::Bound,
+    started: SystemTime,
     spool: Arc<dyn Store>,
     metrics: Arc<Metrics>,
     observer: Arc<Watch>,
@@ -166,6 +169,7 @@ impl Gateway {
         let metrics_listener = config.metrics.listen.map(bind_metrics).transpose()?;
         assume_user(&config)?;
         let spool = open_spool(&config, Arc::clone(&options.disk))?;
+        let admin = admin::endpoint::bind(&config.admin_socket())?;
         raise_descriptor_limit(&config);
         let metrics = Metrics::new();
         let observer = Arc::new(Watch::new(Arc::clone(&metrics), options.observer.clone()));
@@ -177,6 +181,8 @@ impl Gateway {
             plan: Arc::new(ArcSwap::from_pointee(plan)),
             listeners,
             metrics_listener,
+            admin,
+            started: SystemTime::now(),
             spool,
             metrics,
             observer,

@@ -25,3 +25,19 @@ pub struct Claimed {
     /// About how many octets of memory its record takes once it is read.
     pub weight: u64,
 }
+
+/// What came of reaching for one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seized {
+    /// It is claimed now.
+    Taken {
+        /// The claim.
+        lease: Lease,
+        /// About how many octets of memory its record takes once it is read.
+        weight: u64,
+    },
+    /// Somebody has it.
+    Busy,
+    /// It is not there.
+    Gone,
+}

@@ -50,6 +50,9 @@ macro_rules! every_driver_does {
             lists::a_list_has_pages_and_filters,
             lists::what_waits_for_a_destination_is_listed_until_it_is_done,
             lists::what_is_put_aside_is_not_due_and_says_why,
+            lists::every_filter_finds_its_own_and_no_other,
+            lists::what_is_on_hold_waits_for_nothing_until_it_goes_on,
+            lists::whatever_nobody_has_can_be_seized,
             lists::what_waits_for_a_sink_is_listed_in_its_order_and_taken_before_its_time,
         }
 

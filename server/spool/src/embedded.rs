@@ -48,8 +48,8 @@ use crate::disk::{Disk, SystemDisk};
 use crate::files::Folder;
 use crate::stage::Kind;
 use crate::{
-    Backlog, Batch, Budget, Claimed, Durable, Entry, Filter, Health, Lease, Page, Purpose,
-    Receiving, SpoolError, StageCounts, Store, StoredMessage,
+    Backlog, Batch, Budget, Claimed, Durable, Entry, Filter, FromSender, Health, Lease, Page,
+    Purpose, Receiving, Seized, SpoolError, StageCounts, Store, StoredMessage,
 };
 
 use coming::Coming;
@@ -359,11 +359,25 @@ impl Store for Embedded {
             .readers
             .run(move |connection| read::place(connection, id))
             .await?;
-        let Some((due, weight)) = found else {
+        let Some((Some(due), weight)) = found else {
             return Ok(None);
         };
-        let lease = self.shared.ledger.lock().take(id, due);
+        let lease = self.shared.ledger.lock().take(id, Some(due));
         Ok(lease.and_then(|lease| claimed(lease, due, weight)))
+    }
+
+    async fn seize(&self, id: MessageId) -> Result<Seized, SpoolError> {
+        let found = self
+            .readers
+            .run(move |connection| read::place(connection, id))
+            .await?;
+        let Some((due, weight)) = found else {
+            return Ok(Seized::Gone);
+        };
+        Ok(match self.shared.ledger.lock().take(id, due) {
+            Some(lease) => Seized::Taken { lease, weight },
+            None => Seized::Busy,
+        })
     }
 
     async fn renew(&self, leases: &[Lease]) -> Result<Vec<Lease>, SpoolError> {
@@ -426,6 +440,12 @@ impl Store for Embedded {
             .await
     }
 
+    async fn senders(&self, limit: usize) -> Result<Vec<FromSender>, SpoolError> {
+        self.readers
+            .run(move |connection| list::senders(connection, limit))
+            .await
+    }
+
     async fn counts(&self) -> Result<StageCounts, SpoolError> {
         Ok(self.shared.counts.snapshot())
     }
@@ -461,6 +481,7 @@ struct Counts {
     deliver: AtomicU64,
     held: AtomicU64,
     quarantined: AtomicU64,
+    on_hold: AtomicU64,
     damaged: AtomicU64,
 }
 
@@ -471,6 +492,7 @@ impl Counts {
             Kind::Deliver => &self.deliver,
             Kind::Held => &self.held,
             Kind::Quarantined => &self.quarantined,
+            Kind::OnHold => &self.on_hold,
             Kind::Damaged => &self.damaged,
         }
     }
@@ -487,6 +509,7 @@ impl Counts {
             deliver: read(Kind::Deliver),
             held: read(Kind::Held),
             quarantined: read(Kind::Quarantined),
+            on_hold: read(Kind::OnHold),
             damaged: read(Kind::Damaged),
         }
     }

@@ -24,13 +24,15 @@ mod sums;
 
 pub use body::{Blob, Digests, Place, ReadAt, Spill, Spills, StoredBody};
 pub use budget::Budget;
-pub use claim::{Claimed, Lease};
+pub use claim::{Claimed, Lease, Seized};
 pub use disk::{Disk, Free, SystemDisk};
 pub use embedded::{Damage, Embedded, Options, SetAside, examine};
 pub use error::SpoolError;
 pub use facts::ContentFacts;
 pub use health::Health;
-pub use listing::{Backlog, Entry, Filter, MOST_ON_A_PAGE, Page, StageKind, Waiting};
+pub use listing::{
+    Backlog, Entry, Filter, FromSender, MOST_ON_A_PAGE, Page, Pattern, StageKind, Waiting,
+};
 pub use receiving::Receiving;
 pub use rendered::Rendered;
 pub use stage::Stage;

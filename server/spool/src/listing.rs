@@ -18,21 +18,88 @@ pub enum StageKind {
     Held,
     /// [`Stage::Quarantined`](crate::Stage::Quarantined)
     Quarantined,
+    /// [`Stage::OnHold`](crate::Stage::OnHold)
+    OnHold,
     /// Set aside because something of it is damaged.
     Damaged,
+}
+
+/// A text with `*` for any run of characters. ASCII letters fit in upper and lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// As it is written.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Of all texts that have this one in them. A `*` in it is one.
+    #[must_use]
+    pub fn containing(text: &str) -> Self {
+        Self(format!("*{text}*"))
+    }
+
+    /// Whether a text fits.
+    #[must_use]
+    pub fn fits(&self, text: &str) -> bool {
+        let text = text.to_ascii_lowercase();
+        let pattern = self.0.to_ascii_lowercase();
+        let Some((first, rest)) = pattern.split_once('*') else {
+            return text == pattern;
+        };
+        let Some(mut left) = text.strip_prefix(first) else {
+            return false;
+        };
+        let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
+        // The first place where a part stands leaves most for those behind it.
+        for part in middle.split('*') {
+            let Some(at) = left.find(part) else {
+                return false;
+            };
+            left = left.get(at + part.len()..).unwrap_or_default();
+        }
+        left.ends_with(last)
+    }
+
+    /// The same for `LIKE … ESCAPE '\'`.
+    pub(crate) fn as_like(&self) -> String {
+        let mut like = String::with_capacity(self.0.len());
+        for one in self.0.chars() {
+            match one {
+                '*' => like.push('%'),
+                '%' | '_' | '\\' => like.extend(['\\', one]),
+                _ => like.push(one),
+            }
+        }
+        like
+    }
 }
 
 /// Which messages are listed: those that fit everything that is said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
+    /// This one.
+    pub id: Option<MessageId>,
     /// At this stage.
     pub stage: Option<StageKind>,
-    /// From this sender, as it was given; the empty one is the null path.
-    pub sender: Option<String>,
-    /// With recipients that wait for this destination after an attempt.
-    pub destination: Option<String>,
+    /// From such a sender, as it was given; that of the null path is empty.
+    pub sender: Option<Pattern>,
+    /// With such a recipient, as it is or as it was given. Looked for in the records.
+    pub recipient: Option<Pattern>,
+    /// With recipients that wait for such a destination after an attempt.
+    pub destination: Option<Pattern>,
     /// Received before this time.
     pub received_before: Option<SystemTime>,
+    /// With such a reason.
+    pub reason: Option<Pattern>,
+    /// With more octets than this.
+    pub larger_than: Option<u64>,
+    /// With at least so many attempts behind a recipient.
+    pub attempts: Option<u32>,
+    /// Kept or put off by this binding, see [`Stage::kept_by`](crate::Stage::kept_by). Looked for in the stages.
+    pub kept_by: Option<String>,
     /// Waiting for the sink of one of these bindings, see [`Stage::waits_for`](crate::Stage::waits_for). Empty: any
     /// message.
     pub waits_for: Vec<String>,
@@ -84,7 +151,7 @@ pub struct Entry {
     pub waiting: Vec<Waiting>,
 }
 
-/// What waits for one destination after an attempt.
+/// What waits for one destination after an attempt, but for what an operator holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backlog {
     /// The destination, as the configuration writes it.
@@ -95,6 +162,21 @@ pub struct Backlog {
     pub recipients: u64,
     /// When the first of them is tried again.
     pub next: SystemTime,
+    /// Why that one waits.
+    pub reason: String,
+}
+
+/// What is from one sender.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FromSender {
+    /// Its address, as it was given; empty for the null path.
+    pub sender: String,
+    /// Messages.
+    pub messages: u64,
+    /// Their octets.
+    pub octets: u64,
+    /// When the oldest was received.
+    pub oldest: SystemTime,
 }
 
 /// Recipients of one message that wait for one destination.
@@ -110,4 +192,39 @@ pub struct Waiting {
     pub attempts: u32,
     /// The words of the last one.
     pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_is_any_text_and_everything_else_itself() {
+        let fits = |pattern: &str, text: &str| Pattern::new(pattern).fits(text);
+        for (pattern, text) in [
+            ("a@b.test", "A@b.TEST"),
+            ("*", ""),
+            ("*", "x"),
+            ("*@b.test", "a@b.test"),
+            ("a*", "a"),
+            ("a*b*c", "a-b-b-c"),
+            ("*b*b*", "abb"),
+            ("a**c", "abc"),
+            ("", ""),
+        ] {
+            assert!(fits(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in [
+            ("a@b.test", "xa@b.test"),
+            ("a*a", "a"),
+            ("*b*b*", "ab"),
+            ("a_c", "abc"),
+            ("", "x"),
+            ("a*b*c", "a-c-b"),
+        ] {
+            assert!(!fits(pattern, text), "{pattern} {text}");
+        }
+        assert!(Pattern::containing("time").fits("no time left"));
+        assert_eq!(Pattern::new("50%_*\\").as_like(), "50\\%\\_%\\\\");
+    }
 }

@@ -11,7 +11,8 @@ use postern_message::encoding::{Reader, Writer};
 pub enum Stage {
     /// Accepted; the chain of `transport.submit` is to be asked.
     Submit {
-        /// The binding to go on from; `None`: from the first.
+        /// The binding to go on from; `None`: from the first. Empty: from the first that has not had its say, see
+        /// `Message::passed`.
         from_binding: Option<String>,
         /// How often it was asked again: counted before it is.
         attempts: u32,
@@ -39,6 +40,19 @@ pub enum Stage {
         by: String,
         /// Its explanation.
         why: String,
+        /// The event at which it did, by its dotted name. Empty: not known.
+        event: String,
+    },
+    /// Kept by an operator until an operator releases it.
+    OnHold {
+        /// The stage that it goes on at.
+        was: Box<Stage>,
+        /// Who holds it.
+        by: String,
+        /// Why; may be empty.
+        why: String,
+        /// Since when. Kept to the millisecond.
+        since: SystemTime,
     },
 }
 
@@ -49,6 +63,7 @@ pub(crate) enum Kind {
     Deliver = 2,
     Held = 3,
     Quarantined = 4,
+    OnHold = 5,
     /// Set aside because something of the message is damaged.
     Damaged = 9,
 }
@@ -60,6 +75,7 @@ impl Kind {
             2 => Self::Deliver,
             3 => Self::Held,
             4 => Self::Quarantined,
+            5 => Self::OnHold,
             9 => Self::Damaged,
             _ => return None,
         })
@@ -82,7 +98,7 @@ impl Stage {
     pub fn waits_for(&self) -> Option<&str> {
         match self {
             Self::Submit { waits_for, .. } | Self::Held { waits_for, .. } => waits_for.as_deref(),
-            Self::Deliver | Self::Quarantined { .. } => None,
+            Self::Deliver | Self::Quarantined { .. } | Self::OnHold { .. } => None,
         }
     }
 
@@ -92,6 +108,28 @@ impl Stage {
             Self::Deliver => Kind::Deliver,
             Self::Held { .. } => Kind::Held,
             Self::Quarantined { .. } => Kind::Quarantined,
+            Self::OnHold { .. } => Kind::OnHold,
+        }
+    }
+
+    /// The binding that keeps it from going on, and the event at which it does where that is known.
+    #[must_use]
+    pub fn kept_by(&self) -> Option<(&str, Option<&str>)> {
+        match self {
+            Self::Held { event, binding, .. } => Some((binding, Some(event))),
+            Self::Quarantined { by, event, .. } => {
+                Some((by, Some(event.as_str()).filter(|event| !event.is_empty())))
+            }
+            Self::Submit {
+                waits_for: Some(binding),
+                ..
+            }
+            | Self::Submit {
+                from_binding: Some(binding),
+                ..
+            } if !binding.is_empty() => Some((binding, Some("transport.submit"))),
+            Self::OnHold { was, .. } => was.kept_by(),
+            Self::Submit { .. } | Self::Deliver => None,
         }
     }
 
@@ -122,9 +160,21 @@ impl Stage {
                 out.number(u64::from(*attempts));
                 out.option(waits_for.as_deref(), Writer::text);
             }
-            Self::Quarantined { by, why } => {
+            Self::Quarantined { by, why, event } => {
                 out.text(by);
                 out.text(why);
+                out.text(event);
+            }
+            Self::OnHold {
+                was,
+                by,
+                why,
+                since,
+            } => {
+                out.octets(&was.encode());
+                out.text(by);
+                out.text(why);
+                out.time(*since);
             }
         }
         out.into_bytes()
@@ -149,7 +199,21 @@ impl Stage {
             Some(Kind::Quarantined) => Self::Quarantined {
                 by: reader.text()?,
                 why: reader.text()?,
+                event: appended(&mut reader, Reader::text)?,
             },
+            Some(Kind::OnHold) => {
+                let was = reader.octets()?;
+                // One within another would be none that was ever written, and as deep as it likes.
+                if was.first() == Some(&(Kind::OnHold as u8)) {
+                    return Err(DecodeError::Value("stage"));
+                }
+                Self::OnHold {
+                    was: Box::new(Self::decode(was)?),
+                    by: reader.text()?,
+                    why: reader.text()?,
+                    since: reader.time()?,
+                }
+            }
             Some(Kind::Damaged) | None => return Err(DecodeError::Value("stage")),
         };
         reader.end()?;
@@ -200,5 +264,29 @@ mod tests {
                 ..
             }
         ));
+    }
+
+    #[test]
+    fn what_is_on_hold_knows_what_it_was() {
+        let was = Stage::Quarantined {
+            by: "scan".to_owned(),
+            why: "eicar".to_owned(),
+            event: "inbound.message".to_owned(),
+        };
+        let held = Stage::OnHold {
+            was: Box::new(was.clone()),
+            by: "uid 0".to_owned(),
+            why: "looked at".to_owned(),
+            since: SystemTime::UNIX_EPOCH,
+        };
+        assert_eq!(Stage::decode(held.encode().into()).unwrap(), held);
+        assert_eq!(held.kept_by(), Some(("scan", Some("inbound.message"))));
+        let twice = Stage::OnHold {
+            was: Box::new(held),
+            by: String::new(),
+            why: String::new(),
+            since: SystemTime::UNIX_EPOCH,
+        };
+        assert!(Stage::decode(twice.encode().into()).is_err());
     }
 }

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use postern_message::{Message, MessageId, RecipientId, RecipientState};
 
-use crate::claim::{Claimed, Lease};
-use crate::listing::{Backlog, Entry, Filter, Page, Waiting};
+use crate::claim::{Claimed, Lease, Seized};
+use crate::listing::{Backlog, Entry, Filter, FromSender, Page, Waiting};
 use crate::{Health, ReadAt, Receiving, SpoolError, Stage, StoredBody};
 
 /// When a message is to be looked at next.
@@ -134,6 +134,8 @@ pub struct StageCounts {
     pub held: u64,
     /// [`Stage::Quarantined`]
     pub quarantined: u64,
+    /// [`Stage::OnHold`]
+    pub on_hold: u64,
     /// Set aside because their record or content is damaged.
     pub damaged: u64,
 }
@@ -219,6 +221,12 @@ pub trait Store: Send + Sync {
     /// When the store cannot be read.
     async fn take(&self, id: MessageId) -> Result<Option<Claimed>, SpoolError>;
 
+    /// Claims one message whenever it is due, and also if it is not due at all: for who acts on it by name.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn seize(&self, id: MessageId) -> Result<Seized, SpoolError>;
+
     /// Prolongs claims, and says which of them had ended. Who holds claims calls it at least once a
     /// minute.
     ///
@@ -263,6 +271,12 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When the store cannot be read.
     async fn backlogs(&self, limit: usize) -> Result<Vec<Backlog>, SpoolError>;
+
+    /// What is from which sender, most messages first, at most `limit` senders.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn senders(&self, limit: usize) -> Result<Vec<FromSender>, SpoolError>;
 
     /// How many messages stand where.
     ///

@@ -1,12 +1,12 @@
 //! What all parts of the transport core share, on all runtime threads.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, DefaultHasher, Hash, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use postern_message::Message;
+use postern_message::{Message, MessageId};
 use postern_spool::{Claimed, Due, Store, StoredMessage};
 use rustls::ClientConfig;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -126,6 +126,10 @@ pub(crate) enum Order {
     },
     /// A message waits for this binding's sink: if that has come back since then, ask again.
     LookAgain(String, Instant),
+    /// These are not to wait any more, since an operator acts on them: their claims are given back.
+    Withdraw(Arc<HashSet<MessageId>>),
+    /// A destination that is left alone is tried again at once.
+    Wake(Destination),
 }
 
 /// A message that was taken up.
@@ -248,6 +252,27 @@ impl Core {
         self.workers
             .get(place)
             .is_some_and(|worker| worker.orders.try_send(order).is_ok())
+    }
+
+    /// Has all workers give up what waits of these messages.
+    pub(crate) fn withdraw(&self, ids: HashSet<MessageId>) {
+        let ids = Arc::new(ids);
+        for worker in 0..self.workers() {
+            // Without room for the order the message is left alone, and whoever waits for it hears that it is busy.
+            let _ordered = self.order(worker, Order::Withdraw(Arc::clone(&ids)));
+        }
+    }
+
+    /// Has a destination tried again that is left alone.
+    pub(crate) fn wake(&self, destination: &Destination) {
+        if let Some(owner) = self.owner(destination)
+            && owner
+                .orders
+                .try_send(Order::Wake(destination.clone()))
+                .is_err()
+        {
+            tracing::debug!(%destination, "a destination stays left alone for a while");
+        }
     }
 
     pub(crate) fn depth(&self) -> Depth {

@@ -63,6 +63,8 @@ pub enum Disposition {
         by: String,
         /// Why, in a word or a line.
         why: String,
+        /// The event, by its dotted name.
+        event: String,
     },
     /// It is dropped, on record.
     Discarded,
@@ -104,6 +106,7 @@ pub fn disposition(
                     HeldRefusal::Quarantine => Disposition::Quarantined {
                         by: by(ruling).to_owned(),
                         why: reply.to_string(),
+                        event: ruling.event.name().to_owned(),
                     },
                     HeldRefusal::Discard => Disposition::Discarded,
                 }
@@ -124,6 +127,7 @@ pub fn disposition(
         Decision::Quarantine => Disposition::Quarantined {
             by: by(ruling).to_owned(),
             why: why(ruling),
+            event: ruling.event.name().to_owned(),
         },
         Decision::Hold { at_most } => {
             let (since, attempts) = held_since(position, now);
@@ -245,6 +249,7 @@ fn held_too_long(event: EventKind, binding: &str, attempts: u32) -> Disposition 
     Disposition::Quarantined {
         by: binding.to_owned(),
         why: format!("held too long: no answer to {event} in {attempts} attempts"),
+        event: event.to_owned(),
     }
 }
 

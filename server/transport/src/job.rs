@@ -129,8 +129,18 @@ impl Job {
         asked: bool,
     ) {
         self.slot.park(place);
+        self.leave_untried(core, worker, recipients, asked).await;
+    }
+
+    /// A group stays untried. If no other is tried nothing is written. `asked`: sinks were asked at the submit stage, and are
+    /// not to be asked again.
+    pub(crate) async fn leave(&self, core: &Core, worker: usize, asked: bool) {
+        self.leave_untried(core, worker, &[], asked).await;
+    }
+
+    async fn leave_untried(&self, core: &Core, worker: usize, parked: &[usize], asked: bool) {
         let mut progress = self.progress.lock().await;
-        progress.parked.extend_from_slice(recipients);
+        progress.parked.extend_from_slice(parked);
         let untold = !progress.unrecorded.is_empty() || (progress.earlier_stage && asked);
         let written = progress.tried || untold;
         if progress.open == 1 && written {

@@ -18,6 +18,7 @@ mod fitting;
 mod job;
 mod judge;
 mod notification;
+mod operator;
 mod parked;
 mod question;
 mod recording;
@@ -40,6 +41,7 @@ mod worker;
 
 use std::sync::Arc;
 
+use postern_smtp::address::ForwardPath;
 use postern_spool::{Store, StoredMessage};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
@@ -48,6 +50,7 @@ pub use self::clock::{Clock, SystemClock};
 pub use self::core::{Depth, Settings};
 pub use self::disposition::{Disposition, HeldRefusal, Position, disposition};
 pub use self::judge::{Case, Judge, Sinks};
+pub use self::operator::{Change, Changed, Operator};
 pub use self::routes::Routes;
 pub use self::scanner::Scanner;
 pub use self::schedule::{Next, Schedule};
@@ -137,6 +140,12 @@ impl Handle {
     /// How many messages are being worked on now, on all runtime threads.
     pub fn in_memory(&self) -> usize {
         self.depth().in_memory
+    }
+
+    /// Where a recipient's mail goes, as the configuration writes it; `None`: nothing is configured for it.
+    pub fn destination(&self, recipient: &ForwardPath) -> Option<String> {
+        let found = self.core.settings.routes.find(recipient);
+        found.map(ToString::to_string)
     }
 
     /// What the transport core has to do with now, on all runtime threads.

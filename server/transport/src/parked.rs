@@ -8,17 +8,18 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use postern_delivery::Destination;
 use postern_message::MessageId;
-use postern_spool::{Claimed, Lease, Store};
+use postern_spool::{Claimed, Lease};
 use tokio::sync::mpsc;
 
 use super::scheduler::Tag;
+use super::slots::Slots;
 
 /// A message without a slot that waits at one or more destinations. The first that has room takes it; if none does, its
 /// claim is given back.
 pub(crate) struct Parked {
     lease: Lease,
     octets: u64,
-    store: Arc<dyn Store>,
+    slots: Arc<Slots>,
     taken: AtomicBool,
     /// Not to be taken up before this time, in seconds since 1970.
     not_before: AtomicU64,
@@ -60,11 +61,11 @@ impl Alarms {
 }
 
 impl Parked {
-    pub(crate) fn new(lease: Lease, octets: u64, store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(lease: Lease, octets: u64, slots: Arc<Slots>) -> Self {
         Self {
             lease,
             octets,
-            store,
+            slots,
             taken: AtomicBool::new(false),
             not_before: AtomicU64::new(0),
             alarm: None,
@@ -78,6 +79,11 @@ impl Parked {
         let key = (due, parked.lease.message);
         alarms.parked.lock().insert(key, Arc::downgrade(&parked));
         parked
+    }
+
+    /// The message.
+    pub(crate) fn id(&self) -> MessageId {
+        self.lease.message
     }
 
     /// The claim and the size in memory, for who takes it first.
@@ -112,8 +118,8 @@ impl Drop for Parked {
         self.stop_alarm();
         let not_before = *self.not_before.get_mut();
         let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(not_before));
-        self.store
-            .release(self.lease, time.filter(|_| not_before > 0));
+        let not_before = time.filter(|_| not_before > 0);
+        self.slots.give_back(self.lease, self.octets, not_before);
     }
 }
 

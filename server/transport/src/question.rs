@@ -120,7 +120,7 @@ pub(super) fn question(stored: &StoredMessage) -> Option<Question> {
             }),
             was_put_off: false,
         }),
-        Stage::Deliver | Stage::Quarantined { .. } => None,
+        Stage::Deliver | Stage::Quarantined { .. } | Stage::OnHold { .. } => None,
     }
 }
 
@@ -138,7 +138,7 @@ pub(super) async fn count(core: &Core, mut begun: Vec<Begun>) -> Option<Vec<Begu
             Stage::Submit { attempts, .. } | Stage::Held { attempts, .. } => {
                 *attempts = attempts.saturating_add(1);
             }
-            Stage::Deliver | Stage::Quarantined { .. } => continue,
+            Stage::Deliver | Stage::Quarantined { .. } | Stage::OnHold { .. } => continue,
         }
         let mut update = MessageUpdate::new(one.stored.message.id);
         update.stage = Some(one.stored.stage.clone());

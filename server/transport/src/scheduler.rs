@@ -188,6 +188,30 @@ impl<L: Load> Scheduler<L> {
         self.with(id, now, |one, _, actions| one.park(tag, name, actions));
     }
 
+    /// Takes out what fits of all that waits, in memory or by name. What a connection has stays there.
+    pub(crate) fn withdraw(
+        &mut self,
+        item: impl Fn(&L::Item) -> bool,
+        name: impl Fn(&L::Name) -> bool,
+        now: Instant,
+    ) -> (Vec<L::Item>, Vec<L::Name>) {
+        let (mut items, mut names) = (Vec::new(), Vec::new());
+        let all: Vec<_> = self.destinations.keys().copied().collect();
+        for id in all {
+            self.with(id, now, |one, _, _| {
+                one.withdraw(&item, &name, &mut items, &mut names);
+            });
+        }
+        (items, names)
+    }
+
+    /// A destination that is left alone since it could not be reached is tried again now.
+    pub(crate) fn wake(&mut self, destination: &L::Destination, now: Instant) {
+        if let Some(&id) = self.names.get(destination) {
+            self.with(id, now, |one, _, _| one.wake());
+        }
+    }
+
     /// A fetch has ended: the message was pushed, or it is gone.
     pub(crate) fn fetched(&mut self, destination: DestinationId, now: Instant) {
         self.with(destination, now, |one, _, _| one.fetched());

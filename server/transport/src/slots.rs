@@ -2,14 +2,19 @@
 //!
 //! A message in a slot is in memory: its record, and its content if that is small or has just come. So slots are bounded twice, by their
 //! number and by the octets that the messages take. All others wait in the spool.
+//!
+//! Every claim that transport has goes back through here. Whoever waits for one, since an operator acts on the message, is
+//! given it before anybody else.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
+use postern_message::MessageId;
 use postern_spool::{Lease, Store, StoredMessage};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::parked::{Alarms, Parked, Place};
 
@@ -24,6 +29,8 @@ pub(crate) struct Slots {
     most: usize,
     store: Arc<dyn Store>,
     inner: Mutex<Inner>,
+    /// Who waits for which claim.
+    awaited: Mutex<HashMap<MessageId, oneshot::Sender<GivenUp>>>,
     /// Told when the scanner of the spool should look again.
     pub(crate) scan: Notify,
     /// When messages are to be taken up that wait for room at a destination.
@@ -47,6 +54,34 @@ pub(crate) enum Source {
     Spool,
 }
 
+/// A claim that was given up, and about how many octets of memory its message takes.
+pub(crate) type GivenUp = (Lease, u64);
+
+/// Waits for a claim, until it is dropped.
+pub(crate) struct Awaited {
+    slots: Arc<Slots>,
+    id: MessageId,
+    given: oneshot::Receiver<GivenUp>,
+}
+
+impl Awaited {
+    /// The claim, as soon as whoever has it is done with the message.
+    pub(crate) async fn claim(&mut self) -> Option<GivenUp> {
+        (&mut self.given).await.ok()
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        self.slots.awaited.lock().remove(&self.id);
+        // It came when nobody waited any more.
+        self.given.close();
+        if let Ok((lease, _)) = self.given.try_recv() {
+            self.slots.store.release(lease, None);
+        }
+    }
+}
+
 /// A message's place in memory, and the claim on it, until it is dropped.
 pub(crate) struct Slot {
     slots: Arc<Slots>,
@@ -67,6 +102,7 @@ impl Slots {
             most: most.max(1),
             store,
             inner: Mutex::new(Inner::default()),
+            awaited: Mutex::default(),
             scan: Notify::new(),
             alarms: Arc::default(),
         }
@@ -88,9 +124,39 @@ impl Slots {
     ) -> Option<Slot> {
         let slot = self.try_take(lease, source, octets);
         if slot.is_none() {
-            self.store.release(lease, None);
+            self.give_back(lease, octets, None);
         }
         slot
+    }
+
+    /// A slot whether or not there is room: for the few messages that an operator acts on.
+    pub(crate) fn take_for_operator(self: &Arc<Self>, lease: Lease, octets: u64) -> Slot {
+        let mut inner = self.inner.lock();
+        self.fill(&mut inner, lease, Source::Spool, octets)
+    }
+
+    /// Waits for the claim on a message that somebody has. `None`: somebody else waits for it already.
+    pub(crate) fn await_claim(self: &Arc<Self>, id: MessageId) -> Option<Awaited> {
+        let mut awaited = self.awaited.lock();
+        if awaited.contains_key(&id) {
+            return None;
+        }
+        let (give, given) = oneshot::channel();
+        awaited.insert(id, give);
+        Some(Awaited {
+            slots: Arc::clone(self),
+            id,
+            given,
+        })
+    }
+
+    /// Gives a claim to whoever waits for it, or back to the store.
+    pub(crate) fn give_back(&self, lease: Lease, octets: u64, not_before: Option<SystemTime>) {
+        let heir = self.awaited.lock().remove(&lease.message);
+        let given = heir.map_or(Err((lease, octets)), |heir| heir.send((lease, octets)));
+        if given.is_err() {
+            self.store.release(lease, not_before);
+        }
     }
 
     /// As [`Slots::take`], and the claim is kept if there is no room.
@@ -111,9 +177,19 @@ impl Slots {
             inner.behind = true;
             return None;
         }
+        Some(self.fill(&mut inner, lease, source, octets))
+    }
+
+    fn fill(
+        self: &Arc<Self>,
+        inner: &mut Inner,
+        lease: Lease,
+        source: Source,
+        octets: u64,
+    ) -> Slot {
         inner.taken += 1;
         inner.octets += octets;
-        Some(Slot {
+        Slot {
             slots: Arc::clone(self),
             lease,
             octets,
@@ -122,7 +198,7 @@ impl Slots {
             not_before: Mutex::default(),
             parked: Mutex::default(),
             others_due: Mutex::default(),
-        })
+        }
     }
 
     /// How many messages the scanner may take now. None left: it is told when there are.
@@ -168,6 +244,11 @@ impl Slot {
         *self.others_due.lock() = Some(time);
     }
 
+    /// The message is due as its record says now.
+    pub(crate) fn do_not_put_off(&self) {
+        *self.not_before.lock() = None;
+    }
+
     /// The message stays in the spool as it is, and is not taken up again before `time`.
     pub(crate) fn put_off(&self, time: SystemTime) {
         *self.not_before.lock() = Some(time);
@@ -176,17 +257,18 @@ impl Slot {
 
 impl Slot {
     fn give_back(&self) {
-        let store = &self.slots.store;
+        let slots = &self.slots;
         let not_before = *self.not_before.lock();
         let places = std::mem::take(&mut *self.parked.lock());
-        if places.is_empty() || not_before.is_some() {
-            return store.release(self.lease, not_before);
+        let is_awaited = slots.awaited.lock().contains_key(&self.lease.message);
+        if places.is_empty() || not_before.is_some() || is_awaited {
+            return slots.give_back(self.lease, self.octets, not_before);
         }
-        let parked = Parked::new(self.lease, self.octets, Arc::clone(store));
+        let parked = Parked::new(self.lease, self.octets, Arc::clone(slots));
         let parked = match *self.others_due.lock() {
             Some(due) => {
-                let parked = parked.until(due, &self.slots.alarms);
-                self.slots.scan.notify_one();
+                let parked = parked.until(due, &slots.alarms);
+                slots.scan.notify_one();
                 parked
             }
             None => Arc::new(parked),

@@ -47,7 +47,7 @@ pub(crate) async fn pass(core: &Core, worker: usize, judge: &dyn Judge, begun: B
         let begun = next;
         let Some(question) = question(&begun.stored) else {
             return match begun.stored.stage {
-                Stage::Quarantined { .. } => Passed::Settled,
+                Stage::Quarantined { .. } | Stage::OnHold { .. } => Passed::Settled,
                 _ => Passed::On(begun),
             };
         };
@@ -136,12 +136,12 @@ async fn apply(
             decided.log(kept_as(&ruling.decision), reply);
             keep(core, stored, kept, stage, Due::At(due)).await;
         }
-        Disposition::Quarantined { by, why } => {
+        Disposition::Quarantined { by, why, event } => {
             match ruling.decision {
                 Decision::Quarantine | Decision::Reject(_) => decided.log("quarantined", reply),
                 // Nobody asked for it: its time is over.
                 _ => {
-                    let (id, event) = (stored.message.id, question.event.name());
+                    let id = stored.message.id;
                     tracing::warn!(%id, event, binding = by, why, "message quarantined");
                 }
             }
@@ -149,7 +149,7 @@ async fn apply(
                 core,
                 stored,
                 kept,
-                Stage::Quarantined { by, why },
+                Stage::Quarantined { by, why, event },
                 Due::Never,
             )
             .await;

@@ -5,6 +5,7 @@ mod crowded;
 mod judged;
 mod kept;
 mod needs;
+mod operator;
 mod queued;
 mod reports;
 mod stage;

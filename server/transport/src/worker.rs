@@ -1,7 +1,7 @@
 //! The transport core on one runtime thread: takes messages up, and does what its scheduler says for the destinations that it
 //! owns.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use postern_delivery::{Attempted, Destination, Fate};
 use postern_events::event::EventKind;
-use postern_message::RecipientState;
+use postern_message::{MessageId, RecipientState};
 use postern_spool::SpoolError;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
@@ -59,6 +59,14 @@ pub(crate) struct Context {
     pub(crate) place: usize,
     pub(crate) judge: Arc<dyn Judge>,
     pub(crate) shutdown: Shutdown,
+}
+
+impl Context {
+    /// Sinks are asked about the message at the submit stage.
+    fn asks_about(&self, job: &Job) -> bool {
+        let server = job.message.server.as_str();
+        self.judge.listens(server, EventKind::TransportSubmit)
+    }
 }
 
 /// What the scheduler of a worker schedules.
@@ -212,6 +220,25 @@ impl Running {
                     self.spawn(release(self.context.clone(), sink));
                 }
             }
+            Order::Withdraw(ids) => self.withdraw(&ids),
+            Order::Wake(destination) => self.scheduler.wake(&destination, now()),
+        }
+    }
+
+    /// Gives up what waits of these messages. What a connection has it keeps, and what a sink is asked about.
+    fn withdraw(&mut self, ids: &HashSet<MessageId>) {
+        let (groups, names) = self.scheduler.withdraw(
+            |group: &Group| ids.contains(&group.job.message.id),
+            |name: &Arc<Parked>| ids.contains(&name.id()),
+            now(),
+        );
+        drop(names);
+        for group in groups {
+            let context = self.context.clone();
+            self.spawn(async move {
+                let asked = context.asks_about(&group.job);
+                group.job.leave(&context.core, context.place, asked).await;
+            });
         }
     }
 
@@ -318,8 +345,7 @@ impl Running {
                 } => {
                     if let Some(place) = context.core.place(destination, tag) {
                         self.spawn(async move {
-                            let server = item.job.message.server.as_str();
-                            let asked = context.judge.listens(server, EventKind::TransportSubmit);
+                            let asked = context.asks_about(&item.job);
                             let (core, worker) = (&context.core, context.place);
                             let recipients = &item.recipients;
                             item.job.park(core, worker, place, recipients, asked).await;

@@ -3,6 +3,7 @@
 //! Nothing here links the gateway. A test writes a configuration, starts `postern serve`, talks
 //! SMTP to it as a client would, and looks at what the next hop received.
 
+pub mod admin;
 pub mod certificate;
 pub mod chain;
 pub mod client;

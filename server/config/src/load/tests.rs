@@ -307,8 +307,8 @@ const BAD: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "[admin]\nsocket = \"x\"\n",
-        &["p.toml:1:2: admin: is not in this version; remove it"],
+        "[admin]\nlisten = \"x\"\n",
+        &["p.toml:2:1: admin.listen: is not in this version; remove it"],
     ),
     (
         "[trace]\nkeep = \"3d\"\n",
@@ -621,7 +621,7 @@ fn the_environment_wins_over_files_and_is_read_by_type() {
 #[test]
 fn wrong_variables_are_named() {
     let env = [
-        ("POSTERN__ADMIN__SOCKET", "x"),
+        ("POSTERN__TRACE__KEEP", "3d"),
         ("POSTERN__SERVER__OUTBOUND__HOSTNAME", "x"),
         ("POSTERN__SERVER__INBOUND__LIMITS__CONECTIONS", "7"),
         ("POSTERN__SERVER__INBOUND__LIMITS__ERRORS", "many"),
@@ -631,11 +631,11 @@ fn wrong_variables_are_named() {
     assert_eq!(
         errors,
         [
-            "environment POSTERN__ADMIN__SOCKET: admin: is not in this version; remove the variable",
             "environment POSTERN__SERVER__INBOUND__LIMITS__CONECTIONS: unknown key; did you mean POSTERN__SERVER__INBOUND__LIMITS__CONNECTIONS?",
             "environment POSTERN__SERVER__INBOUND__LIMITS__ERRORS: server.inbound.limits.errors: is not a whole number; write a whole number, 1 or more",
             "environment POSTERN__SERVER__OUTBOUND__HOSTNAME: server: no [[server]] has a name that is written OUTBOUND; add the element to a file; variables only change what a file has",
             "environment POSTERN__SPOOL__MIN_FREE: spool.min_free: \"7\" is not a size; write a number and B, KiB, MiB or GiB, such as \"25 MiB\"",
+            "environment POSTERN__TRACE__KEEP: trace: is not in this version; remove the variable",
         ]
     );
 }

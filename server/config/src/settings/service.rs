@@ -1,4 +1,4 @@
-//! What belongs to the gateway as a whole: `[process]`, `[spool]`, `[memory]`, `[metrics]`, `[log]`.
+//! What belongs to the gateway as a whole: `[process]`, `[spool]`, `[memory]`, `[admin]`, `[metrics]`, `[log]`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -54,6 +54,19 @@ section! {
         /// their first delivery need not read them back. One content holds an eighth of it at most. What finds no
         /// room is read from the disk.
         contents: u64 as Size = "16 MiB";
+    }
+}
+
+section! {
+    /// Where the operator's commands reach the running gateway: `postern queue`, `postern status`, `postern drain`.
+    Admin at "admin" {
+        /// The Unix socket. Only root and the user that the gateway runs as are listened to. Left out: `admin.sock` in the
+        /// state folder, which is there and is that user's alone, so that the commands work with nothing configured.
+        socket: Option<PathBuf> as Maybe<File>;
+    }
+    later {
+        "listen" => 7;
+        "token_file" => 7;
     }
 }
 

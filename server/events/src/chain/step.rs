@@ -120,7 +120,8 @@ pub enum Start {
     At {
         /// The binding.
         binding: String,
-        /// Those that have had their say, for the case that the binding is not there any more.
+        /// Those that have had their say: they are not asked, wherever they stand now. The binding is among them where an
+        /// operator lets the message go without it.
         passed: Vec<String>,
     },
 }
@@ -130,10 +131,10 @@ impl Start {
     pub(super) fn skips(&self, stage: &Stage, place: usize, member: &Member) -> bool {
         match self {
             Self::First => false,
-            Self::At { binding, passed } => match stage.position(binding) {
-                Some(at) => place < at,
-                None => passed.iter().any(|name| **name == *member.binding.name),
-            },
+            Self::At { binding, passed } => {
+                let before = stage.position(binding).is_some_and(|at| place < at);
+                before || passed.iter().any(|name| **name == *member.binding.name)
+            }
         }
     }
 

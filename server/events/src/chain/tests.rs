@@ -521,15 +521,15 @@ fn a_held_message_goes_on_from_its_binding_which_has_fired() {
     let stage = stage(bindings, EventKind::InboundMessage, &[]);
     assert_eq!(stage.position("z"), None);
     assert_eq!(stage.names_before(2), ["a", "b"]);
-    let from = |binding: &str| ChainOptions {
+    let from = |binding: &str, passed: &[&str]| ChainOptions {
         start: Start::At {
             binding: binding.to_owned(),
-            passed: vec!["a".to_owned(), "b".to_owned()],
+            passed: passed.iter().map(|&name| name.to_owned()).collect(),
         },
         budget: Some(Budget::starting(now, 90 * SECOND)),
         ..ChainOptions::default()
     };
-    let mut run = Chain::new(Arc::clone(&stage), from("b"));
+    let mut run = Chain::new(Arc::clone(&stage), from("b", &["a"]));
     let mut state = Easy::default();
     assert_eq!(asked(&steps(&mut run, now, &mut state)), [1, 2]);
     assert_eq!(run.open().collect::<Vec<_>>(), [1, 2]);
@@ -540,12 +540,17 @@ fn a_held_message_goes_on_from_its_binding_which_has_fired() {
         Decision::Proceed
     );
     // The binding that held the message is asked whatever its condition says now; those behind it are not.
-    let mut run = Chain::new(Arc::clone(&stage), from("b"));
+    let mut run = Chain::new(Arc::clone(&stage), from("b", &["a"]));
     let mut never = Never(Easy::default());
     assert_eq!(asked(&steps(&mut run, now, &mut never)), [1]);
     // It is not there any more: who had a say is not asked again.
-    let mut run = Chain::new(stage, from("gone"));
+    let mut run = Chain::new(Arc::clone(&stage), from("gone", &["a", "b"]));
     assert_eq!(asked(&steps(&mut run, now, &mut state)), [2]);
+    // An operator let it go without the binding that kept it.
+    let mut run = Chain::new(Arc::clone(&stage), from("b", &["a", "b"]));
+    assert_eq!(asked(&steps(&mut run, now, &mut state)), [2]);
+    let mut run = Chain::new(stage, from("", &["b"]));
+    assert_eq!(asked(&steps(&mut run, now, &mut state)), [0, 2]);
 }
 
 #[test]

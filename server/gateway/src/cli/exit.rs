@@ -11,6 +11,10 @@ pub enum Exit {
     Failure = 1,
     /// The arguments were wrong.
     Usage = 64,
+    /// What was given is damaged, or not fit.
+    DataErr = 65,
+    /// What was named is not there.
+    NoInput = 66,
     /// A sink or another service cannot be reached.
     Unavailable = 69,
     /// A fault of the program.
@@ -21,6 +25,8 @@ pub enum Exit {
     IoErr = 74,
     /// It may work later.
     TempFail = 75,
+    /// The other side does not speak as expected.
+    Protocol = 76,
     /// Not allowed.
     NoPerm = 77,
     /// The configuration is wrong.

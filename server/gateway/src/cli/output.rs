@@ -18,6 +18,29 @@ pub(crate) fn print(text: &str) -> Exit {
     }
 }
 
+/// How far the printing of one part of a result came.
+pub(crate) enum Printed {
+    /// All of it is printed.
+    All,
+    /// A reader has seen enough.
+    NobodyReads,
+    /// It failed, and that was said.
+    Failed,
+}
+
+/// Prints a part of a result, where more may follow.
+pub(crate) fn print_some(text: &str) -> Printed {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Printed::All,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Printed::NobodyReads,
+        Err(error) => {
+            complain(&format!("standard output: {error}"));
+            Printed::Failed
+        }
+    }
+}
+
 /// Prints one line about what is wrong.
 pub(crate) fn complain(line: &dyn Display) {
     // It stands behind what was logged before it.

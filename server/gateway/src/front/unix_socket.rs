@@ -15,7 +15,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use crate::accounts;
 
 /// Binds and listens. Nobody can connect before mode, owner and group are those of `access`.
-pub(super) fn listen(
+pub(crate) fn listen(
     path: &Path,
     access: &SocketAccess,
     backlog: i32,
@@ -70,7 +70,7 @@ fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
 
 /// The path of a socket that we made; removed when dropped, if it is still ours.
 #[derive(Debug)]
-pub(super) struct OwnPath {
+pub(crate) struct OwnPath {
     path: PathBuf,
     made: fs::Metadata,
 }

@@ -271,7 +271,7 @@ impl Guests {
 }
 
 /// The stages that messages wait at, with what is there.
-fn stages(counts: &StageCounts) -> [(Stage, StageKind, u64); 5] {
+fn stages(counts: &StageCounts) -> [(Stage, StageKind, u64); 6] {
     [
         (Stage::Submit, StageKind::Submit, counts.submit),
         (Stage::Deliver, StageKind::Deliver, counts.deliver),
@@ -281,6 +281,7 @@ fn stages(counts: &StageCounts) -> [(Stage, StageKind, u64); 5] {
             StageKind::Quarantined,
             counts.quarantined,
         ),
+        (Stage::OnHold, StageKind::OnHold, counts.on_hold),
         (Stage::Damaged, StageKind::Damaged, counts.damaged),
     ]
 }

@@ -280,6 +280,8 @@ words! {
         Held = "held",
         /// Kept until a person acts.
         Quarantined = "quarantined",
+        /// Kept by an operator.
+        OnHold = "on_hold",
         /// Set aside because it is damaged.
         Damaged = "damaged",
     }

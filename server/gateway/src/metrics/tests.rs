@@ -123,6 +123,7 @@ fn all() -> Arc<Metrics> {
         messages: 1,
         recipients: 1,
         next: now,
+        reason: String::new(),
     };
     metrics.set_backlogs(&[backlog], now);
     metrics

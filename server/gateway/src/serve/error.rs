@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use postern_spool::SpoolError;
 
 use crate::accounts::AccountError;
+use crate::admin::AdminError;
 use crate::cli::Exit;
 use crate::front::FrontError;
 use crate::front::listener::ListenError;
@@ -24,6 +25,9 @@ pub enum ServeError {
     /// An address that cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The admin socket cannot be made.
+    #[error("{0}")]
+    Admin(io::Error),
     /// The process cannot become the user of `process.user`.
     #[error("process.user: {0}")]
     Account(#[from] AccountError),
@@ -72,11 +76,18 @@ impl ServeError {
             Self::Listen(error) if error.source.kind() == io::ErrorKind::PermissionDenied => {
                 Exit::NoPerm
             }
-            Self::Listen(_) => Exit::Unavailable,
+            Self::Admin(error) if error.kind() == io::ErrorKind::PermissionDenied => Exit::NoPerm,
+            Self::Listen(_) | Self::Admin(_) => Exit::Unavailable,
             Self::Spool(error) | Self::OpenSpool { source: error, .. } => spool_exit(error),
             Self::System(_) => Exit::TempFail,
             Self::Tls(_) | Self::Failed(_) => Exit::Software,
         }
+    }
+}
+
+impl From<AdminError> for ServeError {
+    fn from(error: AdminError) -> Self {
+        Self::Admin(io::Error::new(error.source.kind(), error.to_string()))
     }
 }
 

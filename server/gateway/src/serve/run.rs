@@ -9,7 +9,7 @@ use postern_delivery::{SystemConnector, opportunistic};
 use postern_dispatch::dispatcher::Dispatcher;
 use postern_dispatch::settings::Settings as DispatchSettings;
 use postern_spool::{Health, SpoolError, Store};
-use postern_transport::{Depth, Scanner, Schedule, Sinks, SystemClock, Transport, Worker};
+use postern_transport::{Handle, Scanner, Schedule, Sinks, SystemClock, Transport, Worker};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -17,8 +17,9 @@ use tokio::time::timeout;
 
 use super::counted::{CountedJudge, Submit};
 use super::{Gateway, Listen, ServeError, ServiceEvent, readiness, settings, state_folder};
+use crate::admin::Desk;
 use crate::front::{Acceptor, Arrival, FrontWorker, Tools};
-use crate::metrics::endpoint::{Endpoint, WhyClosed};
+use crate::metrics::endpoint::{Endpoint, ReadSinks, WhyClosed};
 use crate::observe::addresses::AddressLog;
 use crate::observe::standing::Board;
 use crate::runtime::handout::{HandOut, Lane, lanes};
@@ -49,8 +50,7 @@ pub(super) fn run(gateway: Gateway) -> Result<(), ServeError> {
     let (out, lanes) = lanes(count, WAITING);
     let transport = make_transport(&gateway, count)?;
     let handles: Vec<_> = (0..count).map(|place| transport.handle(place)).collect();
-    let depth = transport.handle(0);
-    let queue_depth = Arc::new(move || depth.depth());
+    let queue = transport.handle(0);
     let Transport {
         workers, scanner, ..
     } = transport;
@@ -67,7 +67,7 @@ pub(super) fn run(gateway: Gateway) -> Result<(), ServeError> {
         threads.push(RuntimeThread::start(place, runtime, || part.run())?);
     }
     let spool = Arc::clone(&gateway.spool);
-    let ended = control.block_on(run_control(gateway, out, queue_depth, &mut threads));
+    let ended = control.block_on(run_control(gateway, out, queue, &mut threads));
     for thread in threads {
         thread.join_if_ended();
     }
@@ -222,15 +222,18 @@ async fn until_its_time(shutdown: Shutdown, part: impl Future<Output = ()>) {
 async fn run_control(
     gateway: Gateway,
     out: HandOut<Arrival>,
-    queue_depth: Arc<dyn Fn() -> Depth + Send + Sync>,
+    queue: Handle,
     threads: &mut [RuntimeThread],
 ) -> Result<(), ServeError> {
+    let addresses = gateway.addresses().into();
     let Gateway {
         config,
         options,
         front,
         listeners,
         metrics_listener,
+        admin,
+        started,
         spool,
         metrics,
         shutdown,
@@ -263,15 +266,32 @@ async fn run_control(
     let look_now = Arc::new(Notify::new());
     let mut aside = JoinSet::new();
     aside.spawn(reload::watch(front.files, Arc::clone(&look_now)));
+    let sinks: ReadSinks = Arc::new(move || board.now());
+    let closed = closed(plan, &config);
+    let desk = Desk {
+        spool: Arc::clone(&spool),
+        spool_path: state_folder(&config),
+        transport: queue.clone(),
+        started,
+        listeners: addresses,
+        servers: config.servers.iter().map(|own| own.name.clone()).collect(),
+        metrics: Arc::clone(&metrics),
+        sinks: Arc::clone(&sinks),
+        closed: Arc::clone(&closed),
+        shutdown: shutdown.clone(),
+        drain: options.drain,
+    };
+    tracing::info!(path = %config.admin_socket().display(), "operators are heard");
+    aside.spawn(admin.open()?.serve(desk));
     if let Some(listener) = metrics_listener {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let endpoint = Endpoint {
             metrics: Arc::clone(&metrics),
             spool,
-            queue_depth,
+            queue_depth: Arc::new(move || queue.depth()),
             memory: Arc::clone(&front.memory),
-            sinks: Arc::new(move || board.now()),
-            closed: closed(plan, &config),
+            sinks,
+            closed,
             spool_path: state_folder(&config),
             shutdown: shutdown.clone(),
         };

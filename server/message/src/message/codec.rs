@@ -54,6 +54,29 @@ impl Message {
         }
     }
 
+    /// Reads the recipients of a record alone, as they were when it was written: nothing of the content is needed.
+    ///
+    /// # Errors
+    /// When the record is not that of a message.
+    pub fn decode_recipients(record: &Bytes) -> Result<Vec<Recipient>, DecodeError> {
+        let mut reader = Reader::new(record.clone());
+        match reader.octet()? {
+            FORMAT => {}
+            other => return Err(DecodeError::Format(other)),
+        }
+        reader.number()?;
+        reader.id()?;
+        reader.option(Reader::id)?;
+        reader.text()?;
+        reader.octet()?;
+        reader.time()?;
+        reader.octets()?;
+        reader.texts()?;
+        reader.texts()?;
+        read_envelope(&mut reader)?;
+        read_recipients(&mut reader)
+    }
+
     /// Reads a record. `head` is the start of the original content, at least
     /// [`Message::head_octets`] of it.
     ///
@@ -81,14 +104,7 @@ impl Message {
             skipped: reader.texts()?,
             passed: reader.texts()?,
             envelope: read_envelope(&mut reader)?,
-            recipients: {
-                let count = reader.count()?;
-                let mut recipients = Vec::new();
-                for _ in 0..count {
-                    recipients.push(read_recipient(&mut reader)?);
-                }
-                recipients
-            },
+            recipients: read_recipients(&mut reader)?,
             properties: Properties::decode(&mut reader)?,
             version: Version::decode(&mut reader, head)?,
         };
@@ -242,6 +258,15 @@ fn read_envelope(reader: &mut Reader) -> Result<Envelope, DecodeError> {
         priority: i8::try_from(reader.signed()?).map_err(|_| DecodeError::Value("priority"))?,
         parameters: read_parameters(reader)?,
     })
+}
+
+fn read_recipients(reader: &mut Reader) -> Result<Vec<Recipient>, DecodeError> {
+    let count = reader.count()?;
+    let mut recipients = Vec::new();
+    for _ in 0..count {
+        recipients.push(read_recipient(reader)?);
+    }
+    Ok(recipients)
 }
 
 fn write_recipient(out: &mut Writer, recipient: &Recipient) {

@@ -164,3 +164,12 @@ fn fuzz_the_decoder() {
             }
         });
 }
+
+#[test]
+fn recipients_are_read_without_the_content() {
+    let message = message();
+    let record = Bytes::from(message.encode());
+    assert_eq!(Message::decode_recipients(&record), Ok(message.recipients));
+    assert!(Message::decode_recipients(&record.slice(..record.len() / 2)).is_err());
+    assert!(Message::decode_recipients(&Bytes::new()).is_err());
+}

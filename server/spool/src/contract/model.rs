@@ -70,7 +70,7 @@ fn step() -> impl Strategy<Value = Step> {
     ];
     prop_oneof![
         5 => (size, due()).prop_map(|(size, due)| Step::Commit { size, due }),
-        2 => (which(), 0_u8..4).prop_map(|(which, stage)| Step::Stage { which, stage }),
+        2 => (which(), 0_u8..6).prop_map(|(which, stage)| Step::Stage { which, stage }),
         2 => (which(), due()).prop_map(|(which, due)| Step::Due { which, due }),
         3 => (which(), 0_u8..2, 0_u32..9).prop_map(|(which, recipient, attempts)| Step::Progress {
             which,
@@ -129,9 +129,16 @@ fn stage(number: u8) -> Stage {
             attempts: 1,
             waits_for: Some("c".to_owned()),
         },
-        _ => Stage::Quarantined {
+        3 => Stage::Quarantined {
             by: "b".to_owned(),
             why: "w".to_owned(),
+            event: "transport.submit".to_owned(),
+        },
+        _ => Stage::OnHold {
+            was: Box::new(stage(number % 4)),
+            by: "uid 0".to_owned(),
+            why: "w".to_owned(),
+            since: time(1),
         },
     }
 }
@@ -349,6 +356,7 @@ impl Pair<'_> {
                 Stage::Deliver => &mut counts.deliver,
                 Stage::Held { .. } => &mut counts.held,
                 Stage::Quarantined { .. } => &mut counts.quarantined,
+                Stage::OnHold { .. } => &mut counts.on_hold,
             } += 1;
         }
         assert_eq!(spool.counts().await.unwrap(), counts);

@@ -109,13 +109,13 @@ impl Ledger {
         Some(self.lease(id, Some(due), false))
     }
 
-    /// Claims a row before its time.
-    pub(super) fn take(&mut self, id: MessageId, due: i64) -> Option<Lease> {
+    /// Claims a row before its time, or one that has none.
+    pub(super) fn take(&mut self, id: MessageId, due: Option<i64>) -> Option<Lease> {
         if self.claimed.contains_key(&id) {
             return None;
         }
         self.forget(id);
-        Some(self.lease(id, Some(due), true))
+        Some(self.lease(id, due, true))
     }
 
     pub(super) fn holds(&self, lease: Lease) -> bool {

@@ -250,7 +250,9 @@ fn seal_stage(id: MessageId, stage: &Stage) -> SealedStage {
 pub(super) fn reason(stage: &Stage) -> Option<String> {
     match stage {
         Stage::Held { event, binding, .. } => Some(format!("held by {binding} at {event}")),
-        Stage::Quarantined { by, why } => Some(short(&format!("{by}: {why}"))),
+        Stage::Quarantined { by, why, .. } => Some(short(&format!("{by}: {why}"))),
+        Stage::OnHold { by, why, .. } if why.is_empty() => Some(short(&format!("on hold by {by}"))),
+        Stage::OnHold { by, why, .. } => Some(short(&format!("on hold by {by}: {why}"))),
         Stage::Submit { .. } | Stage::Deliver => None,
     }
 }

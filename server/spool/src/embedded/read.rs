@@ -133,15 +133,13 @@ pub(super) fn weights(
     Ok(weights)
 }
 
-/// When a row is due, and its weight; `None`: it is not there, or not due by itself.
+/// When a row is due, if it is due by itself, and its weight; `None`: it is not there.
 pub(super) fn place(
     connection: &Connection,
     id: MessageId,
-) -> Result<Option<(i64, u64)>, SpoolError> {
+) -> Result<Option<(Option<i64>, u64)>, SpoolError> {
     let found = connection
-        .prepare_cached(
-            "SELECT due, weight + min(size, 32768) FROM message WHERE id = ?1 AND due IS NOT NULL",
-        )?
+        .prepare_cached("SELECT due, weight + min(size, 32768) FROM message WHERE id = ?1")?
         .query_row([id.as_bytes()], |row| {
             Ok((row.get(0)?, octets(row.get(1)?)))
         });

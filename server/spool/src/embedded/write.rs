@@ -11,8 +11,9 @@ use crate::stage::Kind;
 use crate::store::DestinationChange;
 use crate::{ContentFacts, SpoolError};
 
-/// Recipients wait for a destination. The number is part of the format.
+/// Recipients wait for a destination, and would if the message were not on hold. The numbers are part of the format.
 const WAITING: i64 = 1;
+const STOPPED: i64 = 2;
 
 /// What follows from changes once they are committed.
 #[derive(Default)]
@@ -191,6 +192,15 @@ fn update(
         if stage.kind != before {
             effects.counts.push((before, -1));
             effects.counts.push((stage.kind, 1));
+        }
+        if (stage.kind == Kind::OnHold) != (before == Kind::OnHold) {
+            let state = match stage.kind {
+                Kind::OnHold => STOPPED,
+                _ => WAITING,
+            };
+            connection
+                .prepare_cached("UPDATE delivery SET state = ?2 WHERE message = ?1")?
+                .execute((id, state))?;
         }
     }
     if let Some(due) = change.due.filter(|_| !aside) {

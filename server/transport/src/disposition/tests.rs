@@ -242,7 +242,7 @@ fn what_is_postponed_goes_on_from_its_binding_at_the_time_that_it_named() {
 fn who_looks_after_what_is_kept_reads_why() {
     let quarantines = || ruling(InboundMessage, Decision::Quarantine, "a");
     let why = |ruling: &Ruling| match comes_to(ruling, &ARRIVING) {
-        Disposition::Quarantined { by, why } => {
+        Disposition::Quarantined { by, why, .. } => {
             assert_eq!(by, "a");
             why
         }

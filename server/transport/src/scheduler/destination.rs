@@ -166,6 +166,22 @@ impl<L: Load> Destination<L> {
         self.parked.push_by_age(tag, name);
     }
 
+    pub(super) fn withdraw(
+        &mut self,
+        item: impl Fn(&L::Item) -> bool,
+        name: impl Fn(&L::Name) -> bool,
+        items: &mut Vec<L::Item>,
+        names: &mut Vec<L::Name>,
+    ) {
+        items.extend(self.waiting.extract(item));
+        names.extend(self.parked.extract(name));
+    }
+
+    pub(super) fn wake(&mut self) {
+        self.rest.end();
+        self.why = None;
+    }
+
     pub(super) fn fetched(&mut self) {
         self.fetching = self.fetching.saturating_sub(1);
     }

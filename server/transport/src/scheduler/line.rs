@@ -131,6 +131,17 @@ impl<T> Line<T> {
         Some(last)
     }
 
+    /// Takes those that fit; the others keep their places.
+    pub(crate) fn extract(&mut self, fits: impl Fn(&T) -> bool) -> Vec<T> {
+        let mut taken = Vec::new();
+        for level in self.levels.values_mut() {
+            level.extract(&fits, &mut taken);
+        }
+        self.levels.retain(|_, level| !level.is_empty());
+        self.length = self.length.saturating_sub(taken.len());
+        taken
+    }
+
     /// Takes all, in order.
     pub(crate) fn take_all(&mut self) -> Vec<(Tag, T)> {
         std::iter::from_fn(|| self.pop()).collect()
@@ -173,6 +184,22 @@ impl<T> Level<T> {
             false => self.turns.push_back(bucket),
         }
         next
+    }
+
+    fn extract(&mut self, fits: impl Fn(&T) -> bool, taken: &mut Vec<T>) {
+        for queue in self.senders.values_mut() {
+            if !queue.iter().any(|(_, item)| fits(item)) {
+                continue;
+            }
+            let (out, stay): (VecDeque<_>, VecDeque<_>) = std::mem::take(queue)
+                .into_iter()
+                .partition(|(_, item)| fits(item));
+            *queue = stay;
+            taken.extend(out.into_iter().map(|(_, item)| item));
+        }
+        self.senders.retain(|_, queue| !queue.is_empty());
+        let senders = &self.senders;
+        self.turns.retain(|bucket| senders.contains_key(bucket));
     }
 
     fn pop_last(&mut self) -> Option<(Tag, T)> {
@@ -219,6 +246,25 @@ mod tests {
         assert_eq!(line.len(), 1003);
         assert_eq!(order(&mut line)[..6], [0, 5000, 6000, 1, 6001, 2]);
         assert!(line.is_empty());
+    }
+
+    #[test]
+    fn what_is_taken_out_leaves_the_others_in_their_places() {
+        let mut line = Line::default();
+        for item in 0..6 {
+            line.push(tag(u64::from(item % 2), 0), item);
+        }
+        line.push(tag(7, 3), 70);
+        let mut taken = line.extract(|item| item % 3 == 0 || *item == 70);
+        taken.sort_unstable();
+        assert_eq!(taken, [0, 3, 70]);
+        assert_eq!(line.len(), 4);
+        assert!(line.extract(|_| false).is_empty());
+        assert_eq!(order(&mut line), [2, 1, 4, 5]);
+        assert!(line.is_empty());
+        line.push(tag(1, 0), 1);
+        assert_eq!(line.extract(|_| true), [1]);
+        assert!(line.pop().is_none());
     }
 
     #[test]

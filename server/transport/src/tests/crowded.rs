@@ -227,7 +227,7 @@ async fn what_waits_after_an_attempt_is_listed_with_its_destination_and_reason()
         .await;
     let list = |destination: Option<&str>| {
         let filter = Filter {
-            destination: destination.map(str::to_owned),
+            destination: destination.map(postern_spool::Pattern::new),
             ..Filter::default()
         };
         let store = &play.store;

@@ -17,8 +17,9 @@ use postern_events::event::EventKind;
 use postern_message::{Message, MessageId};
 use postern_proto::v1::AskReason;
 use postern_spool::{
-    Backlog, Batch, Claimed, Due, Durable, Embedded, Entry, Filter, Health, Lease, NewMessage,
-    Options, Page, Purpose, Receiving, SpoolError, Stage, StageCounts, Store, StoredMessage,
+    Backlog, Batch, Claimed, Due, Durable, Embedded, Entry, Filter, FromSender, Health, Lease,
+    NewMessage, Options, Page, Purpose, Receiving, Seized, SpoolError, Stage, StageCounts, Store,
+    StoredMessage,
 };
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
@@ -113,6 +114,16 @@ impl Store for Steady {
 
     async fn take(&self, id: MessageId) -> Result<Option<Claimed>, SpoolError> {
         self.on_a_thread(move |store| async move { store.take(id).await })
+            .await
+    }
+
+    async fn seize(&self, id: MessageId) -> Result<Seized, SpoolError> {
+        self.on_a_thread(move |store| async move { store.seize(id).await })
+            .await
+    }
+
+    async fn senders(&self, limit: usize) -> Result<Vec<FromSender>, SpoolError> {
+        self.on_a_thread(move |store| async move { store.senders(limit).await })
             .await
     }
 

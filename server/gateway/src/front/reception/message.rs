@@ -136,8 +136,8 @@ pub(in crate::front) async fn commit(
     let (stage, due, fate) = match comes_to {
         Disposition::Goes(stage) => (stage, Due::At(at), Fate::Accepted),
         Disposition::Kept { stage, due } => (stage, Due::At(due), Fate::Held),
-        Disposition::Quarantined { by, why } => {
-            let stage = Stage::Quarantined { by, why };
+        Disposition::Quarantined { by, why, event } => {
+            let stage = Stage::Quarantined { by, why, event };
             (stage, Due::Never, Fate::Quarantined)
         }
         Disposition::Discarded => return discard(&ready),

@@ -216,9 +216,10 @@ mod tests {
             failures.attempt(client(1), None, start).unwrap().not_made();
         }
         // One at a time, whatever comes of it.
-        let one = failures.attempt(client(2), Some("b"), start).unwrap();
-        failures.attempt(client(2), Some("c"), start).unwrap_err();
-        drop(one);
+        {
+            let _one = failures.attempt(client(2), Some("b"), start).unwrap();
+            failures.attempt(client(2), Some("c"), start).unwrap_err();
+        }
         failures.attempt(client(2), Some("c"), start).unwrap_err();
     }
 }

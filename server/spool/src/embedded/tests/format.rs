@@ -61,6 +61,7 @@ async fn a_spool_of_the_previous_format_is_migrated_after_a_copy() {
     let quarantined = kept[0].0;
     let mut update = MessageUpdate::new(quarantined);
     update.stage = Some(Stage::Quarantined {
+        event: String::new(),
         by: "b".to_owned(),
         why: "w".to_owned(),
     });

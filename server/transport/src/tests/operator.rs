@@ -1,0 +1,144 @@
+//! What an operator does while the core is at work.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use postern_delivery::testing::peer::Peer;
+use postern_events::event::EventKind;
+use postern_events::ruling::Decision;
+use postern_message::MessageId;
+use postern_spool::Stage;
+
+use super::judged::{proceeds, ruled};
+use super::stage::{Play, Script};
+use crate::{Change, Changed};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+async fn act(play: &Play, change: Change, ids: &[MessageId]) -> Vec<Changed> {
+    let operator = play.handle.operator(change, "uid 7", "a test");
+    let changed = operator.act(ids).await;
+    changed.into_iter().map(|(_, changed)| changed).collect()
+}
+
+fn is_done(changed: &Changed) -> bool {
+    matches!(changed, Changed::Done(_))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_on_hold_is_not_due_until_it_is_released() {
+    let peer = Peer::with(&["PIPELINING"]);
+    let play = Play::new(&peer, Script::default());
+    let wait = Duration::from_secs(60);
+    let message = play
+        .accept_due(wait, Stage::Deliver, &["a@example.test"], |_| {})
+        .await;
+    let ids = [message.id];
+    assert!(is_done(&act(&play, Change::Hold, &ids).await[0]));
+    tokio::time::sleep(DAY).await;
+    assert_eq!(peer.taken().len(), 0);
+    let again = act(&play, Change::Hold, &ids).await;
+    assert_eq!(again, [Changed::Unfit("it is on hold already")]);
+    assert!(is_done(&act(&play, Change::Release, &ids).await[0]));
+    play.until_empty().await;
+    assert_eq!(peer.taken().len(), 1);
+    assert_eq!(act(&play, Change::Remove, &ids).await, [Changed::Gone]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_in_memory_and_by_its_name_is_given_up() {
+    let peer = Peer::with(&["PIPELINING"]);
+    peer.is_silent("one.test");
+    let play = Play::new(&peer, Script::default());
+    let mut ids = Vec::new();
+    for _ in 0..150 {
+        ids.push(play.accept(&["a@example.test"]).await.id);
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(play.handle.depth().in_memory > 0);
+    for portion in ids.chunks(50) {
+        let changed = act(&play, Change::Hold, portion).await;
+        assert!(changed.iter().all(is_done), "{changed:?}");
+    }
+    let held = postern_spool::Store::counts(play.store.as_ref()).await;
+    assert_eq!(held.unwrap().on_hold, 150);
+    peer.answers("one.test");
+    tokio::time::sleep(DAY).await;
+    assert_eq!(peer.taken().len(), 0);
+    let changed = act(&play, Change::Release, &ids).await;
+    assert!(changed.iter().all(is_done), "{changed:?}");
+    play.until_empty().await;
+    assert_eq!(peer.taken().len(), 150, "each once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_reaches_a_destination_that_is_left_alone() {
+    let peer = Peer::with(&["PIPELINING"]);
+    peer.goes_down(true);
+    let play = Play::new(&peer, Script::default());
+    let message = play.accept(&["a@example.test"]).await;
+    play.until("it is put off", |counts| counts.deliver == 1)
+        .await;
+    peer.goes_down(false);
+    assert!(is_done(&act(&play, Change::Retry, &[message.id]).await[0]));
+    let took = play.until_empty().await;
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_bounced_is_reported_in_the_operators_words() {
+    let peer = Peer::with(&["PIPELINING"]);
+    let play = Play::new(&peer, Script::default());
+    let wait = Duration::from_secs(600);
+    let recipients = ["a@example.test", "b@example.org"];
+    let message = play
+        .accept_due(wait, Stage::Deliver, &recipients, |_| {})
+        .await;
+    assert!(is_done(&act(&play, Change::Bounce, &[message.id]).await[0]));
+    let took = play.until_empty().await;
+    assert!(took < Duration::from_secs(60), "{took:?}");
+    let taken = peer.taken();
+    assert_eq!(taken.len(), 1);
+    assert_eq!(taken[0].recipients, ["from@sender.test"]);
+    let text = String::from_utf8_lossy(&taken[0].content).into_owned();
+    assert!(
+        text.contains("returned by the postmaster: a test"),
+        "{text}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_binding_keeps_goes_on_without_it_and_with_those_behind_it() {
+    let decisions = [
+        Decision::Quarantine,
+        Decision::Hold {
+            at_most: Some(10 * DAY),
+        },
+    ];
+    for decision in decisions {
+        let peer = Peer::with(&["PIPELINING"]);
+        let play = Play::new(
+            &peer,
+            Script::new(move |message, asked| {
+                match asked.passed.iter().any(|one| one == "checker") {
+                    true => proceeds(message, asked),
+                    false => ruled(message, asked, decision.clone(), "checker"),
+                }
+            }),
+        );
+        let message = play.accept(&["a@example.test"]).await;
+        play.until("it is kept", |counts| counts.quarantined + counts.held == 1)
+            .await;
+        assert!(is_done(
+            &act(&play, Change::Release, &[message.id]).await[0]
+        ));
+        play.until_empty().await;
+        assert_eq!(peer.taken().len(), 1);
+        let asked = play.judge.asked.lock();
+        let last = asked.last().unwrap();
+        assert_eq!(last.event, EventKind::TransportSubmit);
+        assert_eq!(last.from.as_deref(), Some("checker"));
+        let passed: HashSet<_> = last.passed.iter().map(String::as_str).collect();
+        assert!(passed.contains("checker"));
+    }
+}
