@@ -103,6 +103,8 @@ pub struct Metrics {
     pub panics: Counter,
     /// Notifications that could not be delivered.
     pub lost_notifications: Counter,
+    /// Notifications of delays.
+    pub delay_notifications: Counter,
     /// Times that the system had no descriptor or memory for a new connection.
     pub accept_errors: Counter,
     /// Messages in the spool.
@@ -146,6 +148,7 @@ impl Metrics {
             delivery_connections: Gauge::default(),
             panics: Counter::default(),
             lost_notifications: Counter::default(),
+            delay_notifications: Counter::default(),
             accept_errors: Counter::default(),
             spool: Family::default(),
             spool_free: Gauge::default(),
@@ -287,6 +290,11 @@ impl Metrics {
             "lost_notifications",
             "Notifications about undeliverable mail that could not be delivered themselves",
             self.lost_notifications.clone(),
+        );
+        registry.add(
+            "delay_notifications",
+            "Notifications to senders that their mail still waits",
+            self.delay_notifications.clone(),
         );
         registry.add(
             "accept_errors",

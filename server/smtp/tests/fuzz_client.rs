@@ -21,6 +21,7 @@ fn transaction() -> Transaction {
         smtp_utf8: false,
         ret: None,
         envelope_id: None,
+        priority: 0,
     }
 }
 

@@ -515,6 +515,7 @@ fn transaction(message: &Message, recipients: &[usize], fitted: &Fitted) -> Tran
             Return::Headers => Ret::Headers,
         }),
         envelope_id: envelope.envid.clone(),
+        priority: envelope.priority,
     }
 }
 

@@ -61,6 +61,8 @@ struct Progress {
 /// What became of a group's recipients, as it was recorded.
 pub(crate) struct Recorded {
     pub(crate) changes: Vec<(usize, RecipientState)>,
+    /// The sender is told that some of them are delayed.
+    pub(crate) warned: bool,
     /// They are on stable storage.
     lasts: bool,
 }
@@ -249,6 +251,13 @@ impl Job {
                 None
             }
         };
+        let (id, content) = (self.message.id, &self.content);
+        let before = &progress.states;
+        let warning = notification::warn(core, &self.message, content, before, &changes, now).await;
+        let warning = warning.unwrap_or_else(|error| {
+            tracing::error!(%id, %error, "its sender cannot be told of a delay");
+            None
+        });
         let mut all = changes.clone();
         let before = progress.unrecorded.iter().filter(|index| {
             let mut changes = changes.iter();
@@ -258,6 +267,7 @@ impl Job {
         // What was only put off is found out again; what was done must not be done again.
         let matters = report.is_some() || all.iter().any(|(_, state)| state.is_done());
         let waits = destination.map(|destination| waits_for(destination, &changes, now));
+        let reports: Vec<_> = report.iter().chain(&warning).collect();
         let recorded = self
             .commit_stubbornly(core, matters, || {
                 self.batch(
@@ -266,21 +276,23 @@ impl Job {
                     last,
                     progress.earlier_stage,
                     waits.clone(),
-                    report.as_ref(),
+                    &reports,
                     now,
                 )
             })
             .await;
         let waiting = last && states.iter().any(|state| !state.is_done());
         // A report that was not committed does not exist.
-        let left = report
-            .filter(|_| recorded)
-            .is_some_and(|report| !core.begin(worker, report.stored()));
+        let mut left = false;
+        for report in reports.iter().filter(|_| recorded) {
+            left |= !core.begin(worker, report.stored());
+        }
         if waiting || left {
             core.slots.scan.notify_one();
         }
         Recorded {
             changes,
+            warned: recorded && warning.is_some(),
             lasts: recorded,
         }
     }
@@ -332,15 +344,12 @@ impl Job {
         last: bool,
         earlier_stage: bool,
         waits: Option<DestinationChange>,
-        report: Option<&notification::Made>,
+        reports: &[&notification::Made],
         now: SystemTime,
     ) -> Batch {
         let id = self.message.id;
         let mut batch = Batch {
-            insert: report
-                .map(notification::Made::new_message)
-                .into_iter()
-                .collect(),
+            insert: reports.iter().map(|report| report.new_message()).collect(),
             ..Batch::default()
         };
         let due = next_due(states.iter(), now);

@@ -57,6 +57,9 @@ pub trait Judge: Send + Sync {
 
     /// Hears what became of every attempt, whether or not a sink wants to know. Must not block.
     fn note(&self, _message: &Message, _result: &DeliveryResult) {}
+
+    /// Hears that the sender of a message is told of its delay. Must not block.
+    fn warned(&self, _message: &Message) {}
 }
 
 /// One message before the sinks.

@@ -1,4 +1,4 @@
-//! Makes reports of failures into messages of their own.
+//! Makes reports of failures and of delays into messages of their own.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -9,14 +9,14 @@ use postern_message::{
     BodyKind, Envelope, HeaderLimits, HeaderParser, HeaderSection, Message, MessageId, Notify,
     Origin, Properties, Recipient, RecipientState, Return, Version, Way,
 };
-use postern_smtp::address::{ForwardPath, ReversePath};
+use postern_smtp::address::{ForwardPath, Mailbox, ReversePath};
 use postern_spool::{
     Due, NewMessage, Purpose, ReadAt, SpoolError, Stage, StoredBody, StoredMessage,
 };
 
 use super::core::Core;
-use super::report::{Built, Failure, RETURNED_HEADERS, RETURNED_MESSAGE, Report, Returned};
-use super::settle::wants_report;
+use super::report::{Built, Kind, RETURNED_HEADERS, RETURNED_MESSAGE, Report, Returned, Told};
+use super::settle::{wants_report, wants_warning};
 use postern_delivery::ContentReader;
 
 /// Why a report could not be made.
@@ -30,7 +30,7 @@ pub(crate) enum ReportError {
     Malformed(String),
 }
 
-/// A report that is to be committed with the failures that it tells of.
+/// A report that is to be committed with what it tells of.
 pub(crate) struct Made {
     message: Arc<Message>,
     body: StoredBody,
@@ -71,20 +71,76 @@ pub(crate) async fn make(
         .iter()
         .filter_map(|change| failure(message, change))
         .collect();
-    if failures.is_empty() {
-        return Ok(None);
-    }
-    let ReversePath::Mailbox(sender) = &message.envelope.sender else {
+    let Some(sender) = sender(message).filter(|_| !failures.is_empty()) else {
         return Ok(None);
     };
-    let hostname = core.hostname(&message.server);
-    let id = MessageId::new();
     let returned = returned(message, content).await?;
+    let made = write(core, message, sender, Kind::Failed, failures, returned, now).await?;
+    tracing::info!(id = %message.id, report = %made.message.id, "message bounced");
+    Ok(Some(made))
+}
+
+/// Makes a report of the delays among `changes`: of recipients that still wait though the message has waited as long as its
+/// sender is not told. Each is told of once: `before`, its next attempt was due no later than that time. `None`: there are
+/// none, or nobody is to be told.
+pub(crate) async fn warn(
+    core: &Core,
+    message: &Arc<Message>,
+    content: &Arc<dyn ReadAt>,
+    before: &[RecipientState],
+    changes: &[(usize, RecipientState)],
+    now: SystemTime,
+) -> Result<Option<Made>, ReportError> {
+    let schedule = &core.settings.schedule;
+    let since = message.received_at;
+    let (Some(warns_at), Some(until)) = (schedule.warns_at(since), schedule.ends_at(since)) else {
+        return Ok(None);
+    };
+    if now < warns_at {
+        return Ok(None);
+    }
+    let delays: Vec<_> = changes
+        .iter()
+        .filter(|(index, _)| {
+            let before = before.get(*index);
+            before.is_some_and(|state| state.due().is_none_or(|due| due <= warns_at))
+        })
+        .filter_map(|change| delay(message, change))
+        .collect();
+    let Some(sender) = sender(message).filter(|_| !delays.is_empty()) else {
+        return Ok(None);
+    };
+    let returned = headers(message, content).await?;
+    let kind = Kind::Delayed { until };
+    let made = write(core, message, sender, kind, delays, returned, now).await?;
+    tracing::info!(id = %message.id, report = %made.message.id, "message delayed, its sender is told");
+    Ok(Some(made))
+}
+
+/// Who is told: nobody, where the path is null.
+fn sender(message: &Message) -> Option<&Mailbox> {
+    match &message.envelope.sender {
+        ReversePath::Mailbox(sender) => Some(sender),
+        ReversePath::Null => None,
+    }
+}
+
+async fn write(
+    core: &Core,
+    message: &Arc<Message>,
+    sender: &Mailbox,
+    kind: Kind,
+    recipients: Vec<Told<'_>>,
+    returned: Returned,
+    now: SystemTime,
+) -> Result<Made, ReportError> {
+    let id = MessageId::new();
     let built = Report {
         id,
-        hostname,
+        hostname: core.hostname(&message.server),
         message,
-        failures,
+        kind,
+        recipients,
         returned,
         now,
     }
@@ -92,18 +148,17 @@ pub(crate) async fn make(
     let body = store(core, &built.content).await?;
     let mut recipient = Recipient::new(ForwardPath::Mailbox(sender.clone()));
     recipient.notify = Some(Notify::NEVER);
-    tracing::info!(id = %message.id, report = %id, "message bounced");
-    Ok(Some(Made {
+    Ok(Made {
         message: Arc::new(report_message(id, message, recipient, &built, now)?),
         body,
         due: Due::At(now),
-    }))
+    })
 }
 
 fn failure<'a>(
     message: &'a Message,
     (index, state): &'a (usize, RecipientState),
-) -> Option<Failure<'a>> {
+) -> Option<Told<'a>> {
     let (status, expired) = match state {
         RecipientState::Failed(status) => (status, false),
         RecipientState::Expired(status) => (status, true),
@@ -113,10 +168,28 @@ fn failure<'a>(
         .recipients
         .get(*index)
         .filter(|recipient| wants_report(recipient))?;
-    Some(Failure {
+    Some(Told {
         recipient,
         status,
         expired,
+    })
+}
+
+fn delay<'a>(
+    message: &'a Message,
+    (index, state): &'a (usize, RecipientState),
+) -> Option<Told<'a>> {
+    let RecipientState::Pending {
+        last: Some(status), ..
+    } = state
+    else {
+        return None;
+    };
+    let recipient = message.recipients.get(*index);
+    Some(Told {
+        recipient: recipient.filter(|recipient| wants_warning(recipient))?,
+        status,
+        expired: false,
     })
 }
 
@@ -135,6 +208,12 @@ async fn returned(message: &Message, content: &Arc<dyn ReadAt>) -> Result<Return
             return Ok(Returned::Message(all.into()));
         }
     }
+    headers(message, content).await
+}
+
+/// The header section of the message, bounded. Of a message that is not given up no more is returned (RFC 3461 4.3).
+async fn headers(message: &Message, content: &Arc<dyn ReadAt>) -> Result<Returned, ReportError> {
+    let version = &message.version;
     let most = RETURNED_HEADERS as u64;
     let end = version.header_size().min(most);
     let mut headers = ContentReader::range(version, 0..end, Arc::clone(content))

@@ -1,4 +1,4 @@
-//! Delivery status notifications: what the sender is told when mail cannot be delivered (RFC 3464, RFC 6522).
+//! Delivery status notifications: what the sender is told when mail cannot be delivered, or not yet (RFC 3464, RFC 6522).
 //!
 //! A report is made in memory, so all that goes into it is bounded. Everything that strangers said (replies of next
 //! hops, header fields of the message) is escaped or encoded before it stands in a report.
@@ -32,16 +32,27 @@ pub(crate) struct Report<'a> {
     pub(crate) hostname: &'a str,
     /// The message that could not be delivered.
     pub(crate) message: &'a Message,
+    /// What became of it.
+    pub(crate) kind: Kind,
     /// Whom it did not reach. Not empty.
-    pub(crate) failures: Vec<Failure<'a>>,
+    pub(crate) recipients: Vec<Told<'a>>,
     /// What of it is returned.
     pub(crate) returned: Returned,
     /// When the report is made.
     pub(crate) now: SystemTime,
 }
 
+/// What became of a message for all recipients of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It is given up.
+    Failed,
+    /// It still waits, and is tried until this time.
+    Delayed { until: SystemTime },
+}
+
 /// A recipient that the message did not reach.
-pub(crate) struct Failure<'a> {
+pub(crate) struct Told<'a> {
     pub(crate) recipient: &'a Recipient,
     pub(crate) status: &'a Status,
     /// Its time was over, where otherwise it was refused.
@@ -98,23 +109,23 @@ impl Report<'_> {
     /// What is said of each recipient that is named, each once, and how many more there are.
     fn named(&self, utf8: bool) -> (Vec<Said>, usize) {
         let mut seen = HashSet::new();
-        let mut failures = Vec::with_capacity(self.failures.len());
-        for failure in &self.failures {
-            if seen.insert(failure.name()) {
-                failures.push(failure);
+        let mut told = Vec::with_capacity(self.recipients.len());
+        for one in &self.recipients {
+            if seen.insert(one.name()) {
+                told.push(one);
             }
         }
         let mut named: Vec<Said> = Vec::new();
         let mut octets = 0;
-        for failure in failures.iter().take(NAMED) {
-            let said = failure.said(utf8);
+        for one in told.iter().take(NAMED) {
+            let said = one.said(self.kind, utf8);
             octets += said.text.len() + said.fields.len();
             if octets > SAID && !named.is_empty() {
                 break;
             }
             named.push(said);
         }
-        let more = failures.len() - named.len();
+        let more = told.len() - named.len();
         (named, more)
     }
 
@@ -125,13 +136,17 @@ impl Report<'_> {
             message,
             ..
         } = self;
+        let subject = match self.kind {
+            Kind::Failed => "Mail could not be delivered",
+            Kind::Delayed { .. } => "Mail is delayed",
+        };
         let sender = message.envelope.sender.to_string();
         let date = date(self.now);
         format!(
             "Date: {date}\r\n\
              From: Mail Delivery System <MAILER-DAEMON@{hostname}>\r\n\
              To: {sender}\r\n\
-             Subject: Mail could not be delivered\r\n\
+             Subject: {subject}\r\n\
              Message-ID: <{id}@{hostname}>\r\n\
              Auto-Submitted: auto-replied\r\n\
              MIME-Version: 1.0\r\n\
@@ -143,18 +158,34 @@ impl Report<'_> {
 
     /// The part for people.
     fn explanation(&self, named: &[Said], more: usize, utf8: bool) -> String {
-        let mut text = format!(
-            "The mail system at {} could not deliver your message of\r\n\
-             {} to these recipients:\r\n",
-            self.hostname,
-            date(self.message.received_at),
-        );
+        let received = date(self.message.received_at);
+        let mut text = match self.kind {
+            Kind::Failed => format!(
+                "The mail system at {} could not deliver your message of\r\n\
+                 {received} to these recipients:\r\n",
+                self.hostname,
+            ),
+            Kind::Delayed { .. } => format!(
+                "This is only a warning. You need not send your message again.\r\n\r\n\
+                 The mail system at {} could not yet deliver your message of\r\n\
+                 {received} to these recipients:\r\n",
+                self.hostname,
+            ),
+        };
         named.iter().for_each(|said| text.push_str(&said.text));
         if more > 0 {
             text += &format!("\r\nand to {more} more.\r\n");
         }
+        text += &match self.kind {
+            Kind::Failed => "\r\nNo further attempt will be made.".to_owned(),
+            Kind::Delayed { until } => format!(
+                "\r\nIt will be tried again until {}.\r\n\
+                 If that does not help you will be told.",
+                date(until)
+            ),
+        };
         text += &format!(
-            "\r\nNo further attempt will be made. The message has the id\r\n{} at {}.\r\n",
+            " The message has the id\r\n{} at {}.\r\n",
             self.message.id, self.hostname
         );
         let (charset, encoding) = match (utf8, text.is_ascii()) {
@@ -230,10 +261,14 @@ impl Report<'_> {
                 quoted_printable(headers),
             ),
         };
+        let what = match self.kind {
+            Kind::Failed => "Undelivered message",
+            Kind::Delayed { .. } => "Delayed message",
+        };
         let head = format!(
             "Content-Type: {kind}\r\n\
              Content-Transfer-Encoding: {encoding}\r\n\
-             Content-Description: Undelivered message\r\n\r\n"
+             Content-Description: {what}\r\n\r\n"
         );
         content.extend_from_slice(head.as_bytes());
         content.extend_from_slice(&body);
@@ -246,7 +281,7 @@ struct Said {
     fields: String,
 }
 
-impl Failure<'_> {
+impl Told<'_> {
     /// The address that the sender used. What a sink has made of it is nobody's business out there.
     fn name(&self) -> &str {
         match self.recipient.given_address() {
@@ -255,13 +290,14 @@ impl Failure<'_> {
         }
     }
 
-    fn said(&self, utf8: bool) -> Said {
+    fn said(&self, kind: Kind, utf8: bool) -> Said {
         let why = match (&self.status.remote, self.expired) {
             (_, true) => {
                 "It could not be delivered in time. The last attempt ended with:".to_owned()
             }
             (Some(host), false) => format!("{} said:", shown(host, 255)),
-            (None, false) => "It was refused:".to_owned(),
+            (None, false) if kind == Kind::Failed => "It was refused:".to_owned(),
+            (None, false) => "The last attempt ended with:".to_owned(),
         };
         let name = match self.recipient.given_address() {
             ForwardPath::Postmaster => "<Postmaster>".to_owned(),
@@ -270,7 +306,7 @@ impl Failure<'_> {
         let said = fold(&self.diagnostic(), "    ");
         Said {
             text: format!("\r\n{name}\r\n{}\r\n{said}\r\n", fold(&why, "  ")),
-            fields: self.fields(utf8),
+            fields: self.fields(kind, utf8),
         }
     }
 
@@ -300,7 +336,7 @@ impl Failure<'_> {
     }
 
     /// The fields of one recipient (RFC 3464 2.3).
-    fn fields(&self, utf8: bool) -> String {
+    fn fields(&self, became: Kind, utf8: bool) -> String {
         let mut text = String::new();
         let Self {
             recipient, status, ..
@@ -317,8 +353,12 @@ impl Failure<'_> {
             (false, true) => ("utf-8", name.to_owned()),
             (false, false) => ("utf-8", utf8_xtext(name)),
         };
-        text += &format!("Final-Recipient: {kind}; {address}\r\nAction: failed\r\n");
-        text += &format!("Status: {}\r\n", self.status_code());
+        let action = match became {
+            Kind::Failed => "failed",
+            Kind::Delayed { .. } => "delayed",
+        };
+        text += &format!("Final-Recipient: {kind}; {address}\r\nAction: {action}\r\n");
+        text += &format!("Status: {}\r\n", self.status_code(became));
         if let Some(host) = &status.remote {
             text += &format!("Remote-MTA: dns; {}\r\n", shown(host, 255));
         }
@@ -330,15 +370,22 @@ impl Failure<'_> {
         let line = format!("Diagnostic-Code: {kind}; {}", self.diagnostic());
         text += &format!("{}\r\n", fold(&line, ""));
         text += &format!("Last-Attempt-Date: {}\r\n", date(status.at));
+        if let Kind::Delayed { until } = became {
+            text += &format!("Will-Retry-Until: {}\r\n", date(until));
+        }
         text
     }
 
-    /// Always of class 5, since `Action: failed` says that this is final.
-    fn status_code(&self) -> String {
-        match self.status.enhanced {
-            Some((5, subject, detail)) if !self.expired => format!("5.{subject}.{detail}"),
-            _ if self.expired => "5.4.7".to_owned(),
-            _ => "5.0.0".to_owned(),
+    /// Of class 5 where `Action: failed` says that this is final, and of class 4 where it is not.
+    fn status_code(&self, became: Kind) -> String {
+        match (became, self.status.enhanced) {
+            (Kind::Delayed { .. }, Some((_, subject, detail))) => format!("4.{subject}.{detail}"),
+            (Kind::Delayed { .. }, None) => "4.0.0".to_owned(),
+            (Kind::Failed, Some((5, subject, detail))) if !self.expired => {
+                format!("5.{subject}.{detail}")
+            }
+            (Kind::Failed, _) if self.expired => "5.4.7".to_owned(),
+            (Kind::Failed, _) => "5.0.0".to_owned(),
         }
     }
 }

@@ -68,6 +68,9 @@ pub(crate) async fn record(
             log(context, job, recipient, state, attempt);
         }
     }
+    if recorded.warned {
+        context.judge.warned(&job.message);
+    }
     let Some(result) = delivery_result(context, job, &recorded.changes, attempt) else {
         return;
     };

@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 pub struct Schedule {
     waits: Vec<Duration>,
     expire: Duration,
+    /// The age at which a sender is told that a message still waits.
+    warn_after: Option<Duration>,
 }
 
 /// What follows an attempt that was put off.
@@ -24,14 +26,46 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(30 * 60);
 impl Schedule {
     /// Waits between attempts, the last one repeating, and the age at which a message is given up.
     pub fn new(waits: Vec<Duration>, expire: Duration) -> Self {
-        Self { waits, expire }
+        Self {
+            waits,
+            expire,
+            warn_after: None,
+        }
+    }
+
+    /// As it is, and the sender of a message of this `age` is told that it still waits; not where it is given up before.
+    #[must_use]
+    pub fn warning_after(self, age: Duration) -> Self {
+        let warn_after = (age < self.expire).then_some(age);
+        Self { warn_after, ..self }
+    }
+
+    /// As [`Schedule::next`], with an attempt at the time of the warning: what the sender is told is true then.
+    pub fn retry(&self, received: SystemTime, attempts: u32, now: SystemTime, draw: u32) -> Next {
+        match (
+            self.next(received, attempts, now, draw),
+            self.warns_at(received),
+        ) {
+            (Next::At(at), Some(warns_at)) if now < warns_at => Next::At(at.min(warns_at)),
+            (next, _) => next,
+        }
+    }
+
+    /// When the sender of a message received at `received` is told that it still waits.
+    pub fn warns_at(&self, received: SystemTime) -> Option<SystemTime> {
+        received.checked_add(self.warn_after?)
+    }
+
+    /// When a message received at `received` is given up.
+    pub fn ends_at(&self, received: SystemTime) -> Option<SystemTime> {
+        received.checked_add(self.expire)
     }
 
     /// What follows the attempt number `attempts` (1 is the first) that was put off at `now`, for a message received at
     /// `received`. `draw` is a random number; it moves the time by up to a tenth of the wait in either direction, so
     /// that messages which failed together are not retried together. The last attempt is made when the message expires.
     pub fn next(&self, received: SystemTime, attempts: u32, now: SystemTime, draw: u32) -> Next {
-        let end = received.checked_add(self.expire);
+        let end = self.ends_at(received);
         if end.is_some_and(|end| now >= end) {
             return Next::Expired;
         }
@@ -108,6 +142,28 @@ mod tests {
         assert_eq!(
             schedule().next(start, 6, start + 60 * MINUTE, MIDDLE),
             Next::Expired
+        );
+    }
+
+    #[test]
+    fn one_attempt_is_made_when_the_sender_is_to_be_warned() {
+        let start = SystemTime::UNIX_EPOCH;
+        let schedule = schedule().warning_after(18 * MINUTE);
+        let warns_at = start + 18 * MINUTE;
+        assert_eq!(schedule.warns_at(start), Some(warns_at));
+        let retry = |attempts, now| schedule.retry(start, attempts, start + now, MIDDLE);
+        assert!(seconds(retry(1, Duration::ZERO), start).abs_diff(300) <= 1);
+        assert_eq!(retry(2, 5 * MINUTE), Next::At(warns_at));
+        // From then on as always.
+        let next = seconds(retry(3, 18 * MINUTE), start);
+        assert!(next.abs_diff(33 * 60) <= 1, "{next}");
+        assert_eq!(retry(9, 60 * MINUTE), Next::Expired);
+        // Who is given up is told that.
+        assert_eq!(
+            Schedule::new(vec![], MINUTE)
+                .warning_after(MINUTE)
+                .warns_at(start),
+            None
         );
     }
 

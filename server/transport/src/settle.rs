@@ -36,7 +36,7 @@ pub(crate) fn settle(
             Fate::Failed => RecipientState::Failed(status),
             Fate::Deferred => {
                 let attempts = attempts.saturating_add(1);
-                match schedule.next(
+                match schedule.retry(
                     message.received_at,
                     attempts,
                     now,
@@ -71,6 +71,11 @@ pub(crate) fn next_due<'a>(
         .filter(|state| !state.is_done())
         .map(|state| state.due().unwrap_or(now))
         .min()
+}
+
+/// Whether a delay of this recipient is to be reported (RFC 3461 4.1: by default it may be).
+pub(crate) fn wants_warning(recipient: &postern_message::Recipient) -> bool {
+    recipient.notify.is_none_or(|notify| notify.delay)
 }
 
 /// Whether a failure of this recipient is to be reported (RFC 3461 4.1: by default it is).

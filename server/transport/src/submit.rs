@@ -69,7 +69,7 @@ pub(crate) async fn pass(core: &Core, worker: usize, judge: &dyn Judge, begun: B
             return put_off(core, &begun.stored, None, TROUBLE).await;
         };
         let decided = Decided::of(&begun.stored, &question, &ruled.ruling, judge);
-        match apply(core, worker, begun, &question, ruled, &decided).await {
+        match apply(core, worker, judge, begun, &question, ruled, &decided).await {
             Some(went) if question.event == EventKind::TransportSubmit => return Passed::On(went),
             Some(went) => next = went,
             None => {
@@ -88,6 +88,7 @@ pub(crate) async fn pass(core: &Core, worker: usize, judge: &dyn Judge, begun: B
 async fn apply(
     core: &Core,
     worker: usize,
+    judge: &dyn Judge,
     begun: Begun,
     question: &Question,
     ruled: MessageRuling,
@@ -176,12 +177,12 @@ async fn apply(
         Disposition::Deferred { reply: Some(reply) } => {
             decided.log("deferred", Some(&reply));
             let status = decided.status(&reply, now);
-            defer_all(core, worker, begun, status, decided.waits_for()).await;
+            defer_all(core, worker, judge, begun, status, decided.waits_for()).await;
         }
         Disposition::Deferred { reply: None } => {
             decided.log("postponed", None);
             let status = own(4, format!("postponed by {}", decided.binding), now);
-            defer_all(core, worker, begun, status, None).await;
+            defer_all(core, worker, judge, begun, status, None).await;
         }
     }
     None
@@ -298,6 +299,7 @@ pub(super) async fn end(
 async fn defer_all(
     core: &Core,
     worker: usize,
+    judge: &dyn Judge,
     begun: Begun,
     status: Status,
     waits_for: Option<&str>,
@@ -319,7 +321,10 @@ async fn defer_all(
             (index, Outcome::Tried(attempted))
         })
         .collect();
-    job.record(core, worker, outcomes, false).await;
+    let recorded = job.record(core, worker, outcomes, false).await;
+    if recorded.warned {
+        judge.warned(&job.message);
+    }
 }
 
 async fn put_off(

@@ -45,6 +45,40 @@ fn content_arrives_byte_for_byte_behind_one_trace_field() {
 }
 
 #[test]
+fn a_priority_is_passed_on_to_a_hop_that_offers_it() {
+    for (keyword, said) in [
+        ("MT-PRIORITY", true),
+        ("MT-PRIORITY STANAG4406", true),
+        ("DSN", false),
+    ] {
+        let next_hop = NextHop::with(Manners {
+            keywords: vec!["PIPELINING", keyword],
+            ..Manners::default()
+        });
+        let gateway = Setup::default()
+            .server("priority_from = [\"127.0.0.0/8\"]")
+            .domain("example.test", &format!("smtp://{}", next_hop.address()))
+            .start();
+        let mut client = Client::ready(gateway.smtp());
+        for (count, priority) in [(1, -3), (2, 9), (3, 0)] {
+            client.expect(
+                &format!("MAIL FROM:<a@example.org> MT-PRIORITY={priority}"),
+                250,
+            );
+            client.expect("RCPT TO:<b@example.test>", 250);
+            client.expect("DATA", 354);
+            client.send("Subject: x\r\n\r\nbody\r\n");
+            client.expect(".", 250);
+            let received = next_hop.wait_for(count, LIMIT);
+            let sender = &received.last().unwrap().sender;
+            let found = sender.contains(&format!(" MT-PRIORITY={priority}"));
+            assert_eq!(found, said && priority != 0, "{keyword}: {sender}");
+            assert_eq!(sender.contains("MT-PRIORITY"), found, "{sender}");
+        }
+    }
+}
+
+#[test]
 fn a_connection_is_used_again() {
     let next_hop = NextHop::start();
     let gateway = Setup::default()

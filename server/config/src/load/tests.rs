@@ -323,9 +323,9 @@ const BAD: &[(&str, &[&str])] = &[
         &["p.toml:1:1: server: is a table; write [[server]] with a name"],
     ),
     (
-        "[queue]\nwarn_after = \"4h\"\nexpire = 5\nretry = [\"5m\", 7, \"1 week\"]\n",
+        "[queue]\nwarn_after = 4\nexpire = 5\nretry = [\"5m\", 7, \"1 week\"]\n",
         &[
-            "p.toml:2:1: queue.warn_after: is not in this version; remove it",
+            "p.toml:2:14: queue.warn_after: has no unit; write a number and ms, s, m, h or d, such as \"30s\"",
             "p.toml:3:10: queue.expire: has no unit; write a number and ms, s, m, h or d, such as \"30s\"",
             "p.toml:4:16: queue.retry: has no unit; write a number and ms, s, m, h or d, such as \"30s\"",
             "p.toml:4:19: queue.retry: \"1 week\" is not a duration; write a number and ms, s, m, h or d, such as \"30s\"",

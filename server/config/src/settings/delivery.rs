@@ -59,10 +59,10 @@ section! {
     Queue at "queue" {
         /// Waits between attempts, each with some jitter. The last one repeats.
         retry: Vec<Duration> as List<Span> = "[\"5m\", \"15m\", \"30m\", \"1h\", \"4h\"]";
+        /// Age at which the sender of a message that still waits for some recipients is told so, once for each of them, unless
+        /// `NOTIFY` says otherwise. One more attempt is made then. From the value of `expire` on nobody is told.
+        warn_after: Duration as Span = "4h";
         /// Age at which a message that is still not delivered is given back with a delivery status notification.
         expire: Duration as Span = "5d";
-    }
-    later {
-        "warn_after" => 3;
     }
 }

@@ -52,6 +52,7 @@ fn transaction(size: usize) -> Transaction {
         smtp_utf8: false,
         ret: None,
         envelope_id: None,
+        priority: 0,
     }
 }
 

@@ -70,6 +70,10 @@ impl Judge for CountedJudge {
         self.sinks.sinks_back()
     }
 
+    fn warned(&self, _message: &Message) {
+        self.metrics.delay_notifications.inc();
+    }
+
     fn note(&self, message: &Message, result: &DeliveryResult) {
         for recipient in &result.recipients {
             let lost = matches!(

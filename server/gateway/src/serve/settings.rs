@@ -51,6 +51,7 @@ pub(super) fn transport(config: &Config, addresses: AddressLog) -> Settings {
 /// The waits between attempts.
 pub(super) fn schedule(config: &Config) -> Schedule {
     Schedule::new(config.queue.retry.clone(), config.queue.expire)
+        .warning_after(config.queue.warn_after)
 }
 
 fn routes(config: &Config) -> Routes {

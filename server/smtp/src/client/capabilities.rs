@@ -23,6 +23,8 @@ pub struct Capabilities {
     pub starttls: bool,
     /// DSN (RFC 3461).
     pub dsn: bool,
+    /// MT-PRIORITY (RFC 6710).
+    pub mt_priority: bool,
     /// LIMITS (RFC 9422).
     pub limits: Limits,
 }
@@ -67,6 +69,7 @@ impl Capabilities {
             b"BINARYMIME" => self.binary_mime = true,
             b"STARTTLS" => self.starttls = true,
             b"DSN" => self.dsn = true,
+            b"MT-PRIORITY" => self.mt_priority = true,
             b"LIMITS" => parameters.for_each(|limit| self.limits.add(limit)),
             _ => {}
         }

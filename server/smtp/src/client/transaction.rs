@@ -22,6 +22,8 @@ pub struct Transaction {
     pub ret: Option<Ret>,
     /// ENVID as xtext, sent if the peer offers DSN.
     pub envelope_id: Option<Bytes>,
+    /// -9 to 9, 0 is normal: MT-PRIORITY, said where the peer offers it.
+    pub priority: i8,
 }
 
 /// A recipient of a transaction.
@@ -153,6 +155,10 @@ impl Transaction {
         if self.smtp_utf8 {
             line.put_slice(b" SMTPUTF8");
         }
+        // What is normal needs no word.
+        if peer.mt_priority && self.priority != 0 {
+            line.put_slice(format!(" MT-PRIORITY={}", self.priority).as_bytes());
+        }
         if peer.dsn {
             match self.ret {
                 Some(Ret::Full) => line.put_slice(b" RET=FULL"),
@@ -234,6 +240,7 @@ mod tests {
             smtp_utf8: false,
             ret: Some(Ret::Headers),
             envelope_id: Some(Bytes::from_static(b"id+2B1")),
+            priority: -4,
         }
     }
 
@@ -256,6 +263,21 @@ mod tests {
             message().mail_line(&all).unwrap(),
             "MAIL FROM:<a@example.test> SIZE=42 BODY=8BITMIME RET=HDRS ENVID=id+2B1\r\n"
         );
+        let urgent = Capabilities {
+            mt_priority: true,
+            ..Capabilities::default()
+        };
+        for (priority, said) in [(-9, " MT-PRIORITY=-9"), (0, ""), (9, " MT-PRIORITY=9")] {
+            let message = Transaction {
+                priority,
+                body: Body::SevenBit,
+                ..message()
+            };
+            assert_eq!(
+                message.mail_line(&urgent).unwrap(),
+                format!("MAIL FROM:<a@example.test>{said}\r\n")
+            );
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_spool::Stage;
 
 use super::stage::{Play, Script};
-use crate::report::{Built, Failure, Report, Returned};
+use crate::report::{Built, Kind, Report, Returned, Told};
 use postern_delivery::testing::message;
 use postern_delivery::testing::peer::Peer;
 
@@ -44,7 +44,8 @@ fn build_of(
     let report = Report {
         id: "0190c0de-0000-7000-8000-000000000002".parse().unwrap(),
         hostname: "mx.test",
-        failures: vec![Failure {
+        kind: Kind::Failed,
+        recipients: vec![Told {
             recipient: &message.recipients[0],
             status: &said,
             expired: false,

@@ -130,6 +130,7 @@ fn run(
             smtp_utf8: false,
             ret: None,
             envelope_id: None,
+            priority: 0,
         };
         let sent = play.send_octets(mail, content);
         to_client = server.takes(&sent);

@@ -51,6 +51,7 @@ pub(super) fn transaction(recipients: &[&'static str], content: &[u8]) -> Transa
         smtp_utf8: false,
         ret: None,
         envelope_id: None,
+        priority: 0,
     }
 }
 
