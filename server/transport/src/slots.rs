@@ -20,9 +20,9 @@ use super::parked::{Alarms, Parked, Place};
 
 /// Octets that all messages in memory may take together.
 const MEMORY: u64 = 64 * 1024 * 1024;
-/// What a message and a recipient take at least, with their states and their places in queues.
+/// What a message and a recipient take, with their states, what is said of them in the end, and the record that is written then.
 const MESSAGE: u64 = 4 * 1024;
-const RECIPIENT: u64 = 600;
+const RECIPIENT: u64 = 2 * 1024;
 
 /// The bounded set of messages in memory.
 pub(crate) struct Slots {
