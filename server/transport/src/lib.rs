@@ -47,7 +47,7 @@ pub use self::clock::{Clock, SystemClock};
 pub use self::core::{Depth, Settings};
 pub use self::disposition::{Disposition, HeldRefusal, Position, disposition};
 pub use self::judge::{Case, Judge, Sinks};
-pub use self::routes::Routes;
+pub use self::routes::{Route, Routes, Rule};
 pub use self::scanner::Scanner;
 pub use self::schedule::{Next, Schedule};
 pub use self::settle::draw;
