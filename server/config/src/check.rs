@@ -1,6 +1,7 @@
 //! What no single value can show: references, contradictions, clashes.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use crate::nearest::nearest;
 use crate::origin::KeyPath;
@@ -8,6 +9,7 @@ use crate::reader::Reader;
 use crate::settings::Config;
 use crate::settings::binding::Binding;
 use crate::settings::delivery::{Deliver, Domain, LineEnds};
+use crate::settings::route::{Route, TlsPolicy};
 use crate::settings::server::{AuthInClear, ListenAddress, Protocol, Server};
 use crate::settings::sink::{Endpoint, Sink};
 use crate::tree::Node;
@@ -37,6 +39,9 @@ pub(crate) fn config(config: &Config, root: &Node, reader: &mut Reader) {
         check_binding(binding, &names("sink"), &names("server"), reader);
     }
     check_delivery(config, reader);
+    for route in &config.routes {
+        check_route(route, config, reader);
+    }
     for domain in &config.domains {
         check_domain(domain, reader);
     }
@@ -299,6 +304,75 @@ fn check_binding(binding: &Binding, sinks: &[&str], servers: &[&str], reader: &m
             "is empty",
             "name an event, or set enabled = false",
         );
+    }
+}
+
+fn check_route(route: &Route, config: &Config, reader: &mut Reader) {
+    let name = route.name.as_str();
+    let mut wrong = |key: &[&str], what: &str, advice: &str| {
+        let key = [&["route", name], key].concat();
+        fail(reader, &key, what, advice);
+    };
+    let mut others = config.routes.iter().take_while(|other| other.name != name);
+    if let Some(other) = others.find(|other| other.domains == route.domains) {
+        let what = format!("is that of [[route]] \"{}\" too", other.name);
+        wrong(&["match"], &what, "leave one of them out");
+    }
+    let mut domains = config.domains.iter();
+    if route.deliver.is_some() && domains.any(|domain| domain.name == route.domains) {
+        let what = "is not asked: the [[domain]] of this name says where its mail goes";
+        wrong(&["deliver"], what, "leave it out, or set it there");
+    }
+    if matches!(route.deliver, Some(Deliver::Maildir(_))) {
+        let what = "is a store, and other domains than ours have none here";
+        wrong(&["deliver"], what, "name a next hop, or add a [[domain]]");
+    }
+    if route.ca.is_some() && route.tls != TlsPolicy::Verified {
+        wrong(&["ca"], "has no effect here", "set tls = \"verified\"");
+    }
+    let kinds = route
+        .source
+        .iter()
+        .filter(|source| source.is_ipv4())
+        .count();
+    if kinds > 1 || route.source.len() - kinds > 1 {
+        let advice = "name one for IPv4 and one for IPv6";
+        wrong(&["source"], "has two addresses of one kind", advice);
+    }
+    if route.retry.as_ref().is_some_and(Vec::is_empty) {
+        wrong(&["retry"], "is empty", "name at least one wait");
+    }
+    let Some(auth) = &route.auth else { return };
+    if auth.password.is_some() == auth.password_file.is_some() {
+        let what = "needs password or password_file, and not both";
+        wrong(&["auth"], what, "name a file with the password in it");
+    }
+    if auth.user.contains(['\0', '\r', '\n']) {
+        wrong(
+            &["auth", "user"],
+            "has a line break in it",
+            "write the user's name",
+        );
+    }
+    let in_clear = matches!(route.tls, TlsPolicy::Opportunistic | TlsPolicy::Off);
+    if in_clear && !is_loopback(route.deliver.as_ref()) {
+        let what = "would let a password go in clear text";
+        wrong(
+            &["tls"],
+            what,
+            "write tls = \"verified\", or \"required\" if its certificate cannot be",
+        );
+    }
+}
+
+/// Whether it is on this host, as it is named.
+fn is_loopback(deliver: Option<&Deliver>) -> bool {
+    match deliver {
+        Some(Deliver::Smtp { host, .. } | Deliver::Lmtp { host, .. }) => {
+            host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+        }
+        Some(Deliver::LmtpUnix(_)) => true,
+        Some(Deliver::Maildir(_) | Deliver::Mx) | None => false,
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod endpoint;
 pub(crate) mod failure;
 pub(crate) mod listen;
 pub(crate) mod recipients;
+pub(crate) mod secret;
 
 mod containers;
 mod names;
@@ -14,9 +15,9 @@ mod numbers;
 mod paths;
 
 pub(crate) use containers::{Elements, Free, List, Map, Maybe, OneOrMany, Sub};
-pub(crate) use names::{Account, DomainName, HostName, Name};
-pub(crate) use numbers::{Count, Flag, Permissions, Place, Size, Span};
-pub(crate) use paths::{File, Network, Socket};
+pub(crate) use names::{Account, DomainName, DomainPattern, HostName, Name};
+pub(crate) use numbers::{Count, Flag, Permissions, Place, Port, Size, Span};
+pub(crate) use paths::{File, Host, Network, Socket};
 
 use crate::origin::KeyPath;
 use crate::reader::{Field, Reader};

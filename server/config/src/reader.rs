@@ -156,6 +156,7 @@ impl Reader {
         }
         let value = match shape {
             Shape::Free => hide_all(field.node.to_json()),
+            Shape::Secret => "(set)".into(),
             _ => hide_user_info(field.node.to_json()),
         };
         self.settings.push(Setting {

@@ -49,6 +49,8 @@ pub(crate) enum Shape {
         what: &'static str,
         pattern: Option<&'static str>,
     },
+    /// Text that is never shown.
+    Secret,
     /// A whole number.
     Integer { min: i64, max: i64 },
     /// True or false.
@@ -93,6 +95,7 @@ impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text { what, .. } => f.write_str(what),
+            Self::Secret => f.write_str("text"),
             Self::Integer { min, max } if *max == i64::from(u32::MAX) => {
                 write!(f, "a whole number, {min} or more")
             }
@@ -154,7 +157,9 @@ impl Shape {
         };
         let structured = text.trim_start().starts_with(['[', '{']);
         match self {
-            Self::Text { .. } | Self::Choice(_) => node(Value::Text(text.to_owned())),
+            Self::Text { .. } | Self::Secret | Self::Choice(_) => {
+                node(Value::Text(text.to_owned()))
+            }
             Self::Integer { .. } => match text.trim().parse() {
                 Ok(number) => node(Value::Integer(number)),
                 Err(_) => Err("is not a whole number"),

@@ -67,7 +67,7 @@ fn of_shape(shape: &Shape) -> Value {
             pattern: Some(pattern),
             ..
         } => json!({ "type": "string", "pattern": pattern }),
-        Shape::Text { pattern: None, .. } => json!({ "type": "string" }),
+        Shape::Text { pattern: None, .. } | Shape::Secret => json!({ "type": "string" }),
         Shape::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
         Shape::Flag => json!({ "type": "boolean" }),
         Shape::Choice(words) => {

@@ -6,12 +6,14 @@
 
 pub mod binding;
 pub mod delivery;
+pub mod route;
 pub mod server;
 pub mod service;
 pub mod sink;
 
 use binding::Binding;
-use delivery::{Domain, Outbound, Queue};
+use delivery::{Dns, Domain, Outbound, Queue};
+use route::Route;
 use server::Server;
 use service::{Admin, Log, Memory, Metrics, Process, Spool};
 use sink::Sink;
@@ -42,6 +44,10 @@ section! {
         domains named "domain": Vec<Domain> as Elements<Domain>;
         /// Delivery of everything that is for no `[[domain]]`, and the times of every delivery.
         outbound: Outbound as Sub<Outbound>;
+        /// How mail for some domains goes.
+        routes named "route": Vec<Route> as Elements<Route>;
+        /// How names are looked up.
+        dns: Dns as Sub<Dns>;
         /// How long and how often delivery is tried.
         queue: Queue as Sub<Queue>;
         /// What the log may hold.
@@ -49,7 +55,6 @@ section! {
     }
     later {
         "trace" => 7;
-        "route" => 3;
     }
 }
 

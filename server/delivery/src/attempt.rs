@@ -107,8 +107,8 @@ impl Attempted {
         }
     }
 
-    /// No session with the peer came about.
-    pub fn from_open_error(error: &OpenError, host: &str, at: SystemTime) -> Self {
+    /// No session with a peer came about.
+    pub fn from_open_error(error: &OpenError, at: SystemTime) -> Self {
         match error {
             OpenError::Connect(error) => {
                 let fate = if error.is_permanent() {
@@ -117,9 +117,11 @@ impl Attempted {
                     Fate::Deferred
                 };
                 let (subject, detail) = error.status();
-                Self::own(fate, subject, detail, error.to_string(), at)
+                let mut own = Self::own(fate, subject, detail, error.to_string(), at);
+                own.status.code = error.code();
+                own
             }
-            OpenError::Session { failure, .. } => Self::broken(failure, host, at),
+            OpenError::Session { failure, host, .. } => Self::broken(failure, host, at),
             OpenError::Handshake { .. } => Self::own(Fate::Deferred, 7, 5, error.to_string(), at),
         }
     }
@@ -186,6 +188,9 @@ impl Attempted {
                 said
             }
             Failure::Content(_) => Self::own(fate, 6, 0, failure.to_string(), at),
+            Failure::TlsNotOffered | Failure::LoginInClear | Failure::LoginNotOffered => {
+                Self::own(fate, 7, 4, failure.to_string(), at)
+            }
             _ => {
                 let mut own = Self::own(fate, 4, 2, failure.to_string(), at);
                 own.status.remote = Some(host.to_owned());
@@ -397,10 +402,11 @@ mod tests {
                 panic!("it is a refusal")
             };
             let error = OpenError::Session {
+                host: "mx.test".to_owned(),
                 address: "192.0.2.1:25".to_owned(),
                 failure: Arc::new(Failure::Refused { stage, response }),
             };
-            let attempted = Attempted::from_open_error(&error, "mx.test", AT);
+            let attempted = Attempted::from_open_error(&error, AT);
             assert_eq!(attempted.fate, Fate::Deferred, "{stage} {code}");
             assert_eq!(attempted.status.code, Some(code));
             assert_eq!(attempted.status.enhanced, Some((4, 3, 2)));

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,7 +56,9 @@ pub enum OpenError {
     /// The session failed before it could take a message.
     #[error("{address}: {failure}")]
     Session {
-        /// The peer's address.
+        /// The peer's host name.
+        host: String,
+        /// Its address.
         address: String,
         /// Why.
         failure: Arc<Failure>,
@@ -63,7 +66,9 @@ pub enum OpenError {
     /// The TLS handshake failed. On another connection, without TLS, it may work.
     #[error("{address}: TLS handshake: {source}")]
     Handshake {
-        /// The peer's address.
+        /// The peer's host name.
+        host: String,
+        /// Its address.
         address: String,
         /// The TLS library's error, or that of the connection.
         source: io::Error,
@@ -72,11 +77,18 @@ pub enum OpenError {
 
 impl OpenError {
     /// Whether another host of the same hop may do better.
-    fn rules_out_host(&self) -> bool {
+    fn rules_out_host(&self, tls: TlsUse) -> bool {
         match self {
             Self::Session { failure, .. } => failure.rules_out_host(),
-            Self::Connect(_) | Self::Handshake { .. } => false,
+            // Where clear text will do, the same host may do.
+            Self::Handshake { .. } => tls == TlsUse::Required,
+            Self::Connect(_) => false,
         }
+    }
+
+    /// Whether it is a fact of the recipient's domain, which holds for all mail to it.
+    pub fn is_of_domain(&self) -> bool {
+        matches!(self, Self::Connect(error) if error.is_of_domain())
     }
 }
 
@@ -119,14 +131,26 @@ impl Connection {
         Self::open_with(peer, Arc::clone(&peer.config), connector).await
     }
 
-    /// As [`Connection::open`], and without TLS even if the peer offers it.
+    /// As [`Connection::open`], and without TLS even if the peer offers it. `again`: to the host of this name and at this
+    /// address alone, with which a handshake failed.
     ///
     /// # Errors
     /// [`OpenError`], not [`OpenError::Handshake`].
-    pub async fn open_plain(peer: &Peer, connector: &dyn Connector) -> Result<Self, OpenError> {
+    pub async fn open_plain(
+        peer: &Peer,
+        connector: &dyn Connector,
+        again: Option<(&str, &str)>,
+    ) -> Result<Self, OpenError> {
         let mut config = Config::clone(&peer.config);
         config.tls = TlsUse::Never;
-        let mut connection = Self::open_with(peer, Arc::new(config), connector).await?;
+        let config = Arc::new(config);
+        let mut connection = match again {
+            Some((host, address)) => {
+                let connected = connector.connect_again(&peer.hop, host, address).await?;
+                Self::greet(peer, &config, connected).await?
+            }
+            None => Self::open_with(peer, config, connector).await?,
+        };
         connection.without_tls = true;
         Ok(connection)
     }
@@ -153,7 +177,7 @@ impl Connection {
             };
             let address = connected.address.clone();
             match Self::greet(peer, &config, connected).await {
-                Err(error) if error.rules_out_host() && ruled_out.len() < MOST_HOSTS => {
+                Err(error) if error.rules_out_host(config.tls) && ruled_out.len() < MOST_HOSTS => {
                     tracing::debug!(destination = %peer.hop, %error, "host ruled out");
                     ruled_out.push(address);
                     refused = Some(error);
@@ -168,14 +192,19 @@ impl Connection {
         config: &Arc<Config>,
         connected: Connected,
     ) -> Result<Self, OpenError> {
-        let Connected { link, address } = connected;
+        let Connected {
+            link,
+            host,
+            address,
+        } = connected;
+        let config = &at_address(config, &address);
         let mut connection = Self {
             session: Session::new(Arc::clone(config), false, now()),
             link,
             input: BytesMut::new(),
             output: VecDeque::new(),
             unflushed: false,
-            host: peer.hop.address.host().to_owned(),
+            host,
             address,
             messages: 0,
             without_tls: false,
@@ -196,6 +225,7 @@ impl Connection {
                         })
                     };
                     return Err(OpenError::Session {
+                        host: connection.host,
                         address: connection.address,
                         failure: failure.unwrap_or_else(abandoned),
                     });
@@ -213,6 +243,7 @@ impl Connection {
             ..
         } = self;
         let failed = |source| OpenError::Handshake {
+            host: host.clone(),
             address: address.clone(),
             source,
         };
@@ -241,7 +272,7 @@ impl Connection {
         })
     }
 
-    /// The peer's host name, as configured.
+    /// The peer's host name, as the configuration or DNS has it.
     pub fn host(&self) -> &str {
         &self.host
     }
@@ -490,6 +521,22 @@ impl Connection {
         if timeout(FAREWELL, rest).await.is_err() {
             tracing::debug!("a peer did not take our QUIT");
         }
+    }
+}
+
+/// The settings towards this address: to a peer on this host a password may go in clear text.
+fn at_address(config: &Arc<Config>, address: &str) -> Arc<Config> {
+    let is_here = match address.parse::<SocketAddr>() {
+        Ok(address) => address.ip().to_canonical().is_loopback(),
+        // A Unix socket.
+        Err(_) => address.starts_with('/'),
+    };
+    match config.login.is_some() && is_here {
+        true => Arc::new(Config {
+            login_in_clear: true,
+            ..Config::clone(config)
+        }),
+        false => Arc::clone(config),
     }
 }
 

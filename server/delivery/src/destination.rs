@@ -2,6 +2,9 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::terms::Terms;
 
 /// A next hop or a local store. Recipients with equal destinations share transactions and connections.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,6 +39,20 @@ pub struct Hop {
     pub lmtp: bool,
     /// Where it is.
     pub address: HopAddress,
+    /// On which terms it is spoken to.
+    pub terms: Arc<Terms>,
+}
+
+impl Hop {
+    /// A peer that is spoken to as all are.
+    #[must_use]
+    pub fn new(lmtp: bool, address: HopAddress) -> Self {
+        Self {
+            lmtp,
+            address,
+            terms: Arc::default(),
+        }
+    }
 }
 
 /// Where a peer is.
@@ -45,9 +62,11 @@ pub enum HopAddress {
     Tcp(String, u16),
     /// A Unix socket.
     Unix(PathBuf),
+    /// The hosts that DNS names for this domain, a lower-case A-label; or the host of an address literal, with its brackets.
+    Mx(String),
 }
 
-/// As the configuration writes it.
+/// As the configuration writes it, with the name of the route behind it if there is one; hosts that DNS names by their domain.
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -59,20 +78,29 @@ impl fmt::Display for Destination {
 
 impl fmt::Display for Hop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let HopAddress::Mx(domain) = &self.address {
+            return f.write_str(domain);
+        }
         f.write_str(if self.lmtp { "lmtp" } else { "smtp" })?;
         match &self.address {
             HopAddress::Tcp(host, port) if host.contains(':') => write!(f, "://[{host}]:{port}"),
             HopAddress::Tcp(host, port) => write!(f, "://{host}:{port}"),
             HopAddress::Unix(path) => write!(f, "+unix:{}", path.display()),
+            HopAddress::Mx(domain) => f.write_str(domain),
+        }?;
+        match self.terms.name.as_str() {
+            "" => Ok(()),
+            route => write!(f, " ({route})"),
         }
     }
 }
 
 impl HopAddress {
-    /// The peer's name for logs and reports: its host, or `localhost` behind a Unix socket.
+    /// The peer's name for logs and reports: its host, its domain where the host is not known yet, or `localhost` behind a
+    /// Unix socket.
     pub fn host(&self) -> &str {
         match self {
-            Self::Tcp(host, _) => host,
+            Self::Tcp(host, _) | Self::Mx(host) => host,
             Self::Unix(_) => "localhost",
         }
     }

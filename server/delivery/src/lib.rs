@@ -1,4 +1,5 @@
-//! Handing messages to where they go: peers that speak SMTP or LMTP, and Maildirs.
+//! Handing messages to where they go: peers that speak SMTP or LMTP, the hosts that DNS names for a domain among them, and
+//! Maildirs.
 //!
 //! Nothing here knows of the queue, of retries or of the spool's records. A delivery takes a message, some of its
 //! recipients and a way to read the content, and says what became of each recipient ([`Attempted`]). The protocol is
@@ -11,8 +12,12 @@ mod destination;
 mod fitting;
 mod folders;
 mod link;
+mod mail_hosts;
 mod maildir;
+pub mod mx;
 mod own;
+mod resolver;
+mod terms;
 mod tls;
 
 pub use attempt::{Attempted, Fate, PeerFacts, is_trouble, is_without_bdat};
@@ -21,9 +26,12 @@ pub use content::{ContentReader, is_damage};
 pub use destination::{Destination, Hop, HopAddress, LineEnds};
 pub use fitting::{Fitted, Unfit, fit};
 pub use link::{BoxFuture, ConnectError, Connected, Connector, Link, SystemConnector};
+pub use mail_hosts::{MailHosts, MailPolicy};
 pub use maildir::{Maildir, MaildirError, Occasion};
 pub use own::OwnListeners;
-pub use tls::opportunistic;
+pub use resolver::{LookedUp, OnLookup, RecordKind, Resolver, ResolverError};
+pub use terms::{Terms, TlsPolicy};
+pub use tls::{TlsSetupError, opportunistic, verified};
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

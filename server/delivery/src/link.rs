@@ -2,16 +2,19 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 
 use super::destination::{Hop, HopAddress};
+use super::mail_hosts::MailHosts;
+use super::mx::NoTarget;
 use super::own::OwnListeners;
 
 /// A boxed future.
@@ -26,6 +29,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Link for T {}
 pub struct Connected {
     /// The stream.
     pub link: Box<dyn Link>,
+    /// The peer's host name, or its address where it was named by that.
+    pub host: String,
     /// Address and port of the peer, or the path of its socket.
     pub address: String,
 }
@@ -49,6 +54,17 @@ pub trait Connector: Send + Sync {
             host: hop.address.host().to_owned(),
         };
         Box::pin(std::future::ready(Err(no_other)))
+    }
+
+    /// As [`connect`](Self::connect), to the host that was connected to before at this address, and to no other one. By default
+    /// a hop has one host.
+    fn connect_again<'a>(
+        &'a self,
+        hop: &'a Hop,
+        _host: &'a str,
+        _address: &'a str,
+    ) -> BoxFuture<'a, Result<Connected, ConnectError>> {
+        self.connect(hop)
     }
 }
 
@@ -89,12 +105,35 @@ pub enum ConnectError {
         /// The address.
         address: String,
     },
+    /// DNS names no host that mail may go to.
+    #[error(transparent)]
+    NoTarget(#[from] NoTarget),
 }
 
 impl ConnectError {
     /// Another attempt would end the same way.
     pub fn is_permanent(&self) -> bool {
-        matches!(self, Self::Own { .. })
+        match self {
+            Self::Own { .. } => true,
+            Self::NoTarget(why) => why.is_permanent(),
+            Self::Resolve { .. }
+            | Self::Refused { .. }
+            | Self::TimedOut { .. }
+            | Self::NoOtherHost { .. } => false,
+        }
+    }
+
+    /// Whether it is a fact of the recipient's domain, which holds for all mail to it.
+    pub fn is_of_domain(&self) -> bool {
+        matches!(self, Self::NoTarget(why) if why.is_permanent())
+    }
+
+    /// The reply code that says the same, where there is one of its own.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::NoTarget(why) => why.code(),
+            _ => None,
+        }
     }
 
     /// Subject and detail of the enhanced status code.
@@ -103,44 +142,107 @@ impl ConnectError {
             Self::Resolve { .. } => (4, 3),
             Self::Refused { .. } | Self::TimedOut { .. } | Self::NoOtherHost { .. } => (4, 1),
             Self::Own { .. } => (4, 6),
+            Self::NoTarget(why) => why.status(),
         }
     }
 }
 
 /// Connects over the system's TCP and Unix sockets.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SystemConnector {
     timeout: Duration,
     own: OwnListeners,
+    mail_hosts: Option<Arc<MailHosts>>,
 }
 
 impl SystemConnector {
     /// A connector that gives up after `timeout`, name lookup and all addresses of the name included, and does not
-    /// connect to `own` listeners.
+    /// connect to `own` listeners. Where DNS names several hosts each of them has that time.
     pub fn new(timeout: Duration, own: OwnListeners) -> Self {
-        Self { timeout, own }
+        Self {
+            timeout,
+            own,
+            mail_hosts: None,
+        }
     }
 
+    /// Finds the hosts of domains by these. Without them no domain has hosts for now.
+    #[must_use]
+    pub fn finding_hosts_by(self, mail_hosts: MailHosts) -> Self {
+        Self {
+            mail_hosts: Some(Arc::new(mail_hosts)),
+            ..self
+        }
+    }
+
+    fn until(&self) -> Instant {
+        Instant::now() + self.timeout
+    }
+
+    /// To the host that the configuration names.
     async fn tcp(
         &self,
         host: &str,
         port: u16,
+        source: &[IpAddr],
         ruled_out: &[String],
-        until: Instant,
     ) -> Result<Connected, ConnectError> {
-        let unresolved = |source| ConnectError::Resolve {
-            host: host.to_owned(),
-            source,
-        };
+        let until = self.until();
         let addresses: Vec<SocketAddr> = timeout_at(until, lookup_host((host, port)))
             .await
-            .map_err(|_| unresolved(io::ErrorKind::TimedOut.into()))?
-            .map_err(unresolved)?
+            .map_err(|_| unresolved(host, io::ErrorKind::TimedOut.into()))?
+            .map_err(|error| unresolved(host, error))?
             .filter(|address| !ruled_out.contains(&address.to_string()))
             .collect();
-        let mut last = unresolved(io::ErrorKind::NotFound.into());
-        for address in addresses {
-            match self.one(address, until).await {
+        self.any(host, &addresses, source, until).await
+    }
+
+    /// To one of the hosts that DNS names: the first that can be reached.
+    async fn mx(
+        &self,
+        domain: &str,
+        source: &[IpAddr],
+        ruled_out: &[String],
+    ) -> Result<Connected, ConnectError> {
+        let Some(mail_hosts) = &self.mail_hosts else {
+            return Err(unresolved(domain, io::ErrorKind::Unsupported.into()));
+        };
+        let mut last = None;
+        for target in mail_hosts.find(domain).await? {
+            let addresses = target.addresses.iter();
+            let addresses: Vec<_> = addresses
+                .map(|address| SocketAddr::new(*address, mail_hosts.port()))
+                .filter(|address| !ruled_out.contains(&address.to_string()))
+                .collect();
+            if addresses.is_empty() {
+                continue;
+            }
+            let until = self.until();
+            match self.any(&target.host, &addresses, source, until).await {
+                Ok(connected) => return Ok(connected),
+                // What follows is not preferred to us, whatever came before.
+                Err(own @ ConnectError::Own { .. }) => return Err(last.unwrap_or(own)),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| unresolved(domain, io::ErrorKind::NotFound.into())))
+    }
+
+    /// To one of the addresses of a host. Each has its share of the time that is left, so that one which swallows everything
+    /// leaves some for the others.
+    async fn any(
+        &self,
+        host: &str,
+        addresses: &[SocketAddr],
+        source: &[IpAddr],
+        until: Instant,
+    ) -> Result<Connected, ConnectError> {
+        let mut last = unresolved(host, io::ErrorKind::NotFound.into());
+        for (place, address) in addresses.iter().enumerate() {
+            let now = Instant::now();
+            let left = u32::try_from(addresses.len() - place).unwrap_or(u32::MAX);
+            let share = now + until.saturating_duration_since(now) / left;
+            match self.one(host, *address, source, share).await {
                 Ok(connected) => return Ok(connected),
                 Err(error) => last = error,
             }
@@ -148,12 +250,18 @@ impl SystemConnector {
         Err(last)
     }
 
-    async fn one(&self, address: SocketAddr, until: Instant) -> Result<Connected, ConnectError> {
+    async fn one(
+        &self,
+        host: &str,
+        address: SocketAddr,
+        source: &[IpAddr],
+        until: Instant,
+    ) -> Result<Connected, ConnectError> {
         let text = address.to_string();
         if self.own.has_tcp(address, None) {
             return Err(ConnectError::Own { address: text });
         }
-        let stream = match timeout_at(until, TcpStream::connect(address)).await {
+        let stream = match timeout_at(until, dial(address, source)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(source)) => {
                 return Err(ConnectError::Refused {
@@ -172,6 +280,7 @@ impl SystemConnector {
         }
         Ok(Connected {
             link: Box::new(stream),
+            host: host.to_owned(),
             address: text,
         })
     }
@@ -184,6 +293,7 @@ impl SystemConnector {
         match timeout_at(until, UnixStream::connect(path)).await {
             Ok(Ok(stream)) => Ok(Connected {
                 link: Box::new(stream),
+                host: "localhost".to_owned(),
                 address,
             }),
             Ok(Err(source)) => Err(ConnectError::Refused { address, source }),
@@ -202,16 +312,58 @@ impl Connector for SystemConnector {
         hop: &'a Hop,
         ruled_out: &'a [String],
     ) -> BoxFuture<'a, Result<Connected, ConnectError>> {
-        let until = Instant::now() + self.timeout;
         Box::pin(async move {
+            let source = &hop.terms.source;
             match &hop.address {
-                HopAddress::Tcp(host, port) => self.tcp(host, *port, ruled_out, until).await,
-                HopAddress::Unix(path) if ruled_out.is_empty() => self.unix(path, until).await,
+                HopAddress::Tcp(host, port) => self.tcp(host, *port, source, ruled_out).await,
+                HopAddress::Mx(domain) => self.mx(domain, source, ruled_out).await,
+                HopAddress::Unix(path) if ruled_out.is_empty() => {
+                    self.unix(path, self.until()).await
+                }
                 HopAddress::Unix(path) => Err(ConnectError::Refused {
                     address: path.display().to_string(),
                     source: io::ErrorKind::NotFound.into(),
                 }),
             }
         })
+    }
+
+    fn connect_again<'a>(
+        &'a self,
+        hop: &'a Hop,
+        host: &'a str,
+        address: &'a str,
+    ) -> BoxFuture<'a, Result<Connected, ConnectError>> {
+        match address.parse() {
+            Ok(address) => Box::pin(self.one(host, address, &hop.terms.source, self.until())),
+            Err(_) => self.connect(hop),
+        }
+    }
+}
+
+/// Connects from the address in `source` that is of the same kind, if any are given.
+async fn dial(address: SocketAddr, source: &[IpAddr]) -> io::Result<TcpStream> {
+    if source.is_empty() {
+        return TcpStream::connect(address).await;
+    }
+    let from = source
+        .iter()
+        .find(|source| source.is_ipv4() == address.is_ipv4());
+    let Some(from) = from else {
+        let why = "there is no source address of its kind";
+        return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, why));
+    };
+    let socket = match address.is_ipv4() {
+        true => TcpSocket::new_v4()?,
+        false => TcpSocket::new_v6()?,
+    };
+    socket.bind((*from, 0).into())?;
+    socket.connect(address).await
+}
+
+fn unresolved(host: &str, source: io::Error) -> ConnectError {
+    ConnectError::Resolve {
+        host: host.to_owned(),
+        source,
     }
 }

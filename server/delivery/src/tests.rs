@@ -3,3 +3,4 @@
 
 mod against_peers;
 mod into_maildir;
+mod mx;

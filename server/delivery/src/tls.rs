@@ -1,11 +1,11 @@
-//! Opportunistic TLS: encryption against those who listen, no proof of who the peer is.
+//! TLS towards next hops: against those who listen, without a proof of who the peer is; or with one.
 
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 /// TLS for next hops of which nothing is known. Any certificate is taken: without DANE or MTA-STS there is nothing to hold
 /// it against, and the alternative is plain text (RFC 7435).
@@ -23,6 +23,44 @@ pub fn opportunistic() -> Result<Arc<ClientConfig>, Error> {
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     Ok(Arc::new(config))
+}
+
+/// TLS for next hops whose certificate has to be valid for their name. `authorities` are those that may have issued it;
+/// `None`: those that browsers trust.
+///
+/// # Errors
+/// [`TlsSetupError`].
+pub fn verified(
+    authorities: Option<Vec<CertificateDer<'_>>>,
+) -> Result<Arc<ClientConfig>, TlsSetupError> {
+    let mut roots = RootCertStore::empty();
+    match authorities {
+        Some(authorities) => {
+            for authority in authorities {
+                roots.add(authority)?;
+            }
+            if roots.is_empty() {
+                return Err(TlsSetupError::NoAuthority);
+            }
+        }
+        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// Why TLS towards a next hop cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsSetupError {
+    /// There is no certificate to hold others against.
+    #[error("there is no certificate in it")]
+    NoAuthority,
+    /// The TLS library refuses it.
+    #[error(transparent)]
+    Refused(#[from] Error),
 }
 
 /// Takes every certificate, and still checks that the peer holds its key.

@@ -3,6 +3,7 @@
 
 pub mod endpoint;
 pub mod labels;
+mod lookups;
 mod register;
 mod standing;
 
@@ -27,6 +28,7 @@ use self::labels::{
     Waited, WaitedFor,
 };
 
+use self::lookups::Lookups;
 use self::register::{PREFIX, Register};
 pub use self::standing::DESTINATIONS;
 use self::standing::Present;
@@ -99,6 +101,8 @@ pub struct Metrics {
     pub queue_waiting: Gauge,
     /// Connections to next hops, and writers to Maildirs.
     pub delivery_connections: Gauge,
+    /// Names looked up to find next hops.
+    pub lookups: Lookups,
     /// Tasks that panicked.
     pub panics: Counter,
     /// Notifications that could not be delivered.
@@ -146,6 +150,7 @@ impl Metrics {
             queue_active: Gauge::default(),
             queue_waiting: Gauge::default(),
             delivery_connections: Gauge::default(),
+            lookups: Lookups::new(latency),
             panics: Counter::default(),
             lost_notifications: Counter::default(),
             delay_notifications: Counter::default(),
@@ -285,6 +290,7 @@ impl Metrics {
             "Connections to next hops and writers to Maildirs",
             self.delivery_connections.clone(),
         );
+        self.lookups.register(registry);
         registry.add("task_panics", "Tasks that panicked", self.panics.clone());
         registry.add(
             "lost_notifications",

@@ -20,6 +20,7 @@ use crate::accepted::{self, AcceptedError};
 use crate::accounts::{self, AccountError};
 use crate::front::recipients::RecipientFile;
 use crate::front::submission::users_file;
+use crate::terms::{self, TermsError};
 use crate::tls::{CertificateFiles, ServerTls};
 use crate::{plan, state_folder};
 
@@ -146,6 +147,20 @@ pub fn files(effective: &Effective) -> Vec<ConfigError> {
                 &["sink", &sink.name, "tls"],
                 what,
                 "name files in PEM that belong together",
+            ));
+        }
+    }
+    for route in &config.routes {
+        if let Err(error) = terms::of(route) {
+            let key = match error {
+                TermsError::Pem { .. } | TermsError::Tls { .. } => "ca",
+                TermsError::File { .. } | TermsError::Login { .. } => "auth",
+            };
+            let advice = "name files that can be read, see \"postern config explain route\"";
+            errors.push(effective.error_at(
+                &["route", &route.name, key],
+                error.to_string(),
+                advice,
             ));
         }
     }

@@ -24,6 +24,7 @@
 //! | `session::answers` | what answers come to |
 //! | `session::replies`, `session::steering` | what replies come to, and which may be taken for others |
 //! | `session::opening` | from the greeting to the first message |
+//! | `login` | what AUTH says |
 //! | `exchange` | one transaction |
 //! | `flight` | commands gathered, and replies that are to come |
 //! | `concern` | what a refusal is about, and whether it is final |
@@ -37,6 +38,7 @@ mod content;
 mod exchange;
 mod flight;
 mod line;
+mod login;
 mod outcome;
 mod question;
 mod response;
@@ -49,6 +51,7 @@ pub use concern::Concern;
 pub use config::{ClientName, ClientNameError, Config, Protocol, Timeouts, TlsUse};
 pub use content::{ContentEncoder, ContentError, Framing};
 pub use line::{Extra, Line, LineError};
+pub use login::{Login, LoginError};
 pub use outcome::{Delivery, Failure, Report, Stage};
 pub use question::{
     AnswerError, Answered, CommandAnswer, CommandQuestion, Commands, NextStage, Occasion, OwnLine,

@@ -26,7 +26,8 @@ use super::settle::Outcome;
 use super::worker::Context;
 use postern_delivery::{
     Attempted, ConnectError, Connection, Destination, Fate, Fitted, Hop, HopAddress, Maildir,
-    MaildirError, Occasion, OpenError, Peer, PeerFacts, is_damage, is_trouble, is_without_bdat,
+    MaildirError, Occasion, OpenError, Peer, PeerFacts, TlsPolicy, is_damage, is_trouble,
+    is_without_bdat,
 };
 
 /// The time for a connection, and that for a message's commands, each in times for one command.
@@ -73,7 +74,12 @@ async fn carry_to_hop(context: &Context, seat: &mut Seat, recording: &mut Record
             tracing::error!(hostname, %error, "nothing can be delivered");
             let text = format!("the name of this host is not valid: {error}");
             let why = Attempted::own(Fate::Deferred, 3, 5, text, context.core.now());
-            return seat.tell(What::Refused(why)).await;
+            return seat
+                .tell(What::Refused {
+                    why,
+                    lasting: false,
+                })
+                .await;
         }
     };
     let opened = tokio::select! {
@@ -84,8 +90,9 @@ async fn carry_to_hop(context: &Context, seat: &mut Seat, recording: &mut Record
         Ok(connection) => connection,
         Err(error) => {
             tracing::warn!(destination = %hop, %error, "destination cannot be reached");
-            let why = Attempted::from_open_error(&error, hop.address.host(), context.core.now());
-            return seat.tell(What::Refused(why)).await;
+            let why = Attempted::from_open_error(&error, context.core.now());
+            let lasting = error.is_of_domain();
+            return seat.tell(What::Refused { why, lasting }).await;
         }
     };
     seat.tell(What::Opened).await;
@@ -124,7 +131,9 @@ async fn carry_to_hop(context: &Context, seat: &mut Seat, recording: &mut Record
 
 fn peer(core: &Core, hop: &Hop) -> Result<Peer, ClientNameError> {
     let settings = &core.settings;
-    let name = ClientName::new(&settings.hostname)?;
+    let terms = &hop.terms;
+    let name = terms.ehlo.as_ref().unwrap_or(&settings.hostname);
+    let name = ClientName::new(name)?;
     let protocol = if hop.lmtp {
         Protocol::Lmtp
     } else {
@@ -138,13 +147,18 @@ fn peer(core: &Core, hop: &Hop) -> Result<Peer, ClientNameError> {
         content_reply: settings.data_timeout,
         quit: Duration::from_secs(2),
     };
+    config.tls = terms.tls.of_session();
+    config.login.clone_from(&terms.login);
     if matches!(hop.address, HopAddress::Unix(_)) {
         config.tls = TlsUse::Never;
     }
     Ok(Peer {
         hop: hop.clone(),
         config: Arc::new(config),
-        tls: Arc::clone(&core.tls),
+        tls: match &terms.tls {
+            TlsPolicy::Verified(verified) => Arc::clone(verified),
+            _ => Arc::clone(&core.tls),
+        },
         ruled_out: Vec::new(),
     })
 }
@@ -217,8 +231,8 @@ impl Unwanted {
     }
 }
 
-/// A connection, encrypted if that works. If it does not, then one without, since the alternative to opportunistic TLS is
-/// none; it is a new one, as nothing that was said on the other is believed.
+/// A connection, encrypted if that works. If it does not, and the terms allow it, then one without, since the alternative to
+/// opportunistic TLS is none; it is a new one, as nothing that was said on the other is believed.
 async fn open(context: &Context, seat: &Seat, peer: &Peer) -> Result<Connection, OpenError> {
     let most = context.core.settings.command_timeout * COMMANDS;
     match timeout(most, open_in_time(context, seat, peer)).await {
@@ -235,22 +249,22 @@ async fn open_in_time(
     peer: &Peer,
 ) -> Result<Connection, OpenError> {
     let connector = context.core.connector.as_ref();
-    if !seat.may_encrypt() {
-        return Connection::open_plain(peer, connector).await;
+    let clear_text = peer.hop.terms.tls.allows_clear_text();
+    if clear_text && !seat.may_encrypt() {
+        return Connection::open_plain(peer, connector, None).await;
     }
-    match Connection::open(peer, connector).await {
-        Err(error @ OpenError::Handshake { .. }) => {
-            tracing::warn!(destination = %peer.hop, %error, "TLS failed, going on without it");
-            seat.tell(What::Handshake { succeeded: false }).await;
-            Connection::open_plain(peer, connector).await
-        }
-        opened => {
-            if opened.as_ref().is_ok_and(Connection::is_encrypted) {
-                seat.tell(What::Handshake { succeeded: true }).await;
-            }
-            opened
-        }
+    let opened = Connection::open(peer, connector).await;
+    if let Err(error @ OpenError::Handshake { host, address, .. }) = &opened
+        && clear_text
+    {
+        tracing::warn!(destination = %peer.hop, %error, "TLS failed, going on without it");
+        seat.tell(What::Handshake { succeeded: false }).await;
+        return Connection::open_plain(peer, connector, Some((host, address))).await;
     }
+    if opened.as_ref().is_ok_and(Connection::is_encrypted) {
+        seat.tell(What::Handshake { succeeded: true }).await;
+    }
+    opened
 }
 
 /// How a delivery ended.

@@ -219,7 +219,10 @@ impl Job {
         let mut changes = Vec::with_capacity(outcomes.len());
         for (index, outcome) in outcomes {
             if let Some(state) = states.get_mut(index) {
-                *state = settle(&self.message, state, outcome, &core.settings.schedule, now);
+                let recipient = self.message.recipients.get(index);
+                let own = recipient.and_then(|one| core.settings.routes.schedule(&one.address));
+                let schedule = own.unwrap_or(&core.settings.schedule);
+                *state = settle(&self.message, state, outcome, schedule, now);
                 changes.push((index, state.clone()));
             }
         }

@@ -51,7 +51,7 @@ pub use self::core::{Depth, Settings};
 pub use self::disposition::{Disposition, HeldRefusal, Position, disposition};
 pub use self::judge::{Case, Judge, Sinks};
 pub use self::operator::{Change, Changed, Operator};
-pub use self::routes::Routes;
+pub use self::routes::{Route, Routes, Rule};
 pub use self::scanner::Scanner;
 pub use self::schedule::{Next, Schedule};
 pub use self::settle::draw;
@@ -145,7 +145,7 @@ impl Handle {
     /// Where a recipient's mail goes, as the configuration writes it; `None`: nothing is configured for it.
     pub fn destination(&self, recipient: &ForwardPath) -> Option<String> {
         let found = self.core.settings.routes.find(recipient);
-        found.map(ToString::to_string)
+        found.as_deref().map(ToString::to_string)
     }
 
     /// What the transport core has to do with now, on all runtime threads.

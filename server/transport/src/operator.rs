@@ -264,7 +264,13 @@ impl Operator {
         update.due = Some(Due::At(now));
         for recipient in &message.recipients {
             if let RecipientState::Pending { attempts, last, .. } = &recipient.state {
-                self.wake(self.core.settings.routes.find(&recipient.address));
+                self.wake(
+                    self.core
+                        .settings
+                        .routes
+                        .find(&recipient.address)
+                        .as_deref(),
+                );
                 update.recipients.push(RecipientChange {
                     id: recipient.id,
                     state: RecipientState::Pending {

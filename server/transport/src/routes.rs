@@ -1,54 +1,92 @@
 //! Which destination a recipient's mail goes to.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use postern_smtp::address::{DomainOrLiteral, ForwardPath, Mailbox};
 
-use postern_delivery::Destination;
+use super::schedule::Schedule;
+use postern_delivery::{Destination, Hop, HopAddress, Terms};
 
-/// The routing table: `[[domain]]` first, then `[outbound]`.
-#[derive(Debug, Clone, Default)]
-pub struct Routes {
-    exact: HashMap<String, Destination>,
-    /// By the part after `*.`.
-    below: HashMap<String, Destination>,
-    /// For `<Postmaster>`, which has no domain: as for the first `[[domain]]`.
-    postmaster: Option<Destination>,
-    outbound: Option<Destination>,
+/// Where mail goes, as the routing table has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// There.
+    To(Destination),
+    /// To the hosts that DNS names for the recipient's domain: a destination for each domain.
+    Mx,
 }
 
-impl Routes {
-    /// A table with `outbound` for whatever is in no domain of ours; without it such mail has no route.
-    pub fn new(outbound: Option<Destination>) -> Self {
+impl Route {
+    /// The destination of mail for a domain.
+    fn to(&self, domain: String) -> Destination {
+        match self {
+            Self::To(destination) => destination.clone(),
+            Self::Mx => Destination::Hop(Hop::new(false, HopAddress::Mx(domain))),
+        }
+    }
+}
+
+impl From<Destination> for Route {
+    fn from(destination: Destination) -> Self {
+        Self::To(destination)
+    }
+}
+
+/// What a `[[route]]` says of the domains that it matches.
+#[derive(Debug, Clone, Default)]
+pub struct Rule {
+    /// Where their mail goes, if they are none of ours; `None`: as `[outbound]` says.
+    pub route: Option<Route>,
+    /// On which terms peers are spoken to.
+    pub terms: Arc<Terms>,
+    /// When it is tried again, where that is not as usual.
+    pub schedule: Option<Schedule>,
+}
+
+/// The routing table: where mail goes by `[[domain]]` first, then by the most specific `[[route]]`, then by `[outbound]`; how it
+/// goes by that `[[route]]`.
+#[derive(Debug, Clone, Default)]
+pub struct Routes {
+    own: Matches<Route>,
+    rules: Matches<Rule>,
+    /// For `<Postmaster>`, which has no domain: the first `[[domain]]`.
+    first: Option<String>,
+    outbound: Option<Route>,
+}
+
+/// What is known by domain.
+#[derive(Debug, Clone)]
+struct Matches<T> {
+    exact: HashMap<String, T>,
+    /// By the part after `*.`.
+    below: HashMap<String, T>,
+    all: Option<T>,
+}
+
+impl<T> Default for Matches<T> {
+    fn default() -> Self {
         Self {
-            outbound,
-            ..Self::default()
+            exact: HashMap::new(),
+            below: HashMap::new(),
+            all: None,
+        }
+    }
+}
+
+impl<T> Matches<T> {
+    /// `pattern`: a lower-case A-label, `*.` and one, or `*`.
+    fn add(&mut self, pattern: &str, value: T) {
+        match pattern.strip_prefix("*.") {
+            Some(name) => drop(self.below.insert(name.to_owned(), value)),
+            None if pattern == "*" => self.all = Some(value),
+            None => drop(self.exact.insert(pattern.to_owned(), value)),
         }
     }
 
-    /// Adds a domain: its name as a lower-case A-label, or `*.name` for all below it and not itself.
-    pub fn add(&mut self, domain: &str, destination: Destination) {
-        self.postmaster.get_or_insert_with(|| destination.clone());
-        let (table, name) = match domain.strip_prefix("*.") {
-            Some(name) => (&mut self.below, name),
-            None => (&mut self.exact, domain),
-        };
-        table.insert(name.to_owned(), destination);
-    }
-
-    /// The destination of a recipient. `None`: nothing is configured for it.
-    pub fn find(&self, recipient: &ForwardPath) -> Option<&Destination> {
-        let Some(mailbox) = recipient.mailbox() else {
-            return self.postmaster.as_ref().or(self.outbound.as_ref());
-        };
-        let own = match mailbox.domain() {
-            DomainOrLiteral::Domain(domain) => self.own(domain.key()),
-            DomainOrLiteral::Literal(_) => None,
-        };
-        own.or(self.outbound.as_ref())
-    }
-
-    fn own(&self, domain: &str) -> Option<&Destination> {
+    /// The most specific one.
+    fn find(&self, domain: &str) -> Option<&T> {
         if let Some(exact) = self.exact.get(domain) {
             return Some(exact);
         }
@@ -60,14 +98,84 @@ impl Routes {
             }
             rest = parent;
         }
-        None
+        self.all.as_ref()
+    }
+}
+
+impl Routes {
+    /// A table with `outbound` for whatever is in no domain of ours; without it such mail has no route.
+    pub fn new(outbound: Option<Route>) -> Self {
+        Self {
+            outbound,
+            ..Self::default()
+        }
+    }
+
+    /// Adds a domain: its name as a lower-case A-label, or `*.name` for all below it and not itself.
+    pub fn add(&mut self, domain: &str, route: impl Into<Route>) {
+        let name = domain.strip_prefix("*.").unwrap_or(domain);
+        self.first.get_or_insert_with(|| name.to_owned());
+        self.own.add(domain, route.into());
+    }
+
+    /// Adds what a `[[route]]` says: of a lower-case A-label, of `*.name` for all below it and not itself, or of `*` for all.
+    pub fn add_rule(&mut self, pattern: &str, rule: Rule) {
+        self.rules.add(pattern, rule);
+    }
+
+    /// The destination of a recipient. `None`: nothing is configured for it.
+    pub fn find(&self, recipient: &ForwardPath) -> Option<Cow<'_, Destination>> {
+        let key = self.key(recipient);
+        let rule = match &key {
+            Some(domain) => self.rules.find(domain),
+            None => None,
+        };
+        let route = match (&key, recipient.mailbox().is_none()) {
+            (Some(domain), true) => self
+                .own
+                .exact
+                .get(domain.as_ref())
+                .or(self.own.below.get(domain.as_ref())),
+            (Some(domain), false) => self.own.find(domain),
+            (None, _) => None,
+        };
+        let route = route
+            .or(rule.and_then(|rule| rule.route.as_ref()))
+            .or(self.outbound.as_ref())?;
+        let destination = match (route, key) {
+            (Route::To(destination), _) => Cow::Borrowed(destination),
+            (Route::Mx, Some(domain)) => Cow::Owned(Route::Mx.to(domain.into_owned())),
+            (Route::Mx, None) => return None,
+        };
+        match (rule, destination.as_ref()) {
+            (Some(rule), Destination::Hop(hop)) => Some(Cow::Owned(Destination::Hop(Hop {
+                terms: Arc::clone(&rule.terms),
+                ..hop.clone()
+            }))),
+            _ => Some(destination),
+        }
+    }
+
+    /// When mail to a recipient is tried again, where that is not as usual.
+    pub fn schedule(&self, recipient: &ForwardPath) -> Option<&Schedule> {
+        let domain = self.key(recipient)?;
+        self.rules.find(&domain)?.schedule.as_ref()
+    }
+
+    /// The domain of a recipient, or its address literal with brackets.
+    fn key<'a>(&'a self, recipient: &'a ForwardPath) -> Option<Cow<'a, str>> {
+        match recipient.mailbox().map(Mailbox::domain) {
+            None => self.first.as_deref().map(Cow::Borrowed),
+            Some(DomainOrLiteral::Domain(domain)) => Some(Cow::Borrowed(domain.key())),
+            Some(DomainOrLiteral::Literal(literal)) => Some(Cow::Owned(literal.to_string())),
+        }
     }
 
     /// Whether a recipient is in a domain of ours.
     pub fn is_own(&self, recipient: &ForwardPath) -> bool {
         match recipient.mailbox().map(Mailbox::domain) {
             None => true,
-            Some(DomainOrLiteral::Domain(domain)) => self.own(domain.key()).is_some(),
+            Some(DomainOrLiteral::Domain(domain)) => self.own.find(domain.key()).is_some(),
             Some(DomainOrLiteral::Literal(_)) => false,
         }
     }
@@ -81,10 +189,10 @@ impl Routes {
         let mut lost = Vec::new();
         for (index, address) in recipients {
             match self.find(address) {
-                Some(destination) => match groups.get_mut(destination) {
+                Some(destination) => match groups.get_mut(destination.as_ref()) {
                     Some(group) => group.push(index),
                     None => {
-                        groups.insert(destination.clone(), vec![index]);
+                        groups.insert(destination.into_owned(), vec![index]);
                     }
                 },
                 None => lost.push(index),
@@ -97,6 +205,8 @@ impl Routes {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
     use super::*;
 
     fn to(name: &str) -> Destination {
@@ -112,7 +222,7 @@ mod tests {
     }
 
     fn routes() -> Routes {
-        let mut routes = Routes::new(Some(to("/out")));
+        let mut routes = Routes::new(Some(to("/out").into()));
         routes.add("example.test", to("/own"));
         routes.add("*.example.test", to("/below"));
         routes.add("*.deep.example.test", to("/deep"));
@@ -134,8 +244,71 @@ mod tests {
             ("a@[192.0.2.1]", "/out"),
             ("Postmaster", "/own"),
         ] {
-            assert_eq!(routes().find(&path(address)), Some(&to(found)), "{address}");
+            let routes = routes();
+            let destination = routes.find(&path(address));
+            assert_eq!(destination.as_deref(), Some(&to(found)), "{address}");
         }
+    }
+
+    #[test]
+    fn by_mx_each_domain_is_a_destination_of_its_own() {
+        let mut routes = Routes::new(Some(Route::Mx));
+        routes.add("example.test", Route::Mx);
+        routes.add("kept.test", to("/kept"));
+        for (address, found) in [
+            ("a@example.test", Some("example.test")),
+            ("a@Other.TEST", Some("other.test")),
+            ("a@b\u{fc}cher.test", Some("xn--bcher-kva.test")),
+            ("a@kept.test", Some("maildir:/kept")),
+            ("a@[192.0.2.1]", Some("[192.0.2.1]")),
+            ("a@[IPv6:2001:db8::1]", Some("[IPv6:2001:db8::1]")),
+            ("Postmaster", Some("example.test")),
+        ] {
+            let destination = routes.find(&path(address)).map(|one| one.to_string());
+            assert_eq!(destination.as_deref(), found, "{address}");
+        }
+        let routes = Routes::new(Some(Route::Mx));
+        assert_eq!(routes.find(&path("Postmaster")), None, "of no domain");
+    }
+
+    #[test]
+    fn the_most_specific_route_counts_and_our_domains_know_where_they_go() {
+        let hop =
+            |host: &str| Destination::Hop(Hop::new(false, HopAddress::Tcp(host.to_owned(), 25)));
+        let rule = |name: &str, to: Option<&str>| Rule {
+            route: to.map(|host| hop(host).into()),
+            terms: Arc::new(Terms {
+                name: name.to_owned(),
+                ..Terms::default()
+            }),
+            schedule: (name == "all").then(|| Schedule::new(Vec::new(), Duration::ZERO)),
+        };
+        let mut routes = Routes::new(Some(Route::Mx));
+        routes.add("ours.test", hop("inside.test"));
+        routes.add("*.kept.test", to("/kept"));
+        routes.add_rule("*", rule("all", None));
+        routes.add_rule("*.partner.test", rule("below", Some("relay.test")));
+        routes.add_rule("partner.test", rule("exact", None));
+        routes.add_rule("ours.test", rule("own", None));
+        for (address, found) in [
+            ("a@x.test", "x.test"),
+            ("a@x.partner.test", "smtp://relay.test:25 (below)"),
+            ("a@partner.test", "partner.test"),
+            ("a@ours.test", "smtp://inside.test:25 (own)"),
+            ("a@x.kept.test", "maildir:/kept"),
+            ("a@[192.0.2.1]", "[192.0.2.1]"),
+            ("Postmaster", "smtp://inside.test:25 (own)"),
+        ] {
+            let path = path(address);
+            let destination = routes.find(&path).map(|one| one.to_string());
+            assert_eq!(destination.as_deref(), Some(found), "{address}");
+        }
+        let own_time = |address| routes.schedule(&path(address)).is_some();
+        assert!(own_time("a@x.test") && !own_time("a@partner.test"));
+        // What differs in its route differs in its connections.
+        let one = routes.find(&path("a@x.test")).unwrap().into_owned();
+        let other = Destination::Hop(Hop::new(false, HopAddress::Mx("x.test".to_owned())));
+        assert_ne!(one, other);
     }
 
     #[test]

@@ -34,8 +34,8 @@ pub(crate) struct Told {
 pub(crate) enum What {
     /// A session has begun.
     Opened,
-    /// None could be had.
-    Refused(Attempted),
+    /// None could be had. `lasting`: for a reason that holds for all messages to the destination.
+    Refused { why: Attempted, lasting: bool },
     /// A TLS handshake came to this.
     Handshake { succeeded: bool },
     /// BDAT was refused although it is offered.

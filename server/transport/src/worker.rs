@@ -256,7 +256,7 @@ impl Running {
         let Told { connection, what } = told;
         match what {
             What::Opened => self.scheduler.opened(connection, now()),
-            What::Refused(why) => self.refused(connection, why),
+            What::Refused { why, lasting } => self.refused(connection, why, lasting),
             What::Handshake { succeeded } => {
                 if let Some(manners) = self.scheduler.manners(connection) {
                     match succeeded {
@@ -279,10 +279,13 @@ impl Running {
         }
     }
 
-    fn refused(&mut self, connection: ConnectionId, why: Attempted) {
+    fn refused(&mut self, connection: ConnectionId, why: Attempted, lasting: bool) {
         self.drawn = self.drawn.wrapping_add(1);
         let draw = (self.random.hash_one(self.drawn) >> 32) as u32;
-        let later = why.as_passing();
+        let later = match lasting {
+            true => why.clone(),
+            false => why.as_passing(),
+        };
         self.scheduler.refused(connection, why, later, draw, now());
     }
 
@@ -303,7 +306,8 @@ impl Running {
                     // Another one at once may come to the same.
                     let text = "a delivery failed for a reason of this host".to_owned();
                     let at = self.context.core.now();
-                    self.refused(connection, Attempted::own(Fate::Deferred, 3, 0, text, at));
+                    let why = Attempted::own(Fate::Deferred, 3, 0, text, at);
+                    self.refused(connection, why, false);
                 }
                 let core = &self.context.core;
                 let left = left.map(|group| (core.tag(&group.job.message), group));

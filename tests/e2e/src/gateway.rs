@@ -68,6 +68,11 @@ impl Setup {
         self.folder.path()
     }
 
+    /// Where it is going to take mail.
+    pub fn smtp(&self) -> SocketAddr {
+        self.smtp
+    }
+
     /// Writes the configuration without starting anything.
     pub fn write(&self) -> PathBuf {
         let file = self.folder.path().join("postern.toml");

@@ -10,6 +10,7 @@ pub mod client;
 pub mod gateway;
 pub mod hostile;
 pub mod mime;
+pub mod name_server;
 pub mod next_hop;
 pub mod peer;
 pub mod postfix;

@@ -1,10 +1,13 @@
 //! A next hop that keeps what it is given, and answers as the test says.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::certificate::Certificate;
+use crate::tls;
 
 /// A message as it arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +20,12 @@ pub struct Received {
     pub content: Vec<u8>,
     /// Which of the connections brought it, counted from 0.
     pub connection: u64,
+    /// The name after EHLO, LHLO or HELO.
+    pub hello: String,
+    /// The address that the connection came from.
+    pub client: Option<IpAddr>,
+    /// It came over TLS.
+    pub encrypted: bool,
 }
 
 impl Received {
@@ -61,8 +70,12 @@ pub struct Manners {
     pub final_reply: &'static str,
     /// LMTP instead of SMTP: LHLO, and one final reply per recipient.
     pub lmtp: bool,
-    /// The reply to STARTTLS; after a 220 there comes no handshake, and the connection ends.
+    /// The reply to STARTTLS; after a 220 there comes no handshake, and the connection ends, unless there is a certificate.
     pub starttls: &'static str,
+    /// Certificate and key: STARTTLS is offered and works.
+    pub certificate: Option<Certificate>,
+    /// What has to follow AUTH, the mechanism included; without it there is a 535. MAIL needs it.
+    pub login: Option<&'static str>,
 }
 
 impl Default for Manners {
@@ -78,6 +91,8 @@ impl Default for Manners {
             final_reply: "250 2.0.0 taken",
             lmtp: false,
             starttls: "502 5.5.1 not here",
+            certificate: None,
+            login: None,
         }
     }
 }
@@ -116,8 +131,13 @@ impl NextHop {
 
     /// Listens on a free port.
     pub fn with(manners: Manners) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .unwrap_or_else(|e| panic!("no port for a next hop: {e}"));
+        Self::at((Ipv4Addr::LOCALHOST, 0).into(), manners)
+    }
+
+    /// Listens at an address of the loopback network.
+    pub fn at(address: SocketAddr, manners: Manners) -> Self {
+        let listener =
+            TcpListener::bind(address).unwrap_or_else(|e| panic!("no next hop at {address}: {e}"));
         let address = listener.local_addr().unwrap_or_else(|e| panic!("{e}"));
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
@@ -187,6 +207,11 @@ impl NextHop {
     }
 }
 
+/// What a session goes over.
+trait Wire: Read + Write {}
+
+impl<T: Read + Write> Wire for T {}
+
 fn session(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     let connection = {
         let mut state = shared.state();
@@ -194,10 +219,12 @@ fn session(stream: TcpStream, shared: &Shared) -> io::Result<()> {
         state.connections - 1
     };
     stream.set_nodelay(true)?;
-    let mut input = BufReader::new(stream.try_clone()?);
-    let mut output = stream;
+    let client = stream.peer_addr().ok().map(|address| address.ip());
+    let mut input: BufReader<Box<dyn Wire>> = BufReader::new(Box::new(stream.try_clone()?));
     let greeting = shared.state().manners.greeting;
-    output.write_all(format!("{greeting}\r\n").as_bytes())?;
+    input
+        .get_mut()
+        .write_all(format!("{greeting}\r\n").as_bytes())?;
     if !greeting.starts_with("220") {
         return Ok(());
     }
@@ -206,7 +233,11 @@ fn session(stream: TcpStream, shared: &Shared) -> io::Result<()> {
         recipients: Vec::new(),
         content: Vec::new(),
         connection,
+        hello: String::new(),
+        client,
+        encrypted: false,
     };
+    let mut authenticated = false;
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -216,25 +247,49 @@ fn session(stream: TcpStream, shared: &Shared) -> io::Result<()> {
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
         let manners = shared.state().manners.clone();
         let verb = text.get(..4).unwrap_or_default().to_ascii_uppercase();
+        if matches!(verb.as_str(), "EHLO" | "LHLO" | "HELO") {
+            message.hello = text.get(5..).unwrap_or_default().to_owned();
+        }
         match verb.as_str() {
             "EHLO" | "LHLO" | "HELO" if manners.hello.is_some() => {
                 let refusal = manners.hello.unwrap_or_default();
-                output.write_all(format!("{refusal}\r\n").as_bytes())?;
+                input
+                    .get_mut()
+                    .write_all(format!("{refusal}\r\n").as_bytes())?;
             }
             "EHLO" | "LHLO" if manners.lmtp == (verb == "LHLO") => {
                 let mut reply = String::from("250-next.hop.test\r\n");
                 for keyword in &manners.keywords {
                     reply.push_str(&format!("250-{keyword}\r\n"));
                 }
+                if manners.certificate.is_some() && !message.encrypted {
+                    reply.push_str("250-STARTTLS\r\n");
+                }
+                if manners.login.is_some() {
+                    reply.push_str("250-AUTH PLAIN LOGIN\r\n");
+                }
                 reply.push_str("250 ENHANCEDSTATUSCODES\r\n");
-                output.write_all(reply.as_bytes())?;
+                input.get_mut().write_all(reply.as_bytes())?;
             }
-            "EHLO" | "LHLO" => output.write_all(b"500 5.5.1 not here\r\n")?,
+            "EHLO" | "LHLO" => input.get_mut().write_all(b"500 5.5.1 not here\r\n")?,
+            "AUTH" => {
+                authenticated = text.get(5..) == manners.login;
+                let reply = match authenticated {
+                    true => "235 2.7.0 welcome\r\n",
+                    false => "535 5.7.8 who are you\r\n",
+                };
+                input.get_mut().write_all(reply.as_bytes())?;
+            }
+            "MAIL" if manners.login.is_some() && !authenticated => {
+                input.get_mut().write_all(b"530 5.7.0 who are you\r\n")?;
+            }
             "MAIL" => {
                 message.sender = text.get(10..).unwrap_or_default().to_owned();
                 message.recipients.clear();
                 message.content.clear();
-                output.write_all(format!("{}\r\n", manners.sender).as_bytes())?;
+                input
+                    .get_mut()
+                    .write_all(format!("{}\r\n", manners.sender).as_bytes())?;
             }
             "RCPT" => {
                 let reply = manners
@@ -252,15 +307,17 @@ fn session(stream: TcpStream, shared: &Shared) -> io::Result<()> {
                         .recipients
                         .push(text.get(8..).unwrap_or_default().to_owned());
                 }
-                output.write_all(format!("{reply}\r\n").as_bytes())?;
+                input
+                    .get_mut()
+                    .write_all(format!("{reply}\r\n").as_bytes())?;
             }
             "DATA" if message.recipients.is_empty() => {
-                output.write_all(b"554 5.5.1 no recipients\r\n")?
+                input.get_mut().write_all(b"554 5.5.1 no recipients\r\n")?
             }
             "DATA" => {
-                output.write_all(b"354 go on\r\n")?;
+                input.get_mut().write_all(b"354 go on\r\n")?;
                 message.content = content(&mut input)?;
-                finish(&mut output, &manners, &message, shared)?;
+                finish(input.get_mut(), &manners, &message, shared)?;
             }
             "BDAT" => {
                 let words: Vec<&str> = text.split(' ').collect();
@@ -270,25 +327,37 @@ fn session(stream: TcpStream, shared: &Shared) -> io::Result<()> {
                 chunk.read_to_end(&mut octets)?;
                 message.content.extend_from_slice(&octets);
                 match manners.chunk {
-                    Some(refusal) => output.write_all(format!("{refusal}\r\n").as_bytes())?,
-                    None if words.len() < 3 => output.write_all(b"250 2.0.0 go on\r\n")?,
-                    None => finish(&mut output, &manners, &message, shared)?,
+                    Some(refusal) => input
+                        .get_mut()
+                        .write_all(format!("{refusal}\r\n").as_bytes())?,
+                    None if words.len() < 3 => input.get_mut().write_all(b"250 2.0.0 go on\r\n")?,
+                    None => finish(input.get_mut(), &manners, &message, shared)?,
                 }
             }
+            "STAR" if manners.certificate.is_some() => {
+                input.get_mut().write_all(b"220 2.0.0 go on\r\n")?;
+                let files = manners.certificate.as_ref();
+                let files = files.ok_or(io::ErrorKind::InvalidInput)?;
+                let tls = tls::serve_from(stream.try_clone()?, files)?;
+                input = BufReader::new(Box::new(tls));
+                message.encrypted = true;
+            }
             "STAR" => {
-                output.write_all(format!("{}\r\n", manners.starttls).as_bytes())?;
+                input
+                    .get_mut()
+                    .write_all(format!("{}\r\n", manners.starttls).as_bytes())?;
                 if manners.starttls.starts_with("220") {
                     return Ok(());
                 }
             }
-            "QUIT" => return output.write_all(b"221 2.0.0 bye\r\n"),
-            _ => output.write_all(b"250 2.0.0 fine\r\n")?,
+            "QUIT" => return input.get_mut().write_all(b"221 2.0.0 bye\r\n"),
+            _ => input.get_mut().write_all(b"250 2.0.0 fine\r\n")?,
         }
     }
 }
 
 fn finish(
-    output: &mut TcpStream,
+    output: &mut dyn Write,
     manners: &Manners,
     message: &Received,
     shared: &Shared,

@@ -26,6 +26,11 @@ pub const SWAKS: Peer = Peer {
     program: "swaks",
     package: "swaks",
 };
+/// Knot DNS, an authoritative name server.
+pub const KNOT: Peer = Peer {
+    program: "knotd",
+    package: "knot",
+};
 /// Python, for its smtplib and for sinks on bare stubs.
 pub const PYTHON: Peer = Peer {
     program: "python3",

@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, Error, ServerConfig, ServerConnection,
     SignatureScheme, StreamOwned,
 };
+
+use crate::certificate::Certificate;
 
 /// A TLS connection over TCP.
 pub type Tls = StreamOwned<ClientConnection, TcpStream>;
@@ -39,20 +42,42 @@ pub fn handshake(mut stream: TcpStream, host: &str, protocols: &[&str]) -> io::R
     Ok(StreamOwned::new(tls, stream))
 }
 
+/// A TLS connection over TCP, as its server has it.
+pub type Served = StreamOwned<ServerConnection, TcpStream>;
+
 /// Shakes hands as a server, with a certificate that nobody has signed.
 ///
 /// # Errors
 /// When the peer does not want to, or hangs up.
-pub fn serve(mut stream: TcpStream) -> io::Result<StreamOwned<ServerConnection, TcpStream>> {
+pub fn serve(stream: TcpStream) -> io::Result<Served> {
     let made = rcgen::generate_simple_self_signed(vec!["hop.test".to_owned()])
         .map_err(io::Error::other)?;
     let key =
         PrivateKeyDer::try_from(made.signing_key.serialize_der()).map_err(io::Error::other)?;
+    serve_with(stream, made.cert.der().clone(), key)
+}
+
+/// Shakes hands as a server, with the certificate and key in these files.
+///
+/// # Errors
+/// When they cannot be read, or the peer does not want to, or hangs up.
+pub fn serve_from(stream: TcpStream, files: &Certificate) -> io::Result<Served> {
+    let certificate =
+        CertificateDer::from_pem_file(&files.certificate).map_err(io::Error::other)?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(io::Error::other)?;
+    serve_with(stream, certificate, key)
+}
+
+fn serve_with(
+    mut stream: TcpStream,
+    certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+) -> io::Result<Served> {
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
         .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
+        .with_single_cert(vec![certificate], key)
         .map_err(io::Error::other)?;
     let mut tls = ServerConnection::new(Arc::new(config)).map_err(io::Error::other)?;
     while tls.is_handshaking() {

@@ -29,6 +29,8 @@ pub enum Deliver {
     LmtpUnix(PathBuf),
     /// A Maildir; `{user}` stands for the local part of the recipient and `{domain}` for its domain.
     Maildir(PathBuf),
+    /// The hosts that DNS names for the recipient's domain.
+    Mx,
 }
 
 impl fmt::Display for Deliver {
@@ -38,6 +40,7 @@ impl fmt::Display for Deliver {
             Self::Lmtp { host, port } => ("lmtp", host, port),
             Self::LmtpUnix(path) => return write!(f, "lmtp+unix:{}", path.display()),
             Self::Maildir(path) => return write!(f, "maildir:{}", path.display()),
+            Self::Mx => return f.write_str("mx"),
         };
         if host.contains(':') {
             write!(f, "{scheme}://[{host}]:{port}")
@@ -47,29 +50,27 @@ impl fmt::Display for Deliver {
     }
 }
 
-const ADVICE: &str = "write \"smtp://host:port\", \"lmtp://host:port\", \"lmtp+unix:/path\" or \"maildir:/path/{user}\"";
+const ADVICE: &str = "write \"smtp://host:port\", \"lmtp://host:port\", \"lmtp+unix:/path\", \"maildir:/path/{user}\" or \"mx\"";
 
 impl Kind for Deliver {
     type Out = Self;
 
     fn shape() -> Shape {
         Shape::Text {
-            what: "`smtp://host:port`, `lmtp://host:port`, `lmtp+unix:/path` or `maildir:/path/{user}`",
-            pattern: Some("^(smtp://|lmtp://|lmtp\\+unix:|maildir:).+$"),
+            what: "`smtp://host:port`, `lmtp://host:port`, `lmtp+unix:/path`, `maildir:/path/{user}` or `mx`",
+            pattern: Some("^((smtp://|lmtp://|lmtp\\+unix:|maildir:).+|mx)$"),
         }
     }
 
     fn read(field: Field<'_>, reader: &mut Reader) -> Option<Self> {
         let text = reader.text(field, "it in quotes, such as \"smtp://127.0.0.1:2526\"")?;
-        if text == "mx" || text.starts_with("smtps://") {
-            let what = if text == "mx" {
-                "\"mx\""
-            } else {
-                "\"smtps://\""
-            };
+        if text == "mx" {
+            return Some(Self::Mx);
+        }
+        if text.starts_with("smtps://") {
             reader.refuse(
                 field,
-                format!("{what} is not in this version"),
+                "\"smtps://\" is not in this version",
                 "name the next hop as \"smtp://host:port\"",
             );
             return None;

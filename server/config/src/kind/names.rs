@@ -124,6 +124,27 @@ impl Kind for DomainName {
     }
 }
 
+/// A domain, `*.` and a domain for its subdomains, or `*` for all domains. It is made lower case.
+pub(crate) struct DomainPattern;
+
+impl Kind for DomainPattern {
+    type Out = String;
+
+    fn shape() -> Shape {
+        Shape::Text {
+            what: "a domain, \"*.\" and a domain for its subdomains, or \"*\" for all",
+            pattern: None,
+        }
+    }
+
+    fn read(field: Field<'_>, reader: &mut Reader) -> Option<String> {
+        match field.node.as_text() {
+            Some("*") => Some("*".to_owned()),
+            _ => DomainName::read(field, reader),
+        }
+    }
+}
+
 /// Labels of letters, digits and hyphens (RFC 5321 section 2.3.5), underscores within tolerated.
 pub(crate) fn is_host(text: &str) -> bool {
     let label = |label: &str| {

@@ -64,6 +64,21 @@ impl Kind for Place {
     }
 }
 
+/// A port.
+pub(crate) struct Port;
+
+impl Kind for Port {
+    type Out = u16;
+
+    fn shape() -> Shape {
+        Shape::Integer { min: 1, max: 65535 }
+    }
+
+    fn read(field: Field<'_>, reader: &mut Reader) -> Option<u16> {
+        integer(field, reader, 1, 65535)?.try_into().ok()
+    }
+}
+
 /// Who may do what with a file, as `chmod` takes it in octal digits.
 pub(crate) struct Permissions;
 

@@ -1,6 +1,6 @@
 //! Files, sockets and networks.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -62,6 +62,33 @@ impl Kind for Socket {
                 field,
                 format!("\"{text}\" is not an address"),
                 "write IP address and port, such as \"127.0.0.1:8726\" or \"[::1]:8726\"",
+            );
+        }
+        address
+    }
+}
+
+/// An IP address.
+pub(crate) struct Host;
+
+impl Kind for Host {
+    type Out = IpAddr;
+
+    fn shape() -> Shape {
+        Shape::Text {
+            what: "an IP address",
+            pattern: None,
+        }
+    }
+
+    fn read(field: Field<'_>, reader: &mut Reader) -> Option<IpAddr> {
+        let text = reader.text(field, "an address in quotes, such as \"192.0.2.1\"")?;
+        let address = text.parse().ok();
+        if address.is_none() {
+            reader.refuse(
+                field,
+                format!("\"{text}\" is not an IP address"),
+                "write it as \"192.0.2.1\" or \"2001:db8::1\"",
             );
         }
         address

@@ -1,10 +1,13 @@
 //! Where accepted messages go: `[[domain]]`, `[outbound]`, `[queue]`.
 
+use std::net::SocketAddr;
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 pub use crate::kind::deliver::Deliver;
 pub use crate::kind::recipients::Recipients;
-use crate::kind::{Count, DomainName, Flag, List, Maybe, Span};
+use crate::kind::{Count, DomainName, Flag, List, Maybe, Network, Port, Socket, Span};
 use crate::section::{choice, section};
 
 section! {
@@ -14,7 +17,8 @@ section! {
         name: String as DomainName;
         /// Which recipients exist. It has to be said: accepting what cannot be delivered makes bounces to strangers.
         recipients: Recipients as Recipients => "550 5.1.1 after RCPT for one that is not in the file";
-        /// Where its mail goes: `smtp://host:port`, `lmtp://host:port`, `lmtp+unix:/path` or `maildir:/path/{user}`.
+        /// Where its mail goes: `smtp://host:port`, `lmtp://host:port`, `lmtp+unix:/path`, `maildir:/path/{user}`, or `mx`: to
+        /// the hosts that DNS names for it and that are preferred to this gateway.
         deliver: Deliver as Deliver;
         /// With `maildir:` and `recipients = "any"`: a mailbox is made of an unknown name, up to 10000 of them. Without it who
         /// has no mailbox is refused.
@@ -37,9 +41,16 @@ choice! {
 section! {
     /// Delivery of everything that is for no `[[domain]]`, and the times of every delivery.
     Outbound at "outbound" {
-        /// The next hop. Left out: nothing leaves but what is for a `[[domain]]`.
+        /// The next hop, or `mx`: for each recipient the hosts that DNS names for its domain. Left out: nothing leaves but
+        /// what is for a `[[domain]]`.
         deliver: Option<Deliver> as Maybe<Deliver>;
-        /// Time to connect to a next hop.
+        /// The port of the hosts that `mx` finds.
+        mx_port: u16 as Port = "25";
+        /// Networks that `mx` may lead to although no host of the Internet is in them: loopback, private and link-local
+        /// ones, `127.0.0.0/8` and `10.0.0.0/8` among them. Without it a stranger's MX records lead to none of them. What
+        /// `smtp://host:port` names may be anywhere.
+        allow_private: Vec<IpNet> as List<Network> = "[]";
+        /// Time to connect to a next hop; with `mx`, to each of its hosts.
         connect_timeout: Duration as Span = "30s";
         /// Time for the next hop's reply to a command.
         command_timeout: Duration as Span = "5m";
@@ -51,6 +62,15 @@ section! {
         convert: bool as Flag = "true";
         /// Connections open to one destination at the same time.
         connections_per_destination: u32 as Count = "20";
+    }
+}
+
+section! {
+    /// How `mx` looks names up.
+    Dns at "dns" {
+        /// Name servers that are asked, each with its port, such as `127.0.0.1:53`. They have to resolve names of the whole
+        /// Internet. Left out: those of `/etc/resolv.conf`, as they are at the start.
+        servers: Vec<SocketAddr> as List<Socket> = "[]";
     }
 }
 

@@ -379,6 +379,7 @@ impl Connector for Peer {
                 false => drop(tokio::spawn(self.clone().serve(Box::new(far)))),
             }
             Ok(Connected {
+                host: hop.address.host().to_owned(),
                 link: Box::new(near),
                 address,
             })

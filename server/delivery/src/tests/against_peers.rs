@@ -18,10 +18,10 @@ use crate::{
 };
 
 fn hop(address: SocketAddr) -> Hop {
-    Hop {
-        lmtp: false,
-        address: HopAddress::Tcp(address.ip().to_string(), address.port()),
-    }
+    Hop::new(
+        false,
+        HopAddress::Tcp(address.ip().to_string(), address.port()),
+    )
 }
 
 fn peer(hop: Hop) -> crate::Peer {
@@ -132,7 +132,9 @@ async fn a_failed_handshake_is_told_apart_and_plain_text_is_a_new_connection() {
     let peer = peer(hop(address));
     let failed = Connection::open(&peer, &connector()).await;
     assert!(matches!(failed, Err(OpenError::Handshake { .. })));
-    let mut connection = Connection::open_plain(&peer, &connector()).await.unwrap();
+    let mut connection = Connection::open_plain(&peer, &connector(), None)
+        .await
+        .unwrap();
     assert!(!connection.is_encrypted());
     send(&mut connection, &content(1)).await;
     assert_eq!((server.taken().len(), server.connections()), (1, 2));
@@ -152,10 +154,7 @@ async fn lmtp_over_a_unix_socket() {
         let (stream, _) = listener.accept().await.unwrap();
         serving.serve(Box::new(stream)).await;
     });
-    let hop = Hop {
-        lmtp: true,
-        address: HopAddress::Unix(path),
-    };
+    let hop = Hop::new(true, HopAddress::Unix(path));
     let mut connection = Connection::open(&peer(hop), &connector()).await.unwrap();
     let results = send(&mut connection, &content(1)).await;
     assert!(matches!(results[0], Delivery::Accepted(_)));
@@ -197,10 +196,7 @@ async fn a_silent_peer_costs_its_time_and_no_more() {
     let (near, _far) = tokio::io::duplex(64);
     let connector = Fixed(parking_lot::Mutex::new(Some(Box::new(near))));
     let start = tokio::time::Instant::now();
-    let hop = Hop {
-        lmtp: false,
-        address: HopAddress::Tcp("peer.test".to_owned(), 25),
-    };
+    let hop = Hop::new(false, HopAddress::Tcp("peer.test".to_owned(), 25));
     let opened = Connection::open(&peer(hop), &connector).await;
     assert!(matches!(opened, Err(OpenError::Session { .. })));
     assert_eq!(start.elapsed().as_secs(), 300);
@@ -212,10 +208,11 @@ struct Fixed(parking_lot::Mutex<Option<Box<dyn crate::Link>>>);
 impl crate::Connector for Fixed {
     fn connect<'a>(
         &'a self,
-        _hop: &'a Hop,
+        hop: &'a Hop,
     ) -> crate::BoxFuture<'a, Result<crate::Connected, crate::ConnectError>> {
         let link = self.0.lock().take().unwrap();
         Box::pin(std::future::ready(Ok(crate::Connected {
+            host: hop.address.host().to_owned(),
             link,
             address: "memory".to_owned(),
         })))
@@ -255,10 +252,7 @@ impl crate::Connector for Hosts {
 
 #[tokio::test]
 async fn a_host_that_has_no_session_to_give_is_ruled_out_and_the_next_one_is_tried() {
-    let name = Hop {
-        lmtp: false,
-        address: HopAddress::Tcp("peer.test".to_owned(), 25),
-    };
+    let name = Hop::new(false, HopAddress::Tcp("peer.test".to_owned(), 25));
     for (command, said) in [
         ("CONNECT", "521 5.3.2 no mail here"),
         ("CONNECT", "554 5.7.1 you are on a list"),
@@ -284,7 +278,9 @@ async fn a_host_that_has_no_session_to_give_is_ruled_out_and_the_next_one_is_tri
     let hosts = Hosts(vec![Peer::with(&[]), Peer::with(&[])]);
     hosts.0[0].says("CONNECT", &["521 no mail here"]);
     hosts.0[1].says("CONNECT", &["554 nor here"]);
-    let Err(OpenError::Session { address, failure }) = Connection::open(&peer(name), &hosts).await
+    let Err(OpenError::Session {
+        address, failure, ..
+    }) = Connection::open(&peer(name), &hosts).await
     else {
         panic!("neither wants a session");
     };

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use postern_delivery::{LookedUp, RecordKind};
 use postern_events::inbound::Fate;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 
@@ -244,6 +245,56 @@ words! {
 }
 
 words! {
+    /// What was looked up in DNS.
+    Record {
+        /// The hosts of a domain.
+        Mx = "mx",
+        /// The IPv4 addresses of a host.
+        A = "a",
+        /// The IPv6 addresses of a host.
+        Aaaa = "aaaa",
+    }
+}
+
+impl From<RecordKind> for Record {
+    fn from(kind: RecordKind) -> Self {
+        match kind {
+            RecordKind::Mx => Self::Mx,
+            RecordKind::A => Self::A,
+            RecordKind::Aaaa => Self::Aaaa,
+        }
+    }
+}
+
+words! {
+    /// What came of a look-up in DNS.
+    LookupResult {
+        /// Records.
+        Found = "found",
+        /// The name has no such record.
+        Nothing = "nothing",
+        /// The name does not exist.
+        NoSuchName = "no_such_name",
+        /// The name servers failed or refused.
+        Failed = "failed",
+        /// No answer came in time.
+        TimedOut = "timed_out",
+    }
+}
+
+impl From<LookedUp> for LookupResult {
+    fn from(came_to: LookedUp) -> Self {
+        match came_to {
+            LookedUp::Found => Self::Found,
+            LookedUp::Nothing => Self::Nothing,
+            LookedUp::NoSuchName => Self::NoSuchName,
+            LookedUp::Failed => Self::Failed,
+            LookedUp::TimedOut => Self::TimedOut,
+        }
+    }
+}
+
+words! {
     /// What became of a recipient in an attempt to deliver.
     DeliveryResult {
         /// In its mailbox, or at a server that reports on its own.
@@ -326,12 +377,16 @@ labels! {
     Endpoint { sink: Name, }
     /// By replica.
     Replica { sink: Name, replica: Name, }
-    /// By destination, as the configuration writes it.
+    /// By destination, as the configuration writes it; by `mx` the recipient's domain.
     OfDestination { destination: Name, }
     /// Replicas.
     ReplicaChange { sink: Name, replica: Name, change: Change, }
     /// Attempts by recipient.
     Delivered { server: Name, result: DeliveryResult, }
+    /// Names looked up.
+    Lookup { record: Record, result: LookupResult, }
+    /// By what is looked up.
+    OfRecord { record: Record, }
     /// By stage.
     StageLabel { stage: Stage, }
 }

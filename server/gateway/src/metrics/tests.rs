@@ -99,6 +99,11 @@ fn all() -> Arc<Metrics> {
         result: DeliveryResult::Delivered,
     };
     metrics.deliveries.get_or_create(&delivered).inc();
+    let (mx, found) = (
+        postern_delivery::RecordKind::Mx,
+        postern_delivery::LookedUp::Found,
+    );
+    metrics.lookups.observe(mx, found, Duration::ZERO);
     metrics.set_spool(&StageCounts::default());
     let now = SystemTime::now();
     let replica = ReplicaStanding {

@@ -82,6 +82,20 @@ fn pairs(effective: &Effective) -> Vec<Pair> {
             private: None,
         });
     }
+    for route in &config.routes {
+        let at = |leaf: &str| vec!["route".into(), route.name.clone(), leaf.into()];
+        pairs.push(Pair {
+            key: at("ca"),
+            certificate: route.ca.clone(),
+            private: None,
+        });
+        let auth = route.auth.as_ref();
+        pairs.push(Pair {
+            key: at("auth"),
+            certificate: None,
+            private: auth.and_then(|auth| auth.password_file.clone()),
+        });
+    }
     pairs
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use postern_delivery::ResolverError;
 use postern_spool::SpoolError;
 
 use crate::accounts::AccountError;
@@ -12,6 +13,7 @@ use crate::cli::Exit;
 use crate::front::FrontError;
 use crate::front::listener::ListenError;
 use crate::preflight::Obstacle;
+use crate::terms::TermsError;
 
 /// Why the gateway does not run.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +57,12 @@ pub enum ServeError {
     /// TLS towards next hops cannot be set up.
     #[error("TLS towards next hops: {0}")]
     Tls(#[from] rustls::Error),
+    /// Files that a route names.
+    #[error("{0}")]
+    Terms(#[from] TermsError),
+    /// Names cannot be looked up in DNS.
+    #[error(transparent)]
+    Resolver(#[from] ResolverError),
     /// The system gives no threads, descriptors or signals.
     #[error("the system refuses what the gateway needs: {0}")]
     System(#[from] io::Error),
@@ -72,7 +80,7 @@ impl ServeError {
         match self {
             Self::Account(AccountError::NotRoot | AccountError::Become(_))
             | Self::StateFolder { .. } => Exit::NoPerm,
-            Self::Front(_) | Self::Obstacles(_) | Self::Account(_) => Exit::Config,
+            Self::Front(_) | Self::Obstacles(_) | Self::Account(_) | Self::Terms(_) => Exit::Config,
             Self::Listen(error) if error.source.kind() == io::ErrorKind::PermissionDenied => {
                 Exit::NoPerm
             }
@@ -80,7 +88,7 @@ impl ServeError {
             Self::Listen(_) | Self::Admin(_) => Exit::Unavailable,
             Self::Spool(error) | Self::OpenSpool { source: error, .. } => spool_exit(error),
             Self::System(_) => Exit::TempFail,
-            Self::Tls(_) | Self::Failed(_) => Exit::Software,
+            Self::Tls(_) | Self::Resolver(_) | Self::Failed(_) => Exit::Software,
         }
     }
 }

@@ -19,6 +19,7 @@ use super::counted::{CountedJudge, Submit};
 use super::{Gateway, Listen, ServeError, ServiceEvent, readiness, settings, state_folder};
 use crate::admin::Desk;
 use crate::front::{Acceptor, Arrival, FrontWorker, Tools};
+use crate::mail_hosts;
 use crate::metrics::endpoint::{Endpoint, ReadSinks, WhyClosed};
 use crate::observe::addresses::AddressLog;
 use crate::observe::standing::Board;
@@ -100,9 +101,17 @@ fn close(spool: &Arc<dyn Store>) {
 
 fn make_transport(gateway: &Gateway, count: usize) -> Result<Transport, ServeError> {
     let own = settings::own_listeners(gateway.listeners.iter().map(|listener| &listener.bound));
-    let connector = SystemConnector::new(gateway.config.outbound.connect_timeout, own);
+    let mut connector = SystemConnector::new(gateway.config.outbound.connect_timeout, own.clone());
+    if mail_hosts::are_used(&gateway.config) {
+        let metrics = Arc::clone(&gateway.metrics);
+        let on_lookup = Arc::new(move |kind, came_to, time| {
+            metrics.lookups.observe(kind, came_to, time);
+        });
+        let found = mail_hosts::of(&gateway.config, own, on_lookup)?;
+        connector = connector.finding_hosts_by(found);
+    }
     Ok(Transport::new(
-        settings::transport(&gateway.config, gateway.addresses.clone()),
+        settings::transport(&gateway.config, gateway.addresses.clone())?,
         Arc::clone(&gateway.spool),
         Arc::new(connector),
         opportunistic()?,

@@ -9,10 +9,11 @@ use postern_config::settings::binding::HeldRefusal as Refusal;
 use postern_config::settings::delivery::{self, Deliver, Recipients};
 use postern_config::settings::server::ListenAddress;
 use postern_delivery::{Destination, Hop, HopAddress, LineEnds, OwnListeners};
-use postern_transport::{HeldRefusal, Routes, Schedule, Settings};
+use postern_transport::{HeldRefusal, Route, Routes, Rule, Schedule, Settings};
 
 use crate::front::listener::Bound;
 use crate::observe::addresses::AddressLog;
+use crate::terms::{self, TermsError};
 
 /// Time for all bindings of `transport.submit` together. Nobody waits for a reply.
 const SUBMIT_BUDGET: Duration = Duration::from_secs(3600);
@@ -21,9 +22,12 @@ const SUBMIT_BUDGET: Duration = Duration::from_secs(3600);
 const MESSAGES_IN_MEMORY: usize = 2000;
 
 /// What the transport core needs to know.
-pub(super) fn transport(config: &Config, addresses: AddressLog) -> Settings {
+///
+/// # Errors
+/// Files that a `[[route]]` names cannot be used.
+pub(super) fn transport(config: &Config, addresses: AddressLog) -> Result<Settings, TermsError> {
     let hostname = |server: &postern_config::settings::server::Server| server.hostname.clone();
-    Settings {
+    Ok(Settings {
         hostname: config
             .servers
             .first()
@@ -34,7 +38,7 @@ pub(super) fn transport(config: &Config, addresses: AddressLog) -> Settings {
             .iter()
             .map(|server| (server.name.clone(), hostname(server)))
             .collect(),
-        routes: routes(config),
+        routes: routes(config)?,
         schedule: schedule(config),
         command_timeout: config.outbound.command_timeout,
         data_timeout: config.outbound.data_timeout,
@@ -45,7 +49,7 @@ pub(super) fn transport(config: &Config, addresses: AddressLog) -> Settings {
         held_refusals: held_refusals(config),
         messages_in_memory: MESSAGES_IN_MEMORY,
         shown: Arc::new(move |address| addresses.show(address)),
-    }
+    })
 }
 
 /// The waits between attempts.
@@ -54,13 +58,13 @@ pub(super) fn schedule(config: &Config) -> Schedule {
         .warning_after(config.queue.warn_after)
 }
 
-fn routes(config: &Config) -> Routes {
-    let mut routes = Routes::new(config.outbound.deliver.as_ref().map(destination));
+fn routes(config: &Config) -> Result<Routes, TermsError> {
+    let mut routes = Routes::new(config.outbound.deliver.as_ref().map(route));
     for domain in &config.domains {
-        let mut to = destination(&domain.deliver);
-        if let Destination::Maildir {
+        let mut to = route(&domain.deliver);
+        if let Route::To(Destination::Maildir {
             create, line_ends, ..
-        } = &mut to
+        }) = &mut to
         {
             *line_ends = match domain.line_ends {
                 delivery::LineEnds::Crlf => LineEnds::Crlf,
@@ -71,12 +75,24 @@ fn routes(config: &Config) -> Routes {
         }
         routes.add(&domain.name, to);
     }
-    routes
+    for own in &config.routes {
+        let retry = own.retry.as_ref().unwrap_or(&config.queue.retry);
+        let expire = own.expire.unwrap_or(config.queue.expire);
+        let times = own.retry.is_some() || own.expire.is_some();
+        let rule = Rule {
+            route: own.deliver.as_ref().map(route),
+            terms: Arc::new(terms::of(own)?),
+            schedule: times.then(|| Schedule::new(retry.clone(), expire)),
+        };
+        routes.add_rule(&own.domains, rule);
+    }
+    Ok(routes)
 }
 
-fn destination(deliver: &Deliver) -> Destination {
-    let hop = |lmtp, address| Destination::Hop(Hop { lmtp, address });
-    match deliver {
+fn route(deliver: &Deliver) -> Route {
+    let hop = |lmtp, address| Destination::Hop(Hop::new(lmtp, address));
+    let destination = match deliver {
+        Deliver::Mx => return Route::Mx,
         Deliver::Smtp { host, port } => hop(false, HopAddress::Tcp(host.clone(), *port)),
         Deliver::Lmtp { host, port } => hop(true, HopAddress::Tcp(host.clone(), *port)),
         Deliver::LmtpUnix(path) => hop(true, HopAddress::Unix(path.clone())),
@@ -85,7 +101,8 @@ fn destination(deliver: &Deliver) -> Destination {
             create: true,
             line_ends: LineEnds::Crlf,
         },
-    }
+    };
+    Route::To(destination)
 }
 
 fn held_refusals(config: &Config) -> HashMap<String, HeldRefusal> {

@@ -21,6 +21,10 @@ pub struct Capabilities {
     pub binary_mime: bool,
     /// STARTTLS (RFC 3207).
     pub starttls: bool,
+    /// AUTH with PLAIN (RFC 4954, RFC 4616).
+    pub auth_plain: bool,
+    /// AUTH with LOGIN.
+    pub auth_login: bool,
     /// DSN (RFC 3461).
     pub dsn: bool,
     /// MT-PRIORITY (RFC 6710).
@@ -68,9 +72,20 @@ impl Capabilities {
             b"CHUNKING" => self.chunking = true,
             b"BINARYMIME" => self.binary_mime = true,
             b"STARTTLS" => self.starttls = true,
+            b"AUTH" => parameters.for_each(|mechanism| self.add_mechanism(mechanism)),
             b"DSN" => self.dsn = true,
             b"MT-PRIORITY" => self.mt_priority = true,
             b"LIMITS" => parameters.for_each(|limit| self.limits.add(limit)),
+            _ => {}
+        }
+    }
+}
+
+impl Capabilities {
+    fn add_mechanism(&mut self, mechanism: &[u8]) {
+        match mechanism.to_ascii_uppercase().as_slice() {
+            b"PLAIN" => self.auth_plain = true,
+            b"LOGIN" => self.auth_login = true,
             _ => {}
         }
     }

@@ -1,6 +1,7 @@
 //! The session's own commands: where each stands in a group, and what answers may make of it.
 
 use super::line::{Line, verb};
+use super::login::LoginStep;
 use super::outcome::Stage;
 use super::question::AnswerError;
 
@@ -11,6 +12,7 @@ pub(super) enum Own {
     Helo,
     Lhlo,
     StartTls,
+    Auth(LoginStep),
     Rset,
     Mail,
     Rcpt(usize),
@@ -24,6 +26,7 @@ impl Own {
         match self {
             Self::Ehlo | Self::Helo | Self::Lhlo => Stage::Hello,
             Self::StartTls => Stage::StartTls,
+            Self::Auth(_) => Stage::Auth,
             Self::Rset => Stage::Rset,
             Self::Mail => Stage::Mail,
             Self::Rcpt(_) => Stage::Rcpt,
@@ -43,7 +46,7 @@ impl Own {
     pub(super) fn may_follow(self) -> bool {
         !matches!(
             self,
-            Self::Ehlo | Self::Helo | Self::Lhlo | Self::StartTls | Self::Quit
+            Self::Ehlo | Self::Helo | Self::Lhlo | Self::StartTls | Self::Auth(_) | Self::Quit
         )
     }
 
@@ -54,12 +57,15 @@ impl Own {
 
     /// Whether the session can do without it.
     pub(super) fn may_be_dropped(self) -> bool {
-        !matches!(self, Self::Ehlo | Self::Helo | Self::Lhlo | Self::Rset)
+        !matches!(
+            self,
+            Self::Ehlo | Self::Helo | Self::Lhlo | Self::Auth(_) | Self::Rset
+        )
     }
 
     /// Whether other commands may be sent after it.
     pub(super) fn may_be_followed(self) -> bool {
-        !matches!(self, Self::StartTls | Self::Quit)
+        !matches!(self, Self::StartTls | Self::Auth(_) | Self::Quit)
     }
 
     /// The command that it becomes with another line.

@@ -44,6 +44,7 @@ impl Concern {
             Stage::Greeting
             | Stage::Hello
             | Stage::StartTls
+            | Stage::Auth
             | Stage::Idle
             | Stage::Rset
             | Stage::Quit => Self::Host,
@@ -92,10 +93,11 @@ mod tests {
         Stage::Content,
         Stage::ContentReply,
     ];
-    const SESSION: [Stage; 6] = [
+    const SESSION: [Stage; 7] = [
         Stage::Greeting,
         Stage::Hello,
         Stage::StartTls,
+        Stage::Auth,
         Stage::Idle,
         Stage::Rset,
         Stage::Quit,
@@ -107,6 +109,7 @@ mod tests {
             "greeting" => vec![Stage::Greeting],
             "EHLO" => vec![Stage::Hello],
             "STARTTLS" => vec![Stage::StartTls],
+            "AUTH" => vec![Stage::Auth],
             "RSET" => vec![Stage::Rset],
             "RCPT" => vec![Stage::Rcpt],
             "content" => vec![Stage::Content, Stage::ContentReply],

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 
+use super::login::Login;
 use super::question::Questions;
 use super::response::ReplyLimits;
 
@@ -17,6 +18,10 @@ pub struct Config {
     pub name: ClientName,
     /// Whether to use STARTTLS.
     pub tls: TlsUse,
+    /// As whom the session authenticates itself. Without that no message is sent.
+    pub login: Option<Login>,
+    /// Whether it may do so without TLS: the peer is on this host.
+    pub login_in_clear: bool,
     /// How long to wait for what.
     pub timeouts: Timeouts,
     /// Bounds on the peer's replies.
@@ -35,6 +40,8 @@ impl Config {
             protocol,
             name,
             tls: TlsUse::IfOffered,
+            login: None,
+            login_in_clear: false,
             timeouts: Timeouts::default(),
             replies: ReplyLimits::default(),
             bdat_up_to: 64 * 1024,

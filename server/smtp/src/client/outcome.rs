@@ -18,6 +18,8 @@ pub enum Stage {
     Hello,
     /// STARTTLS and the handshake.
     StartTls,
+    /// AUTH.
+    Auth,
     /// Between two messages.
     Idle,
     /// MAIL.
@@ -42,6 +44,7 @@ impl std::fmt::Display for Stage {
             Self::Greeting => "the greeting",
             Self::Hello => "EHLO",
             Self::StartTls => "STARTTLS",
+            Self::Auth => "AUTH",
             Self::Idle => "an idle connection",
             Self::Mail => "MAIL",
             Self::Rcpt => "RCPT",
@@ -157,6 +160,12 @@ pub enum Failure {
     /// TLS is required here, and the peer does not offer it.
     #[error("TLS is required, and the peer does not offer STARTTLS")]
     TlsNotOffered,
+    /// The session has to be authenticated, and the peer does not offer what could be.
+    #[error("the peer offers neither AUTH PLAIN nor AUTH LOGIN")]
+    LoginNotOffered,
+    /// The session has to be authenticated, and it is not encrypted.
+    #[error("the peer does not offer STARTTLS, and no password is sent without it")]
+    LoginInClear,
     /// The peer offered CHUNKING, and does not know BDAT. By DATA the message may go, binary content once it is converted, on
     /// another connection: what the peer made of the chunk's octets is not known.
     #[error("the peer offers CHUNKING and refuses BDAT: {response}")]
@@ -206,7 +215,7 @@ impl Failure {
             | Self::Unexpected { stage, .. }
             | Self::Disconnected { stage }
             | Self::TimedOut { stage } => opening(stage),
-            Self::TlsNotOffered => true,
+            Self::TlsNotOffered | Self::LoginNotOffered | Self::LoginInClear => true,
             Self::ChunkingRefused { .. }
             | Self::Declined { .. }
             | Self::Ended { .. }

@@ -38,6 +38,8 @@ pub struct Session {
     actions: VecDeque<Action>,
     deadline: Option<(Instant, Stage)>,
     encrypted: bool,
+    /// The peer took our AUTH.
+    authenticated: bool,
     /// The peer took the last EHLO, HELO or LHLO.
     greeted: bool,
     /// The peer refused EHLO and took HELO.
@@ -94,6 +96,7 @@ impl Session {
             actions: VecDeque::new(),
             deadline: None,
             encrypted,
+            authenticated: false,
             greeted: false,
             without_extensions: false,
             needs_reset: false,
@@ -227,6 +230,7 @@ impl Session {
     pub fn tls_established(&mut self, now: Instant) {
         if matches!(self.state, State::Handshake) {
             self.encrypted = true;
+            self.authenticated = false;
             self.peer = Capabilities::default();
             self.without_extensions = false;
             self.say_hello();

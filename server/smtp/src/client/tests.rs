@@ -3,6 +3,7 @@
 
 mod against_server;
 mod answers;
+mod login;
 mod model;
 mod play;
 mod properties;

@@ -314,12 +314,7 @@ impl Case for OneCase {
 }
 
 fn settings() -> Settings {
-    let hop = |host: &str| {
-        Destination::Hop(Hop {
-            lmtp: false,
-            address: HopAddress::Tcp(host.to_owned(), 25),
-        })
-    };
+    let hop = |host: &str| Destination::Hop(Hop::new(false, HopAddress::Tcp(host.to_owned(), 25)));
     let mut routes = Routes::new(None);
     routes.add("example.test", hop("one.test"));
     routes.add("example.org", hop("two.test"));

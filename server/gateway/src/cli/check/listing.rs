@@ -7,6 +7,7 @@ use std::time::Duration;
 use postern_config::Effective;
 use postern_config::settings::binding::Binding as Configured;
 use postern_config::settings::delivery::{Domain, Recipients};
+use postern_config::settings::route::Route;
 use postern_config::settings::server::{ListenAddress, Listener, Server};
 use postern_events::event::EventKind;
 use postern_events::fault::{FaultKind, Policy};
@@ -25,7 +26,7 @@ pub(super) struct Listing<'a> {
     /// What is accepted.
     pub(super) pins: &'a HashMap<String, Pin>,
     pub(super) reached: &'a HashMap<String, Reached>,
-    pub(super) hops: &'a Hops,
+    pub(super) hops: &'a Hops<'a>,
     pub(super) spool: &'a [Line],
 }
 
@@ -48,8 +49,11 @@ impl fmt::Display for Listing<'_> {
         for domain in &config.domains {
             write!(f, "\ndomain {}\n{}", domain.name, self.of_domain(domain))?;
         }
+        for route in &config.routes {
+            write!(f, "\nroute {}\n{}", route.name, self.of_route(route))?;
+        }
         if let Some(deliver) = &config.outbound.deliver {
-            let text = line("deliver", &self.hops.shown(deliver));
+            let text = line("deliver", &self.hops.shown(deliver, None));
             write!(f, "\noutbound\n{text}")?;
         }
         for sink in &config.sinks {
@@ -73,7 +77,24 @@ impl Listing<'_> {
             Recipients::Any => "any".to_owned(),
             Recipients::File(path) => format!("those in {}", path.display()),
         };
-        line("recipients", &recipients) + &line("deliver", &self.hops.shown(&domain.deliver))
+        line("recipients", &recipients)
+            + &line(
+                "deliver",
+                &self.hops.shown(&domain.deliver, Some(&domain.name)),
+            )
+    }
+
+    fn of_route(&self, route: &Route) -> String {
+        let mut text = line("match", &route.domains);
+        if let Some(deliver) = &route.deliver {
+            let shown = self.hops.shown(deliver, Some(&route.domains));
+            text += &line("deliver", &shown);
+        }
+        text += &line("tls", route.tls.as_str());
+        if let Some(auth) = &route.auth {
+            text += &line("auth", &format!("as {}", auth.user));
+        }
+        text
     }
 
     /// In the order in which their outcome counts; those that are in no plan at the end.

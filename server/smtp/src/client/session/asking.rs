@@ -216,7 +216,9 @@ impl Session {
                 (true, Occasion::BeforeData { accepted })
             }
             Own::Quit => (wanted.session_end, Occasion::SessionEnd),
-            Own::Data | Own::Bdat | Own::Helo | Own::StartTls | Own::Rset => return None,
+            Own::Data | Own::Bdat | Own::Helo | Own::StartTls | Own::Auth(_) | Own::Rset => {
+                return None;
+            }
         };
         wanted.then_some(occasion)
     }
@@ -246,6 +248,12 @@ impl Session {
     fn take_up(&mut self, queued: Queued) {
         let asks = self.config.questions.commands;
         match queued {
+            // It has a password in it, and is nobody else's affair.
+            Queued::Own {
+                own: own @ Own::Auth(_),
+                line,
+                ..
+            } => self.send_own(own, &line),
             Queued::Own { own, line, asked } if asked || !asks => self.send_own(own, &line),
             Queued::Own { own, line, .. } => self.ask(Due::Own(own, line), false, 0),
             Queued::Extra {
@@ -279,7 +287,10 @@ impl Session {
             Own::Bdat => To::Content,
             _ => To::Own(own),
         };
-        let kept = self.kept(|| bare(line));
+        let kept = match own {
+            Own::Auth(_) => Bytes::from_static(b"AUTH"),
+            _ => self.kept(|| bare(line)),
+        };
         self.flight
             .add(line, Awaited::new(to, kept, own.ends_group()));
     }
@@ -340,7 +351,7 @@ impl Session {
     pub(super) fn drop_own(&mut self, own: Own) {
         let delivery = Delivery::Withheld { stage: own.stage() };
         match (own, &mut self.state) {
-            (Own::StartTls, _) => self.state = State::Opening(Opening::Done),
+            (Own::StartTls, _) => self.log_in(),
             (Own::Quit, _) => self.state = State::Quitting(Quitting::LeftOut),
             (Own::Rcpt(index), State::Busy(exchange)) => exchange.leave_out(index, delivery),
             (Own::Mail | Own::Data | Own::Bdat, State::Busy(exchange)) => {

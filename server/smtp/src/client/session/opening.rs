@@ -1,4 +1,4 @@
-//! From the greeting to the first message: EHLO, HELO, LHLO and STARTTLS.
+//! From the greeting to the first message: EHLO, HELO, LHLO, STARTTLS and AUTH.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use crate::client::capabilities::Capabilities;
 use crate::client::command::Own;
 use crate::client::config::{Protocol, TlsUse};
 use crate::client::flight::To;
+use crate::client::login::LoginStep;
 use crate::client::outcome::Failure;
 use crate::client::response::Response;
 
@@ -49,12 +50,18 @@ impl Session {
                 self.state = State::Handshake;
                 self.actions.push_back(Action::StartTls);
             }
+            To::Own(Own::Auth(LoginStep::Plain | LoginStep::Password)) if response.code == 235 => {
+                self.authenticated = true;
+                self.state = State::Opening(Opening::Done);
+            }
+            To::Own(Own::Auth(step)) if response.code == 334 => match step.next() {
+                Some(next) => self.state = State::Opening(Opening::Due(Own::Auth(next))),
+                None => self.fail(Failure::Unexpected { stage, response }),
+            },
             To::Greeting | To::Own(_) if response.is_positive() => {
                 self.fail(Failure::Unexpected { stage, response });
             }
-            To::Own(Own::StartTls) if self.config.tls == TlsUse::IfOffered => {
-                self.state = State::Opening(Opening::Done);
-            }
+            To::Own(Own::StartTls) if self.config.tls == TlsUse::IfOffered => self.log_in(),
             _ => self.refuse(to, response, closes),
         }
     }
@@ -85,16 +92,34 @@ impl Session {
             Own::Ehlo => hello(b"EHLO "),
             Own::Lhlo => hello(b"LHLO "),
             Own::Helo => hello(b"HELO "),
+            Own::Auth(step) => match &self.config.login {
+                Some(login) => login.line(step),
+                None => Bytes::new(),
+            },
             _ => Bytes::from_static(b"STARTTLS\r\n"),
         }
     }
 
     fn after_hello(&mut self) {
         let next = match (self.config.tls, self.encrypted) {
-            (_, true) | (TlsUse::Never, _) => Opening::Done,
+            (_, true) | (TlsUse::Never, _) => return self.log_in(),
             _ if self.peer.starttls => Opening::Due(Own::StartTls),
-            (TlsUse::IfOffered, _) => Opening::Done,
+            (TlsUse::IfOffered, _) => return self.log_in(),
             (TlsUse::Required, _) => return self.fail_politely(Failure::TlsNotOffered),
+        };
+        self.state = State::Opening(next);
+    }
+
+    /// Goes on behind TLS, or without it: with AUTH if there is somebody to be.
+    pub(super) fn log_in(&mut self) {
+        let in_clear = !self.encrypted && !self.config.login_in_clear;
+        let next = match &self.config.login {
+            None => Opening::Done,
+            Some(_) if self.authenticated => Opening::Done,
+            Some(_) if in_clear => return self.fail_politely(Failure::LoginInClear),
+            Some(_) if self.peer.auth_plain => Opening::Due(Own::Auth(LoginStep::Plain)),
+            Some(_) if self.peer.auth_login => Opening::Due(Own::Auth(LoginStep::Login)),
+            Some(_) => return self.fail_politely(Failure::LoginNotOffered),
         };
         self.state = State::Opening(next);
     }

@@ -65,7 +65,9 @@ impl Session {
                     && match next {
                         NextStage::SessionStart => self.hellos_again < MOST_HELLOS,
                         NextStage::MessageStart => {
-                            (hello || self.greeted)
+                            let known = self.authenticated || self.config.login.is_none();
+                            known
+                                && (hello || self.greeted)
                                 && (self.encrypted || self.config.tls != TlsUse::Required)
                         }
                         NextStage::SessionEnd => true,
@@ -137,7 +139,8 @@ fn may_be_taken(to: &To, native: &Response, taken: &Response, pipelined: bool) -
         _ if is_failure(native) => is_failure(taken),
         To::Greeting | To::Own(Own::Ehlo | Own::Helo | Own::Lhlo) => true,
         To::Own(Own::Mail) => taken.is_positive() || !pipelined,
-        // STARTTLS and the greeting are known by their code.
-        _ => taken.is_positive() && (to != &To::Own(Own::StartTls) || taken.code == native.code),
+        // STARTTLS and AUTH are known by their code.
+        To::Own(Own::StartTls | Own::Auth(_)) => taken.code == native.code,
+        _ => taken.is_positive(),
     }
 }
