@@ -403,8 +403,8 @@ mod tests {
                 "line 5: user \"anna\": senders has to be a list",
             ),
             (
-                "senders",
-                "sender",
+                "senders =",
+                "sender =",
                 "line 5: user \"anna\": \"sender\" is not known",
             ),
             ("[[user]]", "[[users]]", "\"users\" is not known here"),
