@@ -83,6 +83,17 @@ pub(crate) async fn record(
     }
 }
 
+/// As [`record`], for a message that is done with, by whoever polls it.
+pub(crate) fn recording(
+    context: &Context,
+    job: Arc<Job>,
+    outcomes: Vec<(usize, Outcome)>,
+    attempt: Attempt,
+) -> impl Future<Output = ()> + Send + 'static {
+    let context = context.clone();
+    async move { record(&context, &job, outcomes, false, &attempt).await }
+}
+
 fn log(
     context: &Context,
     job: &Job,
