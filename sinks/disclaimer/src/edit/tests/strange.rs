@@ -91,6 +91,30 @@ fn nothing_is_put_into_what_is_hidden_or_a_link() {
     );
 }
 
+/// UTF-8 under the label of another charset: readers who look at the octets show it well, and still do.
+#[test]
+fn utf8_under_another_label_is_not_written_again_nor_mixed() {
+    for charset in ["iso-8859-1", "windows-1252", "iso-8859-15", "koi8-r"] {
+        for encoding in ["8bit", "quoted-printable"] {
+            let text = match encoding {
+                "8bit" => "Gr\u{fc}n",
+                _ => "Gr=C3=BCn",
+            };
+            let message = format!(
+                "Content-Type: text/plain; charset={charset}\r\n\
+                 Content-Transfer-Encoding: {encoding}\r\n\r\n{text}\r\n"
+            );
+            // In the charset, beyond it, and in ASCII, which is the same in both.
+            for addition in ["\u{a0}", "\u{fc} \u{4e2d}"] {
+                let label = Reason::Label(charset.to_owned());
+                assert_eq!(left_alone(&message, addition), label, "{encoding}");
+            }
+            let out = edited(&message, "F");
+            assert!(out.ends_with(&format!("{text}\r\n\r\nF\r\n")), "{out}");
+        }
+    }
+}
+
 #[test]
 fn a_banner_comes_behind_the_byte_order_mark_and_the_head() {
     let out = at_top(&html("\u{feff}<p>a</p>")).unwrap();
