@@ -219,6 +219,20 @@ fn a_root_that_the_type_parameter_contradicts_is_left_alone() {
 }
 
 #[test]
+fn a_message_of_very_many_alternatives_is_left_alone() {
+    let alternatives = |count: usize| {
+        let parts = "--A\r\n\r\na\r\n".repeat(count);
+        format!("Content-Type: multipart/alternative; boundary=A\r\n\r\n{parts}--A--\r\n")
+    };
+    assert_eq!(
+        edited(&alternatives(100), "F").matches("\r\nF\r\n").count(),
+        100
+    );
+    let reason = Reason::Structure("too many texts");
+    assert_eq!(left_alone(&alternatives(101), "F"), reason);
+}
+
+#[test]
 fn pgp_in_html_is_left_alone_too() {
     for (line, why) in [
         ("-----BEGIN PGP MESSAGE-----", Reason::Encrypted),
