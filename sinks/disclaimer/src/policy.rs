@@ -212,11 +212,19 @@ fn has_in_order(text: &str, pieces: &[String]) -> bool {
         let mut end = at + first.len();
         others.iter().all(|piece| {
             let rest = text.get(end..).unwrap_or_default();
-            let found = rest.find(piece.as_str()).filter(|gap| *gap <= VALUE_MAX);
+            // No further than a value reaches: a first piece may be a comma, which stands everywhere.
+            let near = begin_of(rest, VALUE_MAX + piece.len());
+            let found = near.find(piece.as_str()).filter(|gap| *gap <= VALUE_MAX);
             end += found.map_or(0, |gap| gap + piece.len());
             found.is_some()
         })
     })
+}
+
+/// The first octets of a text, and what is left of the character that they end in.
+fn begin_of(text: &str, length: usize) -> &str {
+    let end = (length..text.len()).find(|end| text.is_char_boundary(*end));
+    text.get(..end.unwrap_or(text.len())).unwrap_or_default()
 }
 
 /// The words of a text, without marks of quotation.

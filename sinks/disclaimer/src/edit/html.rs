@@ -251,6 +251,10 @@ impl<'a> Scan<'a> {
             | Error::EofInCdata
             | Error::EofInScriptHtmlCommentLikeText
             | Error::EofBeforeTagName => Err(Reason::Html("it ends inside of a tag or comment")),
+            // `<!-->` and `--!>`: readers older than the standard go on to the next `-->`.
+            Error::AbruptClosingOfEmptyComment | Error::IncorrectlyClosedComment => Err(
+                Reason::Html("a comment that readers end at different places"),
+            ),
             Error::CdataInHtmlContent if self.is_open(b"svg") || self.is_open(b"math") => {
                 Err(Reason::Html("text of its own kind inside of svg or math"))
             }

@@ -24,6 +24,8 @@ pub(super) struct Read<'m> {
     transfer: Transfer,
     /// What `raw` stands for.
     octets: Vec<u8>,
+    /// The charset as the part names it.
+    label: String,
     charset: Charset,
     pub(super) text: String,
 }
@@ -63,14 +65,22 @@ impl<'m> Read<'m> {
                 |charset| charset.value.escape_ascii().to_string(),
             );
         let charset = Charset::named(&label).ok_or_else(|| Reason::Charset(label.clone()))?;
-        let text = charset.decode(&octets).ok_or(Reason::Label(label))?;
+        let text = charset
+            .decode(&octets)
+            .ok_or_else(|| Reason::Label(label.clone()))?;
         Ok(Self {
             raw,
             transfer,
             octets,
+            label,
             charset,
             text,
         })
+    }
+
+    /// Readers who trust the label see other characters than readers who look at the octets.
+    fn is_mislabelled(&self) -> bool {
+        charset::has_controls(&self.text) || self.charset.is_mistaken_for_utf8(&self.octets)
     }
 }
 
@@ -146,6 +156,10 @@ fn in_its_charset(
     added: &str,
     octets: &[u8],
 ) -> Result<Change, Reason> {
+    if !octets.is_ascii() && read.charset.is_mistaken_for_utf8(&read.octets) {
+        // Readers who look at the octets would no longer take them for UTF-8.
+        return Err(Reason::Label(read.label.clone()));
+    }
     let uncertain = Reason::Check("its charset does not come out the same");
     let place = read
         .charset
@@ -197,9 +211,9 @@ fn in_utf8(
     added: &str,
     charsets: &[std::ops::Range<usize>],
 ) -> Result<Change, Reason> {
-    if charset::has_controls(&read.text) {
-        // Most likely windows-1252; what it is cannot be known.
-        return Err(Reason::Label("its charset".to_owned()));
+    if read.is_mislabelled() {
+        // Most likely windows-1252 or UTF-8; what it is cannot be known.
+        return Err(Reason::Label(read.label.clone()));
     }
     let mut text = String::with_capacity(read.text.len() + added.len());
     let mut from = 0;

@@ -5,6 +5,9 @@ use crate::mime::parameters::Parameters;
 use crate::mime::structure::{Content, Multipart, Part};
 use crate::reason::Reason;
 
+/// Texts of a message. More alternatives are an attack on readers.
+const TEXTS_MAX: usize = 100;
+
 /// A text that gets the addition.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Target<'a> {
@@ -97,6 +100,9 @@ impl<'a> Walk<'a, '_> {
             (Content::Leaf, "text/plain" | "text/html") => {
                 if is_file(self.message, part)? {
                     return Ok(false);
+                }
+                if found.len() == TEXTS_MAX {
+                    return Err(Reason::Structure("too many texts"));
                 }
                 found.push(Target {
                     part,

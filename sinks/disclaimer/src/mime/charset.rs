@@ -104,6 +104,17 @@ impl Charset {
         (!has_controls(text) && self.decode(&octets).as_deref() == Some(text)).then_some(octets)
     }
 
+    /// Whether `octets` are UTF-8 beyond ASCII under the label of a charset of single octets. Such a text is UTF-8 by
+    /// mistake, nearly always: two letters that happen to be one character of UTF-8 make no word.
+    pub(crate) fn is_mistaken_for_utf8(self, octets: &[u8]) -> bool {
+        let is_of_single_octets = match self {
+            Self::Ascii | Self::Utf8 => false,
+            Self::Latin1 => true,
+            Self::Of(encoding, _) => encoding.is_single_byte(),
+        };
+        is_of_single_octets && !octets.is_ascii() && std::str::from_utf8(octets).is_ok()
+    }
+
     /// How many of `octets` stand for the first `at` octets of `text`, which is what they decode to.
     pub(crate) fn octets_before(self, octets: &[u8], text: &str, at: usize) -> Option<usize> {
         let before = text.get(..at)?;

@@ -3,6 +3,9 @@
 
 use std::ops::Range;
 
+/// Parameters of a field. RFC 2231 makes a dozen of a long file name; hundreds are an attack on readers.
+const LIST_MAX: usize = 100;
+
 /// A field with parameters. Offsets are those of its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parameters {
@@ -65,7 +68,7 @@ impl Parameters {
                 Some(b'"') => reader.quoted()?,
                 _ => reader.word(is_value)?.to_vec(),
             };
-            if list.iter().any(|known| known.name == name) {
+            if list.len() == LIST_MAX || list.iter().any(|known| known.name == name) {
                 return None;
             }
             append_at = reader.at;
@@ -241,5 +244,10 @@ mod tests {
             assert_eq!(Parameters::read(value.as_bytes()), None, "{value}");
         }
         assert!(Parameters::read(b"text/plain;").is_some());
+        let many = |count: usize| {
+            let list: String = (0..count).map(|number| format!(";x{number}=y")).collect();
+            Parameters::read(format!("text/plain{list}").as_bytes())
+        };
+        assert!(many(LIST_MAX).is_some() && many(LIST_MAX + 1).is_none());
     }
 }

@@ -10,8 +10,10 @@ use crate::reason::Reason;
 
 /// How deep parts are followed.
 const DEPTH_MAX: usize = 16;
-/// How many parts of a multipart are followed.
+/// Parts of a message, in all multiparts together. Each takes memory, ours and that of the second reader.
 const PARTS_MAX: usize = 1000;
+/// What a message with more of them is.
+const TOO_MANY: Reason = Reason::Structure("too many parts");
 
 /// A part, or the message itself. Offsets are those of the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +59,8 @@ impl Part {
         if has_bare_line_ends(message) {
             return Err(Reason::Structure("a line ends without CRLF"));
         }
-        Self::at(message, 0..message.len(), "text/plain", 0)
+        let mut left = PARTS_MAX;
+        Self::at(message, 0..message.len(), "text/plain", 0, &mut left)
     }
 
     fn at(
@@ -65,6 +68,7 @@ impl Part {
         range: Range<usize>,
         default: &str,
         depth: usize,
+        left: &mut usize,
     ) -> Result<Self, Reason> {
         let header = Section::read(message, range.clone())?;
         let content_type = match header.only(message, "Content-Type")? {
@@ -94,8 +98,9 @@ impl Part {
             content: Content::Leaf,
         };
         if part.kind.starts_with("multipart/") {
-            part.content = match part.parts(message, depth) {
+            part.content = match part.parts(message, depth, left) {
                 Ok(multipart) => Content::Multipart(multipart),
+                Err(reason) if reason == TOO_MANY => return Err(reason),
                 Err(reason) => Content::Uncertain(reason),
             };
         }
@@ -122,7 +127,7 @@ impl Part {
         self.header.only(message, name)
     }
 
-    fn parts(&self, message: &[u8], depth: usize) -> Result<Multipart, Reason> {
+    fn parts(&self, message: &[u8], depth: usize, left: &mut usize) -> Result<Multipart, Reason> {
         if depth == DEPTH_MAX {
             return Err(Reason::Structure("parts in parts, too deep"));
         }
@@ -148,11 +153,9 @@ impl Part {
         let lines = Delimiters::find(message, self.body.clone(), &boundary)?;
         let mut parts = Vec::new();
         for (delimiter, next) in lines.between.iter().zip(lines.between.iter().skip(1)) {
-            if parts.len() == PARTS_MAX {
-                return Err(Reason::Structure("too many parts"));
-            }
+            *left = left.checked_sub(1).ok_or(TOO_MANY)?;
             let range = delimiter.end..before_line(delimiter.end, next.start);
-            parts.push(Self::at(message, range, default, depth + 1)?);
+            parts.push(Self::at(message, range, default, depth + 1, left)?);
         }
         let (Some(first), Some(close)) = (lines.between.first(), lines.between.last()) else {
             return Err(Reason::Structure("a multipart without delimiters"));
@@ -274,6 +277,18 @@ mod tests {
         ] {
             assert!(matches!(mixed(body), Err(Reason::Structure(_))), "{body}");
         }
+    }
+
+    /// However they are nested: in one multipart each of many could hold many more.
+    #[test]
+    fn a_message_of_very_many_parts_is_uncertain() {
+        let inner = |count: usize| {
+            let parts = "--C\r\n\r\n\r\n".repeat(count);
+            format!("--B\r\nContent-Type: multipart/mixed; boundary=C\r\n\r\n{parts}--C--\r\n")
+        };
+        let nested = |count| mixed(&format!("{}--B--\r\n", inner(99).repeat(count)));
+        assert_eq!(nested(10).unwrap().children().len(), 10);
+        assert_eq!(nested(11), Err(TOO_MANY));
     }
 
     #[test]

@@ -206,6 +206,18 @@ fn a_quoted_addition_is_known_whatever_its_values_were() {
         "x\r\n".repeat(500)
     );
     assert_eq!(with(&far), Ok(()));
+    // A value may end in the middle of what is looked at.
+    let long = "\u{20ac}".repeat(166);
+    let near = format!(
+        "Content-Type: text/plain; charset=utf-8\r\n\r\na, {long}\r\nExample GmbH, confidential\r\n"
+    );
+    assert_eq!(with(&near), Err(Reason::Quoted));
+    // The first piece of the addition is a comma. To look for the next one through all of the rest would take minutes.
+    let commas = format!("Subject: x\r\n\r\n{}", "x, y,\r\n".repeat(100_000));
+    let begun = std::time::Instant::now();
+    assert_eq!(with(&commas), Ok(()));
+    let took = begun.elapsed();
+    assert!(took < std::time::Duration::from_secs(30), "{took:?}");
 }
 
 #[test]

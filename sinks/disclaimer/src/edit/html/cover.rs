@@ -9,6 +9,8 @@ const VOID: [&[u8]; 13] = [
 ];
 /// Styles by which an element is not shown, without blanks.
 const HIDING: [&str; 3] = ["display:none", "visibility:hidden", "mso-hide:all"];
+/// Properties that leave nothing to be seen of an element where they are zero.
+const ZERO: [&str; 3] = ["font-size", "max-height", "opacity"];
 
 /// What is open at a place in a document.
 #[derive(Clone, Debug, Default)]
@@ -39,11 +41,8 @@ impl Cover {
             Some((hidden, inside)) if hidden == name => *inside += 1,
             Some(_) => {}
             None => {
-                let style = attribute(b"style")
-                    .map(|style| String::from_utf8_lossy(style).to_ascii_lowercase());
-                let style: String = style.unwrap_or_default().split_whitespace().collect();
                 let is_hidden = attribute(b"hidden").is_some()
-                    || HIDING.iter().any(|hiding| style.contains(hiding));
+                    || attribute(b"style").is_some_and(|style| hides(style));
                 self.hidden = is_hidden.then(|| (name.to_vec(), 0));
             }
         }
@@ -84,4 +83,20 @@ impl Cover {
             None
         }
     }
+}
+
+/// Whether nothing of an element in this style is seen.
+fn hides(style: &[u8]) -> bool {
+    let style = String::from_utf8_lossy(style).to_ascii_lowercase();
+    let style: String = style.split_whitespace().collect();
+    let mut declarations = style.split(';').filter_map(|one| one.split_once(':'));
+    HIDING.iter().any(|hiding| style.contains(hiding))
+        || declarations.any(|(name, value)| ZERO.contains(&name) && is_zero(value))
+}
+
+/// `0`, `0px`, `0.0em!important`.
+fn is_zero(value: &str) -> bool {
+    let unit = |c: char| c.is_ascii_alphabetic() || matches!(c, '%' | '!');
+    let number = value.trim_end_matches(unit);
+    !number.is_empty() && number.bytes().all(|octet| matches!(octet, b'0' | b'.'))
 }

@@ -58,6 +58,9 @@ fn nothing_is_put_into_what_is_hidden_or_a_link() {
         "<div style='DISPLAY : NONE !important'><p>a</p></body>",
         "<div hidden><div>a</div>",
         "<span style='mso-hide:all'>a",
+        "<div style='max-height: 0px; overflow: hidden'>a",
+        "<body style='color:#000;font-size:0 !important'>a</body>",
+        "<div style='opacity:0.0'>a",
         "<p>a <a href='https://x.test'>b",
         "<details><summary>a</summary>b",
         "<template><p>a</p></body>",
@@ -70,6 +73,8 @@ fn nothing_is_put_into_what_is_hidden_or_a_link() {
     for closed in [
         "<div style='display:none'>pre<div>header</div></div><p>a</p>",
         "<img style='display:none' src='x'><input hidden><p>a</p>",
+        "<div style='font-size:0.9em;max-height:100%;opacity:.5'><p>a</p>",
+        "<div style='max-height:0;font-size:0'>pre</div><p>a</p>",
         "<a name='top'><p>a</p>",
         "<a href='x'>b</a><a href='y'>c<a name='z'>a",
         "<details><p>a</p></details>b",
@@ -89,6 +94,50 @@ fn nothing_is_put_into_what_is_hidden_or_a_link() {
             .unwrap()
             .contains("<body>\r\n<p>B</p>\r\n<div")
     );
+}
+
+/// The standard ends a comment at `--!>` and takes `<!-->` for a whole one; older readers look for the next `-->`.
+#[test]
+fn comments_that_readers_end_at_different_places_are_left_alone() {
+    for differing in [
+        "<body><p>a</p><!-- x --!> <p>b</p></body>",
+        "<body><p>a</p><!--></body><p>b</p>",
+        "<body><p>a</p><!---></body><p>b</p>",
+    ] {
+        is_of_html(left_alone(&html(differing), "F"));
+        is_of_html(at_top(&html(differing)).unwrap_err());
+    }
+    for alike in [
+        "<!----><p>a</p>",
+        "<!-- <!-- --><p>a</p>",
+        "<!-- -- > --><p>a</p>",
+    ] {
+        edited(&html(alike), "F");
+    }
+}
+
+/// UTF-8 under the label of another charset: readers who look at the octets show it well, and still do.
+#[test]
+fn utf8_under_another_label_is_not_written_again_nor_mixed() {
+    for charset in ["iso-8859-1", "windows-1252", "iso-8859-15", "koi8-r"] {
+        for encoding in ["8bit", "quoted-printable"] {
+            let text = match encoding {
+                "8bit" => "Gr\u{fc}n",
+                _ => "Gr=C3=BCn",
+            };
+            let message = format!(
+                "Content-Type: text/plain; charset={charset}\r\n\
+                 Content-Transfer-Encoding: {encoding}\r\n\r\n{text}\r\n"
+            );
+            // In the charset, beyond it, and in ASCII, which is the same in both.
+            for addition in ["\u{a0}", "\u{fc} \u{4e2d}"] {
+                let label = Reason::Label(charset.to_owned());
+                assert_eq!(left_alone(&message, addition), label, "{encoding}");
+            }
+            let out = edited(&message, "F");
+            assert!(out.ends_with(&format!("{text}\r\n\r\nF\r\n")), "{out}");
+        }
+    }
 }
 
 #[test]
@@ -167,6 +216,20 @@ fn a_root_that_the_type_parameter_contradicts_is_left_alone() {
         &message("multipart/alternative", "text/html", "image/png"),
         "F",
     );
+}
+
+#[test]
+fn a_message_of_very_many_alternatives_is_left_alone() {
+    let alternatives = |count: usize| {
+        let parts = "--A\r\n\r\na\r\n".repeat(count);
+        format!("Content-Type: multipart/alternative; boundary=A\r\n\r\n{parts}--A--\r\n")
+    };
+    assert_eq!(
+        edited(&alternatives(100), "F").matches("\r\nF\r\n").count(),
+        100
+    );
+    let reason = Reason::Structure("too many texts");
+    assert_eq!(left_alone(&alternatives(101), "F"), reason);
 }
 
 #[test]
