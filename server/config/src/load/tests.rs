@@ -320,18 +320,18 @@ const BAD: &[(&str, &[&str])] = &[
          [[route]]\nname = \"b\"\nmatch = \"*.Example.org\"\nca = \"x\"\ndeliver = \"maildir:/x\"\nretry = []\n\
          source = [\"192.0.2.1\", \"192.0.2.2\"]\n",
         &[
-            "p.toml:2:8: route.a.auth: needs password or password_file, and not both; name a file with the password in it",
             "p.toml:1:1: route.a.tls: would let a password go in clear text; write tls = \"verified\", or \"required\" if its certificate cannot be",
+            "p.toml:4:8: route.a.auth: needs password or password_file, and not both; name a file with the password in it",
             "p.toml:7:9: route.b.match: is that of [[route]] \"a\" too; leave one of them out",
-            "p.toml:9:11: route.b.deliver: is a store, and other domains than ours have none here; name a next hop, or add a [[domain]]",
             "p.toml:8:6: route.b.ca: has no effect here; set tls = \"verified\"",
-            "p.toml:11:10: route.b.source: has two addresses of one kind; name one for IPv4 and one for IPv6",
+            "p.toml:9:11: route.b.deliver: is a store, and other domains than ours have none here; name a next hop, or add a [[domain]]",
             "p.toml:10:9: route.b.retry: is empty; name at least one wait",
+            "p.toml:11:10: route.b.source: has two addresses of one kind; name one for IPv4 and one for IPv6",
         ],
     ),
     (
         "[[route]]\nname = \"a\"\nmatch = \"example.org\"\ntls = \"required\"\nauth = { user = \"me\", password = 7 }\n",
-        &["p.toml:5:29: route.a.auth.password: is a whole number; write it as text in quotes"],
+        &["p.toml:5:34: route.a.auth.password: is a whole number; write it as text in quotes"],
     ),
     (
         "[server]\nname = \"a\"\n",
