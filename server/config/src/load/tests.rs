@@ -649,8 +649,8 @@ fn wrong_variables_are_named() {
             "environment POSTERN__SERVER__INBOUND__LIMITS__CONECTIONS: unknown key; did you mean POSTERN__SERVER__INBOUND__LIMITS__CONNECTIONS?",
             "environment POSTERN__SERVER__INBOUND__LIMITS__ERRORS: server.inbound.limits.errors: is not a whole number; write a whole number, 1 or more",
             "environment POSTERN__SERVER__OUTBOUND__HOSTNAME: server: no [[server]] has a name that is written OUTBOUND; add the element to a file; variables only change what a file has",
-            "environment POSTERN__SPOOL__MIN_FREE: spool.min_free: \"7\" is not a size; write a number and B, KiB, MiB or GiB, such as \"25 MiB\"",
             "environment POSTERN__TRACE__KEEP: trace: is not in this version; remove the variable",
+            "environment POSTERN__SPOOL__MIN_FREE: spool.min_free: \"7\" is not a size; write a number and B, KiB, MiB or GiB, such as \"25 MiB\"",
         ]
     );
 }
