@@ -96,7 +96,7 @@ impl Submission {
         &self,
         client: Client,
         name: Option<&UserName>,
-    ) -> Result<Attempt<'_>, Barred> {
+    ) -> Result<Attempt, Barred> {
         self.failures
             .attempt(client, name.map(UserName::key), Instant::now())
     }

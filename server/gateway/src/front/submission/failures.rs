@@ -4,6 +4,7 @@
 //! out, nor does a telephone with an old password lock out everybody behind the same address.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -35,7 +36,7 @@ pub(super) struct Failures {
     per_client: u32,
     per_user: u32,
     hasher: RandomState,
-    counts: Mutex<Counts>,
+    counts: Arc<Mutex<Counts>>,
 }
 
 #[derive(Debug)]
@@ -53,8 +54,8 @@ type Pair = (NameHash, Client);
 
 /// An authentication that counts as failed, unless it is said to have succeeded, or to have been none.
 #[derive(Debug)]
-pub(in crate::front) struct Attempt<'a> {
-    failures: &'a Failures,
+pub(in crate::front) struct Attempt {
+    counts: Arc<Mutex<Counts>>,
     client: Client,
     name: NameHash,
     known: bool,
@@ -66,12 +67,12 @@ impl Failures {
             per_client,
             per_user,
             hasher: RandomState::new(),
-            counts: Mutex::new(Counts {
+            counts: Arc::new(Mutex::new(Counts {
                 clients: Window::new(period, MOST, now),
                 names: Window::new(period, MOST, now),
                 known: Window::new(KNOWN, MOST, now),
                 pairs: Window::new(period, MOST, now),
-            }),
+            })),
         }
     }
 
@@ -81,7 +82,7 @@ impl Failures {
         client: Client,
         name: Option<&str>,
         now: Instant,
-    ) -> Result<Attempt<'_>, Barred> {
+    ) -> Result<Attempt, Barred> {
         let name = self.hasher.hash_one(name);
         let pair = (name, client);
         let mut counts = self.counts.lock();
@@ -103,7 +104,7 @@ impl Failures {
         }
         drop(counts);
         Ok(Attempt {
-            failures: self,
+            counts: Arc::clone(&self.counts),
             client,
             name,
             known,
@@ -111,10 +112,10 @@ impl Failures {
     }
 }
 
-impl Attempt<'_> {
+impl Attempt {
     /// The client is who it says.
     pub(in crate::front) fn succeeded(self, now: Instant) {
-        let counts = &mut self.failures.counts.lock();
+        let counts = &mut self.counts.lock();
         self.uncount(counts);
         let pair = (self.name, self.client);
         if counts.known.count(&pair, now) == 0 {
@@ -124,7 +125,7 @@ impl Attempt<'_> {
 
     /// Nothing was checked.
     pub(in crate::front) fn not_made(self) {
-        self.uncount(&mut self.failures.counts.lock());
+        self.uncount(&mut self.counts.lock());
     }
 
     fn uncount(&self, counts: &mut Counts) {
