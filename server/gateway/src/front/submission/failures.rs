@@ -16,7 +16,7 @@ use crate::front::client::Client;
 const MOST: usize = 50_000;
 
 /// For so long a client from which a user has authenticated is counted for this user apart.
-const KNOWN: Duration = Duration::from_secs(24 * 3600);
+const KNOWN: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Which limit keeps a client from authenticating.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,10 +117,7 @@ impl Attempt {
     pub(in crate::front) fn succeeded(self, now: Instant) {
         let counts = &mut self.counts.lock();
         self.uncount(counts);
-        let pair = (self.name, self.client);
-        if counts.known.count(&pair, now) == 0 {
-            counts.known.add(pair, now);
-        }
+        counts.known.touch((self.name, self.client), now);
     }
 
     /// Nothing was checked.
@@ -182,6 +179,32 @@ mod tests {
             .attempt(client(9), Some("a"), start)
             .unwrap()
             .succeeded(start);
+    }
+
+    #[test]
+    fn who_logs_in_all_the_time_stays_known() {
+        let start = Instant::now();
+        let failures = Failures::new(1000, 3, HOUR, start);
+        let mut now = start;
+        let anna = |now| failures.attempt(client(9), Some("anna"), now);
+        anna(now).unwrap().succeeded(now);
+        while now < start + KNOWN * 5 {
+            now += HOUR;
+            let strangers = (0..4).map(|_| failures.attempt(client(1), Some("anna"), now));
+            assert_eq!(
+                strangers.last().unwrap().unwrap_err(),
+                Barred::User,
+                "{:?}",
+                now - start
+            );
+            anna(now).unwrap().succeeded(now);
+        }
+        // Who stays away for long is a stranger again.
+        now += KNOWN * 2;
+        for _ in 0..3 {
+            failures.attempt(client(1), Some("anna"), now).unwrap();
+        }
+        assert_eq!(anna(now).unwrap_err(), Barred::User);
     }
 
     #[test]
