@@ -230,6 +230,20 @@ fn b20_who_is_barred_does_not_learn_that_a_proof_is_right() {
 }
 
 #[test]
+fn b20_who_is_barred_is_sent_away_and_told_of_once() {
+    let submission = Submission::start("failures_per_client = 1", NextHop::start().address());
+    let (mut client, _) = over_implicit(submission.implicit);
+    client.expect(&plain(USER, "wrong"), 535);
+    client.expect(&plain(USER, PASSWORD), 454);
+    client.expect(&plain(USER, PASSWORD), 454);
+    client.expect(&plain(USER, PASSWORD), 421);
+    client.expect_closed();
+    let log = submission.gateway.log();
+    let told = log.matches("too many failures of this client").count();
+    assert_eq!(told, 1, "{log}");
+}
+
+#[test]
 fn b20_a_right_proof_that_leads_nowhere_counts_as_failed() {
     let submission = Submission::start("failures_per_client = 2", NextHop::start().address());
     for _ in 0..3 {

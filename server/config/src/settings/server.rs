@@ -129,7 +129,7 @@ section! {
         users: PathBuf as File;
         /// Whether a client may authenticate without TLS.
         auth_in_clear: AuthInClear as AuthInClear = "never" => "538 5.7.11 after AUTH, 530 5.7.0 after MAIL";
-        /// Authentications that may fail in one session.
+        /// Authentications that may fail in one session, by 535 or 454.
         failures_per_session: u32 as Count = "3" => "421 4.7.0, then the connection ends";
         /// Authentications that may fail within an hour from one IPv4 address, one IPv6 /64, or one user on Unix sockets. Then
         /// no password of this client is checked until fewer are left in the hour. Users who have authenticated from there

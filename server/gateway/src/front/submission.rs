@@ -101,6 +101,11 @@ impl Submission {
             .attempt(client, name.map(UserName::key), Instant::now())
     }
 
+    /// Whether the log is to hear that this client is barred: it does not hear of each time.
+    pub(in crate::front) fn tells_of_barred(&self, client: Client) -> bool {
+        self.failures.is_news(client, Instant::now())
+    }
+
     /// Whether the user of this name may begin a message from `sender`.
     ///
     /// # Errors

@@ -219,6 +219,29 @@ fn failures_end_the_session() {
 }
 
 #[test]
+fn who_cannot_be_checked_ends_the_session_too() {
+    let mut play = Play::with(
+        in_clear(),
+        Box::new(|question| match &question.prospect {
+            Prospect::Accept(Ask::Auth(_)) => Some(Answer::Reply(reply("454 4.7.0 Later"))),
+            _ => agree(question),
+        }),
+    );
+    play.script("S: 220 mx.test ESMTP Postern");
+    play.send(b"EHLO c.test\r\n");
+    while play.transcript().contains("S 250") {
+        play.script("S: 250..");
+    }
+    play.script(
+        "C: AUTH PLAIN AA==\nS: 454 4.7.0 Later\n\
+         C: AUTH PLAIN AA==\nS: 454 4.7.0 Later\n\
+         C: AUTH PLAIN AA==\nS: 454 4.7.0 Later\n\
+         C: AUTH PLAIN AA==\nS: 421 4.7.0 mx.test Too many failed authentications\nX: FailedAuthentications",
+    );
+    play.finish();
+}
+
+#[test]
 fn lines_are_bounded_and_the_session_goes_on() {
     // As long as RFC 4954 says, with its CRLF, and one octet more.
     for (octets, said) in [

@@ -308,10 +308,14 @@ impl Reception {
         if let Some(limit) = limit {
             self.tools.metrics.count_limit(&self.server.name, limit);
         }
-        tracing::info!(
-            session = %self.session, server = %self.server.name, client = self.client,
-            user = user.map(|user| self.show_user(user)), mechanism = mechanism.name(), why, "authentication failed"
-        );
+        let is_told = limit.is_none()
+            || (self.server.submission.as_ref()).is_some_and(|own| own.tells_of_barred(self.who));
+        if is_told {
+            tracing::info!(
+                session = %self.session, server = %self.server.name, client = self.client,
+                user = user.map(|user| self.show_user(user)), mechanism = mechanism.name(), why, "authentication failed"
+            );
+        }
         match failure {
             Failure::Wrong(_) | Failure::Abandoned(_) => replies::authentication_failed(),
             Failure::Malformed(what) => replies::malformed_response(what),

@@ -18,6 +18,9 @@ const MOST: usize = 50_000;
 /// For so long a client from which a user has authenticated is counted for this user apart.
 const KNOWN: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// How often the log hears of a client that is barred.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
 /// Which limit keeps a client from authenticating.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::front) enum Barred {
@@ -47,6 +50,8 @@ struct Counts {
     known: Window<Pair>,
     /// What failed for those.
     pairs: Window<Pair>,
+    /// Barred clients that the log has heard of.
+    told: Window<Client>,
 }
 
 /// A name, and a client that tries it.
@@ -72,6 +77,7 @@ impl Failures {
                 names: Window::new(period, MOST, now),
                 known: Window::new(KNOWN, MOST, now),
                 pairs: Window::new(period, MOST, now),
+                told: Window::new(TELL_EVERY, MOST, now),
             })),
         }
     }
@@ -109,6 +115,18 @@ impl Failures {
             name,
             known,
         })
+    }
+}
+
+impl Failures {
+    /// Whether the log has not heard for a while that this client is barred. It has then.
+    pub(super) fn is_news(&self, client: Client, now: Instant) -> bool {
+        let mut counts = self.counts.lock();
+        let is_news = counts.told.count(&client, now) == 0;
+        if is_news {
+            counts.told.add(client, now);
+        }
+        is_news
     }
 }
 
@@ -226,6 +244,19 @@ mod tests {
         }
         assert_eq!(attempt("carl").unwrap_err(), Barred::Client);
         attempt("bert").unwrap().succeeded(start);
+    }
+
+    #[test]
+    fn the_log_hears_of_a_barred_client_now_and_then() {
+        let start = Instant::now();
+        let failures = Failures::new(1, 1, HOUR, start);
+        assert!(failures.is_news(client(1), start));
+        for passed in 0..60 {
+            let now = start + Duration::from_secs(passed);
+            assert!(!failures.is_news(client(1), now));
+        }
+        assert!(failures.is_news(client(2), start));
+        assert!(failures.is_news(client(1), start + TELL_EVERY * 2));
     }
 
     #[test]
