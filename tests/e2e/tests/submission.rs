@@ -5,7 +5,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -536,6 +536,39 @@ fn the_file_of_users_by_its_tool() {
     assert_eq!(code, 78);
     assert!(said.contains("users.toml: line 1: "), "{said}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "[[user]]\nname = 1\n");
+}
+
+#[test]
+fn the_file_of_users_stays_whose_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("users.toml");
+    let is_root = fs::metadata(folder.path()).unwrap().uid() == 0;
+    let look = || {
+        let there = fs::metadata(&path).unwrap();
+        let owner = (there.uid(), there.gid());
+        (there.permissions().mode() & 0o777, owner)
+    };
+    add(folder.path(), &[USER], PASSWORD);
+    let (mode, mut owner) = look();
+    assert_eq!(mode, 0o600);
+    if is_root {
+        owner = (64_001, 64_002);
+        chown(&path, Some(owner.0), Some(owner.1)).unwrap();
+    }
+    // A group that reads it is left to it, and everybody is not.
+    for (given, kept) in [
+        (0o640, 0o640),
+        (0o644, 0o640),
+        (0o400, 0o400),
+        (0o600, 0o600),
+    ] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(given)).unwrap();
+        add(folder.path(), &["b@example.org", "--replace"], PASSWORD);
+        assert_eq!(look(), (kept, owner), "{given:o}");
+        let removed = user(folder.path(), &["remove", "b@example.org"], "");
+        assert!(removed.status.success(), "{removed:?}");
+        assert_eq!(look(), (kept, owner), "{given:o}");
+    }
 }
 
 #[test]
