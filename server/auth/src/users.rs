@@ -55,10 +55,10 @@ pub struct User {
 }
 
 impl User {
-    /// Whether the user may name this sender. `hosted`: its domain is one of ours.
+    /// Whether the user may name this sender.
     #[must_use]
-    pub fn may_send_as(&self, sender: &Mailbox, hosted: bool) -> bool {
-        self.senders.iter().any(|own| own.allows(sender, hosted))
+    pub fn may_send_as(&self, sender: &Mailbox) -> bool {
+        self.senders.iter().any(|own| own.allows(sender))
     }
 }
 

@@ -26,7 +26,6 @@ use self::rates::Rates;
 pub(in crate::front) use self::rates::Spent;
 use self::users_file::UserFile;
 use super::client::Client;
-use super::policy::Policy;
 use super::replies;
 
 /// Over which failures are counted.
@@ -114,7 +113,6 @@ impl Submission {
         &self,
         name: &UserName,
         sender: &ReversePath,
-        policy: &Policy,
     ) -> Result<(), Reply> {
         // As the file has it now: who was removed sends nothing more.
         let users = self.users();
@@ -122,11 +120,7 @@ impl Submission {
         match sender {
             // Reports that a client makes have it (RFC 8098 3).
             ReversePath::Null => Ok(()),
-            ReversePath::Mailbox(mailbox)
-                if user.may_send_as(mailbox, policy.is_hosted(mailbox)) =>
-            {
-                Ok(())
-            }
+            ReversePath::Mailbox(mailbox) if user.may_send_as(mailbox) => Ok(()),
             ReversePath::Mailbox(_) => Err(replies::not_your_sender()),
         }
     }

@@ -225,7 +225,7 @@ impl Reception {
         };
         // The machine takes no MAIL before AUTH.
         let user = self.user.get().ok_or_else(replies::no_user_any_more)?;
-        submission.judge_sender(user, sender, &self.server.policy)
+        submission.judge_sender(user, sender)
     }
 
     /// Counts one more message of the session's user.
