@@ -146,7 +146,10 @@ impl Session {
                     transaction.recipients += 1;
                 }
             }
-            Effect::Auth => self.authenticated = true,
+            Effect::Auth => {
+                self.authenticated = true;
+                self.expects_secrets = false;
+            }
             Effect::Rset => self.reset_transaction(ResetCause::Rset),
             Effect::Nothing
             | Effect::Greeting

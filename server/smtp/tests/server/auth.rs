@@ -328,6 +328,8 @@ fn what_may_be_a_password_is_in_no_line_that_is_shown() {
         "AUTH: PLAIN AGFubmEAc2VjcmV0",
         "AUTH  PLAIN AGFubmEAc2VjcmV0",
         "AUTH=PLAIN AGFubmEAc2VjcmV0",
+        " AUTH PLAIN AGFubmEAc2VjcmV0",
+        "\t AUTH PLAIN AGFubmEAc2VjcmV0",
     ] {
         for config in [in_clear(), submission(), config()] {
             let mut play = greeted(config);
@@ -340,11 +342,41 @@ fn what_may_be_a_password_is_in_no_line_that_is_shown() {
             let raw = &play.asked.last().unwrap().line.as_ref().unwrap().raw;
             let raw = raw.to_ascii_uppercase();
             assert!(
-                raw.starts_with(b"AUTH") && raw.ends_with(b"PLAIN"),
+                raw.trim_ascii_start().starts_with(b"AUTH") && raw.ends_with(b"PLAIN"),
                 "{raw:?}"
             );
         }
     }
+}
+
+#[test]
+fn answers_to_challenges_that_never_came_are_in_no_line_that_is_shown() {
+    for (config, first) in [
+        // Before TLS, without AUTH, and where it began and failed.
+        (submission(), "AUTH LOGIN"),
+        (submission(), " AUTH LOGIN"),
+        (config(), "AUTH LOGIN"),
+        (in_clear(), "AUTH NOSUCH"),
+        (in_clear(), "AUTH LOGIN not-base64"),
+        (in_clear(), "AUTH PLAIN AGFubmEAeA=="),
+        (in_clear(), "AUTH LOGIN\r\n*"),
+    ] {
+        let mut play = greeted(config);
+        play.send(format!("{first}\r\nYW5uYQ==\r\nc2VjcmV0\r\n").as_bytes());
+        let shown = format!("{:?}", play.asked);
+        assert!(
+            !shown.contains("YW5uYQ") && !shown.contains("c2VjcmV0"),
+            "{first}: {shown}"
+        );
+        // A command ends that.
+        play.send(b"NOOP\r\nXFOO bar\r\n");
+        let raw = &play.asked.last().unwrap().line.as_ref().unwrap().raw;
+        assert_eq!(raw, "XFOO bar", "{first}");
+    }
+    let mut play = greeted(in_clear());
+    play.send(b"AUTH PLAIN AGFubmEAc2VjcmV0\r\nXFOO bar\r\n");
+    let raw = &play.asked.last().unwrap().line.as_ref().unwrap().raw;
+    assert_eq!(raw, "XFOO bar");
 }
 
 proptest! {
