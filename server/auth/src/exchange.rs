@@ -122,6 +122,15 @@ impl Exchange {
         Self(State::Begin(mechanism))
     }
 
+    /// Whose proof the next step checks. `None`: it checks none, so that nothing of a password comes to light by it.
+    #[must_use]
+    pub const fn claim(&self) -> Option<&Claim> {
+        match &self.0 {
+            State::ScramProof(claim, _) => Some(claim),
+            _ => None,
+        }
+    }
+
     /// Takes the next step. `response` is what the client sent, `None` only where the command had no initial response.
     /// `verifier` finds what is kept of a password by the name that a client gives, for users who do not exist too.
     /// `nonce` is random.

@@ -55,10 +55,10 @@ pub struct User {
 }
 
 impl User {
-    /// Whether the user may name this sender. `hosted`: its domain is one of ours.
+    /// Whether the user may name this sender.
     #[must_use]
-    pub fn may_send_as(&self, sender: &Mailbox, hosted: bool) -> bool {
-        self.senders.iter().any(|own| own.allows(sender, hosted))
+    pub fn may_send_as(&self, sender: &Mailbox) -> bool {
+        self.senders.iter().any(|own| own.allows(sender))
     }
 }
 
@@ -107,6 +107,21 @@ impl Users {
         own.unwrap_or_else(|| ScramVerifier::of_nobody(&self.secret, key, self.iterations))
     }
 
+    /// What [`check`](Self::check) takes of memory, in KiB.
+    #[must_use]
+    pub fn memory_to_check(&self, credentials: &Credentials) -> u32 {
+        match credentials.password {
+            Some(_) => self.hash_for(credentials).cost().memory,
+            None => 0,
+        }
+    }
+
+    fn hash_for(&self, credentials: &Credentials) -> &PasswordHash {
+        let name = credentials.claim.name.as_ref();
+        let user = name.and_then(|name| self.find(name));
+        user.map_or(&self.nobody, |user| &user.password)
+    }
+
     /// The user whose name and password these are. It takes as long whether there is one or not: some 30 ms.
     #[must_use]
     pub fn check(&self, credentials: &Credentials) -> Option<&Arc<User>> {
@@ -115,7 +130,7 @@ impl Users {
             .name
             .as_ref()
             .and_then(|name| self.find(name));
-        let hash = user.map_or(&self.nobody, |user| &user.password);
+        let hash = self.hash_for(credentials);
         // What can be no password is not hashed: who sends that learns nothing of users.
         let is_right = hash.is_of(credentials.password.as_ref()?);
         user.filter(|_| is_right && !credentials.claim.for_another)
@@ -195,6 +210,26 @@ mod tests {
                 .check(&credentials("a", "b"))
                 .is_none()
         );
+    }
+
+    #[test]
+    fn a_check_takes_what_its_hash_asks_for() {
+        let mut dear = user("dear", "a");
+        dear.password = PasswordHash::of_nobody(
+            [0; 32],
+            [0; 16],
+            Cost {
+                memory: 4096,
+                ..CHEAP
+            },
+        );
+        let users = Users::new([user("anna", "a"), user("bert", "b"), dear], [9; 32]);
+        let memory = |name, password| users.memory_to_check(&credentials(name, password));
+        assert_eq!(memory("dear", "x"), 4096);
+        assert_eq!(memory("anna", "x"), 64);
+        assert_eq!(memory("nobody", "x"), 64);
+        // What can be no password is not hashed.
+        assert_eq!(memory("dear", ""), 0);
     }
 
     #[test]

@@ -155,6 +155,23 @@ fn scram_knows_who_knows_the_password() {
 }
 
 #[test]
+fn whose_proof_comes_next_is_known_before_it_is_checked() {
+    let claimed = |exchange: &Exchange| exchange.claim().and_then(|claim| claim.name.clone());
+    assert!(Exchange::new(Mechanism::ScramSha256).claim().is_none());
+    let (reply, next) = challenge(begin(Mechanism::ScramSha256, Some(b"n,,n=anna,r=abc")));
+    assert_eq!(claimed(&next), UserName::parse("anna").ok());
+    let client = Client {
+        name: "anna",
+        password: "pencil",
+    };
+    let last = client.last("n=anna,r=abc", &reply);
+    let (_, end) = challenge(next.step(Some(last.as_bytes()), known, &[0; NONCE]));
+    assert!(end.claim().is_none());
+    let (_, login) = challenge(begin(Mechanism::Login, Some(b"anna")));
+    assert!(login.claim().is_none());
+}
+
+#[test]
 fn an_answer_to_the_last_message_of_scram_is_empty() {
     let first = "n=anna,r=abc";
     let client = Client {

@@ -11,8 +11,8 @@ use crate::serve::{self, Options};
 SIGTERM and SIGINT end it: no new connections, idle sessions are told, what runs may finish. A second one ends it at \
 once. What was accepted is in the spool in any case.
 
-SIGHUP reads recipients files and certificates anew at once; they are also looked at every few seconds. Everything else
-in the configuration takes a restart.")]
+SIGHUP reads certificates and files of recipients and of users anew at once; they are also looked at every few seconds.
+Everything else in the configuration takes a restart.")]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     file: ConfigFile,

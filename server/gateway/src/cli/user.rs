@@ -23,7 +23,7 @@ Examples:
   postern user list --json
 
 The file is that of the only [server.submission] in the configuration, of --server, or --users FILE. It is replaced whole,
-with mode 0600; a running gateway reads it within seconds. Exit codes: 0 well, 1 there is no such user, or there is one
+with its owner, group and mode (never more than 0640, a new one 0600); a running gateway reads it within seconds. Exit codes: 0 well, 1 there is no such user, or there is one
 already, 64 usage, 73 the file cannot be written, 74 it cannot be read, 78 the configuration or the file is wrong.")]
 pub(crate) struct UserArgs {
     #[command(subcommand)]

@@ -107,12 +107,6 @@ impl Policy {
         }
     }
 
-    /// The mailbox is in a domain of ours.
-    #[must_use]
-    pub fn is_hosted(&self, mailbox: &Mailbox) -> bool {
-        self.hosted(mailbox).is_some()
-    }
-
     fn hosted(&self, mailbox: &Mailbox) -> Option<&Hosted> {
         match mailbox.domain() {
             DomainOrLiteral::Domain(domain) => self.domains.find(domain.key()),

@@ -21,7 +21,6 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use futures_util::future::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use postern_auth::Exchange;
 use postern_dispatch::content::BoxFuture;
 use postern_events::budget::Budget;
 use postern_events::inbound::{Disconnect, DisconnectReason};
@@ -34,7 +33,7 @@ use tokio::time::{Instant as Moment, Sleep, sleep_until};
 
 use super::memory::Reservation;
 use super::reception::Reception;
-use super::reception::authentication::Outcome;
+use super::reception::authentication::{Outcome, Running};
 use super::reception::chains::Finding;
 use super::reception::ruling::Refused;
 use super::reception::upload::Upload;
@@ -73,7 +72,7 @@ struct Session {
     /// What each open question was about.
     asked: HashMap<QuestionId, Asked>,
     /// What the last step of a running AUTH exchange has left.
-    exchange: Option<Exchange>,
+    exchange: Option<Running>,
     /// How far it is with its transaction.
     phase: Phase,
     /// The last reply, if it refused something other than a message, and the binding whose it was.

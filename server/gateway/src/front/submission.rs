@@ -26,7 +26,6 @@ use self::rates::Rates;
 pub(in crate::front) use self::rates::Spent;
 use self::users_file::UserFile;
 use super::client::Client;
-use super::policy::Policy;
 use super::replies;
 
 /// Over which failures are counted.
@@ -96,9 +95,14 @@ impl Submission {
         &self,
         client: Client,
         name: Option<&UserName>,
-    ) -> Result<Attempt<'_>, Barred> {
+    ) -> Result<Attempt, Barred> {
         self.failures
             .attempt(client, name.map(UserName::key), Instant::now())
+    }
+
+    /// Whether the log is to hear that this client is barred: it does not hear of each time.
+    pub(in crate::front) fn tells_of_barred(&self, client: Client) -> bool {
+        self.failures.is_news(client, Instant::now())
     }
 
     /// Whether the user of this name may begin a message from `sender`.
@@ -109,7 +113,6 @@ impl Submission {
         &self,
         name: &UserName,
         sender: &ReversePath,
-        policy: &Policy,
     ) -> Result<(), Reply> {
         // As the file has it now: who was removed sends nothing more.
         let users = self.users();
@@ -117,11 +120,7 @@ impl Submission {
         match sender {
             // Reports that a client makes have it (RFC 8098 3).
             ReversePath::Null => Ok(()),
-            ReversePath::Mailbox(mailbox)
-                if user.may_send_as(mailbox, policy.is_hosted(mailbox)) =>
-            {
-                Ok(())
-            }
+            ReversePath::Mailbox(mailbox) if user.may_send_as(mailbox) => Ok(()),
             ReversePath::Mailbox(_) => Err(replies::not_your_sender()),
         }
     }

@@ -209,6 +209,8 @@ words! {
         Ok = "ok",
         /// It is not.
         Failed = "failed",
+        /// It gave up when it knew that its proof was right.
+        Abandoned = "abandoned",
         /// It broke its mechanism.
         Malformed = "malformed",
         /// Too many have failed before.

@@ -52,9 +52,11 @@ impl Session {
         }
         let settlement = settle(exchange, answer);
         let effect = exchange.effect;
+        let was_tried = exchange.acceptable;
         if effect == Effect::Auth {
             self.dialogue = None;
-            let failed = settlement.reply.code().value() == 535;
+            // 454 too: who may not be checked now would ask for ever otherwise.
+            let failed = was_tried && matches!(settlement.reply.code().value(), 454 | 535);
             self.counters.failed_authentications += u32::from(failed);
         }
         let fit = settlement.fit;
@@ -144,7 +146,10 @@ impl Session {
                     transaction.recipients += 1;
                 }
             }
-            Effect::Auth => self.authenticated = true,
+            Effect::Auth => {
+                self.authenticated = true;
+                self.expects_secrets = false;
+            }
             Effect::Rset => self.reset_transaction(ResetCause::Rset),
             Effect::Nothing
             | Effect::Greeting

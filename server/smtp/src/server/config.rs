@@ -89,7 +89,7 @@ pub struct Limits {
     pub messages_per_session: u32,
     /// Commands refused with 5xx in one session: 421 then.
     pub errors: u32,
-    /// Authentications that may fail (535) in one session: 421 then.
+    /// Authentications that may fail (535, 454) in one session: 421 then.
     pub failed_authentications: u32,
     /// Commands that do nothing (NOOP, RSET, VRFY, HELP, a second EHLO) since the last message: 421 then.
     pub junk_commands: u32,

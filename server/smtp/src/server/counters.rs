@@ -7,7 +7,7 @@ pub struct Counters {
     pub commands: u64,
     /// Commands refused with 5xx.
     pub errors: u32,
-    /// AUTH exchanges that ended with 535.
+    /// AUTH exchanges that ended with 535 or 454.
     pub failed_authentications: u32,
     /// Replies of the 4xx and 5xx classes.
     pub refusals: u32,

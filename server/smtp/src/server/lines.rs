@@ -183,7 +183,7 @@ impl Session {
         let whole = line;
         let line = CommandLine {
             verb,
-            raw: shown(&whole),
+            raw: self.shown(verb, &whole),
             pipelined: more_input,
             pipelined_wrongly,
         };
@@ -194,6 +194,21 @@ impl Session {
         }
         self.ask_about(line, &whole, more_input);
         self.flush(now);
+    }
+
+    /// What may be shown of a line. Of AUTH, in whatever spelling, the mechanism. Nothing of lines behind it that are no
+    /// commands: a client that does not wait for challenges sends its name and password there, also where AUTH was refused.
+    fn shown(&mut self, verb: Verb, line: &Bytes) -> Bytes {
+        if let Some(auth) = auth_without_response(line) {
+            self.expects_secrets = true;
+            return auth;
+        }
+        self.expects_secrets &= verb == Verb::Other;
+        if self.expects_secrets {
+            Bytes::new()
+        } else {
+            line.clone()
+        }
     }
 
     /// What no more command is taken after.
@@ -285,20 +300,19 @@ fn is_auth(input: &[u8]) -> bool {
         .is_some_and(|start| start.eq_ignore_ascii_case(b"AUTH "))
 }
 
-/// What may be shown of a line: of AUTH the mechanism, whatever stands between and behind.
-fn shown(line: &Bytes) -> Bytes {
+/// AUTH with its mechanism, whatever stands before, between and behind; `None`: the line is another command.
+fn auth_without_response(line: &Bytes) -> Option<Bytes> {
     let is_part = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-    let verb = line.iter().take_while(|b| is_part(b)).count();
-    if !line
-        .get(..verb)
-        .is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH"))
-    {
-        return line.clone();
+    let blanks = line.iter().take_while(|b| b.is_ascii_whitespace()).count();
+    let rest = line.get(blanks..).unwrap_or_default();
+    let verb = rest.iter().take_while(|b| is_part(b)).count();
+    let (verb, rest) = rest.split_at_checked(verb)?;
+    if !verb.eq_ignore_ascii_case(b"AUTH") {
+        return None;
     }
-    let rest = line.get(verb..).unwrap_or_default();
     let between = rest.iter().take_while(|b| !is_part(b)).count();
     let name = rest.iter().skip(between).take_while(|b| is_part(b)).count();
-    line.slice(..verb + between + name)
+    Some(line.slice(..blanks + verb.len() + between + name))
 }
 
 /// Whether the input begins, or may come to begin, with RCPT.

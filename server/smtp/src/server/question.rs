@@ -43,7 +43,7 @@ pub struct CommandLine {
     /// Its verb.
     pub verb: Verb,
     /// The line without CRLF, every octet kept. Of AUTH, in whatever spelling, no more than the mechanism: what follows is
-    /// a password.
+    /// a password. Nothing of lines that are no commands, from a failed AUTH to the next command: they may be one too.
     pub raw: Bytes,
     /// More input had arrived behind it when it was read (RFC 2920).
     pub pipelined: bool,

@@ -45,6 +45,8 @@ pub struct Session {
     pub(super) hello: Option<HelloKind>,
     /// The client has authenticated.
     pub(super) authenticated: bool,
+    /// AUTH was the last command that there is: lines that are none may be the answers to challenges that never came.
+    pub(super) expects_secrets: bool,
     /// The AUTH exchange that is running.
     pub(super) dialogue: Option<Dialogue>,
     pub(super) transaction: Option<Transaction>,
@@ -95,6 +97,7 @@ impl Session {
             state: State::ExpectGreeting,
             hello: None,
             authenticated: false,
+            expects_secrets: false,
             dialogue: None,
             transaction: None,
             excused_chunks: 0,

@@ -219,6 +219,29 @@ fn failures_end_the_session() {
 }
 
 #[test]
+fn who_cannot_be_checked_ends_the_session_too() {
+    let mut play = Play::with(
+        in_clear(),
+        Box::new(|question| match &question.prospect {
+            Prospect::Accept(Ask::Auth(_)) => Some(Answer::Reply(reply("454 4.7.0 Later"))),
+            _ => agree(question),
+        }),
+    );
+    play.script("S: 220 mx.test ESMTP Postern");
+    play.send(b"EHLO c.test\r\n");
+    while play.transcript().contains("S 250") {
+        play.script("S: 250..");
+    }
+    play.script(
+        "C: AUTH PLAIN AA==\nS: 454 4.7.0 Later\n\
+         C: AUTH PLAIN AA==\nS: 454 4.7.0 Later\n\
+         C: AUTH PLAIN AA==\nS: 454 4.7.0 Later\n\
+         C: AUTH PLAIN AA==\nS: 421 4.7.0 mx.test Too many failed authentications\nX: FailedAuthentications",
+    );
+    play.finish();
+}
+
+#[test]
 fn lines_are_bounded_and_the_session_goes_on() {
     // As long as RFC 4954 says, with its CRLF, and one octet more.
     for (octets, said) in [
@@ -305,6 +328,8 @@ fn what_may_be_a_password_is_in_no_line_that_is_shown() {
         "AUTH: PLAIN AGFubmEAc2VjcmV0",
         "AUTH  PLAIN AGFubmEAc2VjcmV0",
         "AUTH=PLAIN AGFubmEAc2VjcmV0",
+        " AUTH PLAIN AGFubmEAc2VjcmV0",
+        "\t AUTH PLAIN AGFubmEAc2VjcmV0",
     ] {
         for config in [in_clear(), submission(), config()] {
             let mut play = greeted(config);
@@ -317,11 +342,41 @@ fn what_may_be_a_password_is_in_no_line_that_is_shown() {
             let raw = &play.asked.last().unwrap().line.as_ref().unwrap().raw;
             let raw = raw.to_ascii_uppercase();
             assert!(
-                raw.starts_with(b"AUTH") && raw.ends_with(b"PLAIN"),
+                raw.trim_ascii_start().starts_with(b"AUTH") && raw.ends_with(b"PLAIN"),
                 "{raw:?}"
             );
         }
     }
+}
+
+#[test]
+fn answers_to_challenges_that_never_came_are_in_no_line_that_is_shown() {
+    for (config, first) in [
+        // Before TLS, without AUTH, and where it began and failed.
+        (submission(), "AUTH LOGIN"),
+        (submission(), " AUTH LOGIN"),
+        (config(), "AUTH LOGIN"),
+        (in_clear(), "AUTH NOSUCH"),
+        (in_clear(), "AUTH LOGIN not-base64"),
+        (in_clear(), "AUTH PLAIN AGFubmEAeA=="),
+        (in_clear(), "AUTH LOGIN\r\n*"),
+    ] {
+        let mut play = greeted(config);
+        play.send(format!("{first}\r\nYW5uYQ==\r\nc2VjcmV0\r\n").as_bytes());
+        let shown = format!("{:?}", play.asked);
+        assert!(
+            !shown.contains("YW5uYQ") && !shown.contains("c2VjcmV0"),
+            "{first}: {shown}"
+        );
+        // A command ends that.
+        play.send(b"NOOP\r\nXFOO bar\r\n");
+        let raw = &play.asked.last().unwrap().line.as_ref().unwrap().raw;
+        assert_eq!(raw, "XFOO bar", "{first}");
+    }
+    let mut play = greeted(in_clear());
+    play.send(b"AUTH PLAIN AGFubmEAc2VjcmV0\r\nXFOO bar\r\n");
+    let raw = &play.asked.last().unwrap().line.as_ref().unwrap().raw;
+    assert_eq!(raw, "XFOO bar");
 }
 
 proptest! {

@@ -22,6 +22,7 @@ pub(super) struct UserFile {
     path: PathBuf,
     folder: File,
     owner: Owner,
+    mode: u32,
     pub(super) document: Document,
 }
 
@@ -42,19 +43,26 @@ impl UserFile {
         };
         let folder = File::open(folder).map_err(|error| cannot(&error))?;
         flock(&folder, FlockOperation::LockExclusive).map_err(|error| cannot(&error.into()))?;
-        let (document, owner) = match fs::metadata(&path) {
-            Ok(there) => (read(&path)?, Some((there.uid(), there.gid()))),
+        let (document, owner, mode) = match fs::metadata(&path) {
+            Ok(there) => (
+                read(&path)?,
+                Some((there.uid(), there.gid())),
+                // A group that reads it goes on reading; nobody else does.
+                there.mode() & 0o640,
+            ),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let empty = Document::parse("");
                 let empty = empty.map_err(|error| Failed(Exit::Software, error.to_string()))?;
-                (empty, owner)
+                (empty, owner, 0o600)
             }
             Err(error) => return Err(cannot(&error)),
         };
+        may_give(&path, owner, geteuid().as_raw())?;
         Ok(Self {
             path,
             folder,
             owner,
+            mode,
             document,
         })
     }
@@ -75,11 +83,19 @@ impl UserFile {
                 _ => Path::new("."),
             };
             let mut file = NamedTempFile::new_in(folder)?;
-            let mode = fs::Permissions::from_mode(0o600);
-            file.as_file().set_permissions(mode)?;
-            if let Some((uid, gid)) = self.owner.filter(|_| geteuid().is_root()) {
-                fchown(file.as_file(), Some(uid), Some(gid))?;
+            if let Some((uid, gid)) = self.owner {
+                let own = file.as_file().metadata()?;
+                let (uid, gid) = (
+                    Some(uid).filter(|uid| *uid != own.uid()),
+                    Some(gid).filter(|gid| *gid != own.gid()),
+                );
+                if uid.is_some() || gid.is_some() {
+                    fchown(file.as_file(), uid, gid)?;
+                }
             }
+            // Once it is its owner's: before, the group is another.
+            let mode = fs::Permissions::from_mode(self.mode);
+            file.as_file().set_permissions(mode)?;
             file.write_all(self.document.to_string().as_bytes())?;
             file.as_file().sync_all()?;
             file.persist(&self.path).map_err(|error| error.error)?;
@@ -95,6 +111,21 @@ impl UserFile {
     }
 }
 
+/// Whether whoever runs the command can give the file to its owner. A file that is someone else's could not be read by the
+/// gateway.
+fn may_give(path: &Path, owner: Owner, runs_as: u32) -> Result<(), Failed> {
+    match owner {
+        Some((uid, _)) if runs_as != 0 && runs_as != uid => {
+            let line = format!(
+                "{}: belongs to the user with the number {uid}, and only that user or root can write it anew; run the command as one of them",
+                path.display()
+            );
+            Err(Failed(Exit::CantCreate, line))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Reads a file that has to be there.
 pub(super) fn read(path: &Path) -> Result<Document, Failed> {
     users_file::read(path).map_err(|error| {
@@ -104,4 +135,29 @@ pub(super) fn read(path: &Path) -> Result<Document, Failed> {
         };
         Failed(exit, error.to_string())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_its_owner_and_root_write_it() {
+        let path = Path::new("users.toml");
+        for (owner, runs_as, may) in [
+            (None, 1000, true),
+            (Some((1000, 1000)), 1000, true),
+            (Some((1000, 1000)), 0, true),
+            (Some((0, 0)), 1000, false),
+            (Some((999, 1000)), 1000, false),
+        ] {
+            assert_eq!(
+                may_give(path, owner, runs_as).is_ok(),
+                may,
+                "{owner:?} {runs_as}"
+            );
+        }
+        let said = may_give(path, Some((999, 1)), 1000).err().map(|own| own.1);
+        assert!(said.is_some_and(|line| line.starts_with("users.toml: belongs to")));
+    }
 }

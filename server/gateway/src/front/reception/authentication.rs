@@ -13,7 +13,7 @@ use tokio::time::sleep_until;
 
 use super::Reception;
 use crate::front::replies;
-use crate::front::submission::{Barred, Spent, Submission};
+use crate::front::submission::{Attempt, Barred, Spent, Submission};
 use crate::metrics::labels::{AuthMechanism, AuthResult, LimitName};
 
 /// A refusal leaves no sooner than this after what it refuses: guessing takes time, and the time tells nothing.
@@ -22,11 +22,42 @@ const REFUSAL: Duration = Duration::from_secs(1);
 /// What comes of a step.
 pub(in crate::front) enum Outcome {
     /// The client is asked for more.
-    Challenge(Bytes, Exchange),
+    Challenge(Bytes, Running),
     /// The client is this user.
     Authenticated(Box<Authenticated>),
     /// It is not, or cannot be asked now.
     Refused(Reply),
+}
+
+/// An exchange between two steps.
+pub(in crate::front) struct Running {
+    exchange: Exchange,
+    proof: Option<Proof>,
+}
+
+/// A proof that was right, in an exchange that is not over. The client has learned that its guess was right: unless it
+/// ends the exchange and is authenticated by that, the attempt stays counted as failed, and is told as such.
+struct Proof {
+    attempt: Option<Attempt>,
+    reception: Arc<Reception>,
+    mechanism: Mechanism,
+    user: Option<UserName>,
+}
+
+impl Proof {
+    /// The exchange is over, and what came of it is told by others.
+    fn conclude(mut self) -> Option<Attempt> {
+        self.attempt.take()
+    }
+}
+
+impl Drop for Proof {
+    fn drop(&mut self) {
+        if self.attempt.take().is_some() {
+            let failure = Failure::Abandoned(self.user.take());
+            self.reception.note_failure(self.mechanism, failure);
+        }
+    }
 }
 
 /// Who a client has proved to be.
@@ -40,6 +71,8 @@ pub(in crate::front) struct Authenticated {
 enum Failure {
     /// The credentials are wrong. Whether a name may stand in the log: it is that of a user.
     Wrong(Option<UserName>),
+    /// The client broke off when it knew that its credentials are right.
+    Abandoned(Option<UserName>),
     /// The client broke the mechanism.
     Malformed(&'static str),
     Barred(Barred),
@@ -48,8 +81,8 @@ enum Failure {
 
 /// Takes one step. `exchange` is what the step before has left.
 pub(in crate::front) async fn step(
-    reception: &Reception,
-    exchange: Option<Exchange>,
+    reception: &Arc<Reception>,
+    running: Option<Running>,
     step: AuthStep,
 ) -> Outcome {
     let began = Instant::now();
@@ -59,11 +92,11 @@ pub(in crate::front) async fn step(
     ) else {
         return Outcome::Refused(replies::authentication_busy());
     };
-    let exchange = match exchange.filter(|_| step.step > 1) {
-        Some(exchange) => exchange,
-        None => Exchange::new(mechanism),
-    };
-    let taken = take(reception, submission, mechanism, exchange, step.response).await;
+    let running = running.filter(|_| step.step > 1).unwrap_or(Running {
+        exchange: Exchange::new(mechanism),
+        proof: None,
+    });
+    let taken = take(reception, submission, mechanism, running, step.response).await;
     let failure = match taken {
         Ok(outcome) => return outcome,
         Err(failure) => failure,
@@ -74,18 +107,15 @@ pub(in crate::front) async fn step(
 }
 
 async fn take(
-    reception: &Reception,
+    reception: &Arc<Reception>,
     submission: &Submission,
     mechanism: Mechanism,
-    exchange: Exchange,
+    Running { exchange, proof }: Running,
     response: Option<Bytes>,
 ) -> Result<Outcome, Failure> {
     let users = submission.users();
     let mut nonce = [0; NONCE];
     aws_lc_rs::rand::fill(&mut nonce).map_err(|_| Failure::Busy)?;
-    let step = exchange
-        .step(response.as_deref(), |key| users.verifier(key), &nonce)
-        .map_err(|error| Failure::Malformed(error.0))?;
     let name = |claim: &Claim| {
         let name = claim.name.as_ref()?;
         users.find(name).map(|user| user.name.clone())
@@ -94,8 +124,31 @@ async fn take(
         let attempt = submission.attempt(reception.who, claim.name.as_ref());
         attempt.map_err(Failure::Barred)
     };
+    let proved = proof.and_then(Proof::conclude);
+    // Counted before the proof is looked at: what answers a right one tells that it is right.
+    let proving = match exchange.claim() {
+        Some(claim) => Some((attempt(claim)?, name(claim))),
+        None => None,
+    };
+    let step = match exchange.step(response.as_deref(), |key| users.verifier(key), &nonce) {
+        Ok(step) => step,
+        Err(error) => {
+            if let Some((unproved, _)) = proving {
+                unproved.not_made();
+            }
+            return Err(Failure::Malformed(error.0));
+        }
+    };
     let user = match step {
-        Step::Challenge(challenge, next) => return Ok(Outcome::Challenge(challenge, next)),
+        Step::Challenge(challenge, exchange) => {
+            let proof = proving.map(|(attempt, user)| Proof {
+                attempt: Some(attempt),
+                reception: Arc::clone(reception),
+                mechanism,
+                user,
+            });
+            return Ok(Outcome::Challenge(challenge, Running { exchange, proof }));
+        }
         Step::Check(credentials) => {
             let attempt = attempt(&credentials.claim)?;
             let known = name(&credentials.claim);
@@ -111,18 +164,16 @@ async fn take(
             known
         }
         Step::Proved(claim) => {
-            let attempt = attempt(&claim)?;
             let known = name(&claim);
             if claim.for_another || known.is_none() {
                 return Err(Failure::Wrong(known));
             }
-            attempt.succeeded(Instant::now());
+            if let Some(attempt) = proved {
+                attempt.succeeded(Instant::now());
+            }
             known
         }
-        Step::Failed(claim) => {
-            let _counted = attempt(&claim)?;
-            return Err(Failure::Wrong(name(&claim)));
-        }
+        Step::Failed(claim) => return Err(Failure::Wrong(name(&claim))),
     };
     let Some(user) = user else {
         return Err(Failure::Wrong(None));
@@ -174,7 +225,7 @@ impl Reception {
         };
         // The machine takes no MAIL before AUTH.
         let user = self.user.get().ok_or_else(replies::no_user_any_more)?;
-        submission.judge_sender(user, sender, &self.server.policy)
+        submission.judge_sender(user, sender)
     }
 
     /// Counts one more message of the session's user.
@@ -226,6 +277,12 @@ impl Reception {
     fn note_failure(&self, mechanism: Mechanism, failure: Failure) -> Reply {
         let (result, why, user, limit) = match &failure {
             Failure::Wrong(user) => (AuthResult::Failed, "wrong credentials", user.as_ref(), None),
+            Failure::Abandoned(user) => (
+                AuthResult::Abandoned,
+                "given up after a right proof",
+                user.as_ref(),
+                None,
+            ),
             Failure::Malformed(what) => (AuthResult::Malformed, *what, None, None),
             Failure::Busy => (AuthResult::Busy, "too much to check", None, None),
             Failure::Barred(Barred::Client) => {
@@ -251,12 +308,16 @@ impl Reception {
         if let Some(limit) = limit {
             self.tools.metrics.count_limit(&self.server.name, limit);
         }
-        tracing::info!(
-            session = %self.session, server = %self.server.name, client = self.client,
-            user = user.map(|user| self.show_user(user)), mechanism = mechanism.name(), why, "authentication failed"
-        );
+        let is_told = limit.is_none()
+            || (self.server.submission.as_ref()).is_some_and(|own| own.tells_of_barred(self.who));
+        if is_told {
+            tracing::info!(
+                session = %self.session, server = %self.server.name, client = self.client,
+                user = user.map(|user| self.show_user(user)), mechanism = mechanism.name(), why, "authentication failed"
+            );
+        }
         match failure {
-            Failure::Wrong(_) => replies::authentication_failed(),
+            Failure::Wrong(_) | Failure::Abandoned(_) => replies::authentication_failed(),
             Failure::Malformed(what) => replies::malformed_response(what),
             Failure::Barred(_) => replies::too_many_failures(),
             Failure::Busy => replies::authentication_busy(),

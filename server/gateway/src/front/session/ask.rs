@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use postern_auth::Exchange;
 use postern_dispatch::content::BoxFuture;
 use postern_events::budget::Budget;
 use postern_events::context::{self, CommandLine};
@@ -15,7 +14,7 @@ use postern_smtp::server::{Ask, Prospect, Question, QuestionId};
 
 use super::facts;
 use crate::front::reception::Reception;
-use crate::front::reception::authentication::{self, Authenticated, Outcome};
+use crate::front::reception::authentication::{self, Authenticated, Outcome, Running};
 use crate::front::reception::chains::{Chains, Deed, Finding};
 
 /// What was found out about a question.
@@ -86,7 +85,7 @@ pub(super) fn begin(
     reception: &Arc<Reception>,
     question: Question,
     message: Option<MessageId>,
-    exchange: Option<Exchange>,
+    exchange: Option<Running>,
     since: Instant,
 ) -> (Asked, BoxFuture<'static, Done>) {
     let Question { id, line, prospect } = question;

@@ -1,5 +1,5 @@
-//! Passwords are checked on threads for what blocks, as many at a time as there are cores: a check takes all of one, and
-//! memory.
+//! Passwords are checked on threads for what blocks: a check takes all of a core, and the memory that its hash asks for.
+//! Both are bounded, so that guessing takes neither from sessions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +15,9 @@ use crate::runtime;
 /// Checks that may wait for a thread.
 const MOST_WAITING: usize = 200;
 
+/// MiB that all checks of a moment take together. One that takes more alone is made while there are no others.
+const MEMORY: u32 = 160;
+
 /// How long one may wait.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -26,6 +29,8 @@ pub(in crate::front) struct Busy;
 #[derive(Debug)]
 pub struct Checks {
     threads: Arc<Semaphore>,
+    /// By MiB.
+    memory: Arc<Semaphore>,
     waiting: AtomicUsize,
 }
 
@@ -41,10 +46,21 @@ impl Drop for Waiting<'_> {
 impl Default for Checks {
     fn default() -> Self {
         Self {
-            threads: Arc::new(Semaphore::new(runtime::cores())),
+            threads: Arc::new(Semaphore::new(threads())),
+            memory: Arc::new(Semaphore::new(MEMORY as usize)),
             waiting: AtomicUsize::new(0),
         }
     }
+}
+
+/// How many checks run at a time at most: the other half of the cores is for mail.
+fn threads() -> usize {
+    (runtime::cores() / 2).max(1)
+}
+
+/// MiB that are held for a check of so many KiB.
+fn held_for(memory: u32) -> u32 {
+    memory.div_ceil(1024).clamp(1, MEMORY)
 }
 
 impl Checks {
@@ -59,14 +75,19 @@ impl Checks {
             return Err(Busy);
         }
         let _waiting = Waiting(&self.waiting);
-        let thread = timeout(PATIENCE, Arc::clone(&self.threads).acquire_owned()).await;
-        let Ok(Ok(thread)) = thread else {
+        let memory = held_for(users.memory_to_check(&credentials));
+        let acquire = async {
+            let thread = Arc::clone(&self.threads).acquire_owned().await;
+            let memory = Arc::clone(&self.memory).acquire_many_owned(memory).await;
+            thread.ok().zip(memory.ok())
+        };
+        let Ok(Some(room)) = timeout(PATIENCE, acquire).await else {
             return Err(Busy);
         };
         let checked = spawn_blocking(move || {
             let found = users.check(&credentials).cloned();
             // It counts to its end, also where nobody waits for it any more.
-            drop(thread);
+            drop(room);
             found
         });
         checked.await.map_err(|error| {
@@ -78,13 +99,50 @@ impl Checks {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::panic)]
     use super::*;
+
+    fn nobody() -> Credentials {
+        Credentials {
+            claim: postern_auth::Claim {
+                name: None,
+                for_another: false,
+            },
+            password: postern_auth::Password::parse(b"x").ok(),
+        }
+    }
+
+    #[test]
+    fn the_dearest_hash_is_checked_too() {
+        for (memory, held) in [(0, 1), (64, 1), (19 << 10, 19), (256 << 10, MEMORY)] {
+            assert_eq!(held_for(memory), held);
+        }
+        assert!((1..=runtime::cores()).contains(&threads()));
+    }
+
+    #[tokio::test]
+    async fn checks_have_so_much_memory_in_all() {
+        let checks = Checks::default();
+        let users = Arc::new(Users::new([], [0; 32]));
+        // What a check of 19 MiB leaves, but for one of them.
+        let held = checks.memory.acquire_many(MEMORY - 18).await;
+        let mut check = Box::pin(checks.check(Arc::clone(&users), nobody()));
+        tokio::select! {
+            biased;
+            _ = &mut check => panic!("checked without memory"),
+            () = std::future::ready(()) => {}
+        }
+        assert_eq!(checks.threads.available_permits(), threads() - 1);
+        drop(held);
+        assert!(matches!(check.await, Ok(None)));
+        assert_eq!(checks.memory.available_permits(), MEMORY as usize);
+    }
 
     #[tokio::test]
     async fn checks_are_bounded() {
         let checks = Arc::new(Checks::default());
         let threads = Arc::clone(&checks.threads);
-        let all = u32::try_from(runtime::cores()).unwrap_or(u32::MAX);
+        let all = u32::try_from(threads()).unwrap_or(u32::MAX);
         let held = threads.acquire_many(all).await;
         let users = Arc::new(Users::new([], [0; 32]));
         let credentials = Credentials {

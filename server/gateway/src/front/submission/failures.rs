@@ -4,6 +4,7 @@
 //! out, nor does a telephone with an old password lock out everybody behind the same address.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -15,7 +16,10 @@ use crate::front::client::Client;
 const MOST: usize = 50_000;
 
 /// For so long a client from which a user has authenticated is counted for this user apart.
-const KNOWN: Duration = Duration::from_secs(24 * 3600);
+const KNOWN: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How often the log hears of a client that is barred.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// Which limit keeps a client from authenticating.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +39,7 @@ pub(super) struct Failures {
     per_client: u32,
     per_user: u32,
     hasher: RandomState,
-    counts: Mutex<Counts>,
+    counts: Arc<Mutex<Counts>>,
 }
 
 #[derive(Debug)]
@@ -46,6 +50,8 @@ struct Counts {
     known: Window<Pair>,
     /// What failed for those.
     pairs: Window<Pair>,
+    /// Barred clients that the log has heard of.
+    told: Window<Client>,
 }
 
 /// A name, and a client that tries it.
@@ -53,8 +59,8 @@ type Pair = (NameHash, Client);
 
 /// An authentication that counts as failed, unless it is said to have succeeded, or to have been none.
 #[derive(Debug)]
-pub(in crate::front) struct Attempt<'a> {
-    failures: &'a Failures,
+pub(in crate::front) struct Attempt {
+    counts: Arc<Mutex<Counts>>,
     client: Client,
     name: NameHash,
     known: bool,
@@ -66,12 +72,13 @@ impl Failures {
             per_client,
             per_user,
             hasher: RandomState::new(),
-            counts: Mutex::new(Counts {
+            counts: Arc::new(Mutex::new(Counts {
                 clients: Window::new(period, MOST, now),
                 names: Window::new(period, MOST, now),
                 known: Window::new(KNOWN, MOST, now),
                 pairs: Window::new(period, MOST, now),
-            }),
+                told: Window::new(TELL_EVERY, MOST, now),
+            })),
         }
     }
 
@@ -81,7 +88,7 @@ impl Failures {
         client: Client,
         name: Option<&str>,
         now: Instant,
-    ) -> Result<Attempt<'_>, Barred> {
+    ) -> Result<Attempt, Barred> {
         let name = self.hasher.hash_one(name);
         let pair = (name, client);
         let mut counts = self.counts.lock();
@@ -103,7 +110,7 @@ impl Failures {
         }
         drop(counts);
         Ok(Attempt {
-            failures: self,
+            counts: Arc::clone(&self.counts),
             client,
             name,
             known,
@@ -111,20 +118,29 @@ impl Failures {
     }
 }
 
-impl Attempt<'_> {
+impl Failures {
+    /// Whether the log has not heard for a while that this client is barred. It has then.
+    pub(super) fn is_news(&self, client: Client, now: Instant) -> bool {
+        let mut counts = self.counts.lock();
+        let is_news = counts.told.count(&client, now) == 0;
+        if is_news {
+            counts.told.add(client, now);
+        }
+        is_news
+    }
+}
+
+impl Attempt {
     /// The client is who it says.
     pub(in crate::front) fn succeeded(self, now: Instant) {
-        let counts = &mut self.failures.counts.lock();
+        let counts = &mut self.counts.lock();
         self.uncount(counts);
-        let pair = (self.name, self.client);
-        if counts.known.count(&pair, now) == 0 {
-            counts.known.add(pair, now);
-        }
+        counts.known.touch((self.name, self.client), now);
     }
 
     /// Nothing was checked.
     pub(in crate::front) fn not_made(self) {
-        self.uncount(&mut self.failures.counts.lock());
+        self.uncount(&mut self.counts.lock());
     }
 
     fn uncount(&self, counts: &mut Counts) {
@@ -184,6 +200,32 @@ mod tests {
     }
 
     #[test]
+    fn who_logs_in_all_the_time_stays_known() {
+        let start = Instant::now();
+        let failures = Failures::new(1000, 3, HOUR, start);
+        let mut now = start;
+        let anna = |now| failures.attempt(client(9), Some("anna"), now);
+        anna(now).unwrap().succeeded(now);
+        while now < start + KNOWN * 5 {
+            now += HOUR;
+            let strangers = (0..4).map(|_| failures.attempt(client(1), Some("anna"), now));
+            assert_eq!(
+                strangers.last().unwrap().unwrap_err(),
+                Barred::User,
+                "{:?}",
+                now - start
+            );
+            anna(now).unwrap().succeeded(now);
+        }
+        // Who stays away for long is a stranger again.
+        now += KNOWN * 2;
+        for _ in 0..3 {
+            failures.attempt(client(1), Some("anna"), now).unwrap();
+        }
+        assert_eq!(anna(now).unwrap_err(), Barred::User);
+    }
+
+    #[test]
     fn who_is_known_is_counted_apart() {
         let start = Instant::now();
         let failures = Failures::new(3, 3, HOUR, start);
@@ -202,6 +244,19 @@ mod tests {
         }
         assert_eq!(attempt("carl").unwrap_err(), Barred::Client);
         attempt("bert").unwrap().succeeded(start);
+    }
+
+    #[test]
+    fn the_log_hears_of_a_barred_client_now_and_then() {
+        let start = Instant::now();
+        let failures = Failures::new(1, 1, HOUR, start);
+        assert!(failures.is_news(client(1), start));
+        for passed in 0..60 {
+            let now = start + Duration::from_secs(passed);
+            assert!(!failures.is_news(client(1), now));
+        }
+        assert!(failures.is_news(client(2), start));
+        assert!(failures.is_news(client(1), start + TELL_EVERY * 2));
     }
 
     #[test]

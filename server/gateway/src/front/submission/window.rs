@@ -49,6 +49,14 @@ impl<K: Eq + Hash> Window<K> {
         *count = count.saturating_add(1);
     }
 
+    /// Counts the key as seen just now: it is there for a whole period from now on, however often that happens.
+    pub(super) fn touch(&mut self, key: K, now: Instant) {
+        self.turn(now);
+        if !self.current.contains_key(&key) {
+            self.add(key, now);
+        }
+    }
+
     /// Takes one count back.
     pub(super) fn take_back(&mut self, key: &K) {
         for counts in [&mut self.current, &mut self.before] {
@@ -115,6 +123,19 @@ mod tests {
         window.take_back(&"a");
         assert_eq!(window.count(&"a", later), 0);
         assert!(window.current.is_empty() && window.before.is_empty());
+    }
+
+    #[test]
+    fn what_is_touched_again_and_again_stays() {
+        let start = Instant::now();
+        let mut window = Window::new(PERIOD, 10, start);
+        for passed in (0..1000).step_by(10) {
+            let now = start + Duration::from_secs(passed);
+            window.touch("a", now);
+            window.touch("a", now);
+            assert!(window.count(&"a", now + PERIOD - Duration::from_secs(1)) > 0);
+        }
+        assert_eq!(window.count(&"a", start + PERIOD * 12), 0);
     }
 
     #[test]
