@@ -460,11 +460,11 @@ const BAD: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "[[domain]]\nname = \"bücher.example\"\nrecipients = \"verify\"\ndeliver = \"mx\"\n[[domain]]\nname = \"b.example\"\nrecipients = {}\ndeliver = \"maildir:/m/{home}\"\n",
+        "[[domain]]\nname = \"bücher.example\"\nrecipients = \"verify\"\ndeliver = \"smtps://x\"\n[[domain]]\nname = \"b.example\"\nrecipients = {}\ndeliver = \"maildir:/m/{home}\"\n",
         &[
             "p.toml:2:8: domain.\"bücher.example\".name: \"bücher.example\" is not a domain; write letters, digits, hyphens and dots, other scripts in their xn-- form",
             "p.toml:3:14: domain.\"bücher.example\".recipients: \"verify\" is not in this version; write \"any\"",
-            "p.toml:4:11: domain.\"bücher.example\".deliver: \"mx\" is not in this version; name the next hop as \"smtp://host:port\"",
+            "p.toml:4:11: domain.\"bücher.example\".deliver: \"smtps://\" is not in this version; name the next hop as \"smtp://host:port\"",
             "p.toml:7:14: domain.\"b.example\".recipients.file: is missing; set it, see \"postern config explain domain.recipients.file\"",
             "p.toml:8:11: domain.\"b.example\".deliver: has an unknown placeholder; use {user} and {domain} only",
         ],
