@@ -112,11 +112,32 @@ impl Stage {
         }
     }
 
-    /// The binding that keeps it from going on, and the event at which it does where that is known.
+    /// The message stays at it until a person acts: it is never due.
+    #[must_use]
+    pub const fn is_kept(&self) -> bool {
+        matches!(self, Self::Quarantined { .. } | Self::OnHold { .. })
+    }
+
+    /// It was kept because of a sink, and no sink has let it go on yet.
+    #[must_use]
+    pub fn is_withheld(&self) -> bool {
+        match self {
+            Self::Held { .. } | Self::Quarantined { .. } => true,
+            Self::OnHold { was, .. } => was.is_withheld(),
+            Self::Submit { .. } | Self::Deliver => false,
+        }
+    }
+
+    /// The binding that keeps it from going on now, and the event at which it does where that is known.
     #[must_use]
     pub fn kept_by(&self) -> Option<(&str, Option<&str>)> {
         match self {
-            Self::Held { event, binding, .. } => Some((binding, Some(event))),
+            Self::Held {
+                event,
+                binding,
+                waits_for,
+                ..
+            } => Some((waits_for.as_deref().unwrap_or(binding), Some(event))),
             Self::Quarantined { by, event, .. } => {
                 Some((by, Some(event.as_str()).filter(|event| !event.is_empty())))
             }

@@ -41,6 +41,10 @@ pub(crate) struct Job {
     progress: Mutex<Progress>,
     /// The stage that it stays at, where that changes with its results.
     stays: Option<Stage>,
+    /// It is at a stage that it leaves only when a person acts, and is never due.
+    kept: bool,
+    /// A sink keeps it: a report has no content.
+    withheld: bool,
     slot: Box<Slot>,
 }
 
@@ -95,6 +99,8 @@ impl Job {
                 parked: Vec::new(),
             }),
             stays: None,
+            kept: stored.stage.is_kept(),
+            withheld: stored.stage.is_withheld(),
             slot,
         }
     }
@@ -244,8 +250,15 @@ impl Job {
         progress: &Progress,
         now: SystemTime,
     ) -> Recorded {
-        let report = match notification::make(core, &self.message, &self.content, &changes, now)
-            .await
+        let report = match notification::make(
+            core,
+            &self.message,
+            &self.content,
+            self.withheld,
+            &changes,
+            now,
+        )
+        .await
         {
             Ok(report) => report,
             Err(error) => {
@@ -364,7 +377,7 @@ impl Job {
                 update.destinations = waits.into_iter().collect();
                 let next = earlier_stage.then_some(Stage::Deliver);
                 update.stage = self.stays.clone().or(next);
-                update.due = due.filter(|_| last).map(Due::At);
+                update.due = due.filter(|_| last && !self.kept).map(Due::At);
                 batch.update.push(update);
             }
         }
