@@ -106,8 +106,13 @@ fn unreachable(path: &Path, why: &(impl Display + ?Sized)) -> Exit {
              socket with --socket",
             Exit::Unavailable,
         ),
+        // Whoever may not come in is not spoken with, which can show while the connection is being set up.
+        Ok(true) if std::os::unix::net::UnixStream::connect(path).is_ok() => (
+            "the gateway ended the connection, or hangs: only root and the user that it runs as are heard; its log says more",
+            Exit::Unavailable,
+        ),
         Ok(true) => (
-            "the gateway does not run any more, or hangs: start it, or look at its log",
+            "the gateway does not run any more: start it, or look at its log",
             Exit::Unavailable,
         ),
     };
