@@ -380,6 +380,8 @@ async fn wait_for_end(
                     // Told once it is so: whoever reads the line meets no session that does not know.
                     shutdown.drain(drain);
                     tracing::info!(within = ?drain, "stopping; a second signal stops at once");
+                    // Another one is heard by whoever waits for what runs.
+                    break;
                 }
                 Heard::Reload => look_now.notify_one(),
             },
