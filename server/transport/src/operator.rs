@@ -24,12 +24,13 @@ use super::Handle;
 use super::core::{Begun, Core};
 use super::question::Asked;
 use super::settle::{Outcome, wants_report};
-use super::slots::{Awaited, GivenUp, Slot};
+use super::slots::{Awaited, Slot};
 use super::submit::end;
+use super::worker::note;
 
 /// How long a message is waited for that a connection or a sink has.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Time for the record of one change.
+/// How long the record of one change is waited for. It is made all the same.
 const RECORDING: Duration = Duration::from_secs(30);
 /// Messages that are changed at the same time.
 const AT_ONCE: usize = 16;
@@ -67,7 +68,10 @@ pub enum Changed {
 }
 
 /// One operator with one intention.
-pub struct Operator {
+pub struct Operator(Arc<Intent>);
+
+/// What the operator wants, for the tasks that do it.
+struct Intent {
     core: Arc<Core>,
     worker: usize,
     change: Change,
@@ -98,42 +102,44 @@ impl Handle {
     /// An operator, called `by` in the record, who wants this change, because of `why`.
     #[must_use]
     pub fn operator(&self, change: Change, by: &str, why: &str) -> Operator {
-        Operator {
+        Operator(Arc::new(Intent {
             core: Arc::clone(&self.core),
             worker: self.worker,
             change,
             by: by.to_owned(),
             why: why.to_owned(),
             woken: Mutex::default(),
-        }
+        }))
     }
 }
 
 impl Operator {
     /// Changes these messages, and says what came of each, in their order. A few hundred at a time are reasonable.
+    ///
+    /// Dropped, it begins no further change: what it has begun is finished, and all other messages are given back.
     pub async fn act(&self, ids: &[MessageId]) -> Vec<(MessageId, Changed)> {
+        let intent = &self.0;
         let mut reached = Vec::with_capacity(ids.len());
         let mut waits = HashSet::new();
         for &id in ids {
-            let one = self.reach(id).await;
+            let one = intent.reach(id).await;
             if matches!(one, Reached::Awaited(_)) {
                 waits.insert(id);
             }
             reached.push((id, one));
         }
         if !waits.is_empty() {
-            self.core.withdraw(waits);
+            intent.core.withdraw(waits);
         }
         let changes = reached
             .into_iter()
-            .map(|(id, one)| async move { (id, self.change_one(id, one).await) });
-        let changed = iter(changes).buffered(AT_ONCE).collect().await;
-        // Whatever became due is looked for, now that nobody has it any more.
-        self.core.slots.scan.notify_one();
-        changed
+            .map(|(id, one)| async move { (id, intent.change_one(id, one).await) });
+        iter(changes).buffered(AT_ONCE).collect().await
     }
+}
 
-    async fn reach(&self, id: MessageId) -> Reached {
+impl Intent {
+    async fn reach(self: &Arc<Self>, id: MessageId) -> Reached {
         let core = &self.core;
         match self.seize(id).await {
             Reached::Busy => {}
@@ -149,30 +155,50 @@ impl Operator {
         }
     }
 
+    /// Claims a message in a task of its own: whenever nobody waits for it any more, its claim has a slot to go back with.
     async fn seize(&self, id: MessageId) -> Reached {
-        match self.core.store.seize(id).await {
-            Ok(Seized::Taken { lease, weight }) => Reached::Claimed((lease, weight)),
-            Ok(Seized::Busy) => Reached::Busy,
-            Ok(Seized::Gone) => Reached::Gone,
-            Err(error) => Reached::Failed(error.to_string()),
-        }
+        let core = Arc::clone(&self.core);
+        let seized = tokio::spawn(async move {
+            match core.store.seize(id).await {
+                Ok(Seized::Taken { lease, weight }) => {
+                    let slot = core.slots.take_for_operator(lease, weight);
+                    Reached::Claimed(Box::new(slot))
+                }
+                Ok(Seized::Busy) => Reached::Busy,
+                Ok(Seized::Gone) => Reached::Gone,
+                Err(error) => Reached::Failed(error.to_string()),
+            }
+        });
+        seized.await.unwrap_or_else(|error| {
+            note(&error);
+            Reached::Failed("it could not be claimed".to_owned())
+        })
     }
 
-    async fn change_one(&self, id: MessageId, reached: Reached) -> Changed {
-        let (lease, octets) = match reached {
-            Reached::Claimed(claim) => claim,
+    async fn change_one(self: &Arc<Self>, id: MessageId, reached: Reached) -> Changed {
+        let slot = match reached {
+            Reached::Claimed(slot) => *slot,
             Reached::Awaited(mut awaited) => match timeout(PATIENCE, awaited.claim()).await {
-                Ok(Some(claim)) => claim,
+                Ok(Some(slot)) => slot,
                 Ok(None) | Err(_) => return Changed::Busy,
             },
             Reached::Busy => return Changed::Busy,
             Reached::Gone => return Changed::Gone,
             Reached::Failed(why) => return Changed::Failed(why),
         };
-        let slot = self.core.slots.take_for_operator(lease, octets);
-        match timeout(RECORDING, self.change_claimed(id, slot)).await {
-            Ok(changed) => changed,
-            Err(_) => Changed::Failed("it could not be recorded in time".to_owned()),
+        // The task has the claim until the record is made, whoever still waits for it: given back earlier, the message would
+        // be worked on while the store still has a change of it to make.
+        let intent = Arc::clone(self);
+        let changing = tokio::spawn(async move { intent.change_claimed(id, slot).await });
+        match timeout(RECORDING, changing).await {
+            Ok(Ok(changed)) => changed,
+            Ok(Err(error)) => {
+                note(&error);
+                Changed::Failed("it was not recorded; the log says why".to_owned())
+            }
+            Err(_) => Changed::Failed(
+                "it is not recorded yet, and will be if the spool recovers: look again".to_owned(),
+            ),
         }
     }
 
@@ -408,7 +434,7 @@ impl Operator {
 
 /// How far a message was reached.
 enum Reached {
-    Claimed(GivenUp),
+    Claimed(Box<Slot>),
     Awaited(Awaited),
     Busy,
     Gone,

@@ -52,6 +52,8 @@ pub(crate) enum Source {
     Fresh,
     /// It was found due in the spool.
     Spool,
+    /// An operator acts on it.
+    Operator,
 }
 
 /// A claim that was given up, and about how many octets of memory its message takes.
@@ -65,9 +67,10 @@ pub(crate) struct Awaited {
 }
 
 impl Awaited {
-    /// The claim, as soon as whoever has it is done with the message.
-    pub(crate) async fn claim(&mut self) -> Option<GivenUp> {
-        (&mut self.given).await.ok()
+    /// The claim, in a slot, as soon as whoever has it is done with the message.
+    pub(crate) async fn claim(&mut self) -> Option<Slot> {
+        let (lease, octets) = (&mut self.given).await.ok()?;
+        Some(self.slots.take_for_operator(lease, octets))
     }
 }
 
@@ -78,6 +81,7 @@ impl Drop for Awaited {
         self.given.close();
         if let Ok((lease, _)) = self.given.try_recv() {
             self.slots.store.release(lease, None);
+            self.slots.scan.notify_one();
         }
     }
 }
@@ -132,7 +136,7 @@ impl Slots {
     /// A slot whether or not there is room: for the few messages that an operator acts on.
     pub(crate) fn take_for_operator(self: &Arc<Self>, lease: Lease, octets: u64) -> Slot {
         let mut inner = self.inner.lock();
-        self.fill(&mut inner, lease, Source::Spool, octets)
+        self.fill(&mut inner, lease, Source::Operator, octets)
     }
 
     /// Waits for the claim on a message that somebody has. `None`: somebody else waits for it already.
@@ -169,7 +173,7 @@ impl Slots {
         let mut inner = self.inner.lock();
         let share = |all: u64| match source {
             Source::Fresh => all - all / 4,
-            Source::Spool => all,
+            Source::Spool | Source::Operator => all,
         };
         // One that is larger than all of it has it alone.
         let fits = inner.taken == 0 || inner.octets.saturating_add(octets) <= share(MEMORY);
@@ -226,7 +230,7 @@ impl Slot {
 
     /// The message was found in the spool: this may not be the first time that it is worked on.
     pub(crate) fn is_found(&self) -> bool {
-        self.source == Source::Spool
+        self.source != Source::Fresh
     }
 
     /// The message stays in the spool as it is, and is not touched again before a restart.
@@ -291,8 +295,10 @@ impl Drop for Slot {
         inner.octets = inner.octets.saturating_sub(self.octets);
         // Waking the scanner for each slot would make it read the spool in tiny portions.
         let roomy = inner.taken <= self.slots.most / 2 && inner.octets <= MEMORY / 2;
-        if inner.behind && roomy {
-            inner.behind = false;
+        let hungry = inner.behind && roomy;
+        inner.behind &= !roomy;
+        // Nobody else tells that a message may be due which an operator had.
+        if hungry || self.source == Source::Operator {
             self.slots.scan.notify_one();
         }
     }

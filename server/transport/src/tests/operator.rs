@@ -1,13 +1,15 @@
 //! What an operator does while the core is at work.
 
 use std::collections::HashSet;
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use postern_delivery::testing::peer::Peer;
 use postern_events::event::EventKind;
 use postern_events::ruling::Decision;
 use postern_message::MessageId;
-use postern_spool::Stage;
+use postern_spool::{Stage, Store as _};
 
 use super::judged::{proceeds, ruled};
 use super::stage::{Play, Script};
@@ -60,7 +62,7 @@ async fn what_waits_in_memory_and_by_its_name_is_given_up() {
         let changed = act(&play, Change::Hold, portion).await;
         assert!(changed.iter().all(is_done), "{changed:?}");
     }
-    let held = postern_spool::Store::counts(play.store.as_ref()).await;
+    let held = play.store.counts().await;
     assert_eq!(held.unwrap().on_hold, 150);
     peer.answers("one.test");
     tokio::time::sleep(DAY).await;
@@ -140,5 +142,70 @@ async fn what_a_binding_keeps_goes_on_without_it_and_with_those_behind_it() {
         assert_eq!(last.from.as_deref(), Some("checker"));
         let passed: HashSet<_> = last.passed.iter().map(String::as_str).collect();
         assert!(passed.contains("checker"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_who_goes_away_leaves_no_message_claimed() {
+    for polls in [1, 5, 20, 70, 200] {
+        let peer = Peer::with(&["PIPELINING"]);
+        peer.is_silent("one.test");
+        let play = Play::new(&peer, Script::default());
+        let mut ids = Vec::new();
+        for at in 0..40 {
+            // Half of them wait in memory or by name, half in the spool.
+            let wait = Duration::from_secs(600 * (at % 2));
+            let stage = Stage::submit();
+            let message = play
+                .accept_due(wait, stage, &["a@example.test"], |_| {})
+                .await;
+            ids.push(message.id);
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let operator = play.handle.operator(Change::Retry, "uid 7", "a test");
+        let mut act = Box::pin(operator.act(&ids));
+        for _ in 0..polls {
+            let polled = poll_fn(|cx| Poll::Ready(act.as_mut().poll(cx).is_ready())).await;
+            if polled {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        drop(act);
+        peer.answers("one.test");
+        play.until_empty().await;
+        assert_eq!(peer.taken().len(), 40, "after {polls} polls");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_not_worked_on_while_a_change_of_it_waits_in_the_store() {
+    for patient in [true, false] {
+        let peer = Peer::with(&["PIPELINING"]);
+        let play = Play::new(&peer, Script::default());
+        let wait = Duration::from_secs(40);
+        let message = play
+            .accept_due(wait, Stage::Deliver, &["a@example.test"], |_| {})
+            .await;
+        *play.store.stalls.lock() = Some(Duration::from_secs(60));
+        let ids = [message.id];
+        match patient {
+            true => {
+                let changed = act(&play, Change::Bounce, &ids).await;
+                assert!(matches!(changed[0], Changed::Failed(_)), "{changed:?}");
+            }
+            false => {
+                let act = act(&play, Change::Bounce, &ids);
+                assert!(
+                    tokio::time::timeout(Duration::from_secs(10), act)
+                        .await
+                        .is_err()
+                );
+            }
+        }
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        play.until_empty().await;
+        let taken: Vec<_> = peer.taken().into_iter().map(|one| one.recipients).collect();
+        assert_eq!(taken, [["from@sender.test"]], "the report alone");
     }
 }

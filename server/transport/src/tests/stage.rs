@@ -64,6 +64,8 @@ pub(super) struct Steady {
     pub(super) fails: Mutex<Option<fn() -> SpoolError>>,
     /// Messages that cannot be read.
     pub(super) unreadable: Mutex<HashSet<MessageId>>,
+    /// How long the next commit waits in the store, whoever waits for it.
+    pub(super) stalls: Mutex<Option<Duration>>,
     /// Commits so far.
     pub(super) commits: AtomicUsize,
 }
@@ -92,6 +94,19 @@ impl Store for Steady {
             return Err(failure());
         }
         self.commits.fetch_add(1, Ordering::Relaxed);
+        let stall = self.stalls.lock().take();
+        if let Some(stall) = stall {
+            // Claims are looked at when a commit is asked for, not when its turn has come.
+            if let Some(lost) = self.store.renew(leases).await?.first() {
+                return Err(SpoolError::LeaseLost(lost.message));
+            }
+            let store = Arc::clone(&self.store);
+            let queued = tokio::spawn(async move {
+                tokio::time::sleep(stall).await;
+                store.commit(batch, &[]).await
+            });
+            return queued.await.unwrap();
+        }
         let leases = leases.to_vec();
         self.on_a_thread(move |store| async move { store.commit(batch, &leases).await })
             .await
@@ -383,6 +398,7 @@ impl Play {
             store: Arc::new(store),
             fails: Mutex::new(None),
             unreadable: Mutex::default(),
+            stalls: Mutex::default(),
             commits: AtomicUsize::new(0),
         });
         let judge = Arc::new(judge);
