@@ -326,6 +326,18 @@ fn draining_ends_the_gateway_and_keeps_the_queue() {
 }
 
 #[test]
+fn a_filter_without_a_value_changes_nothing() {
+    let (gateway, _) = with_dead_hop();
+    send(&gateway, "one@sender.test", &["b@example.test"], CONTENT);
+    for filter in ["--sender", "--recipient", "--reason", "--binding"] {
+        let arguments = ["queue", "remove", "--older-than", "0s", filter, ""];
+        let ran = run(&gateway, &arguments);
+        assert_eq!(ran.code, 64, "{ran:?}");
+    }
+    assert_eq!(list(&gateway, &[]).len(), 1);
+}
+
+#[test]
 fn the_socket_is_where_the_configuration_says() {
     let setup = Setup::default()
         .domain("example.test", "smtp://127.0.0.1:9")

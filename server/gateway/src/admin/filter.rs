@@ -32,7 +32,7 @@ pub(super) fn filter(asked: &Asked, now: SystemTime) -> Result<Filter, Status> {
         None => None,
     };
     Ok(Filter {
-        stage: stage(asked.state())?,
+        stage: stage(asked.state)?,
         sender: match asked.sender.as_str() {
             "<>" => Some(Pattern::new("")),
             text => pattern(text),
@@ -59,7 +59,11 @@ fn before(now: SystemTime, age: &prost_types::Duration) -> Result<SystemTime, St
     Ok(now.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH))
 }
 
-fn stage(state: MessageState) -> Result<Option<StageKind>, Status> {
+fn stage(number: i32) -> Result<Option<StageKind>, Status> {
+    // A later version's state is not taken for none: nothing would be left out.
+    let state = MessageState::try_from(number).map_err(|_| {
+        Status::invalid_argument(format!("{number} is no state that this version knows"))
+    })?;
     Ok(Some(match state {
         MessageState::Unspecified => return Ok(None),
         MessageState::Submit => StageKind::Submit,
@@ -125,7 +129,11 @@ mod tests {
             }),
             ..Asked::default()
         };
-        for asked in [long, negative] {
+        let unknown = Asked {
+            state: 4711,
+            ..Asked::default()
+        };
+        for asked in [long, negative, unknown] {
             let refused = filter(&asked, now).unwrap_err();
             assert_eq!(refused.code(), tonic::Code::InvalidArgument);
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use postern_proto::admin::v1::{Filter, MessageState};
 
@@ -11,13 +12,13 @@ use super::words::{duration, size};
 #[derive(Debug, Args)]
 pub(crate) struct Filters {
     /// From a sender that fits this pattern; <> is the null sender
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(long, value_name = "PATTERN", value_parser = NonEmptyStringValueParser::new())]
     sender: Option<String>,
     /// To a recipient that fits this pattern
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(long, value_name = "PATTERN", value_parser = NonEmptyStringValueParser::new())]
     recipient: Option<String>,
     /// Waiting, after an attempt, for a destination that fits this pattern
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(long, value_name = "PATTERN", value_parser = NonEmptyStringValueParser::new())]
     destination: Option<String>,
     /// Received longer ago than this, such as 30m, 4h or 2d
     #[arg(long, value_name = "AGE", value_parser = duration)]
@@ -26,10 +27,10 @@ pub(crate) struct Filters {
     #[arg(long, value_enum)]
     state: Option<State>,
     /// Whose reason has this text in it
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     reason: Option<String>,
     /// Kept or put off by this binding
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     binding: Option<String>,
     /// Larger than this, such as 5MiB
     #[arg(long, value_name = "SIZE", value_parser = size)]
@@ -84,6 +85,29 @@ impl Filters {
             binding: text(&self.binding),
             larger_than: self.larger_than.unwrap_or(0),
             attempts: self.attempts.unwrap_or(0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use clap::error::ErrorKind;
+    use clap::{Command, FromArgMatches as _};
+
+    use super::*;
+
+    #[test]
+    fn a_filter_without_a_value_is_no_filter_that_fits_all() {
+        let command = || Filters::augment_args(Command::new("list"));
+        for text in ["sender", "recipient", "destination", "reason", "binding"] {
+            let argument = format!("--{text}");
+            let wrong = command().try_get_matches_from(["list", &argument, ""]);
+            let wrong = wrong.unwrap_err();
+            assert_eq!(wrong.kind(), ErrorKind::InvalidValue, "{argument}");
+            let right = command().try_get_matches_from(["list", &argument, "x"]);
+            let right = Filters::from_arg_matches(&right.unwrap()).unwrap();
+            assert!(right.say_something());
         }
     }
 }
