@@ -112,6 +112,12 @@ impl Stage {
         }
     }
 
+    /// The message stays at it until a person acts: it is never due.
+    #[must_use]
+    pub const fn is_kept(&self) -> bool {
+        matches!(self, Self::Quarantined { .. } | Self::OnHold { .. })
+    }
+
     /// The binding that keeps it from going on, and the event at which it does where that is known.
     #[must_use]
     pub fn kept_by(&self) -> Option<(&str, Option<&str>)> {

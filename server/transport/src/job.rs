@@ -41,6 +41,8 @@ pub(crate) struct Job {
     progress: Mutex<Progress>,
     /// The stage that it stays at, where that changes with its results.
     stays: Option<Stage>,
+    /// It is at a stage that it leaves only when a person acts, and is never due.
+    kept: bool,
     slot: Box<Slot>,
 }
 
@@ -95,6 +97,7 @@ impl Job {
                 parked: Vec::new(),
             }),
             stays: None,
+            kept: stored.stage.is_kept(),
             slot,
         }
     }
@@ -364,7 +367,7 @@ impl Job {
                 update.destinations = waits.into_iter().collect();
                 let next = earlier_stage.then_some(Stage::Deliver);
                 update.stage = self.stays.clone().or(next);
-                update.due = due.filter(|_| last).map(Due::At);
+                update.due = due.filter(|_| last && !self.kept).map(Due::At);
                 batch.update.push(update);
             }
         }

@@ -46,10 +46,14 @@ pub(crate) async fn pass(core: &Core, worker: usize, judge: &dyn Judge, begun: B
     loop {
         let begun = next;
         let Some(question) = question(&begun.stored) else {
-            return match begun.stored.stage {
-                Stage::Quarantined { .. } | Stage::OnHold { .. } => Passed::Settled,
-                _ => Passed::On(begun),
-            };
+            if !begun.stored.stage.is_kept() {
+                return Passed::On(begun);
+            }
+            // It was found due, and would be again.
+            let mut update = MessageUpdate::new(begun.stored.message.id);
+            update.due = Some(Due::Never);
+            commit(core, update).await;
+            return Passed::Settled;
         };
         let server = begun.stored.message.server.as_str();
         if question.held.is_none() && !judge.listens(server, question.event) {

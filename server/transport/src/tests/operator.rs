@@ -209,3 +209,29 @@ async fn a_message_is_not_worked_on_while_a_change_of_it_waits_in_the_store() {
         assert_eq!(taken, [["from@sender.test"]], "the report alone");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_person_has_to_release_is_never_due() {
+    let peer = Peer::with(&["PIPELINING"]);
+    let play = Play::new(&peer, Script::default());
+    let quarantined = Stage::Quarantined {
+        by: "checker".to_owned(),
+        why: "a test".to_owned(),
+        event: "transport.submit".to_owned(),
+    };
+    let on_hold = Stage::OnHold {
+        was: Box::new(Stage::Deliver),
+        by: "uid 7".to_owned(),
+        why: String::new(),
+        since: std::time::SystemTime::UNIX_EPOCH,
+    };
+    for stage in [quarantined, on_hold] {
+        let wait = Duration::from_secs(2);
+        play.accept_due(wait, stage, &["a@example.test"], |_| {})
+            .await;
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(play.store.next_due().await.unwrap(), None);
+    let counts = play.store.counts().await.unwrap();
+    assert_eq!((counts.quarantined, counts.on_hold), (1, 1));
+}
