@@ -238,10 +238,77 @@ impl Embedded {
         Ok(found)
     }
 
+    /// Claims one row, if nobody has it; `only_due`: and if it is due by itself. Given up, it has claimed nothing.
+    async fn reach(&self, id: MessageId, only_due: bool) -> Result<Reached, SpoolError> {
+        let shared = Arc::clone(&self.shared);
+        self.readers
+            .run(move |connection| {
+                let Some((due, _)) = read::place(connection, id)? else {
+                    return Ok(Reached::Gone);
+                };
+                if only_due && due.is_none() {
+                    return Ok(Reached::Gone);
+                }
+                let Some(lease) = shared.ledger.lock().take(id, due) else {
+                    return Ok(Reached::Busy);
+                };
+                let held = Held::of(shared, lease);
+                // Whoever had it until now may have recorded something since it was read.
+                let place = read::place(connection, id)?;
+                let due = place.and_then(|(due, _)| due);
+                let due = held.shared.ledger.lock().settle(lease, due);
+                Ok(match place {
+                    Some((_, weight)) if !only_due || due.is_some() => {
+                        Reached::Taken(held, due, weight)
+                    }
+                    _ => Reached::Gone,
+                })
+            })
+            .await
+    }
+
     async fn put_aside_as(&self, id: MessageId, why: String) -> Result<(), SpoolError> {
         tracing::error!(%id, why, "a damaged message was set aside");
         let prepared = Prepared::damage(id, why, SystemTime::now());
         self.ask(prepared, false, 1).await
+    }
+}
+
+/// How far one row was reached.
+enum Reached {
+    /// Claimed; when it is due, if it is due by itself, and its weight.
+    Taken(Held, Option<i64>, u64),
+    Busy,
+    Gone,
+}
+
+/// A claim that is given back unless it is kept.
+struct Held {
+    shared: Arc<Shared>,
+    lease: Lease,
+    kept: bool,
+}
+
+impl Held {
+    fn of(shared: Arc<Shared>, lease: Lease) -> Self {
+        Self {
+            shared,
+            lease,
+            kept: false,
+        }
+    }
+
+    fn keep(mut self) -> Lease {
+        self.kept = true;
+        self.lease
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.shared.ledger.lock().release(self.lease, None);
+        }
     }
 }
 
@@ -341,7 +408,11 @@ impl Store for Embedded {
             for ((due, id), lease) in known {
                 match weights.get(&id) {
                     Some(weight) => found.extend(claimed(lease, due, *weight)),
-                    None => self.shared.ledger.lock().removed(id),
+                    None => {
+                        let mut ledger = self.shared.ledger.lock();
+                        ledger.removed(id);
+                        ledger.release(lease, None);
+                    }
                 }
             }
         }
@@ -355,28 +426,27 @@ impl Store for Embedded {
     }
 
     async fn take(&self, id: MessageId) -> Result<Option<Claimed>, SpoolError> {
-        let found = self
-            .readers
-            .run(move |connection| read::place(connection, id))
-            .await?;
-        let Some((Some(due), weight)) = found else {
-            return Ok(None);
-        };
-        let lease = self.shared.ledger.lock().take(id, Some(due));
-        Ok(lease.and_then(|lease| claimed(lease, due, weight)))
+        Ok(match self.reach(id, true).await? {
+            Reached::Taken(held, Some(due), weight) => {
+                let lease = held.keep();
+                let claimed = claimed(lease, due, weight);
+                if claimed.is_none() {
+                    self.release(lease, None);
+                }
+                claimed
+            }
+            _ => None,
+        })
     }
 
     async fn seize(&self, id: MessageId) -> Result<Seized, SpoolError> {
-        let found = self
-            .readers
-            .run(move |connection| read::place(connection, id))
-            .await?;
-        let Some((due, weight)) = found else {
-            return Ok(Seized::Gone);
-        };
-        Ok(match self.shared.ledger.lock().take(id, due) {
-            Some(lease) => Seized::Taken { lease, weight },
-            None => Seized::Busy,
+        Ok(match self.reach(id, false).await? {
+            Reached::Taken(held, _, weight) => Seized::Taken {
+                lease: held.keep(),
+                weight,
+            },
+            Reached::Busy => Seized::Busy,
+            Reached::Gone => Seized::Gone,
         })
     }
 

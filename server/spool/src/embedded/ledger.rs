@@ -37,6 +37,8 @@ struct Claim {
     due: Option<i64>,
     /// It came by a claim, not as a new one.
     found: bool,
+    /// A commit said when it is due since it was claimed.
+    said: bool,
 }
 
 impl Ledger {
@@ -118,6 +120,15 @@ impl Ledger {
         Some(self.lease(id, due, true))
     }
 
+    /// The row was read under its claim: it is due then, unless a commit has said otherwise meanwhile. Returns when it is.
+    pub(super) fn settle(&mut self, lease: Lease, due: Option<i64>) -> Option<i64> {
+        let claim = self.claimed.get_mut(&lease.message)?;
+        if claim.token == lease.token && !claim.said {
+            claim.due = due;
+        }
+        claim.due
+    }
+
     pub(super) fn holds(&self, lease: Lease) -> bool {
         self.claimed
             .get(&lease.message)
@@ -151,6 +162,7 @@ impl Ledger {
         }
         if let Some(claim) = self.claimed.get_mut(&id) {
             claim.due = due;
+            claim.said = true;
             return;
         }
         self.forget(id);
@@ -200,7 +212,42 @@ impl Ledger {
     fn lease(&mut self, id: MessageId, due: Option<i64>, found: bool) -> Lease {
         self.last_token += 1;
         let token = self.last_token;
-        self.claimed.insert(id, Claim { token, due, found });
+        let claim = Claim {
+            token,
+            due,
+            found,
+            said: false,
+        };
+        self.claimed.insert(id, claim);
         Lease { message: id, token }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_read_under_a_claim_is_the_last_word() {
+        let id = MessageId::new();
+        let mut ledger = Ledger::default();
+        // Read as due at 5, before somebody else put it off and gave it back.
+        let lease = ledger.take(id, Some(5)).unwrap();
+        assert_eq!(ledger.settle(lease, Some(100)), Some(100));
+        ledger.end_search(&[(50, MessageId::new())], 1);
+        ledger.release(lease, None);
+        assert_eq!(ledger.next().0, None, "a search comes to it");
+        // It is gone.
+        let lease = ledger.take(id, Some(5)).unwrap();
+        assert_eq!(ledger.settle(lease, None), None);
+        ledger.release(lease, None);
+        assert_eq!(ledger.next().0, None);
+        // A commit under the claim is later than what was read.
+        let lease = ledger.take(id, Some(5)).unwrap();
+        ledger.changed(id, Some(7));
+        assert_eq!(ledger.settle(lease, None), Some(7));
+        ledger.release(lease, None);
+        assert_eq!(ledger.next().0, Some(7));
     }
 }
