@@ -46,7 +46,8 @@ pub struct MessageRuling {
     pub orders: Orders,
     /// Bindings that failed on it and were passed over.
     pub skipped: Vec<String>,
-    /// Where the message is to be judged again: the bindings that have had their say at that event.
+    /// Where the message is to be judged again, by itself or when it is released: the bindings that have had their say at
+    /// that event.
     pub passed: Vec<String>,
 }
 
@@ -85,7 +86,7 @@ impl MessageRuling {
 
     fn passed(scope: &Scope, ruling: &Ruling) -> Vec<String> {
         let (true, Some(by), Some(stage)) = (
-            ruling.decision.puts_off(),
+            ruling.decision.goes_on_here(),
             &ruling.by,
             scope.stage(ruling.event),
         ) else {

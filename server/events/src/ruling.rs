@@ -90,6 +90,13 @@ impl Decision {
         matches!(self, Self::Hold { .. } | Self::Postpone(_))
     }
 
+    /// Where the message is kept because of it, it goes on from the binding that decided: at its time, or when a person
+    /// releases it. A refusal for now is asked again from where the message was.
+    #[must_use]
+    pub const fn goes_on_here(&self) -> bool {
+        self.puts_off() || matches!(self, Self::Quarantine | Self::Reject(_))
+    }
+
     /// The reply that it carries.
     #[must_use]
     pub const fn reply(&self) -> Option<&Reply> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use postern_dispatch::exchange::MessageRuling;
 use postern_events::event::EventKind;
-use postern_events::ruling::Decision;
+use postern_events::ruling::{Decision, Ruling};
 use postern_message::recipient::without_duplicates;
 use postern_message::{Draft, Message, Status};
 use postern_spool::{Due, MessageUpdate, Stage, StoredMessage};
@@ -127,9 +127,7 @@ async fn apply(
         draw,
         now,
     );
-    // What a refusal would change is nothing.
-    let changes_hold = !ruling.decision.is_refusal();
-    let kept = changes_hold
+    let kept = goes_on_behind(&ruling, &comes_to)
         .then(|| edited(core, &stored.message, &changes))
         .flatten();
     let reply = ruling.decision.reply();
@@ -190,6 +188,25 @@ async fn apply(
         }
     }
     None
+}
+
+/// The message goes on from the binding that ruled: the edits of those before it hold, and they are not asked again.
+/// Otherwise it goes on from where it was, as it was.
+fn goes_on_behind(ruling: &Ruling, comes_to: &Disposition) -> bool {
+    let ruled = ruling.by.as_ref().map(|by| &*by.binding);
+    let from = match comes_to {
+        Disposition::Kept {
+            stage: Stage::Held { binding, .. },
+            ..
+        } => Some(binding.as_str()),
+        Disposition::Kept {
+            stage: Stage::Submit { from_binding, .. },
+            ..
+        } => from_binding.as_deref(),
+        Disposition::Quarantined { by, .. } => Some(by.as_str()),
+        _ => None,
+    };
+    ruling.decision.goes_on_here() && from == ruled
 }
 
 /// The word of the log for what is kept.

@@ -49,6 +49,8 @@ fn each_decision_is_what_the_table_of_decisions_says() {
         assert_eq!(decision.ends_chain(), ends, "{name}");
         assert_eq!(decision.is_refusal(), refuses, "{name}");
         assert_eq!(decision.puts_off(), puts_off, "{name}");
+        let goes_on_here = puts_off || ["quarantine", "reject"].contains(&name);
+        assert_eq!(decision.goes_on_here(), goes_on_here, "{name}");
         let said = decision.reply().map(|reply| reply.code().value());
         assert_eq!(said, code, "{name}");
         let kind = DecisionKind::named(name).unwrap();

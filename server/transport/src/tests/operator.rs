@@ -9,9 +9,11 @@ use postern_delivery::testing::peer::Peer;
 use postern_events::event::EventKind;
 use postern_events::ruling::Decision;
 use postern_message::MessageId;
+use postern_smtp::address::ForwardPath;
+use postern_smtp::reply::Reply;
 use postern_spool::{Stage, Store as _};
 
-use super::judged::{proceeds, ruled};
+use super::judged::{held, proceeds, ruled};
 use super::stage::{Play, Script};
 use crate::{Change, Changed};
 
@@ -207,6 +209,42 @@ async fn a_message_is_not_worked_on_while_a_change_of_it_waits_in_the_store() {
         play.until_empty().await;
         let taken: Vec<_> = peer.taken().into_iter().map(|one| one.recipients).collect();
         assert_eq!(taken, [["from@sender.test"]], "the report alone");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_quarantined_keeps_the_edits_before_it_and_goes_on_behind_it() {
+    let refusal = Reply::parse(550, None, "no").unwrap();
+    for decision in [Decision::Quarantine, Decision::Reject(refusal)] {
+        let peer = Peer::with(&["PIPELINING"]);
+        let play = Play::new(
+            &peer,
+            Script::new(move |message, asked| {
+                if asked.from.as_deref() != Some("checker") {
+                    return proceeds(message, asked);
+                }
+                // The one that held it edits it now, and the next one objects.
+                let mut ruling = ruled(message, asked, decision.clone(), "second");
+                ruling.draft.recipients[0].address =
+                    ForwardPath::parse(b"<other@example.test>", false).unwrap();
+                ruling.passed = vec!["checker".to_owned()];
+                ruling
+            }),
+        );
+        let stage = held(EventKind::InboundMessage)();
+        let message = play.accept_at(stage, &["a@example.test"], |_| {}).await;
+        play.until("it is kept", |counts| counts.quarantined == 1)
+            .await;
+        let changed = act(&play, Change::Release, &[message.id]).await;
+        assert_eq!(
+            changed,
+            [Changed::Done("released, without second".to_owned())]
+        );
+        play.until_empty().await;
+        let asked = play.judge.asked.lock().clone();
+        assert_eq!(asked[1].from.as_deref(), Some("second"));
+        assert_eq!(asked[1].passed, ["checker", "second"]);
+        assert_eq!(peer.taken()[0].recipients, ["other@example.test"]);
     }
 }
 
