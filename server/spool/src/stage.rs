@@ -118,11 +118,16 @@ impl Stage {
         matches!(self, Self::Quarantined { .. } | Self::OnHold { .. })
     }
 
-    /// The binding that keeps it from going on, and the event at which it does where that is known.
+    /// The binding that keeps it from going on now, and the event at which it does where that is known.
     #[must_use]
     pub fn kept_by(&self) -> Option<(&str, Option<&str>)> {
         match self {
-            Self::Held { event, binding, .. } => Some((binding, Some(event))),
+            Self::Held {
+                event,
+                binding,
+                waits_for,
+                ..
+            } => Some((waits_for.as_deref().unwrap_or(binding), Some(event))),
             Self::Quarantined { by, event, .. } => {
                 Some((by, Some(event.as_str()).filter(|event| !event.is_empty())))
             }

@@ -249,7 +249,10 @@ fn seal_stage(id: MessageId, stage: &Stage) -> SealedStage {
 /// Why a message is kept that is at this stage.
 pub(super) fn reason(stage: &Stage) -> Option<String> {
     match stage {
-        Stage::Held { event, binding, .. } => Some(format!("held by {binding} at {event}")),
+        Stage::Held { event, .. } => {
+            let (binding, _) = stage.kept_by()?;
+            Some(format!("held by {binding} at {event}"))
+        }
         Stage::Quarantined { by, why, .. } => Some(short(&format!("{by}: {why}"))),
         Stage::OnHold { by, why, .. } if why.is_empty() => Some(short(&format!("on hold by {by}"))),
         Stage::OnHold { by, why, .. } => Some(short(&format!("on hold by {by}: {why}"))),

@@ -11,7 +11,7 @@ use postern_events::ruling::Decision;
 use postern_message::MessageId;
 use postern_smtp::address::ForwardPath;
 use postern_smtp::reply::Reply;
-use postern_spool::{Stage, Store as _};
+use postern_spool::{Filter, Page, Stage, Store as _};
 
 use super::judged::{held, proceeds, ruled};
 use super::stage::{Play, Script};
@@ -246,6 +246,50 @@ async fn what_is_quarantined_keeps_the_edits_before_it_and_goes_on_behind_it() {
         assert_eq!(asked[1].passed, ["checker", "second"]);
         assert_eq!(peer.taken()[0].recipients, ["other@example.test"]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_goes_on_without_the_binding_that_it_waits_for_now() {
+    let peer = Peer::with(&["PIPELINING"]);
+    let play = Play::new(&peer, Script::new(proceeds));
+    let wait = Duration::from_secs(3600);
+    let Stage::Held {
+        event,
+        binding,
+        since,
+        attempts,
+        ..
+    } = held(EventKind::InboundMessage)()
+    else {
+        unreachable!()
+    };
+    let stage = Stage::Held {
+        event,
+        binding,
+        since,
+        attempts,
+        waits_for: Some("second".to_owned()),
+    };
+    let message = play
+        .accept_due(wait, stage, &["a@example.test"], |_| {})
+        .await;
+    let by_second = Filter {
+        kept_by: Some("second".to_owned()),
+        ..Filter::default()
+    };
+    let listed = play.store.list(&by_second, Page::default()).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    let reason = listed[0].reason.as_deref();
+    assert_eq!(reason, Some("held by second at inbound.message"));
+    let changed = act(&play, Change::Release, &[message.id]).await;
+    assert_eq!(
+        changed,
+        [Changed::Done("released, without second".to_owned())]
+    );
+    play.until_empty().await;
+    let asked = play.judge.asked.lock().clone();
+    assert_eq!(asked[0].from.as_deref(), Some("checker"));
+    assert_eq!(asked[0].passed, ["second"]);
 }
 
 #[tokio::test(start_paused = true)]
