@@ -118,6 +118,16 @@ impl Stage {
         matches!(self, Self::Quarantined { .. } | Self::OnHold { .. })
     }
 
+    /// It was kept because of a sink, and no sink has let it go on yet.
+    #[must_use]
+    pub fn is_withheld(&self) -> bool {
+        match self {
+            Self::Held { .. } | Self::Quarantined { .. } => true,
+            Self::OnHold { was, .. } => was.is_withheld(),
+            Self::Submit { .. } | Self::Deliver => false,
+        }
+    }
+
     /// The binding that keeps it from going on now, and the event at which it does where that is known.
     #[must_use]
     pub fn kept_by(&self) -> Option<(&str, Option<&str>)> {

@@ -43,6 +43,8 @@ pub(crate) struct Job {
     stays: Option<Stage>,
     /// It is at a stage that it leaves only when a person acts, and is never due.
     kept: bool,
+    /// A sink keeps it: a report has no content.
+    withheld: bool,
     slot: Box<Slot>,
 }
 
@@ -98,6 +100,7 @@ impl Job {
             }),
             stays: None,
             kept: stored.stage.is_kept(),
+            withheld: stored.stage.is_withheld(),
             slot,
         }
     }
@@ -247,8 +250,15 @@ impl Job {
         progress: &Progress,
         now: SystemTime,
     ) -> Recorded {
-        let report = match notification::make(core, &self.message, &self.content, &changes, now)
-            .await
+        let report = match notification::make(
+            core,
+            &self.message,
+            &self.content,
+            self.withheld,
+            &changes,
+            now,
+        )
+        .await
         {
             Ok(report) => report,
             Err(error) => {

@@ -59,11 +59,13 @@ impl Made {
 }
 
 /// Makes a report of the failures among `changes`. `None`: there are none, or nobody is to be told: a message with the
-/// null path is never answered (RFC 5321 6.1), and recipients may have said `NOTIFY=NEVER`.
+/// null path is never answered (RFC 5321 6.1), and recipients may have said `NOTIFY=NEVER`. `withheld`: a sink kept the
+/// message, and its content goes nowhere.
 pub(crate) async fn make(
     core: &Core,
     message: &Arc<Message>,
     content: &Arc<dyn ReadAt>,
+    withheld: bool,
     changes: &[(usize, RecipientState)],
     now: SystemTime,
 ) -> Result<Option<Made>, ReportError> {
@@ -74,7 +76,10 @@ pub(crate) async fn make(
     let Some(sender) = sender(message).filter(|_| !failures.is_empty()) else {
         return Ok(None);
     };
-    let returned = returned(message, content).await?;
+    let returned = match withheld {
+        true => headers(message, content).await?,
+        false => returned(message, content).await?,
+    };
     let made = write(core, message, sender, Kind::Failed, failures, returned, now).await?;
     tracing::info!(id = %message.id, report = %made.message.id, "message bounced");
     Ok(Some(made))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use postern_delivery::testing::peer::Peer;
 use postern_events::event::EventKind;
 use postern_events::ruling::Decision;
-use postern_message::MessageId;
+use postern_message::{MessageId, Return};
 use postern_smtp::address::ForwardPath;
 use postern_smtp::reply::Reply;
 use postern_spool::{Filter, Page, Stage, Store as _};
@@ -316,4 +316,44 @@ async fn what_a_person_has_to_release_is_never_due() {
     assert_eq!(play.store.next_due().await.unwrap(), None);
     let counts = play.store.counts().await.unwrap();
     assert_eq!((counts.quarantined, counts.on_hold), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_on_what_a_sink_kept_has_no_content() {
+    let quarantined = || Stage::Quarantined {
+        by: "checker".to_owned(),
+        why: "a test".to_owned(),
+        event: "transport.submit".to_owned(),
+    };
+    let on_hold = |was| Stage::OnHold {
+        was: Box::new(was),
+        by: "uid 7".to_owned(),
+        why: String::new(),
+        since: std::time::SystemTime::UNIX_EPOCH,
+    };
+    let stages = [
+        (Stage::Deliver, true),
+        (on_hold(Stage::Deliver), true),
+        (quarantined(), false),
+        (on_hold(quarantined()), false),
+        (held(EventKind::InboundMessage)(), false),
+    ];
+    for (stage, whole) in stages {
+        let peer = Peer::with(&["PIPELINING"]);
+        let play = Play::new(&peer, Script::default());
+        let wait = Duration::from_secs(600);
+        let message = play
+            .accept_due(wait, stage.clone(), &["a@example.test"], |message| {
+                message.envelope.ret = Some(Return::Full);
+            })
+            .await;
+        assert!(is_done(&act(&play, Change::Bounce, &[message.id]).await[0]));
+        play.until_empty().await;
+        let report = String::from_utf8_lossy(&peer.taken()[0].content).into_owned();
+        assert_eq!(
+            report.contains("\r\nText\r\n"),
+            whole,
+            "{stage:?}: {report}"
+        );
+    }
 }
