@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use postern_e2e::admin::{id, list, run, wait_listed, well};
+use postern_e2e::admin::{command, id, list, run, wait_listed, well};
 use postern_e2e::client::Client;
 use postern_e2e::gateway::{Gateway, Setup, free_address};
 use postern_e2e::next_hop::{Manners, NextHop};
@@ -197,6 +198,26 @@ fn what_is_removed_is_gone_and_on_record() {
     send(&gateway, &["c@example.test"]);
     next_hop.wait_for(1, LIMIT);
     assert_eq!((next_hop.count(), senders.count()), (1, 0));
+}
+
+#[test]
+fn a_change_goes_to_its_end_though_nobody_reads_what_came_of_it() {
+    const MANY: usize = 450;
+    let (next_hop, senders) = (turning_away(), NextHop::start());
+    let gateway = set_up(&next_hop, &senders, "");
+    let mut client = Client::ready(gateway.smtp());
+    for _ in 0..MANY {
+        let reply = client.deliver("me@sender.test", &["b@example.test"], CONTENT);
+        assert_eq!(reply.code, 250, "{reply:?}");
+    }
+    wait_listed(&gateway, &[], MANY);
+    let mut changing = command(&gateway, &["queue", "hold", "--all"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(changing.stdout.take());
+    assert!(changing.wait().unwrap().success());
+    assert_eq!(gateway.spooled("on_hold"), MANY as u64);
 }
 
 #[test]

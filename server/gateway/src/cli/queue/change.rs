@@ -70,8 +70,10 @@ pub(super) fn run(gate: &Gate, args: &ChangeArgs, change: Change) -> Exit {
     gate.run(async |mut client| {
         let mut tally = Tally::new(args);
         for request in requests(args, change) {
-            if !tally.follow(&mut client, request).await? {
-                break;
+            if let Err(status) = tally.follow(&mut client, request).await {
+                // What was done is told before what went wrong.
+                tally.finish();
+                return Err(status);
             }
         }
         Ok(tally.finish())
@@ -106,6 +108,8 @@ struct Tally<'a> {
     unfit: u64,
     missing: u64,
     printed: Exit,
+    /// Nobody reads any more, or nothing can be printed. What was begun is done to its end all the same.
+    silent: bool,
 }
 
 impl<'a> Tally<'a> {
@@ -119,6 +123,7 @@ impl<'a> Tally<'a> {
             unfit: 0,
             missing: 0,
             printed: Exit::Ok,
+            silent: false,
         }
     }
 
@@ -126,12 +131,11 @@ impl<'a> Tally<'a> {
         self.done + self.left + self.unfit + self.missing
     }
 
-    /// False if nobody reads any more.
     async fn follow(
         &mut self,
         client: &mut Client,
         request: ChangeMessagesRequest,
-    ) -> Result<bool, Status> {
+    ) -> Result<(), Status> {
         let mut pages = client.change_messages(request).await?.into_inner();
         while let Some(page) = pages.message().await? {
             let lines: String = page
@@ -140,18 +144,20 @@ impl<'a> Tally<'a> {
                 .filter_map(|outcome| self.count(outcome))
                 .collect();
             self.clear();
-            match print_some(&lines) {
-                Printed::All => {}
-                Printed::NobodyReads => return Ok(false),
-                Printed::Failed => {
-                    self.printed = Exit::IoErr;
-                    return Ok(false);
+            if !self.silent {
+                match print_some(&lines) {
+                    Printed::All => {}
+                    Printed::NobodyReads => self.silent = true,
+                    Printed::Failed => {
+                        self.silent = true;
+                        self.printed = Exit::IoErr;
+                    }
                 }
             }
             self.show();
         }
         self.clear();
-        Ok(true)
+        Ok(())
     }
 
     /// Counts one, and gives its line if it has one.
@@ -197,14 +203,16 @@ impl<'a> Tally<'a> {
         }
     }
 
+    /// Prints the sums, unless they are to be read by a program, and says how it went.
     fn finish(self) -> Exit {
+        self.clear();
         let exit = match (self.left, self.missing, self.unfit) {
             (1.., ..) => Exit::TempFail,
             (0, 1.., _) => Exit::NoInput,
             (0, 0, 1..) if self.done == 0 => Exit::DataErr,
             _ => Exit::Ok,
         };
-        if self.printed != Exit::Ok || self.args.json {
+        if self.silent || self.args.json {
             return if self.printed == Exit::Ok {
                 exit
             } else {
