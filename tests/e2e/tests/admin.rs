@@ -326,6 +326,22 @@ fn draining_ends_the_gateway_and_keeps_the_queue() {
 }
 
 #[test]
+fn a_second_drain_says_what_is_left_of_the_first() {
+    let (mut gateway, _) = with_dead_hop();
+    let mut client = Client::ready(gateway.smtp());
+    client.expect("MAIL FROM:<one@sender.test>", 250);
+    client.expect("RCPT TO:<b@example.test>", 250);
+    client.expect("DATA", 354);
+    let first = well(&gateway, &["drain", "--within", "40s", "--no-wait"]);
+    assert!(first.out.contains("within 40s"), "{first:?}");
+    let second = well(&gateway, &["drain", "--within", "20m", "--no-wait"]);
+    assert!(second.out.contains("within 3"), "{second:?}");
+    client.send("Subject: x\r\n\r\nbody\r\n.\r\n");
+    assert_eq!(client.reply().code, 250);
+    assert!(gateway.wait(std::time::Duration::from_secs(60)).success());
+}
+
+#[test]
 fn a_filter_without_a_value_changes_nothing() {
     let (gateway, _) = with_dead_hop();
     send(&gateway, "one@sender.test", &["b@example.test"], CONTENT);

@@ -296,7 +296,15 @@ impl AdminService for Service {
                 .min(LONGEST_DRAIN),
         };
         tracing::warn!(by = by(self.user), ?within, "an operator ends the gateway");
-        self.desk.shutdown.drain(within);
+        let shutdown = &self.desk.shutdown;
+        // The first word counts: where it was another's, what is left of its time is answered.
+        let within = match shutdown.time_left() {
+            Some(left) => left,
+            None => {
+                shutdown.drain(within);
+                within
+            }
+        };
         let within = prost_types::Duration::try_from(within).ok();
         Ok(Response::new(DrainResponse { within }))
     }
