@@ -21,6 +21,14 @@ use crate::metrics::endpoint::{ReadSinks, WhyClosed};
 use crate::runtime::shutdown::Shutdown;
 use crate::serve::ListenerAddress;
 
+/// Octets of a socket's path at most: unix(7), without the zero at its end.
+pub(crate) const LONGEST_PATH: usize = 107;
+
+/// The system takes no socket at this path.
+pub(crate) fn is_too_long(path: &Path) -> bool {
+    path.as_os_str().len() > LONGEST_PATH
+}
+
 /// What is steered.
 #[derive(Clone)]
 pub(crate) struct Desk {

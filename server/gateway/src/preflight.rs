@@ -22,7 +22,7 @@ use crate::front::recipients::RecipientFile;
 use crate::front::submission::users_file;
 use crate::terms::{self, TermsError};
 use crate::tls::{CertificateFiles, ServerTls};
-use crate::{plan, state_folder};
+use crate::{admin, plan, state_folder};
 
 /// One thing that keeps the gateway from starting, as one line.
 #[derive(Debug)]
@@ -105,6 +105,20 @@ pub fn files(effective: &Effective) -> Vec<ConfigError> {
     let mut errors = names(effective);
     errors.extend(accounts(effective));
     let config = &effective.config;
+    if let Some(socket) = &config.admin.socket
+        && admin::is_too_long(socket)
+    {
+        let octets = socket.as_os_str().len();
+        errors.push(effective.error_at(
+            &["admin", "socket"],
+            format!(
+                "{}: the path has {octets} octets, and that of a socket at most {}",
+                socket.display(),
+                admin::LONGEST_PATH
+            ),
+            "name a shorter one",
+        ));
+    }
     if config.servers.is_empty() {
         errors.push(effective.error_at(
             &["server"],

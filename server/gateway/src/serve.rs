@@ -27,7 +27,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 pub use self::error::ServeError;
 
 use crate::accounts;
-use crate::admin;
+use crate::admin::{self, AdminError};
 use crate::front::listener::{self, Bound};
 use crate::front::{Front, VirtualServer};
 use crate::metrics::Metrics;
@@ -111,7 +111,8 @@ pub struct Gateway {
     plan: SharedPlan,
     listeners: Vec<BoundListener>,
     metrics_listener: Option<TcpListener>,
-    admin: admin::endpoint::Bound,
+    /// `None`: its default path is longer than a socket's may be.
+    admin: Option<admin::endpoint::Bound>,
     started: SystemTime,
     spool: Arc<dyn Store>,
     metrics: Arc<Metrics>,
@@ -153,6 +154,20 @@ pub fn run(effective: &Effective, options: Options) -> Result<(), ServeError> {
     gateway.run()
 }
 
+/// The admin socket. The default of who configured none keeps nothing from starting: mail needs no operator.
+fn bind_admin(config: &Config) -> Result<Option<admin::endpoint::Bound>, AdminError> {
+    let path = config.admin_socket();
+    if config.admin.socket.is_none() && admin::is_too_long(&path) {
+        tracing::error!(
+            path = %path.display(),
+            most = admin::LONGEST_PATH,
+            "no operator is heard: the path of the admin socket is too long; set [admin] socket to a shorter one"
+        );
+        return Ok(None);
+    }
+    admin::endpoint::bind(&path).map(Some)
+}
+
 impl Gateway {
     /// Checks everything, binds, opens the spool. Nothing runs yet, and on an error nothing is left behind.
     ///
@@ -169,7 +184,7 @@ impl Gateway {
         let metrics_listener = config.metrics.listen.map(bind_metrics).transpose()?;
         assume_user(&config)?;
         let spool = open_spool(&config, Arc::clone(&options.disk))?;
-        let admin = admin::endpoint::bind(&config.admin_socket())?;
+        let admin = bind_admin(&config)?;
         raise_descriptor_limit(&config);
         let metrics = Metrics::new();
         let observer = Arc::new(Watch::new(Arc::clone(&metrics), options.observer.clone()));

@@ -290,8 +290,10 @@ async fn run_control(
         shutdown: shutdown.clone(),
         drain: options.drain,
     };
-    tracing::info!(path = %config.admin_socket().display(), "operators are heard");
-    aside.spawn(admin.open()?.serve(desk));
+    if let Some(admin) = admin {
+        tracing::info!(path = %config.admin_socket().display(), "operators are heard");
+        aside.spawn(admin.open()?.serve(desk));
+    }
     if let Some(listener) = metrics_listener {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let endpoint = Endpoint {

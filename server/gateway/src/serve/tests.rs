@@ -336,3 +336,18 @@ fn a_failed_sync_is_the_end_and_no_message_is_promised_after_it() {
     let again = Running::start(setup.prepare("", None));
     again.stop().unwrap();
 }
+
+#[test]
+fn a_path_that_no_socket_can_have_keeps_mail_from_nothing_unless_it_was_configured() {
+    let long = "x".repeat(100);
+    let folder = tempfile::Builder::new().prefix(&long).tempdir().unwrap();
+    let setup = Setup { folder };
+    let gateway = setup.prepare("", None);
+    assert!(gateway.admin.is_none());
+    drop(gateway);
+    let configured = format!("[admin]\nsocket = \"{long}.sock\"");
+    let refused = preflight::run(&setup.load("127.0.0.1:0", &configured)).unwrap_err();
+    let lines: Vec<_> = refused.iter().map(ToString::to_string).collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("admin.socket: "), "{lines:?}");
+}
