@@ -142,7 +142,7 @@ mod tests {
     async fn checks_are_bounded() {
         let checks = Arc::new(Checks::default());
         let threads = Arc::clone(&checks.threads);
-        let all = u32::try_from(threads()).unwrap_or(u32::MAX);
+        let all = u32::try_from(super::threads()).unwrap_or(u32::MAX);
         let held = threads.acquire_many(all).await;
         let users = Arc::new(Users::new([], [0; 32]));
         let credentials = Credentials {
