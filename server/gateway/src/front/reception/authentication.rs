@@ -79,7 +79,7 @@ enum Failure {
     Busy,
 }
 
-/// Takes one step. `exchange` is what the step before has left.
+/// Takes one step. `running` is what the step before has left.
 pub(in crate::front) async fn step(
     reception: &Arc<Reception>,
     running: Option<Running>,
