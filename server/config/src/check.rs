@@ -342,6 +342,16 @@ fn check_route(route: &Route, config: &Config, reader: &mut Reader) {
     if route.retry.as_ref().is_some_and(Vec::is_empty) {
         wrong(&["retry"], "is empty", "name at least one wait");
     }
+    let retry = route.retry.as_ref().unwrap_or(&config.queue.retry);
+    let expire = route.expire.unwrap_or(config.queue.expire);
+    let too_short = retry.first().is_some_and(|first| *first > expire);
+    if too_short && route.expire.is_some() {
+        let what = "is shorter than the first wait of retry";
+        wrong(&["expire"], what, "write a longer time");
+    } else if too_short && route.retry.is_some() {
+        let what = "begins with a longer wait than queue.expire";
+        wrong(&["retry"], what, "write a shorter one, or set expire here");
+    }
     let Some(auth) = &route.auth else { return };
     if auth.password.is_some() == auth.password_file.is_some() {
         let what = "needs password or password_file, and not both";
@@ -354,8 +364,21 @@ fn check_route(route: &Route, config: &Config, reader: &mut Reader) {
             "write the user's name",
         );
     }
+    let mut domains = config.domains.iter();
+    if domains.any(|domain| domain.name == route.domains) {
+        let what = "has no effect here: the [[domain]] of this name says where its mail goes";
+        wrong(&["auth"], what, "leave it out");
+        return;
+    }
+    let next_hop = route.deliver.as_ref().or(config.outbound.deliver.as_ref());
+    if matches!(next_hop, None | Some(Deliver::Mx)) {
+        let what = "would give the password to whatever host DNS names";
+        let advice = "name the host that it is for: deliver = \"smtp://host:port\"";
+        wrong(&["auth"], what, advice);
+        return;
+    }
     let in_clear = matches!(route.tls, TlsPolicy::Opportunistic | TlsPolicy::Off);
-    if in_clear && !is_loopback(route.deliver.as_ref()) {
+    if in_clear && !is_loopback(next_hop) {
         let what = "would let a password go in clear text";
         wrong(
             &["tls"],

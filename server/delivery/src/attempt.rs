@@ -182,6 +182,18 @@ impl Attempted {
             Fate::Deferred
         };
         match failure {
+            // The codes alone: the text may repeat what was said.
+            Failure::Refused {
+                stage: Stage::Auth,
+                response,
+            } => {
+                let detail = if response.is_permanent() { 8 } else { 0 };
+                let text = "the host refused our login".to_owned();
+                let mut own = Self::own(fate, 7, detail, text, at);
+                own.status.code = Some(response.code);
+                own.status.remote = Some(host.to_owned());
+                own
+            }
             Failure::Refused { response, .. } => {
                 let mut said = Self::said(fate, response, host, at);
                 said.status.enhanced = Some((4, 3, 2));

@@ -86,6 +86,15 @@ impl OpenError {
         }
     }
 
+    /// Whether the host that was tried is out of the question for this attempt, and another one of the hop may do.
+    pub fn is_of_host(&self) -> bool {
+        match self {
+            Self::Session { failure, .. } => failure.rules_out_host(),
+            Self::Handshake { .. } => true,
+            Self::Connect(error) => !error.is_permanent(),
+        }
+    }
+
     /// Whether it is a fact of the recipient's domain, which holds for all mail to it.
     pub fn is_of_domain(&self) -> bool {
         matches!(self, Self::Connect(error) if error.is_of_domain())

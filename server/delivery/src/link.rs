@@ -147,6 +147,15 @@ impl ConnectError {
     }
 }
 
+/// None of a host's addresses can be reached.
+#[derive(Debug)]
+struct Unreachable {
+    /// Of the first one, but for an address of ours.
+    why: ConnectError,
+    /// One of them is ours.
+    own: bool,
+}
+
 /// Connects over the system's TCP and Unix sockets.
 #[derive(Clone)]
 pub struct SystemConnector {
@@ -194,7 +203,8 @@ impl SystemConnector {
             .map_err(|error| unresolved(host, error))?
             .filter(|address| !ruled_out.contains(&address.to_string()))
             .collect();
-        self.any(host, &addresses, source, until).await
+        let connected = self.any(host, &addresses, source, until).await;
+        connected.map_err(|unreachable| unreachable.why)
     }
 
     /// To one of the hosts that DNS names: the first that can be reached.
@@ -221,33 +231,41 @@ impl SystemConnector {
             match self.any(&target.host, &addresses, source, until).await {
                 Ok(connected) => return Ok(connected),
                 // What follows is not preferred to us, whatever came before.
-                Err(own @ ConnectError::Own { .. }) => return Err(last.unwrap_or(own)),
-                Err(error) => last = Some(error),
+                Err(Unreachable { why, own: true }) => return Err(last.unwrap_or(why)),
+                Err(Unreachable { why, own: false }) => last = Some(why),
             }
         }
         Err(last.unwrap_or_else(|| unresolved(domain, io::ErrorKind::NotFound.into())))
     }
 
     /// To one of the addresses of a host. Each has its share of the time that is left, so that one which swallows everything
-    /// leaves some for the others.
+    /// leaves some for the others. What may pass counts before what does not: an address where this gateway listens, beside
+    /// another one that is down, is no reason to give up.
     async fn any(
         &self,
         host: &str,
         addresses: &[SocketAddr],
         source: &[IpAddr],
         until: Instant,
-    ) -> Result<Connected, ConnectError> {
-        let mut last = unresolved(host, io::ErrorKind::NotFound.into());
+    ) -> Result<Connected, Unreachable> {
+        let mut first: Option<ConnectError> = None;
+        let mut own = false;
         for (place, address) in addresses.iter().enumerate() {
             let now = Instant::now();
             let left = u32::try_from(addresses.len() - place).unwrap_or(u32::MAX);
             let share = now + until.saturating_duration_since(now) / left;
             match self.one(host, *address, source, share).await {
                 Ok(connected) => return Ok(connected),
-                Err(error) => last = error,
+                Err(error) => {
+                    own |= matches!(error, ConnectError::Own { .. });
+                    if first.as_ref().is_none_or(ConnectError::is_permanent) {
+                        first = Some(error);
+                    }
+                }
             }
         }
-        Err(last)
+        let why = first.unwrap_or_else(|| unresolved(host, io::ErrorKind::NotFound.into()));
+        Err(Unreachable { why, own })
     }
 
     async fn one(
@@ -365,5 +383,38 @@ fn unresolved(host: &str, source: io::Error) -> ConnectError {
     ConnectError::Resolve {
         host: host.to_owned(),
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_of_ours_beside_one_that_is_down_is_no_reason_to_give_up() {
+        let listener = |last: u8| TcpListener::bind(([127, 0, 0, last], 0)).unwrap();
+        let (ours, also_ours) = (listener(1), listener(2));
+        let down = listener(3).local_addr().unwrap();
+        let own = OwnListeners::default();
+        let [ours_at, also_at] = [&ours, &also_ours].map(|one| one.local_addr().unwrap());
+        own.add_tcp(ours_at);
+        own.add_tcp(also_at);
+        let connector = SystemConnector::new(Duration::from_secs(5), own);
+        for (addresses, permanent) in [
+            ([down, ours_at], false),
+            ([ours_at, down], false),
+            ([ours_at, also_at], true),
+        ] {
+            let until = connector.until();
+            let tried = connector.any("relay.test", &addresses, &[], until).await;
+            let Err(Unreachable { why, own }) = tried else {
+                panic!("connected to {addresses:?}")
+            };
+            assert_eq!(why.is_permanent(), permanent, "{addresses:?}: {why}");
+            assert!(own, "{addresses:?}");
+        }
     }
 }

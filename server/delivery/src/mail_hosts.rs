@@ -75,7 +75,14 @@ impl MailHosts {
         let hosts = exchangers.hosts.iter();
         let asked = hosts.map(|exchanger| self.resolver.addresses(&exchanger.host));
         let answers: Vec<Answer<IpAddr>> = join_all(asked).await;
-        mx::targets(domain, &exchangers, answers, &judge, &mut || self.draw())
+        let found = mx::targets(domain, &exchangers, answers, &judge, &mut || self.draw());
+        if let Err(why @ NoTarget::Forbidden { .. }) = &found {
+            tracing::warn!(
+                domain, %why,
+                "a domain names no address of the Internet, if it is to be reached name its network in [outbound] allow_private"
+            );
+        }
+        found
     }
 
     /// Whether the name servers answer questions about the whole Internet: asked for its root.
@@ -85,7 +92,7 @@ impl MailHosts {
     pub async fn name_servers_answer(&self) -> Result<(), String> {
         match self.resolver.exchangers(".").await {
             Answer::Failed(why) => Err(why),
-            Answer::Found(_) | Answer::Nothing | Answer::NoSuchName => Ok(()),
+            Answer::Found(_) | Answer::Partly(..) | Answer::Nothing | Answer::NoSuchName => Ok(()),
         }
     }
 

@@ -12,4 +12,4 @@ mod targets;
 pub use self::exchangers::{Answer, Exchanger, Exchangers, MOST_EXCHANGERS, Record, exchangers};
 pub use self::network::Network;
 pub use self::no_target::NoTarget;
-pub use self::targets::{Judged, MOST_ADDRESSES, Target, literal, targets};
+pub use self::targets::{Judged, MOST_ADDRESSES, MOST_LOOKED_AT, Target, literal, targets};

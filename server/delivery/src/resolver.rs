@@ -20,10 +20,10 @@ use crate::mx::{Answer, Record};
 
 /// The most time for one look-up, all servers and tries together.
 const LONGEST: Duration = Duration::from_secs(20);
-/// Look-ups at a time. Others wait, within the same time.
+/// Look-ups at a time. Others wait, and their time begins once they are asked.
 const AT_A_TIME: usize = 256;
 /// Responses that are kept until they expire.
-const KEPT: u64 = 8192;
+const KEPT: u64 = 1024;
 /// The longest that they are kept, whatever they say.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 /// The longest that it is kept that there is nothing.
@@ -133,8 +133,11 @@ impl Resolver {
         kind: RecordKind,
         read: impl Fn(&RData) -> Option<T>,
     ) -> Answer<T> {
+        // Nobody closes it.
+        let room = self.room.acquire().await;
         let began = Instant::now();
         let asked = self.ask(name, kind, began + LONGEST).await;
+        drop(room);
         let (answer, came_to) = match asked {
             Ok(data) => {
                 let all: Vec<T> = data.iter().filter_map(read).take(RECORDS).collect();
@@ -171,12 +174,7 @@ impl Resolver {
             RecordKind::A => RecordType::A,
             RecordKind::Aaaa => RecordType::AAAA,
         };
-        let found = async {
-            // Nobody closes it.
-            let _room = self.room.acquire().await;
-            self.inner.lookup(asked, kind).await
-        };
-        match timeout_at(until, found).await {
+        match timeout_at(until, self.inner.lookup(asked, kind)).await {
             Ok(Ok(found)) => Ok(found
                 .answers()
                 .iter()

@@ -41,7 +41,8 @@ impl TlsPolicy {
     }
 }
 
-/// The terms of one `[[route]]`. Terms are the same if their names are: one program knows no two of one name.
+/// The terms of one `[[route]]`. Terms are the same if their names are, and both have a login or neither: one program knows no
+/// others of one name.
 #[derive(Clone, Default)]
 pub struct Terms {
     /// The name of the route; empty for mail of no route.
@@ -62,9 +63,15 @@ impl fmt::Debug for Terms {
     }
 }
 
+impl Terms {
+    fn key(&self) -> (&str, bool) {
+        (&self.name, self.login.is_some())
+    }
+}
+
 impl PartialEq for Terms {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
+        self.key() == other.key()
     }
 }
 
@@ -78,12 +85,12 @@ impl PartialOrd for Terms {
 
 impl Ord for Terms {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.name.cmp(&other.name)
+        self.key().cmp(&other.key())
     }
 }
 
 impl Hash for Terms {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.name.hash(state);
+        self.key().hash(state);
     }
 }

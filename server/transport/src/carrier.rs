@@ -195,6 +195,7 @@ async fn open(context: &Context, seat: &Seat, peer: &Peer) -> Result<Connection,
     }
 }
 
+/// Where neither TLS nor clear text works with a host, the next one is tried.
 async fn open_in_time(
     context: &Context,
     seat: &Seat,
@@ -202,19 +203,43 @@ async fn open_in_time(
 ) -> Result<Connection, OpenError> {
     let connector = context.core.connector.as_ref();
     let clear_text = peer.hop.terms.tls.allows_clear_text();
-    if clear_text && !seat.may_encrypt() {
-        return Connection::open_plain(peer, connector, None).await;
-    }
-    let opened = Connection::open(peer, connector).await;
-    if let Err(error @ OpenError::Handshake { host, address, .. }) = &opened
-        && clear_text
-    {
-        tracing::warn!(destination = %peer.hop, %error, "TLS failed, going on without it");
+    let mut peer = peer.clone();
+    let mut refused: Option<OpenError> = None;
+    loop {
+        if clear_text && !seat.may_encrypt() {
+            let opened = Connection::open_plain(&peer, connector, None).await;
+            return opened.map_err(|error| telling(error, refused));
+        }
+        let opened = Connection::open(&peer, connector).await;
+        let (host, address) = match &opened {
+            Err(error @ OpenError::Handshake { host, address, .. }) if clear_text => {
+                tracing::warn!(destination = %peer.hop, %error, "TLS failed, going on without it");
+                (host, address)
+            }
+            Err(_) => return opened.map_err(|error| telling(error, refused)),
+            Ok(connection) => {
+                if connection.is_encrypted() {
+                    seat.tell(What::Handshake { succeeded: true }).await;
+                }
+                return opened;
+            }
+        };
         seat.tell(What::Handshake { succeeded: false }).await;
-        return Connection::open_plain(peer, connector, Some((host, address))).await;
+        match Connection::open_plain(&peer, connector, Some((host, address))).await {
+            Err(error) if error.is_of_host() => {
+                tracing::debug!(destination = %peer.hop, %error, "host ruled out");
+                peer.ruled_out.push(address.clone());
+                refused = Some(error);
+            }
+            opened => return opened,
+        }
     }
-    if opened.as_ref().is_ok_and(Connection::is_encrypted) {
-        seat.tell(What::Handshake { succeeded: true }).await;
+}
+
+/// What tells more: where there is no other host, or none that can be reached, what the last one said.
+fn telling(error: OpenError, refused: Option<OpenError>) -> OpenError {
+    match (error, refused) {
+        (OpenError::Connect(_), Some(refused)) => refused,
+        (error, _) => error,
     }
-    opened
 }

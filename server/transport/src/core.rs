@@ -23,6 +23,7 @@ use super::scheduler::{Counts, Tag};
 use super::slots::{Slot, Slots, Source, octets};
 use super::unasked::Unasked;
 use postern_delivery::{Connector, Destination};
+use postern_smtp::address::ForwardPath;
 
 /// The settings of the transport core.
 #[derive(Clone)]
@@ -52,6 +53,14 @@ pub struct Settings {
     pub messages_in_memory: usize,
     /// An address as it may stand in the log.
     pub shown: Arc<dyn Fn(&str) -> String + Send + Sync>,
+}
+
+impl Settings {
+    /// When mail to this recipient is tried again; `None`: as usual.
+    pub(crate) fn schedule_of(&self, recipient: Option<&ForwardPath>) -> &Schedule {
+        let own = recipient.and_then(|recipient| self.routes.schedule(recipient));
+        own.unwrap_or(&self.schedule)
+    }
 }
 
 /// A sink that came back within this time may have come back between its failure and the record of what waits for it.

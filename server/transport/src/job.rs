@@ -226,8 +226,7 @@ impl Job {
         for (index, outcome) in outcomes {
             if let Some(state) = states.get_mut(index) {
                 let recipient = self.message.recipients.get(index);
-                let own = recipient.and_then(|one| core.settings.routes.schedule(&one.address));
-                let schedule = own.unwrap_or(&core.settings.schedule);
+                let schedule = core.settings.schedule_of(recipient.map(|one| &one.address));
                 *state = settle(&self.message, state, outcome, schedule, now);
                 changes.push((index, state.clone()));
             }

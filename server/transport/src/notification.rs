@@ -86,8 +86,8 @@ pub(crate) async fn make(
 }
 
 /// Makes a report of the delays among `changes`: of recipients that still wait though the message has waited as long as its
-/// sender is not told. Each is told of once: `before`, its next attempt was due no later than that time. `None`: there are
-/// none, or nobody is to be told.
+/// sender is not told, by the schedule of each. Each is told of once: `before`, its next attempt was due no later than that
+/// time. `None`: there are none, or nobody is to be told.
 pub(crate) async fn warn(
     core: &Core,
     message: &Arc<Message>,
@@ -96,28 +96,24 @@ pub(crate) async fn warn(
     changes: &[(usize, RecipientState)],
     now: SystemTime,
 ) -> Result<Option<Made>, ReportError> {
-    let schedule = &core.settings.schedule;
     let since = message.received_at;
-    let (Some(warns_at), Some(until)) = (schedule.warns_at(since), schedule.ends_at(since)) else {
-        return Ok(None);
-    };
-    if now < warns_at {
-        return Ok(None);
-    }
     let delays: Vec<_> = changes
         .iter()
-        .filter(|(index, _)| {
-            let before = before.get(*index);
-            before.is_some_and(|state| state.due().is_none_or(|due| due <= warns_at))
+        .filter_map(|change| {
+            let (index, _) = change;
+            let recipient = message.recipients.get(*index);
+            let schedule = core.settings.schedule_of(recipient.map(|one| &one.address));
+            let (warns_at, until) = (schedule.warns_at(since)?, schedule.ends_at(since)?);
+            let untold = before.get(*index)?.due().is_none_or(|due| due <= warns_at);
+            let told = delay(message, change, until)?;
+            (warns_at <= now && untold).then_some(told)
         })
-        .filter_map(|change| delay(message, change))
         .collect();
     let Some(sender) = sender(message).filter(|_| !delays.is_empty()) else {
         return Ok(None);
     };
     let returned = headers(message, content).await?;
-    let kind = Kind::Delayed { until };
-    let made = write(core, message, sender, kind, delays, returned, now).await?;
+    let made = write(core, message, sender, Kind::Delayed, delays, returned, now).await?;
     tracing::info!(id = %message.id, report = %made.message.id, "message delayed, its sender is told");
     Ok(Some(made))
 }
@@ -177,12 +173,14 @@ fn failure<'a>(
         recipient,
         status,
         expired,
+        until: None,
     })
 }
 
 fn delay<'a>(
     message: &'a Message,
     (index, state): &'a (usize, RecipientState),
+    until: SystemTime,
 ) -> Option<Told<'a>> {
     let RecipientState::Pending {
         last: Some(status), ..
@@ -195,6 +193,7 @@ fn delay<'a>(
         recipient: recipient.filter(|recipient| wants_warning(recipient))?,
         status,
         expired: false,
+        until: Some(until),
     })
 }
 

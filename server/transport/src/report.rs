@@ -47,8 +47,8 @@ pub(crate) struct Report<'a> {
 pub(crate) enum Kind {
     /// It is given up.
     Failed,
-    /// It still waits, and is tried until this time.
-    Delayed { until: SystemTime },
+    /// It still waits.
+    Delayed,
 }
 
 /// A recipient that the message did not reach.
@@ -57,6 +57,8 @@ pub(crate) struct Told<'a> {
     pub(crate) status: &'a Status,
     /// Its time was over, where otherwise it was refused.
     pub(crate) expired: bool,
+    /// Until when it is tried again, if it is.
+    pub(crate) until: Option<SystemTime>,
 }
 
 /// What of the message goes back with the report.
@@ -138,7 +140,7 @@ impl Report<'_> {
         } = self;
         let subject = match self.kind {
             Kind::Failed => "Mail could not be delivered",
-            Kind::Delayed { .. } => "Mail is delayed",
+            Kind::Delayed => "Mail is delayed",
         };
         let sender = message.envelope.sender.to_string();
         let date = date(self.now);
@@ -165,7 +167,7 @@ impl Report<'_> {
                  {received} to these recipients:\r\n",
                 self.hostname,
             ),
-            Kind::Delayed { .. } => format!(
+            Kind::Delayed => format!(
                 "This is only a warning. You need not send your message again.\r\n\r\n\
                  The mail system at {} could not yet deliver your message of\r\n\
                  {received} to these recipients:\r\n",
@@ -178,11 +180,14 @@ impl Report<'_> {
         }
         text += &match self.kind {
             Kind::Failed => "\r\nNo further attempt will be made.".to_owned(),
-            Kind::Delayed { until } => format!(
-                "\r\nIt will be tried again until {}.\r\n\
-                 If that does not help you will be told.",
-                date(until)
-            ),
+            Kind::Delayed => {
+                let ends = self.recipients.iter().filter_map(|one| one.until);
+                let until = ends.max().map(date).unwrap_or_default();
+                format!(
+                    "\r\nIt will be tried again until {until}.\r\n\
+                     If that does not help you will be told."
+                )
+            }
         };
         text += &format!(
             " The message has the id\r\n{} at {}.\r\n",
@@ -263,7 +268,7 @@ impl Report<'_> {
         };
         let what = match self.kind {
             Kind::Failed => "Undelivered message",
-            Kind::Delayed { .. } => "Delayed message",
+            Kind::Delayed => "Delayed message",
         };
         let head = format!(
             "Content-Type: {kind}\r\n\
@@ -355,7 +360,7 @@ impl Told<'_> {
         };
         let action = match became {
             Kind::Failed => "failed",
-            Kind::Delayed { .. } => "delayed",
+            Kind::Delayed => "delayed",
         };
         text += &format!("Final-Recipient: {kind}; {address}\r\nAction: {action}\r\n");
         text += &format!("Status: {}\r\n", self.status_code(became));
@@ -370,7 +375,7 @@ impl Told<'_> {
         let line = format!("Diagnostic-Code: {kind}; {}", self.diagnostic());
         text += &format!("{}\r\n", fold(&line, ""));
         text += &format!("Last-Attempt-Date: {}\r\n", date(status.at));
-        if let Kind::Delayed { until } = became {
+        if let Some(until) = self.until {
             text += &format!("Will-Retry-Until: {}\r\n", date(until));
         }
         text
@@ -379,8 +384,8 @@ impl Told<'_> {
     /// Of class 5 where `Action: failed` says that this is final, and of class 4 where it is not.
     fn status_code(&self, became: Kind) -> String {
         match (became, self.status.enhanced) {
-            (Kind::Delayed { .. }, Some((_, subject, detail))) => format!("4.{subject}.{detail}"),
-            (Kind::Delayed { .. }, None) => "4.0.0".to_owned(),
+            (Kind::Delayed, Some((_, subject, detail))) => format!("4.{subject}.{detail}"),
+            (Kind::Delayed, None) => "4.0.0".to_owned(),
             (Kind::Failed, Some((5, subject, detail))) if !self.expired => {
                 format!("5.{subject}.{detail}")
             }

@@ -45,12 +45,35 @@ pub struct Rule {
     pub schedule: Option<Schedule>,
 }
 
+/// A rule, and its terms for hosts that it was not written for: without the password.
+#[derive(Debug, Clone)]
+struct Known {
+    rule: Rule,
+    without_login: Arc<Terms>,
+}
+
+impl Known {
+    fn new(rule: Rule) -> Self {
+        let without_login = match &rule.terms.login {
+            None => Arc::clone(&rule.terms),
+            Some(_) => Arc::new(Terms {
+                login: None,
+                ..Terms::clone(&rule.terms)
+            }),
+        };
+        Self {
+            rule,
+            without_login,
+        }
+    }
+}
+
 /// The routing table: where mail goes by `[[domain]]` first, then by the most specific `[[route]]`, then by `[outbound]`; how it
-/// goes by that `[[route]]`.
+/// goes by that `[[route]]`. A rule for all is one for strangers, and says nothing of domains of ours.
 #[derive(Debug, Clone, Default)]
 pub struct Routes {
     own: Matches<Route>,
-    rules: Matches<Rule>,
+    rules: Matches<Known>,
     /// For `<Postmaster>`, which has no domain: the first `[[domain]]`.
     first: Option<String>,
     outbound: Option<Route>,
@@ -87,6 +110,11 @@ impl<T> Matches<T> {
 
     /// The most specific one.
     fn find(&self, domain: &str) -> Option<&T> {
+        self.find_by_name(domain).or(self.all.as_ref())
+    }
+
+    /// The most specific one but for that of all.
+    fn find_by_name(&self, domain: &str) -> Option<&T> {
         if let Some(exact) = self.exact.get(domain) {
             return Some(exact);
         }
@@ -98,7 +126,7 @@ impl<T> Matches<T> {
             }
             rest = parent;
         }
-        self.all.as_ref()
+        None
     }
 }
 
@@ -120,46 +148,64 @@ impl Routes {
 
     /// Adds what a `[[route]]` says: of a lower-case A-label, of `*.name` for all below it and not itself, or of `*` for all.
     pub fn add_rule(&mut self, pattern: &str, rule: Rule) {
-        self.rules.add(pattern, rule);
+        self.rules.add(pattern, Known::new(rule));
     }
 
     /// The destination of a recipient. `None`: nothing is configured for it.
     pub fn find(&self, recipient: &ForwardPath) -> Option<Cow<'_, Destination>> {
         let key = self.key(recipient);
-        let rule = match &key {
-            Some(domain) => self.rules.find(domain),
-            None => None,
-        };
-        let route = match (&key, recipient.mailbox().is_none()) {
-            (Some(domain), true) => self
-                .own
-                .exact
-                .get(domain.as_ref())
-                .or(self.own.below.get(domain.as_ref())),
-            (Some(domain), false) => self.own.find(domain),
-            (None, _) => None,
-        };
-        let route = route
-            .or(rule.and_then(|rule| rule.route.as_ref()))
+        let own = key
+            .as_deref()
+            .and_then(|domain| self.own_route(recipient, domain));
+        let known = key
+            .as_deref()
+            .and_then(|domain| self.rule(domain, own.is_some()));
+        let route = own
+            .or(known.and_then(|known| known.rule.route.as_ref()))
             .or(self.outbound.as_ref())?;
         let destination = match (route, key) {
             (Route::To(destination), _) => Cow::Borrowed(destination),
             (Route::Mx, Some(domain)) => Cow::Owned(Route::Mx.to(domain.into_owned())),
             (Route::Mx, None) => return None,
         };
-        match (rule, destination.as_ref()) {
-            (Some(rule), Destination::Hop(hop)) => Some(Cow::Owned(Destination::Hop(Hop {
-                terms: Arc::clone(&rule.terms),
-                ..hop.clone()
-            }))),
+        match (known, destination.as_ref()) {
+            (Some(known), Destination::Hop(hop)) => {
+                // A password is for the host that the operator named with it.
+                let named = own.is_none() && !matches!(hop.address, HopAddress::Mx(_));
+                let terms = match named {
+                    true => &known.rule.terms,
+                    false => &known.without_login,
+                };
+                Some(Cow::Owned(Destination::Hop(Hop {
+                    terms: Arc::clone(terms),
+                    ..hop.clone()
+                })))
+            }
             _ => Some(destination),
+        }
+    }
+
+    /// Where a `[[domain]]` has the mail for a recipient go.
+    fn own_route(&self, recipient: &ForwardPath, domain: &str) -> Option<&Route> {
+        match recipient.mailbox() {
+            Some(_) => self.own.find(domain),
+            None => self.own.exact.get(domain).or(self.own.below.get(domain)),
+        }
+    }
+
+    /// The rule for a domain, which is `own` or not.
+    fn rule(&self, domain: &str, own: bool) -> Option<&Known> {
+        match own {
+            true => self.rules.find_by_name(domain),
+            false => self.rules.find(domain),
         }
     }
 
     /// When mail to a recipient is tried again, where that is not as usual.
     pub fn schedule(&self, recipient: &ForwardPath) -> Option<&Schedule> {
         let domain = self.key(recipient)?;
-        self.rules.find(&domain)?.schedule.as_ref()
+        let own = self.own_route(recipient, &domain).is_some();
+        self.rule(&domain, own)?.rule.schedule.as_ref()
     }
 
     /// The domain of a recipient, or its address literal with brackets.
@@ -206,6 +252,8 @@ impl Routes {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::time::Duration;
+
+    use postern_smtp::client::Login;
 
     use super::*;
 
@@ -309,6 +357,55 @@ mod tests {
         let one = routes.find(&path("a@x.test")).unwrap().into_owned();
         let other = Destination::Hop(Hop::new(false, HopAddress::Mx("x.test".to_owned())));
         assert_ne!(one, other);
+    }
+
+    #[test]
+    fn a_rule_for_all_leaves_our_domains_alone_and_a_password_is_for_the_host_it_was_written_for() {
+        let hop =
+            |host: &str| Destination::Hop(Hop::new(false, HopAddress::Tcp(host.to_owned(), 25)));
+        let rule = |name: &str, to: Option<Route>| Rule {
+            route: to,
+            terms: Arc::new(Terms {
+                name: name.to_owned(),
+                login: Some(Login::new("me", "sesame").unwrap()),
+                ..Terms::default()
+            }),
+            schedule: Some(Schedule::new(Vec::new(), Duration::ZERO)),
+        };
+        let mut routes = Routes::new(Some(hop("relay.test").into()));
+        routes.add("plain.test", hop("inside.test"));
+        routes.add("a.named.test", hop("relay.test"));
+        routes.add_rule("*", rule("all", None));
+        routes.add_rule("*.named.test", rule("named", None));
+        routes.add_rule("far.test", rule("far", Some(Route::Mx)));
+        routes.add_rule("smart.test", rule("smart", Some(hop("smart.test").into())));
+        // The rule that counts, whether it says who we are, and whether it says when.
+        for (address, found, login, times) in [
+            ("a@plain.test", "smtp://inside.test:25", false, false),
+            ("Postmaster", "smtp://inside.test:25", false, false),
+            (
+                "a@a.named.test",
+                "smtp://relay.test:25 (named)",
+                false,
+                true,
+            ),
+            ("a@b.named.test", "smtp://relay.test:25 (named)", true, true),
+            ("a@far.test", "far.test", false, true),
+            ("a@smart.test", "smtp://smart.test:25 (smart)", true, true),
+            ("a@x.test", "smtp://relay.test:25 (all)", true, true),
+        ] {
+            let path = path(address);
+            let destination = routes.find(&path).unwrap().into_owned();
+            assert_eq!(destination.to_string(), found, "{address}");
+            let Destination::Hop(hop) = destination else {
+                panic!("{address}")
+            };
+            assert_eq!(hop.terms.login.is_some(), login, "{address}");
+            assert_eq!(routes.schedule(&path).is_some(), times, "{address}");
+        }
+        // One host with a password and without is not one destination.
+        let find = |address| routes.find(&path(address)).unwrap().into_owned();
+        assert_ne!(find("a@a.named.test"), find("a@b.named.test"));
     }
 
     #[test]

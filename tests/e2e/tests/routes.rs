@@ -14,6 +14,9 @@ use postern_e2e::programs::program;
 const LIMIT: Duration = Duration::from_secs(30);
 const CONTENT: &[u8] = b"From: me@sender.test\r\nSubject: x\r\n\r\nbody\r\n";
 
+/// What the user `me` says with the password `sesame`.
+const LOGIN: &str = "PLAIN AG1lAHNlc2FtZQ==";
+
 /// A gateway that relays to `hop`, with a route for all domains that has these keys.
 fn gateway(hop: &str, keys: &str) -> Gateway {
     setup(hop, keys).start()
@@ -81,6 +84,58 @@ fn a_route_has_times_of_its_own() {
     send(&gateway, "a@example.org");
     let report = senders.wait_for(1, LIMIT);
     assert!(report[0].text().contains("421 4.3.2 not now"), "{report:?}");
+}
+
+#[test]
+fn a_route_with_times_of_its_own_tells_of_delays() {
+    let senders = NextHop::start();
+    let hop = NextHop::with(Manners {
+        recipients: vec![("slow", "450 4.2.2 mailbox full")],
+        ..Manners::default()
+    });
+    let gateway = Setup::default()
+        .server("relay_from = [\"127.0.0.0/8\"]")
+        .with(&format!(
+            "[outbound]\ndeliver = \"{}\"\n[queue]\nwarn_after = \"2s\"\n[[route]]\nname = \"own\"\n\
+             match = \"*\"\nretry = [\"10m\"]\nexpire = \"1h\"",
+            at(&hop)
+        ))
+        .domain("sender.test", &at(&senders))
+        .start();
+    send(&gateway, "slow@example.org");
+    let report = senders.wait_for(1, LIMIT);
+    assert!(report[0].text().contains("Action: delayed"), "{report:?}");
+}
+
+#[test]
+fn the_terms_of_a_smart_host_are_not_those_of_our_own_hosts() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "sesame\n").unwrap();
+    let authority = Authority::default();
+    let ca = folder.path().join("ca.pem");
+    authority.write(&ca);
+    let relay = NextHop::with(Manners {
+        login: Some(LOGIN),
+        certificate: Some(authority.issue(folder.path(), "relay", "localhost").files),
+        ..Manners::default()
+    });
+    let inside = NextHop::start();
+    let gateway = Setup::default()
+        .server("relay_from = [\"127.0.0.0/8\"]")
+        .domain("inside.test", &at(&inside))
+        .with(&format!(
+            "[[route]]\nname = \"relay\"\nmatch = \"*\"\ndeliver = \"smtp://localhost:{}\"\ntls = \"verified\"\n\
+             ca = \"{}\"\nauth = {{ user = \"me\", password_file = \"{}\" }}",
+            relay.address().port(),
+            ca.display(),
+            secret.display()
+        ))
+        .start();
+    send(&gateway, "a@example.org");
+    assert!(relay.wait_for(1, LIMIT)[0].encrypted);
+    send(&gateway, "b@inside.test");
+    assert!(!inside.wait_for(1, LIMIT)[0].encrypted);
 }
 
 #[test]
@@ -158,8 +213,6 @@ fn a_verified_host_has_a_certificate_for_its_name() {
 
 #[test]
 fn a_route_authenticates_itself_and_shows_no_password() {
-    // me, sesame
-    const LOGIN: &str = "PLAIN AG1lAHNlc2FtZQ==";
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("secret");
     std::fs::write(&secret, "sesame\n").unwrap();
@@ -210,6 +263,10 @@ fn a_route_authenticates_itself_and_shows_no_password() {
     let stranger = self::gateway(&to, &wrong);
     send(&stranger, "b@example.org");
     deferred(&stranger, "535");
+    assert!(
+        !stranger.log().contains("who are you"),
+        "its words are not shown"
+    );
     assert_eq!(hop.count(), 1);
     for gateway in [&gateway, &inside, &stranger] {
         let log = gateway.log();

@@ -315,18 +315,31 @@ const BAD: &[(&str, &[&str])] = &[
         &["p.toml:1:2: trace: is not in this version; remove it"],
     ),
     (
-        "[[route]]\nname = \"a\"\nmatch = \"*.example.org\"\n\
+        "[[route]]\nname = \"a\"\ndeliver = \"smtp://r.test\"\nmatch = \"*.example.org\"\n\
          auth = { user = \"me\", password = \"hidden\", password_file = \"p\" }\n\
          [[route]]\nname = \"b\"\nmatch = \"*.Example.org\"\nca = \"x\"\ndeliver = \"maildir:/x\"\nretry = []\n\
          source = [\"192.0.2.1\", \"192.0.2.2\"]\n",
         &[
             "p.toml:1:1: route.a.tls: would let a password go in clear text; write tls = \"verified\", or \"required\" if its certificate cannot be",
-            "p.toml:4:8: route.a.auth: needs password or password_file, and not both; name a file with the password in it",
-            "p.toml:7:9: route.b.match: is that of [[route]] \"a\" too; leave one of them out",
-            "p.toml:8:6: route.b.ca: has no effect here; set tls = \"verified\"",
-            "p.toml:9:11: route.b.deliver: is a store, and other domains than ours have none here; name a next hop, or add a [[domain]]",
-            "p.toml:10:9: route.b.retry: is empty; name at least one wait",
-            "p.toml:11:10: route.b.source: has two addresses of one kind; name one for IPv4 and one for IPv6",
+            "p.toml:5:8: route.a.auth: needs password or password_file, and not both; name a file with the password in it",
+            "p.toml:8:9: route.b.match: is that of [[route]] \"a\" too; leave one of them out",
+            "p.toml:9:6: route.b.ca: has no effect here; set tls = \"verified\"",
+            "p.toml:10:11: route.b.deliver: is a store, and other domains than ours have none here; name a next hop, or add a [[domain]]",
+            "p.toml:11:9: route.b.retry: is empty; name at least one wait",
+            "p.toml:12:10: route.b.source: has two addresses of one kind; name one for IPv4 and one for IPv6",
+        ],
+    ),
+    (
+        "[outbound]\ndeliver = \"mx\"\n[[domain]]\nname = \"ours.test\"\ndeliver = \"smtp://in.test\"\n\
+         [[route]]\nname = \"a\"\nmatch = \"*\"\nauth = { user = \"me\", password = \"x\" }\n\
+         [[route]]\nname = \"b\"\nmatch = \"ours.test\"\ntls = \"verified\"\nauth = { user = \"me\", password = \"x\" }\n\
+         [[route]]\nname = \"c\"\nmatch = \"c.test\"\nretry = [\"2h\"]\nexpire = \"1h\"\n\
+         [[route]]\nname = \"d\"\nmatch = \"d.test\"\nretry = [\"90d\"]\n",
+        &[
+            "p.toml:9:8: route.a.auth: would give the password to whatever host DNS names; name the host that it is for: deliver = \"smtp://host:port\"",
+            "p.toml:14:8: route.b.auth: has no effect here: the [[domain]] of this name says where its mail goes; leave it out",
+            "p.toml:19:10: route.c.expire: is shorter than the first wait of retry; write a longer time",
+            "p.toml:23:9: route.d.retry: begins with a longer wait than queue.expire; write a shorter one, or set expire here",
         ],
     ),
     (

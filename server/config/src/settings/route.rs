@@ -17,7 +17,7 @@ section! {
     Route at "route" {
         /// The name by which the log calls it.
         name: String as Name;
-        /// The domains: `example.org` itself, `*.example.org` for all below it, or `*` for all there are.
+        /// The domains: `example.org` itself, `*.example.org` for all below it, or `*` for all but those of a `[[domain]]`.
         domains named "match": String as DomainPattern;
         /// Where their mail goes. Left out: as `[outbound]` says. For a `[[domain]]` it is that which says it.
         deliver: Option<Deliver> as Maybe<Deliver>;
@@ -26,7 +26,8 @@ section! {
         /// The authorities that may have issued a host's certificate, in PEM, for `tls = "verified"`. Left out: those that
         /// browsers trust.
         ca: Option<PathBuf> as Maybe<File>;
-        /// As whom the gateway authenticates itself (RFC 4954). Where the host does not offer it or refuses it, nothing is sent.
+        /// As whom the gateway authenticates itself (RFC 4954) to the host that `deliver` names, here or in `[outbound]`. Where
+        /// the host does not offer it or refuses it, nothing is sent.
         auth: Option<Auth> as Maybe<Sub<Auth>>;
         /// The addresses that connections come from, one for IPv4 and one for IPv6 at most. Hosts that have no address of the
         /// same kind are not reached. Left out: as the system chooses.

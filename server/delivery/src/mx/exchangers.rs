@@ -10,6 +10,8 @@ pub const MOST_EXCHANGERS: usize = 10;
 pub enum Answer<T> {
     /// These records.
     Found(Vec<T>),
+    /// These records, and perhaps others, which could not be looked up for this reason.
+    Partly(Vec<T>, String),
     /// The name exists, and has no such record.
     Nothing,
     /// The name does not exist.
@@ -19,19 +21,35 @@ pub enum Answer<T> {
 }
 
 impl<T> Answer<T> {
-    /// What two questions about one name come to, those for its IPv6 and its IPv4 addresses: all that was found. A failure
-    /// counts where nothing was.
+    /// What two questions about one name come to, those for its IPv6 and its IPv4 addresses: all that was found, and the
+    /// failure if one of them failed.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Found(mut all), Self::Found(more)) => {
-                all.extend(more);
-                Self::Found(all)
-            }
-            (Self::Found(all), _) | (_, Self::Found(all)) => Self::Found(all),
-            (Self::Failed(why), _) | (_, Self::Failed(why)) => Self::Failed(why),
-            (Self::NoSuchName, Self::NoSuchName) => Self::NoSuchName,
-            _ => Self::Nothing,
+        if self.is_no_such_name() && other.is_no_such_name() {
+            return Self::NoSuchName;
+        }
+        let (mut all, failed) = self.into_parts();
+        let (more, also_failed) = other.into_parts();
+        all.extend(more);
+        match (all.is_empty(), failed.or(also_failed)) {
+            (true, None) => Self::Nothing,
+            (true, Some(why)) => Self::Failed(why),
+            (false, None) => Self::Found(all),
+            (false, Some(why)) => Self::Partly(all, why),
+        }
+    }
+
+    fn is_no_such_name(&self) -> bool {
+        matches!(self, Self::NoSuchName)
+    }
+
+    /// What was found, and why there may be more.
+    pub(super) fn into_parts(self) -> (Vec<T>, Option<String>) {
+        match self {
+            Self::Found(all) => (all, None),
+            Self::Partly(all, why) => (all, Some(why)),
+            Self::Failed(why) => (Vec::new(), Some(why)),
+            Self::Nothing | Self::NoSuchName => (Vec::new(), None),
         }
     }
 }
@@ -61,6 +79,8 @@ pub struct Exchangers {
     pub hosts: Vec<Exchanger>,
     /// The host among them that is this gateway, by its name, if there is one. What is not preferred to it is left out.
     pub own: Option<Exchanger>,
+    /// There are more than [`MOST_EXCHANGERS`]: what holds for all in the list need not hold for the others.
+    pub cut: bool,
 }
 
 /// Sorts the MX records of `domain`: the lowest preference first, equal ones at random (`draw` gives random numbers). Without
@@ -77,7 +97,7 @@ pub fn exchangers(
 ) -> Result<Exchangers, NoTarget> {
     let domain = domain.to_owned();
     let mut records = match answer {
-        Answer::Found(records) => records,
+        Answer::Found(records) | Answer::Partly(records, _) => records,
         // RFC 5321 5.1: an implicit MX.
         Answer::Nothing => vec![Record {
             preference: 0,
@@ -103,16 +123,22 @@ pub fn exchangers(
         host: one.host.clone(),
     });
     let mut hosts: Vec<Exchanger> = Vec::new();
+    let mut cut = false;
     for (_, Record { preference, host }) in drawn {
         let preferred = own.as_ref().is_none_or(|own| preference < own.preference);
-        if !preferred || hosts.len() == MOST_EXCHANGERS {
+        if !preferred {
             break;
         }
-        if hosts.iter().all(|known| known.host != host) {
-            hosts.push(Exchanger { preference, host });
+        if hosts.iter().any(|known| known.host == host) {
+            continue;
         }
+        if hosts.len() == MOST_EXCHANGERS {
+            cut = true;
+            break;
+        }
+        hosts.push(Exchanger { preference, host });
     }
-    Ok(Exchangers { hosts, own })
+    Ok(Exchangers { hosts, own, cut })
 }
 
 /// Whether an MX record may name it: a domain name, and not an address (RFC 5321 5.1, RFC 2181 10.3).

@@ -40,7 +40,8 @@ impl Network {
                 Some(Self::Private)
             }
             [169, 254, ..] => Some(Self::LinkLocal),
-            [224..=255, ..] => Some(Self::Reserved),
+            // IETF protocols, and benchmarks.
+            [192, 0, 0, _] | [198, 18..=19, ..] | [224..=255, ..] => Some(Self::Reserved),
             _ => None,
         }
     }
@@ -51,21 +52,25 @@ impl Network {
             [0, 0, 0, 0, 0, 0, 0, 1] => Some(Self::Loopback),
             [0xfe80..=0xfebf, ..] => Some(Self::LinkLocal),
             [0xfc00..=0xfdff, ..] | [0xfec0..=0xfeff, ..] => Some(Self::Private),
+            // A site's own translator (RFC 8215), what is thrown away (RFC 6666), and Teredo (RFC 4380): each leads elsewhere
+            // than it says.
+            [0x64, 0xff9b, 1, ..] | [0x100, 0, 0, 0, ..] | [0x2001, 0, ..] => Some(Self::Reserved),
             [0xff00..=0xffff, ..] => Some(Self::Reserved),
             _ => None,
         }
     }
 }
 
-/// The IPv4 address behind one of IPv6: mapped, compatible, of a translator (RFC 6052), or of a 6to4 relay (RFC 3056).
+/// The IPv4 address behind one of IPv6: mapped, compatible, translated (RFC 2765), of a translator (RFC 6052), or of a 6to4
+/// relay (RFC 3056).
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let join = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match address.segments() {
         // `::` and `::1` are addresses of their own.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-            Some(join(high, low))
-        }
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(join(high, low)),
         [0x2002, high, low, ..] => Some(join(high, low)),
         _ => None,
     }

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use super::network::Network;
 
-/// Why there is nowhere to connect to for a domain. All but a failed look-up are facts of the domain: whoever sends to it
-/// hears of them at once.
+/// Why there is nowhere to connect to for a domain. Most of it are facts of the domain: whoever sends to it hears of them at
+/// once. What may be otherwise tomorrow, or at a host that was not looked at, makes mail wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoTarget {
     /// The domain says that it takes no mail (RFC 7505).
@@ -30,6 +30,8 @@ pub enum NoTarget {
         domain: String,
         /// The host that would be tried first.
         host: String,
+        /// There are more hosts, which were not looked up.
+        beyond: bool,
     },
     /// No host is preferred to this gateway: mail would loop.
     Own {
@@ -38,7 +40,8 @@ pub enum NoTarget {
         /// The host that is this gateway.
         host: String,
     },
-    /// All addresses are in networks that strangers must not send mail to.
+    /// All addresses are in networks that strangers must not send mail to. A domain may say so by mistake, and for a while;
+    /// whoever writes such an address literal means it.
     Forbidden {
         /// The domain.
         domain: String,
@@ -67,7 +70,16 @@ impl NoTarget {
     /// Whether it is a fact of the domain, so that another attempt would end the same way.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        !matches!(self, Self::Lookup { .. })
+        match self {
+            Self::Lookup { .. } => false,
+            Self::NoAddress { beyond, .. } => !beyond,
+            Self::Forbidden { domain, .. } => domain.starts_with('['),
+            Self::NullMx { .. }
+            | Self::NoSuchDomain { .. }
+            | Self::NoHost { .. }
+            | Self::Own { .. }
+            | Self::Literal { .. } => true,
+        }
     }
 
     /// Subject and detail of the enhanced status code (RFC 3463, RFC 7505).
@@ -97,10 +109,10 @@ impl fmt::Display for NoTarget {
             Self::NoHost { domain } => {
                 write!(f, "the MX records of {domain} name no host")
             }
-            Self::NoAddress { domain, host } if domain == host => {
+            Self::NoAddress { domain, host, .. } if domain == host => {
                 write!(f, "{domain} has neither MX records nor addresses")
             }
-            Self::NoAddress { domain, host } => {
+            Self::NoAddress { domain, host, .. } => {
                 write!(f, "no host of {domain} has an address, {host} has none")
             }
             Self::Own { domain, host } => write!(

@@ -18,6 +18,9 @@ pub struct Target {
     pub addresses: Vec<IpAddr>,
 }
 
+/// Addresses of one kind of one host that are looked at.
+pub const MOST_LOOKED_AT: usize = 16;
+
 /// What an address is to this gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judged {
@@ -31,10 +34,10 @@ pub enum Judged {
 
 /// The addresses of the hosts of `domain` that may be connected to. `answers` has what DNS said of each host, in the order of
 /// [`Exchangers::hosts`]; `judge` what an address is. A host at one of our own listeners, and all that are not preferred to it,
-/// are left out. IPv6 and IPv4 take turns; among addresses of one kind chance decides (`draw` gives random numbers).
+/// are left out. Of each kind the first [`MOST_LOOKED_AT`] are judged, once each. IPv6 and IPv4 take turns; among addresses of one kind chance decides (`draw` gives random numbers).
 ///
 /// # Errors
-/// There is none. If a host could not be looked up that might have been tried, that is why.
+/// There is none. If a host could not be looked up that might have been tried, or not all of it, that is why.
 pub fn targets(
     domain: &str,
     exchangers: &Exchangers,
@@ -42,10 +45,11 @@ pub fn targets(
     judge: &dyn Fn(IpAddr) -> Judged,
     draw: &mut dyn FnMut() -> u32,
 ) -> Result<Vec<Target>, NoTarget> {
-    let hosts: Vec<_> = exchangers.hosts.iter().zip(answers).collect();
-    let at_ours = hosts.iter().find(|(_, answer)| {
-        matches!(answer, Answer::Found(all) if all.iter().any(|one| judge(*one) == Judged::Own))
-    });
+    let hosts = exchangers.hosts.iter().zip(answers);
+    let hosts: Vec<_> = hosts
+        .map(|(host, answer)| (host, Looked::at(answer, judge)))
+        .collect();
+    let at_ours = hosts.iter().find(|(_, looked)| looked.own);
     let own = at_ours.map(|(host, _)| (*host).clone());
     let own = own.or_else(|| exchangers.own.clone());
     let preferred = |host: &Exchanger| {
@@ -54,46 +58,35 @@ pub fn targets(
     };
     let mut found: Vec<Target> = Vec::new();
     let mut why: Option<NoTarget> = None;
-    for (exchanger, answer) in hosts {
+    for (exchanger, looked) in hosts {
         if !preferred(exchanger) {
             continue;
         }
         let host = exchanger.host.clone();
-        match answer {
-            Answer::Found(all) => {
-                let seen = |one: &IpAddr| found.iter().any(|known| known.addresses.contains(one));
-                let (fine, forbidden) = sorted(all, judge);
-                let fine = fine.into_iter().filter(|one| !seen(one)).collect();
-                let addresses = in_turns(fine, draw);
-                if !addresses.is_empty() {
-                    found.push(Target { host, addresses });
-                } else if let Some((address, network)) = forbidden {
-                    worse(
-                        &mut why,
-                        NoTarget::Forbidden {
-                            domain: domain.to_owned(),
-                            host,
-                            address,
-                            network,
-                        },
-                    );
-                }
-            }
-            Answer::Nothing | Answer::NoSuchName => worse(
-                &mut why,
-                NoTarget::NoAddress {
-                    domain: domain.to_owned(),
-                    host,
-                },
-            ),
-            Answer::Failed(reason) => worse(
-                &mut why,
-                NoTarget::Lookup {
-                    name: host,
-                    why: reason,
-                },
-            ),
+        let seen = |one: &IpAddr| found.iter().any(|known| known.addresses.contains(one));
+        let fine = looked.fine.into_iter().filter(|one| !seen(one)).collect();
+        let addresses = in_turns(fine, draw);
+        if !addresses.is_empty() {
+            found.push(Target { host, addresses });
+            continue;
         }
+        let domain = domain.to_owned();
+        let other = match (looked.failed, looked.forbidden) {
+            (Some(why), _) => NoTarget::Lookup { name: host, why },
+            (None, Some((address, network))) => NoTarget::Forbidden {
+                domain,
+                host,
+                address,
+                network,
+            },
+            (None, None) if looked.any => continue,
+            (None, None) => NoTarget::NoAddress {
+                domain,
+                host,
+                beyond: exchangers.cut,
+            },
+        };
+        worse(&mut why, other);
     }
     if !found.is_empty() {
         return Ok(found);
@@ -142,23 +135,48 @@ pub fn literal(
     }
 }
 
-/// The addresses that may be connected to, and the first that may not.
-fn sorted(
-    all: Vec<IpAddr>,
-    judge: &dyn Fn(IpAddr) -> Judged,
-) -> (Vec<IpAddr>, Option<(IpAddr, Network)>) {
-    let mut fine = Vec::new();
-    let mut forbidden = None;
-    for address in all {
-        match judge(address) {
-            Judged::Fine if !fine.contains(&address) => fine.push(address),
-            Judged::Fine | Judged::Own => {}
-            Judged::Forbidden(network) => {
-                forbidden.get_or_insert((address, network));
+/// What the addresses of one host are.
+#[derive(Default)]
+struct Looked {
+    /// There is an address.
+    any: bool,
+    /// Those that may be connected to.
+    fine: Vec<IpAddr>,
+    /// One of them is ours.
+    own: bool,
+    /// The first that may not be connected to.
+    forbidden: Option<(IpAddr, Network)>,
+    /// Why there may be more.
+    failed: Option<String>,
+}
+
+impl Looked {
+    fn at(answer: Answer<IpAddr>, judge: &dyn Fn(IpAddr) -> Judged) -> Self {
+        let (all, failed) = answer.into_parts();
+        let mut looked = Self {
+            any: !all.is_empty(),
+            failed,
+            ..Self::default()
+        };
+        let mut judged: Vec<IpAddr> = Vec::new();
+        for address in all {
+            let of_kind = judged
+                .iter()
+                .filter(|one| one.is_ipv6() == address.is_ipv6());
+            if of_kind.count() == MOST_LOOKED_AT || judged.contains(&address) {
+                continue;
+            }
+            judged.push(address);
+            match judge(address) {
+                Judged::Fine => looked.fine.push(address),
+                Judged::Own => looked.own = true,
+                Judged::Forbidden(network) => {
+                    looked.forbidden.get_or_insert((address, network));
+                }
             }
         }
+        looked
     }
-    (fine, forbidden)
 }
 
 /// IPv6 and IPv4 in turns, so that a host whose IPv6 does not work from here costs one try at a time.

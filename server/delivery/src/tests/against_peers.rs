@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use postern_smtp::client::{Body, ClientName, Config, Delivery, Protocol, Recipient, Transaction};
+use postern_smtp::client::{
+    Body, ClientName, Config, Delivery, Login, Protocol, Recipient, Transaction,
+};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use tokio_rustls::TlsAcceptor;
@@ -13,8 +15,8 @@ use tokio_rustls::TlsAcceptor;
 use crate::testing::peer::Peer;
 use crate::testing::{in_memory, message};
 use crate::{
-    BoxFuture, Connection, ContentReader, Hop, HopAddress, OpenError, OwnListeners,
-    SystemConnector, opportunistic,
+    Attempted, BoxFuture, Connection, ContentReader, Fate, Hop, HopAddress, OpenError,
+    OwnListeners, SystemConnector, opportunistic,
 };
 
 fn hop(address: SocketAddr) -> Hop {
@@ -286,6 +288,44 @@ async fn a_host_that_has_no_session_to_give_is_ruled_out_and_the_next_one_is_tri
     };
     assert!(address == "1" && failure.to_string().contains("554 nor here"));
     assert!(hosts.0.iter().all(|host| host.connections() == 1));
+}
+
+#[tokio::test]
+async fn a_host_that_cannot_check_a_password_now_is_ruled_out_and_a_wrong_one_is_wrong_everywhere()
+{
+    let mut ours = peer(Hop::new(false, HopAddress::Tcp("peer.test".to_owned(), 25)));
+    let mut config = Config::clone(&ours.config);
+    config.login = Some(Login::new("me", "sesame").unwrap());
+    config.login_in_clear = true;
+    ours.config = Arc::new(config);
+    let two = || {
+        Hosts(vec![
+            Peer::with(&["AUTH PLAIN"]),
+            Peer::with(&["AUTH PLAIN"]),
+        ])
+    };
+    for said in ["454 4.7.0 not now", "421 4.3.2 full", ""] {
+        let hosts = two();
+        hosts.0[0].says("AUTH", &[said]);
+        hosts.0[1].says("AUTH", &["235 2.7.0 welcome"]);
+        let connection = Connection::open(&ours, &hosts).await.unwrap();
+        assert_eq!(connection.address(), "1", "{said}");
+    }
+    let hosts = two();
+    hosts.0[0].says("AUTH", &["535 5.7.8 me, sesame is wrong"]);
+    let Err(error) = Connection::open(&ours, &hosts).await else {
+        panic!("it is refused")
+    };
+    assert_eq!(hosts.0[1].connections(), 0);
+    let Attempted { fate, status } = Attempted::from_open_error(&error, SystemTime::UNIX_EPOCH);
+    assert_eq!(fate, Fate::Deferred);
+    assert_eq!((status.code, status.enhanced), (Some(535), Some((4, 7, 8))));
+    let logged = error.to_string();
+    assert!(logged.contains("535 5.7.8"), "{logged}");
+    assert!(
+        !logged.contains("sesame") && !status.text.contains("sesame"),
+        "{logged}, {status:?}"
+    );
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::mx::{
-    Answer, Exchangers, Judged, MOST_ADDRESSES, MOST_EXCHANGERS, Network, NoTarget, Record, Target,
-    exchangers, literal, targets,
+    Answer, Exchangers, Judged, MOST_ADDRESSES, MOST_EXCHANGERS, MOST_LOOKED_AT, Network, NoTarget,
+    Record, Target, exchangers, literal, targets,
 };
 
 const DOMAIN: &str = "example.test";
@@ -191,6 +191,13 @@ fn addresses_that_strangers_must_not_name_are_left_out() {
         "64:ff9b::7f00:1",
         "2002:7f00:1::",
         "2002:a00:1::1",
+        "192.0.0.8",
+        "198.18.0.1",
+        "198.19.255.255",
+        "64:ff9b:1::c633:6401",
+        "100::1",
+        "2001::c633:6401",
+        "::ffff:0:10.0.0.1",
     ] {
         let none = resolved(&[(10, "a.test")], vec![found(&[address])]).unwrap_err();
         let NoTarget::Forbidden {
@@ -202,7 +209,7 @@ fn addresses_that_strangers_must_not_name_are_left_out() {
             panic!("{address}: {none:?}")
         };
         assert_eq!((host.as_str(), *named), ("a.test", ip(address)));
-        assert!(none.is_permanent());
+        assert!(!none.is_permanent(), "a domain may say so for a while");
         assert_eq!(none.status(), (4, 4));
         let beside = resolved(&[(10, "a.test")], vec![found(&[address, "198.51.100.1"])]);
         assert_eq!(beside.unwrap()[0].1, [ip("198.51.100.1")], "{address}");
@@ -211,6 +218,10 @@ fn addresses_that_strangers_must_not_name_are_left_out() {
         "198.51.100.1",
         "172.32.0.1",
         "100.128.0.1",
+        "192.0.1.1",
+        "198.20.0.1",
+        "2001:1::1",
+        "::ffff:0:198.51.100.1",
         "2001:db8::1",
         "64:ff9b::c633:6401",
     ] {
@@ -244,10 +255,17 @@ fn both_kinds_of_address_count_and_take_turns() {
     let order = ["2001:db8::1", "198.51.100.1", "2001:db8::2", "198.51.100.2"].map(ip);
     assert_eq!(resolved(&[(10, "a.test")], vec![both]).unwrap()[0].1, order);
     let failed = || Answer::Failed("no answer".to_owned());
-    assert_eq!(
-        failed().and(found(&["198.51.100.1"])),
-        found(&["198.51.100.1"])
-    );
+    let partly = |address| Answer::Partly(vec![ip(address)], "no answer".to_owned());
+    for (address, good) in [("198.51.100.1", true), ("10.0.0.1", false)] {
+        let half = failed().and(found(&[address]));
+        assert_eq!(half, partly(address));
+        assert_eq!(found(&[address]).and(failed()), half);
+        // What could not be looked up may be better than what was found.
+        match resolved(&[(10, "a.test")], vec![half]) {
+            Ok(hosts) => assert!(good && hosts[0].1 == [ip(address)]),
+            Err(why) => assert!(!good && matches!(why, NoTarget::Lookup { .. }), "{why:?}"),
+        }
+    }
     assert_eq!(Answer::<IpAddr>::Nothing.and(failed()), failed());
     assert_eq!(
         Answer::<IpAddr>::Nothing.and(Answer::NoSuchName),
@@ -265,8 +283,41 @@ fn literals_are_hosts_under_the_same_rules() {
     assert_eq!(target.host, "198.51.100.1");
     let forbidden = literal("[10.0.0.1]", ip("10.0.0.1"), &judge).unwrap_err();
     assert!(matches!(forbidden, NoTarget::Forbidden { .. }));
+    assert!(forbidden.is_permanent(), "it says so itself");
     let own = literal("[203.0.113.1]", ip("203.0.113.1"), &judge).unwrap_err();
     assert_eq!(own.status(), (4, 6));
+}
+
+#[test]
+fn hosts_that_were_not_looked_up_may_have_addresses() {
+    for (count, permanent) in [(MOST_EXCHANGERS, true), (MOST_EXCHANGERS + 1, false)] {
+        let names: Vec<_> = (0..count).map(|number| format!("h{number}.test")).collect();
+        let mx: Vec<_> = names.iter().map(|name| (10, name.as_str())).collect();
+        let none = resolved(&mx, vec![Answer::Nothing; MOST_EXCHANGERS]).unwrap_err();
+        assert!(matches!(none, NoTarget::NoAddress { .. }), "{none:?}");
+        assert_eq!(none.is_permanent(), permanent, "{count}");
+    }
+}
+
+#[test]
+fn a_bounded_number_of_addresses_is_judged_once_each() {
+    let v4 = (0..200u8).map(|last| IpAddr::from([198, 51, 100, last]));
+    let v6 = (0..200u16).map(|last| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]));
+    let all: Vec<IpAddr> = v4.flat_map(|one| [one, one]).chain(v6).collect();
+    let judged = std::cell::RefCell::new(Vec::new());
+    let counted = |address| {
+        judged.borrow_mut().push(address);
+        judge(address)
+    };
+    let exchangers = sorted(records(&[(10, "a.test")])).unwrap();
+    let answers = vec![Answer::Found(all)];
+    let found = targets(DOMAIN, &exchangers, answers, &counted, &mut in_order()).unwrap();
+    assert_eq!(found[0].addresses.len(), MOST_ADDRESSES);
+    let mut judged = judged.into_inner();
+    assert_eq!(judged.len(), 2 * MOST_LOOKED_AT);
+    judged.sort();
+    judged.dedup();
+    assert_eq!(judged.len(), 2 * MOST_LOOKED_AT, "none of them twice");
 }
 
 fn any_host() -> impl Strategy<Value = String> {
@@ -285,7 +336,8 @@ fn any_answer() -> impl Strategy<Value = Answer<IpAddr>> {
         (1..=9u8).prop_map(|last| IpAddr::from([203, 0, 113, last])),
     ];
     prop_oneof![
-        5 => vec(address, 1..9).prop_map(Answer::Found),
+        5 => vec(address.clone(), 1..9).prop_map(Answer::Found),
+        1 => vec(address, 1..9).prop_map(|all| Answer::Partly(all, "x".to_owned())),
         1 => Just(Answer::Nothing),
         1 => Just(Answer::NoSuchName),
         1 => Just(Answer::Failed("x".to_owned())),
@@ -321,7 +373,7 @@ proptest! {
         }
         let answers = answers[..exchangers.hosts.len()].to_vec();
         let at_ours = exchangers.hosts.iter().zip(&answers).filter(|(_, answer)| {
-            matches!(answer, Answer::Found(all) if all.contains(&ip("203.0.113.1")))
+            matches!(answer, Answer::Found(all) | Answer::Partly(all, _) if all.contains(&ip("203.0.113.1")))
         });
         let ours = at_ours.map(|(one, _)| one.preference).min();
         let preferred = |one: &crate::mx::Exchanger| ours.is_none_or(|ours| one.preference < ours);
@@ -343,7 +395,8 @@ proptest! {
             Err(why) => {
                 let pairs = exchangers.hosts.iter().zip(&answers);
                 let mut unknown = pairs.filter(|(one, _)| preferred(one)).map(|(_, answer)| answer);
-                let waits = unknown.any(|answer| matches!(answer, Answer::Failed(_)));
+                // Addresses that were found are of networks that may be others tomorrow.
+                let waits = unknown.any(|answer| !matches!(answer, Answer::Nothing | Answer::NoSuchName));
                 prop_assert_eq!(why.is_permanent(), !waits, "{:?}", why);
             }
         }

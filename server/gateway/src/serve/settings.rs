@@ -82,7 +82,9 @@ fn routes(config: &Config) -> Result<Routes, TermsError> {
         let rule = Rule {
             route: own.deliver.as_ref().map(route),
             terms: Arc::new(terms::of(own)?),
-            schedule: times.then(|| Schedule::new(retry.clone(), expire)),
+            schedule: times.then(|| {
+                Schedule::new(retry.clone(), expire).warning_after(config.queue.warn_after)
+            }),
         };
         routes.add_rule(&own.domains, rule);
     }

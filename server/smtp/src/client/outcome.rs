@@ -205,11 +205,20 @@ impl Failure {
         matches!(self, Self::Content(_))
     }
 
-    /// Whether another host for the same mail may do better: this one never came so far that it could take a message.
+    /// Whether another host for the same mail may do better: this one never came so far that it could take a message. A login
+    /// that is refused for good is refused by all of them.
     pub fn rules_out_host(&self) -> bool {
-        let opening =
-            |stage: &Stage| matches!(stage, Stage::Greeting | Stage::Hello | Stage::StartTls);
+        let opening = |stage: &Stage| {
+            matches!(
+                stage,
+                Stage::Greeting | Stage::Hello | Stage::StartTls | Stage::Auth
+            )
+        };
         match self {
+            Self::Refused {
+                stage: Stage::Auth,
+                response,
+            } => response.is_temporary(),
             Self::Refused { stage, .. }
             | Self::Garbage { stage, .. }
             | Self::Unexpected { stage, .. }

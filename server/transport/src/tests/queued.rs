@@ -103,6 +103,23 @@ async fn where_no_host_takes_it_a_message_waits_and_each_was_asked_once() {
     assert_eq!(peer.taken().len() + second.taken().len(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn where_neither_tls_nor_clear_text_works_the_next_host_is_tried_at_once() {
+    let other = pipelining();
+    let peer = Peer {
+        breaks_tls: true,
+        others: vec![other.clone()],
+        ..pipelining()
+    };
+    peer.says("CONNECT", &["220 peer.test", "554 5.7.1 not in clear text"]);
+    let play = Play::new(&peer, Script::default());
+    play.accept(&["a@example.test"]).await;
+    let took = play.until_empty().await;
+    assert!(took < Duration::from_secs(60), "{took:?}");
+    assert_eq!((peer.connections(), peer.taken().len()), (2, 0));
+    assert_eq!(other.taken().len(), 1);
+}
+
 /// What is said to the reset after one message is no word on the next.
 #[tokio::test(start_paused = true)]
 async fn a_hop_that_refuses_the_reset_gets_the_next_message_over_another_connection() {

@@ -49,6 +49,7 @@ fn build_of(
             recipient: &message.recipients[0],
             status: &said,
             expired: false,
+            until: None,
         }],
         message: &message,
         returned: Returned::Headers(Bytes::from_static(headers)),
@@ -268,4 +269,42 @@ async fn a_recipient_without_a_route_fails() {
     play.until_empty().await;
     let text = String::from_utf8(peer.taken()[0].content.clone()).unwrap();
     assert!(text.contains("Status: 5.4.4"), "{text}");
+}
+
+#[test]
+fn of_a_delay_each_recipient_has_its_own_end_and_the_text_the_last_one() {
+    let content = Bytes::from_static(b"Subject: x\r\n\r\n");
+    let both = ["a@example.test", "b@example.org"];
+    let message = message(&content, &both, SystemTime::UNIX_EPOCH + NOW);
+    let said = status("not now");
+    let ends = [
+        NOW + Duration::from_secs(2 * 86_400),
+        NOW + Duration::from_secs(3600),
+    ];
+    let told = message.recipients.iter().zip(ends);
+    let report = Report {
+        id: message.id,
+        hostname: "mx.test",
+        kind: Kind::Delayed,
+        recipients: told
+            .map(|(recipient, until)| Told {
+                recipient,
+                status: &said,
+                expired: false,
+                until: Some(SystemTime::UNIX_EPOCH + until),
+            })
+            .collect(),
+        message: &message,
+        returned: Returned::Headers(Bytes::new()),
+        now: SystemTime::UNIX_EPOCH + NOW,
+    };
+    let text = String::from_utf8(report.build().content.to_vec()).unwrap();
+    let until: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("Will-Retry-Until: "))
+        .collect();
+    assert_eq!(until.len(), 2, "{text}");
+    assert_ne!(until[0], until[1]);
+    let last = format!("It will be tried again until {}.", until[0]);
+    assert!(text.contains(&last), "{text}");
 }

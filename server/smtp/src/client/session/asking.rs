@@ -9,6 +9,7 @@ use super::opening::Opening;
 use super::{Quitting, Session, State};
 use crate::client::action::Action;
 use crate::client::command::Own;
+use crate::client::config::TlsUse;
 use crate::client::flight::{Awaited, To};
 use crate::client::line::{Extra, Payload};
 use crate::client::outcome::{Delivery, Failure, Stage};
@@ -351,13 +352,50 @@ impl Session {
     pub(super) fn drop_own(&mut self, own: Own) {
         let delivery = Delivery::Withheld { stage: own.stage() };
         match (own, &mut self.state) {
-            (Own::StartTls, _) => self.log_in(),
+            (Own::StartTls, _) => match self.config.tls {
+                TlsUse::Required => self.fail_politely(Failure::TlsNotOffered),
+                TlsUse::IfOffered | TlsUse::Never => self.log_in(),
+            },
             (Own::Quit, _) => self.state = State::Quitting(Quitting::LeftOut),
             (Own::Rcpt(index), State::Busy(exchange)) => exchange.leave_out(index, delivery),
             (Own::Mail | Own::Data | Own::Bdat, State::Busy(exchange)) => {
                 exchange.give_up(&delivery);
             }
             _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Instant;
+
+    use super::*;
+    use crate::client::{ClientName, Config, Protocol};
+
+    #[test]
+    fn without_starttls_a_session_that_needs_tls_ends() {
+        for (tls, ends) in [(TlsUse::IfOffered, false), (TlsUse::Required, true)] {
+            let name = ClientName::new("client.test").unwrap();
+            let mut config = Config::new(Protocol::Smtp, name);
+            config.tls = tls;
+            let now = Instant::now();
+            let mut session = Session::new(Arc::new(config), false, now);
+            let said = b"220 mx.test\r\n250-mx.test\r\n250 STARTTLS\r\n";
+            for line in said.split_inclusive(|octet| *octet == b'\n') {
+                session.handle_input(&mut BytesMut::from(line), now);
+                while session.poll_action().is_some() {}
+            }
+            session.drop_own(Own::StartTls);
+            let mut closed = None;
+            while let Some(action) = session.poll_action() {
+                if let Action::Close(failure) = action {
+                    closed = failure;
+                }
+            }
+            let not_offered = closed.is_some_and(|failure| *failure == Failure::TlsNotOffered);
+            assert_eq!(not_offered, ends, "{tls:?}");
         }
     }
 }

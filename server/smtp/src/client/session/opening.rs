@@ -29,6 +29,10 @@ impl Session {
     /// Takes a reply: `response`, as an answer would have it taken, in place of `native`.
     pub(super) fn opening_response(&mut self, to: &To, native: &Response, response: Arc<Response>) {
         let stage = to.stage();
+        let response = match to {
+            To::Own(Own::Auth(_)) => without_words(&response),
+            _ => response,
+        };
         let closes = native.announces_close();
         match to {
             _ if closes => self.refuse(to, response, closes),
@@ -123,4 +127,14 @@ impl Session {
         };
         self.state = State::Opening(next);
     }
+}
+
+/// The codes of a reply to AUTH. What a peer says there may have the password in it, or the user's name.
+fn without_words(response: &Response) -> Arc<Response> {
+    let enhanced = response.enhanced.map(|code| code.to_string().into());
+    Arc::new(Response {
+        code: response.code,
+        enhanced: response.enhanced,
+        lines: enhanced.into_iter().collect(),
+    })
 }

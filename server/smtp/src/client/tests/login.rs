@@ -68,6 +68,22 @@ fn without_a_welcome_nothing_is_sent() {
             }
         );
         assert!(refused || unexpected, "{failure}");
+        assert_eq!(failure.rules_out_host(), !reply.starts_with('5'), "{reply}");
+        let words = reply.rsplit(' ').next().unwrap();
+        assert!(!failure.to_string().ends_with(words), "{failure}");
+    }
+    for silence in [false, true] {
+        let (mut play, _) = told(with_login(), "AUTH PLAIN");
+        match silence {
+            true => {
+                let (until, _) = play.session.poll_timeout().unwrap();
+                play.session.handle_timeout(until);
+            }
+            false => play.session.handle_eof(),
+        }
+        play.sent();
+        let failure = play.closed.unwrap().unwrap();
+        assert!(failure.rules_out_host(), "{failure}");
     }
     let (mut play, _) = told(with_login(), "AUTH LOGIN");
     assert!(!play.hears("235 so soon").contains("dGlt") && !play.ready);
