@@ -106,11 +106,9 @@ async fn where_no_host_takes_it_a_message_waits_and_each_was_asked_once() {
 #[tokio::test(start_paused = true)]
 async fn where_neither_tls_nor_clear_text_works_the_next_host_is_tried_at_once() {
     let other = pipelining();
-    let peer = Peer {
-        breaks_tls: true,
-        others: vec![other.clone()],
-        ..pipelining()
-    };
+    let mut peer = pipelining();
+    peer.breaks_tls = true;
+    peer.others = vec![other.clone()];
     peer.says("CONNECT", &["220 peer.test", "554 5.7.1 not in clear text"]);
     let play = Play::new(&peer, Script::default());
     play.accept(&["a@example.test"]).await;
