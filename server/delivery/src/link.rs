@@ -389,13 +389,13 @@ fn unresolved(host: &str, source: io::Error) -> ConnectError {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::net::TcpListener;
+    use std::net::{Ipv4Addr, TcpListener};
 
     use super::*;
 
     #[tokio::test]
     async fn an_address_of_ours_beside_one_that_is_down_is_no_reason_to_give_up() {
-        let listener = |last: u8| TcpListener::bind(([127, 0, 0, last], 0)).unwrap();
+        let listener = |last: u8| TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), 0)).unwrap();
         let (ours, also_ours) = (listener(1), listener(2));
         let down = listener(3).local_addr().unwrap();
         let own = OwnListeners::default();
