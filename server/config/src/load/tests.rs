@@ -330,16 +330,16 @@ const BAD: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "[outbound]\ndeliver = \"mx\"\n[[domain]]\nname = \"ours.test\"\ndeliver = \"smtp://in.test\"\n\
+        "[outbound]\ndeliver = \"mx\"\n[[domain]]\nname = \"ours.test\"\nrecipients = \"any\"\ndeliver = \"smtp://in.test\"\n\
          [[route]]\nname = \"a\"\nmatch = \"*\"\nauth = { user = \"me\", password = \"x\" }\n\
          [[route]]\nname = \"b\"\nmatch = \"ours.test\"\ntls = \"verified\"\nauth = { user = \"me\", password = \"x\" }\n\
          [[route]]\nname = \"c\"\nmatch = \"c.test\"\nretry = [\"2h\"]\nexpire = \"1h\"\n\
          [[route]]\nname = \"d\"\nmatch = \"d.test\"\nretry = [\"90d\"]\n",
         &[
-            "p.toml:9:8: route.a.auth: would give the password to whatever host DNS names; name the host that it is for: deliver = \"smtp://host:port\"",
-            "p.toml:14:8: route.b.auth: has no effect here: the [[domain]] of this name says where its mail goes; leave it out",
-            "p.toml:19:10: route.c.expire: is shorter than the first wait of retry; write a longer time",
-            "p.toml:23:9: route.d.retry: begins with a longer wait than queue.expire; write a shorter one, or set expire here",
+            "p.toml:10:8: route.a.auth: would give the password to whatever host DNS names; name the host that it is for: deliver = \"smtp://host:port\"",
+            "p.toml:15:8: route.b.auth: has no effect here: the [[domain]] of this name says where its mail goes; leave it out",
+            "p.toml:20:10: route.c.expire: is shorter than the first wait of retry; write a longer time",
+            "p.toml:24:9: route.d.retry: begins with a longer wait than queue.expire; write a shorter one, or set expire here",
         ],
     ),
     (

@@ -72,7 +72,9 @@ pub(super) fn run(gate: &Gate, args: &ChangeArgs, change: Change) -> Exit {
         for request in requests(args, change) {
             if let Err(status) = tally.follow(&mut client, request).await {
                 // What was done is told before what went wrong.
-                tally.finish();
+                if !tally.is_empty() {
+                    tally.finish();
+                }
                 return Err(status);
             }
         }
@@ -204,6 +206,11 @@ impl<'a> Tally<'a> {
     }
 
     /// Prints the sums, unless they are to be read by a program, and says how it went.
+    /// Nothing has come of any message yet.
+    fn is_empty(&self) -> bool {
+        self.done + self.left + self.missing + self.unfit == 0
+    }
+
     fn finish(self) -> Exit {
         self.clear();
         let exit = match (self.left, self.missing, self.unfit) {
