@@ -43,7 +43,7 @@ use self::admission::Admission;
 use self::handshakes::Handshakes;
 use self::mailboxes::Mailboxes;
 use self::memory::Memory;
-use self::policy::{Domains, Policy, Recipients};
+use self::policy::{Domains, Policy, Recipients, WaysOut};
 use self::recipients::{RecipientFile, RecipientsError};
 use self::submission::users_file::{UserFile, UserFileError};
 use self::submission::{Checks, Submission};
@@ -159,6 +159,7 @@ impl Front {
         let memory = Memory::new(config.memory.clients, config.memory.per_client);
         let memory = Arc::new(memory);
         let checks = Arc::new(Checks::default());
+        let ways_out = WaysOut::of(config);
         let servers = config
             .servers
             .iter()
@@ -168,7 +169,7 @@ impl Front {
                     relay_from: server.relay_from.clone(),
                     priority_from: server.priority_from.clone(),
                     domains: Arc::clone(&domains),
-                    has_outbound: config.outbound.deliver.is_some(),
+                    ways_out: ways_out.clone(),
                 };
                 let submission = load_submission(server, &checks, &mut files)?;
                 VirtualServer::new(server, policy, tls, submission, Arc::clone(&memory))

@@ -1,5 +1,7 @@
 //! The service's own handling of a recipient: who may send to whom.
 
+mod ways_out;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,6 +10,7 @@ use ipnet::IpNet;
 use postern_smtp::address::{DomainOrLiteral, ForwardPath, Mailbox};
 use postern_smtp::reply::Reply;
 
+pub use self::ways_out::WaysOut;
 use super::mailboxes::Mailboxes;
 use super::recipients::RecipientFile;
 use super::replies;
@@ -81,8 +84,8 @@ pub struct Policy {
     pub priority_from: Vec<IpNet>,
     /// Domains accepted from anybody.
     pub domains: Arc<Domains>,
-    /// There is a way out for other domains.
-    pub has_outbound: bool,
+    /// Where mail of other domains may go.
+    pub ways_out: WaysOut,
 }
 
 impl Policy {
@@ -133,7 +136,7 @@ impl Policy {
         may_relay: bool,
     ) -> Result<(), Reply> {
         let Some(hosted) = self.hosted(mailbox) else {
-            return match (may_relay, self.has_outbound) {
+            return match (may_relay, self.ways_out.lead_to(mailbox.domain())) {
                 (false, _) => Err(replies::relay_denied()),
                 (true, false) => Err(replies::no_route()),
                 (true, true) => Ok(()),

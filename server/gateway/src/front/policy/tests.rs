@@ -21,9 +21,21 @@ fn policy() -> (Policy, tempfile::TempDir) {
         ],
         priority_from: vec!["192.0.2.0/24".parse().unwrap()],
         domains: Arc::new(domains),
-        has_outbound: true,
+        ways_out: ways_out("[outbound]\ndeliver = \"mx\""),
     };
     (policy, folder)
+}
+
+/// Those of a configuration with these tables.
+fn ways_out(text: &str) -> WaysOut {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("postern.toml");
+    let text = format!(
+        "[spool]\npath = \"state\"\n{text}\n\
+         [[server]]\nname = \"in\"\nhostname = \"mx.test\"\nlisten = [\"127.0.0.1:2525\"]\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    WaysOut::of(&postern_config::load(&file, &[("NONE", "")]).unwrap().config)
 }
 
 fn judge(policy: &Policy, path: &str, may_relay: bool) -> String {
@@ -84,8 +96,26 @@ fn a_file_says_who_exists_but_the_postmaster_always_does() {
 #[test]
 fn without_a_way_out_nobody_relays() {
     let (mut policy, _folder) = policy();
-    policy.has_outbound = false;
+    policy.ways_out = ways_out("");
     assert_eq!(judge(&policy, "<u@other.test>", true), "550 5.4.4");
+    policy.ways_out = ways_out(
+        "[[route]]\nname = \"a\"\nmatch = \"*.other.test\"\ndeliver = \"mx\"\n\
+         [[route]]\nname = \"b\"\nmatch = \"one.test\"\ndeliver = \"mx\"\n\
+         [[route]]\nname = \"c\"\nmatch = \"two.test\"\ntls = \"required\"",
+    );
+    for (to, what) in [
+        ("<u@deep.in.other.test>", "ok"),
+        ("<u@ONE.test>", "ok"),
+        ("<u@other.test>", "550 5.4.4"),
+        ("<u@x.one.test>", "550 5.4.4"),
+        ("<u@two.test>", "550 5.4.4"),
+        ("<u@[192.0.2.1]>", "550 5.4.4"),
+    ] {
+        assert_eq!(judge(&policy, to, true), what, "{to}");
+    }
+    policy.ways_out =
+        ways_out("[[route]]\nname = \"a\"\nmatch = \"*\"\ndeliver = \"smtp://relay.test\"");
+    assert_eq!(judge(&policy, "<u@[192.0.2.1]>", true), "ok");
     assert_eq!(judge(&policy, "<u@example.test>", true), "ok");
 }
 
