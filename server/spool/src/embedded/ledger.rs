@@ -22,7 +22,7 @@ pub(super) struct Ledger {
     cursor: Option<Place>,
     /// Rows that may be claimed without a search, by the time from which on.
     behind: BTreeSet<Place>,
-    times: HashMap<MessageId, i64>,
+    times: HashMap<MessageId, Behind>,
     claimed: HashMap<MessageId, Claim>,
     recent: VecDeque<MessageId>,
     is_recent: HashSet<MessageId>,
@@ -30,6 +30,14 @@ pub(super) struct Ledger {
     /// them as they were.
     changed: Option<BTreeMap<MessageId, Option<i64>>>,
     last_token: u64,
+}
+
+/// A row in `behind`.
+struct Behind {
+    /// From when on it may be claimed.
+    from: i64,
+    /// When the row says that it is due: earlier, if it was put off.
+    due: i64,
 }
 
 struct Claim {
@@ -49,8 +57,8 @@ impl Ledger {
             && let Some(&(time, id)) = self.behind.first()
             && time <= now
         {
-            self.forget(id);
-            taken.push(((time, id), self.lease(id, Some(time), true)));
+            let due = self.forget(id).unwrap_or(time);
+            taken.push(((time, id), self.lease(id, Some(due), true)));
         }
         taken
     }
@@ -150,7 +158,7 @@ impl Ledger {
         let Some(due) = claim.due else { return };
         match not_before {
             // A search would find it too early.
-            Some(time) if time > due => self.put_behind(id, time),
+            Some(from) if from > due => self.put_behind(id, Behind { from, due }),
             _ => self.note(id, Some(due)),
         }
     }
@@ -182,19 +190,20 @@ impl Ledger {
         if let Some(due) = due
             && self.cursor.is_some_and(|cursor| (due, id) <= cursor)
         {
-            self.put_behind(id, due);
+            self.put_behind(id, Behind { from: due, due });
         }
     }
 
-    fn put_behind(&mut self, id: MessageId, time: i64) {
-        self.behind.insert((time, id));
-        self.times.insert(id, time);
+    fn put_behind(&mut self, id: MessageId, behind: Behind) {
+        self.behind.insert((behind.from, id));
+        self.times.insert(id, behind);
     }
 
-    fn forget(&mut self, id: MessageId) {
-        if let Some(time) = self.times.remove(&id) {
-            self.behind.remove(&(time, id));
-        }
+    /// Returns when the row is due by itself, if it was known here.
+    fn forget(&mut self, id: MessageId) -> Option<i64> {
+        let Behind { from, due } = self.times.remove(&id)?;
+        self.behind.remove(&(from, id));
+        Some(due)
     }
 
     fn remember(&mut self, id: MessageId) {
@@ -249,5 +258,20 @@ mod tests {
         assert_eq!(ledger.settle(lease, None), Some(7));
         ledger.release(lease, None);
         assert_eq!(ledger.next().0, Some(7));
+    }
+
+    #[test]
+    fn what_was_put_off_once_is_found_after_a_second_claim() {
+        let id = MessageId::new();
+        let mut ledger = Ledger::default();
+        ledger.begin_search();
+        let taken = ledger.end_search(&[(1, id)], 1);
+        ledger.release(taken[0].1, Some(53));
+        let taken = ledger.take_behind(55, 1);
+        assert_eq!(taken[0].0, (53, id));
+        // No search comes to it any more, and it is due since 1.
+        ledger.release(taken[0].1, None);
+        assert_eq!(ledger.next().0, Some(1));
+        assert_eq!(ledger.take_behind(1, 1).len(), 1);
     }
 }
