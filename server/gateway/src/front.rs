@@ -8,6 +8,7 @@ mod accept;
 pub mod admission;
 pub mod client;
 mod handshakes;
+pub mod inherited;
 pub mod listener;
 pub mod mailboxes;
 pub mod memory;

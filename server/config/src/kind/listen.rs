@@ -16,6 +16,8 @@ pub enum ListenAddress {
     Tcp(SocketAddr),
     /// A Unix socket at this path.
     Unix(PathBuf),
+    /// The sockets that the service manager has bound and hands over under this name.
+    Inherited(String),
 }
 
 impl fmt::Display for ListenAddress {
@@ -23,6 +25,7 @@ impl fmt::Display for ListenAddress {
         match self {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Inherited(name) => write!(f, "fd:{name}"),
         }
     }
 }
@@ -73,7 +76,8 @@ choice! {
 section! {
     /// A listening socket with settings of its own.
     ListenTable at "server.listen" {
-        /// `"address:port"` or `"unix:/path"`.
+        /// `"address:port"`, `"unix:/path"`, or `"fd:name"`: all sockets that the service manager hands over under this name
+        /// (`FileDescriptorName=` of a unit of systemd).
         address: ListenAddress as ListenAddress;
         /// Left out: STARTTLS is offered, if the server has a certificate.
         tls: Option<ListenTls> as Maybe<ListenTls>;
@@ -110,7 +114,7 @@ impl Kind for Listener {
         }
         let table = ListenTable::read(field, reader)?;
         let has_access = table.mode.is_some() || table.owner.is_some() || table.group.is_some();
-        if has_access && matches!(table.address, ListenAddress::Tcp(_)) {
+        if has_access && !matches!(table.address, ListenAddress::Unix(_)) {
             reader.refuse(
                 field,
                 format!("{} has mode, owner or group", table.address),
@@ -130,12 +134,20 @@ impl Kind for Listener {
     }
 }
 
+/// What systemd takes as a name of a descriptor.
+fn is_descriptor_name(name: &str) -> bool {
+    (1..=255).contains(&name.len())
+        && name
+            .bytes()
+            .all(|octet| octet.is_ascii_graphic() && octet != b':')
+}
+
 impl Kind for ListenAddress {
     type Out = Self;
 
     fn shape() -> Shape {
         Shape::Text {
-            what: "an IP address with a port, or \"unix:/path\"",
+            what: "an IP address with a port, \"unix:/path\", or \"fd:name\"",
             pattern: None,
         }
     }
@@ -145,11 +157,14 @@ impl Kind for ListenAddress {
         if let Some(path) = text.strip_prefix("unix:") {
             return paths::path(path, field, reader).map(Self::Unix);
         }
-        if text.starts_with("fd:") {
+        if let Some(name) = text.strip_prefix("fd:") {
+            if is_descriptor_name(name) {
+                return Some(Self::Inherited(name.to_owned()));
+            }
             reader.refuse(
                 field,
-                "\"fd:\" is not in this version",
-                "write an address and a port",
+                format!("\"{name}\" is not the name of a socket"),
+                "write the FileDescriptorName of its unit: up to 255 printable characters of ASCII, without a colon",
             );
             return None;
         }

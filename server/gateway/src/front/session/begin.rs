@@ -118,10 +118,11 @@ pub(super) async fn serve(
         local_address: match &local {
             ListenAddress::Tcp(local) => local.ip().to_canonical().to_string(),
             ListenAddress::Unix(path) => path.display().to_string(),
+            ListenAddress::Inherited(name) => name.clone(),
         },
         local_port: match local {
             ListenAddress::Tcp(local) => local.port(),
-            ListenAddress::Unix(_) => 0,
+            ListenAddress::Unix(_) | ListenAddress::Inherited(_) => 0,
         },
         implicit_tls: secure,
         ..Client::default()
