@@ -123,6 +123,7 @@ struct BoundListener {
     server: Arc<VirtualServer>,
     bound: Bound,
     implicit_tls: bool,
+    proxy: bool,
 }
 
 /// Checks everything, then runs until the end. Blocks.
@@ -252,6 +253,7 @@ fn bind_all(config: &Config, front: &Front) -> Result<Vec<BoundListener>, ServeE
                 server: Arc::clone(server),
                 bound,
                 implicit_tls: listener.implicit_tls,
+                proxy: listener.proxy,
             }));
         }
     }

@@ -39,6 +39,11 @@ pub const PYTHON: Peer = Peer {
     package: "python3",
 };
 
+/// A proxy that tells servers of its clients.
+pub const HAPROXY: Peer = Peer {
+    program: "haproxy",
+    package: "haproxy",
+};
 /// Starts a program as systemd starts one that it hands sockets to.
 pub const SOCKET_ACTIVATE: Peer = Peer {
     program: "systemd-socket-activate",

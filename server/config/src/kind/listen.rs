@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::{Account, Kind, Maybe, Permissions, paths};
+use super::{Account, Flag, Kind, Maybe, Permissions, paths};
 use crate::reader::{Field, Reader};
 use crate::registry::Shape;
 use crate::section::{Section, choice, section};
@@ -37,6 +37,8 @@ pub struct Listener {
     pub address: ListenAddress,
     /// TLS from the first octet (RFC 8314) instead of STARTTLS.
     pub implicit_tls: bool,
+    /// Whoever connects is a proxy, and sends a header of the PROXY protocol first.
+    pub proxy: bool,
     /// Who may connect to a Unix socket. Of no meaning for TCP.
     pub access: SocketAccess,
 }
@@ -81,15 +83,15 @@ section! {
         address: ListenAddress as ListenAddress;
         /// Left out: STARTTLS is offered, if the server has a certificate.
         tls: Option<ListenTls> as Maybe<ListenTls>;
+        /// Every connection begins with a header of the PROXY protocol, version 1 or 2, before TLS and within 5 seconds. Over TCP
+        /// only the networks of `proxy_from` may connect.
+        proxy: bool as Flag = "false";
         /// Permissions of a Unix socket: whoever may write to it may connect. Left out: `"0660"`.
         mode: Option<u32> as Maybe<Permissions>;
         /// The user that a Unix socket is given to, by name or number. Left out: whoever starts the gateway.
         owner: Option<String> as Maybe<Account>;
         /// The group that a Unix socket is given to, by name or number. Left out: that of whoever starts the gateway.
         group: Option<String> as Maybe<Account>;
-    }
-    later {
-        "proxy" => 3;
     }
 }
 
@@ -109,6 +111,7 @@ impl Kind for Listener {
             return Some(Self {
                 address,
                 implicit_tls: false,
+                proxy: false,
                 access: SocketAccess::default(),
             });
         }
@@ -125,6 +128,7 @@ impl Kind for Listener {
         Some(Self {
             address: table.address,
             implicit_tls: table.tls.is_some(),
+            proxy: table.proxy,
             access: SocketAccess {
                 mode: table.mode.unwrap_or(SOCKET_MODE),
                 owner: table.owner,

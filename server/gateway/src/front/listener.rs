@@ -264,6 +264,7 @@ mod tests {
         Listener {
             address: address.clone(),
             implicit_tls: false,
+            proxy: false,
             access: SocketAccess::default(),
         }
     }

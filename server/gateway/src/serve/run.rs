@@ -268,6 +268,7 @@ async fn run_control(
             server,
             listener.bound,
             listener.implicit_tls,
+            listener.proxy,
             Arc::clone(&out),
             Arc::clone(&metrics),
         )?;
