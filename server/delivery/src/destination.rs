@@ -20,6 +20,8 @@ pub enum Destination {
         /// How lines end in their files.
         line_ends: LineEnds,
     },
+    /// A sink that keeps mailboxes.
+    Sink(Arc<str>),
 }
 
 /// How lines end in a file.
@@ -72,6 +74,7 @@ impl fmt::Display for Destination {
         match self {
             Self::Hop(hop) => hop.fmt(f),
             Self::Maildir { template, .. } => write!(f, "maildir:{}", template.display()),
+            Self::Sink(name) => write!(f, "sink:{name}"),
         }
     }
 }

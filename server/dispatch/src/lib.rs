@@ -15,6 +15,7 @@ pub mod exchange;
 pub mod inbound;
 pub mod observer;
 pub mod settings;
+pub mod stores;
 pub mod transport;
 
 mod answers;

@@ -1,4 +1,5 @@
-//! What takes messages to their destination: one connection, or one at a time into Maildirs.
+//! What takes messages to their destination: one connection, or one at a time into Maildirs
+//! and to sinks that keep mailboxes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::core::{Core, MESSAGES_PER_CONNECTION};
 use super::handing::{COMMANDS, Delivered, deliver};
 use super::into_maildir::carry_to_maildir;
+use super::into_sink::carry_to_sink;
 use super::job::Group;
 use super::recording::Recording;
 use super::seat::{Seat, What};
@@ -41,6 +43,10 @@ pub(crate) async fn carry(
                 .ending_lines_with(*line_ends);
             let destination = destination.to_string();
             carry_to_maildir(&context, &mut seat, &mut recording, &destination, &maildir).await;
+        }
+        Destination::Sink(sink) => {
+            let destination = destination.to_string();
+            carry_to_sink(&context, &mut seat, &mut recording, &destination, sink).await;
         }
     }
     recording.all().await;

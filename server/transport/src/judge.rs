@@ -5,6 +5,7 @@ use std::sync::Arc;
 use postern_dispatch::content::Content;
 use postern_dispatch::dispatcher::{Dispatcher, SharedPlan};
 use postern_dispatch::exchange::MessageRuling;
+use postern_dispatch::stores::{Mailboxes, Said, Stores};
 use postern_dispatch::transport::{Attempt, TransportScope};
 use postern_events::budget::Budget;
 use postern_events::chain::Start;
@@ -80,6 +81,17 @@ pub trait Case: Send + Sync {
         start: Start,
         attempt: Attempt,
     ) -> BoxFuture<'static, MessageRuling>;
+
+    /// Asks mailbox stores about `transport.local_delivery`.
+    fn local_delivery(
+        &self,
+        _stores: &Stores,
+        _mailboxes: Mailboxes,
+        _budget: &Budget,
+        _attempt: Attempt,
+    ) -> BoxFuture<'static, Vec<Said>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
 
     /// Tells what became of an attempt. Never waits.
     fn tell(&self, result: DeliveryResult);
@@ -165,6 +177,18 @@ impl Case for TransportScope {
     ) -> BoxFuture<'static, MessageRuling> {
         Box::pin(TransportScope::redo_inbound(
             self, budget, event, start, attempt,
+        ))
+    }
+
+    fn local_delivery(
+        &self,
+        stores: &Stores,
+        mailboxes: Mailboxes,
+        budget: &Budget,
+        attempt: Attempt,
+    ) -> BoxFuture<'static, Vec<Said>> {
+        Box::pin(TransportScope::local_delivery(
+            self, stores, mailboxes, budget, attempt,
         ))
     }
 

@@ -77,6 +77,8 @@ pub struct Routes {
     /// For `<Postmaster>`, which has no domain: the first `[[domain]]`.
     first: Option<String>,
     outbound: Option<Route>,
+    /// The sinks that keep the mailboxes of some recipients.
+    stores: Arc<[Arc<str>]>,
 }
 
 /// What is known by domain.
@@ -133,21 +135,38 @@ impl<T> Matches<T> {
 impl Routes {
     /// A table with `outbound` for whatever is in no domain of ours; without it such mail has no route.
     pub fn new(outbound: Option<Route>) -> Self {
-        Self {
-            outbound,
-            ..Self::default()
+        let mut routes = Self::default();
+        routes.name_store(outbound.as_ref());
+        Self { outbound, ..routes }
+    }
+
+    /// A sink that a route names is a store.
+    fn name_store(&mut self, route: Option<&Route>) {
+        if let Some(Route::To(Destination::Sink(name))) = route
+            && !self.stores.contains(name)
+        {
+            let known = self.stores.iter().chain([name]);
+            self.stores = known.map(Arc::clone).collect();
         }
+    }
+
+    /// The sinks that keep the mailboxes of some recipients.
+    pub(crate) fn stores(&self) -> Arc<[Arc<str>]> {
+        Arc::clone(&self.stores)
     }
 
     /// Adds a domain: its name as a lower-case A-label, or `*.name` for all below it and not itself.
     pub fn add(&mut self, domain: &str, route: impl Into<Route>) {
         let name = domain.strip_prefix("*.").unwrap_or(domain);
         self.first.get_or_insert_with(|| name.to_owned());
-        self.own.add(domain, route.into());
+        let route = route.into();
+        self.name_store(Some(&route));
+        self.own.add(domain, route);
     }
 
     /// Adds what a `[[route]]` says: of a lower-case A-label, of `*.name` for all below it and not itself, or of `*` for all.
     pub fn add_rule(&mut self, pattern: &str, rule: Rule) {
+        self.name_store(rule.route.as_ref());
         self.rules.add(pattern, Known::new(rule));
     }
 

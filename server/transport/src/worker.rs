@@ -37,7 +37,7 @@ pub(crate) const NO_SLOT: Duration = Duration::from_millis(50);
 const LATER: Duration = Duration::from_secs(60);
 /// Connections that a destination begins with. So many messages may be delivered twice when the process is killed.
 const FEW: usize = 2;
-/// The same for Maildirs, where nothing is delivered twice.
+/// The same for Maildirs and mailbox stores, where nothing is delivered twice.
 const FEW_WRITERS: usize = 8;
 /// Names of messages that may wait for room at one destination.
 const NAMES: usize = 200_000;
@@ -419,7 +419,7 @@ fn now() -> std::time::Instant {
 const fn few(destination: &Destination) -> usize {
     match destination {
         Destination::Hop(_) => FEW,
-        Destination::Maildir { .. } => FEW_WRITERS,
+        Destination::Maildir { .. } | Destination::Sink(_) => FEW_WRITERS,
     }
 }
 

@@ -75,6 +75,9 @@ pub(super) fn bindings(
     shown.extend(pins.clone());
     let plan = plan::of(effective, &shown).ok();
     if let Some(plan) = &plan {
+        for error in plan::unasked_stores(effective, plan) {
+            report.wrong(&error);
+        }
         for (error, matters) in shortfalls(effective, plan, &pins, reached) {
             match matters {
                 true => report.warning(&error),

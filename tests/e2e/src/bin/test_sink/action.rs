@@ -89,6 +89,12 @@ pub(crate) enum Action {
     RemoveHeaders(String),
     /// The recipient is taken: `hosted` or `relayed`.
     Admit(RecipientKind),
+    /// These mailboxes are kept here, with this reply, `CODE TEXT`.
+    Store(u32, String),
+    /// Those whose address contains this are kept here; the others are left out of the answer.
+    StoreOnly(String),
+    /// 451 until it is asked for the attempt with this number, then the mailboxes are kept here.
+    StoreFrom(u32),
     /// This frame, which breaks the protocol, in place of a verdict.
     Breach(Breach),
 }
@@ -185,6 +191,13 @@ fn parse_action(action: &str) -> Result<Action, String> {
             "relayed" => RecipientKind::Relayed,
             _ => return Err("hosted or relayed is due".to_owned()),
         }),
+        "store" => {
+            let (code, text) = argument.split_once(' ').ok_or("CODE TEXT is due")?;
+            let code = code.parse().map_err(|e| format!("{code}: {e}"))?;
+            Action::Store(code, text.to_owned())
+        }
+        "store-only" => Action::StoreOnly(own()),
+        "store-from" => Action::StoreFrom(number()?),
         "done-with-other" => Action::Breach(Breach::DoneWithOther),
         "done-unset" => Action::Breach(Breach::DoneUnset),
         "ready-for-other" => Action::Breach(Breach::ReadyForOther),
