@@ -6,11 +6,15 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 pub use postern_attach::{FleetStatus, Reach, ReplicaHealth, ReplicaStatus};
-use postern_events::context::{MessageContext, SessionContext};
+use postern_events::budget::Budget;
+use postern_events::context::{DestinationContext, MessageContext, SessionContext};
+use postern_events::question::Event;
+use postern_events::ruling::Ruling;
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 
 use crate::content::Content;
+use crate::destination;
 use crate::inbound::InboundScope;
 use crate::news::NewsDesk;
 use crate::observer::Observer;
@@ -130,6 +134,16 @@ impl Dispatcher {
         content: Arc<dyn Content>,
     ) -> TransportScope {
         TransportScope::begin(&self.shared, &self.news, message, content)
+    }
+
+    /// Asks about an event of a destination of a virtual server (`transport.route`, `transport.resolve`).
+    pub fn ask_destination<E: Event<Context = DestinationContext>>(
+        &self,
+        destination: DestinationContext,
+        event: E,
+        budget: &Budget,
+    ) -> impl Future<Output = Ruling> + Send + use<E> {
+        destination::ask(&self.shared, destination, event, budget)
     }
 
     /// Tells sinks that no new instances will come, waits for open questions until `deadline`, then ends all streams. What

@@ -24,6 +24,7 @@ mod attachment;
 mod call;
 mod codec;
 mod connection;
+mod destination;
 mod ending;
 mod health;
 mod meter;

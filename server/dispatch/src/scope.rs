@@ -71,7 +71,10 @@ impl Scope {
             }
             (Some(session), _) => (format!("session {session}"), Some(*session.as_bytes())),
             (None, Some(message)) => (format!("message {message}"), Some(*message.as_bytes())),
-            (None, None) => ("the gateway".to_owned(), None),
+            (None, None) => match &context {
+                Context::Destination(own) => (format!("destination {}", own.domain), None),
+                _ => ("the gateway".to_owned(), None),
+            },
         };
         Self {
             shared: Arc::clone(shared),

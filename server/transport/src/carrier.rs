@@ -56,32 +56,47 @@ pub(crate) async fn carry(
 async fn carry_to_hop(context: &Context, seat: &mut Seat, recording: &mut Recording, hop: &Hop) {
     let shutdown = context.shutdown.begun();
     tokio::pin!(shutdown);
-    let peer = match peer(&context.core, hop) {
-        Ok(peer) => peer,
-        Err(error) => {
-            let hostname = &context.core.settings.hostname;
-            tracing::error!(hostname, %error, "nothing can be delivered");
-            let text = format!("the name of this host is not valid: {error}");
-            let why = Attempted::own(Fate::Deferred, 3, 5, text, context.core.now());
-            return seat
-                .tell(What::Refused {
-                    why,
-                    lasting: false,
-                })
-                .await;
-        }
-    };
-    let opened = tokio::select! {
-        opened = open(context, seat, &peer) => opened,
-        () = &mut shutdown => return,
-    };
-    let mut connection = match opened {
-        Ok(connection) => connection,
-        Err(error) => {
-            tracing::warn!(destination = %hop, %error, "destination cannot be reached");
-            let why = Attempted::from_open_error(&error, context.core.now());
-            let lasting = error.is_of_domain();
-            return seat.tell(What::Refused { why, lasting }).await;
+    let (first, mut tried) = (hop, 0);
+    let (hop, peer, mut connection) = loop {
+        let hop = match tried {
+            0 => first,
+            others => match first.then.get(others - 1) {
+                Some(next) => next,
+                None => return,
+            },
+        };
+        tried += 1;
+        let peer = match peer(&context.core, hop) {
+            Ok(peer) => peer,
+            Err(error) => {
+                let name = hop.terms.ehlo.as_ref();
+                let name = name.unwrap_or(&context.core.settings.hostname);
+                tracing::error!(name, %error, "nothing can be delivered");
+                let text = format!("the name of this host is not valid: {error}");
+                let why = Attempted::own(Fate::Deferred, 3, 5, text, context.core.now());
+                return seat
+                    .tell(What::Refused {
+                        why,
+                        lasting: false,
+                    })
+                    .await;
+            }
+        };
+        let opened = tokio::select! {
+            opened = open(context, seat, &peer) => opened,
+            () = &mut shutdown => return,
+        };
+        match opened {
+            Ok(connection) => break (hop, peer, connection),
+            Err(error) if tried <= first.then.len() => {
+                tracing::info!(destination = %hop, %error, "next hop cannot be reached, the one behind it is tried");
+            }
+            Err(error) => {
+                tracing::warn!(destination = %hop, %error, "destination cannot be reached");
+                let why = Attempted::from_open_error(&error, context.core.now());
+                let lasting = error.is_of_domain();
+                return seat.tell(What::Refused { why, lasting }).await;
+            }
         }
     };
     seat.tell(What::Opened).await;

@@ -9,10 +9,13 @@ use postern_dispatch::stores::{Mailboxes, Said, Stores};
 use postern_dispatch::transport::{Attempt, TransportScope};
 use postern_events::budget::Budget;
 use postern_events::chain::Start;
-use postern_events::context::MessageContext;
+use postern_events::context::{DestinationContext, MessageContext};
 use postern_events::delivery::Result as DeliveryResult;
 use postern_events::event::EventKind;
 use postern_events::plan::BodyDepth;
+use postern_events::question::Event as _;
+use postern_events::ruling::Ruling;
+use postern_events::transport::{Resolve, ResolveAnswer, Route, RouteAnswer};
 use postern_message::Message;
 use tokio::sync::broadcast;
 
@@ -54,6 +57,26 @@ pub trait Judge: Send + Sync {
     /// Hears the names of sinks that this thread can ask again.
     fn sinks_back(&self) -> Option<broadcast::Receiver<Arc<str>>> {
         None
+    }
+
+    /// Asks about `transport.route` of a destination.
+    fn route(
+        &self,
+        _destination: DestinationContext,
+        _event: Route,
+        _budget: &Budget,
+    ) -> BoxFuture<'static, Ruling<RouteAnswer>> {
+        Box::pin(std::future::ready(Ruling::proceed(Route::KIND)))
+    }
+
+    /// Asks about `transport.resolve` of a destination.
+    fn resolve(
+        &self,
+        _destination: DestinationContext,
+        _event: Resolve,
+        _budget: &Budget,
+    ) -> BoxFuture<'static, Ruling<ResolveAnswer>> {
+        Box::pin(std::future::ready(Ruling::proceed(Resolve::KIND)))
     }
 
     /// Hears what became of every attempt, whether or not a sink wants to know. Must not block.
@@ -155,6 +178,26 @@ impl Judge for Sinks {
 
     fn sinks_back(&self) -> Option<broadcast::Receiver<Arc<str>>> {
         Some(self.dispatcher.sinks_back())
+    }
+
+    fn route(
+        &self,
+        destination: DestinationContext,
+        event: Route,
+        budget: &Budget,
+    ) -> BoxFuture<'static, Ruling<RouteAnswer>> {
+        let ruling = self.dispatcher.ask_destination(destination, event, budget);
+        Box::pin(async move { ruling.await.typed() })
+    }
+
+    fn resolve(
+        &self,
+        destination: DestinationContext,
+        event: Resolve,
+        budget: &Budget,
+    ) -> BoxFuture<'static, Ruling<ResolveAnswer>> {
+        let ruling = self.dispatcher.ask_destination(destination, event, budget);
+        Box::pin(async move { ruling.await.typed() })
     }
 }
 

@@ -257,7 +257,7 @@ fn earlier_attempts(recipient: &Recipient) -> u32 {
 }
 
 /// A status as a reply. What a reply cannot hold is left out.
-fn reply(status: &Status) -> Option<Reply> {
+pub(crate) fn reply(status: &Status) -> Option<Reply> {
     let enhanced = status
         .enhanced
         .and_then(|(class, subject, detail)| EnhancedCode::new(class, subject, detail).ok());

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
 use postern_smtp::address::{DomainOrLiteral, ForwardPath, Mailbox};
@@ -108,6 +109,11 @@ impl<T> Matches<T> {
             None if pattern == "*" => self.all = Some(value),
             None => drop(self.exact.insert(pattern.to_owned(), value)),
         }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &T> {
+        let named = self.exact.values().chain(self.below.values());
+        named.chain(&self.all)
     }
 
     /// The most specific one.
@@ -225,6 +231,30 @@ impl Routes {
         let domain = self.key(recipient)?;
         let own = self.own_route(recipient, &domain).is_some();
         self.rule(&domain, own)?.rule.schedule.as_ref()
+    }
+
+    /// The domain of a recipient, by which its mail is routed.
+    pub(crate) fn domain(&self, recipient: &ForwardPath) -> Option<String> {
+        self.key(recipient).map(Cow::into_owned)
+    }
+
+    /// The Maildirs of a domain of ours with this template.
+    pub(crate) fn maildir(&self, wanted: &Path) -> Option<&Destination> {
+        let mut routes = self.own.all();
+        routes.find_map(|route| match route {
+            Route::To(own @ Destination::Maildir { template, .. }) if template == wanted => {
+                Some(own)
+            }
+            _ => None,
+        })
+    }
+
+    /// The terms of the `[[route]]` of this name, and where it leads.
+    pub(crate) fn named(&self, name: &str) -> Option<(&Terms, Option<&Route>)> {
+        let mut rules = self.rules.all();
+        let known = rules.find(|known| known.rule.terms.name == name)?;
+        let route = known.rule.route.as_ref().or(self.outbound.as_ref());
+        Some((&known.rule.terms, route))
     }
 
     /// The domain of a recipient, or its address literal with brackets.

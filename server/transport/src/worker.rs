@@ -24,6 +24,7 @@ use super::parked::{Parked, Waiting};
 use super::question::Asked;
 use super::release::release;
 use super::results::{self, Attempt};
+use super::routing::{self, Sorted};
 use super::scheduler::{Action, ConnectionId, DestinationId, Limits, Load, Scheduler};
 use super::seat::{Given, Seat, Told, What};
 use super::settle::Outcome;
@@ -255,7 +256,12 @@ impl Running {
     fn told(&mut self, told: Told) {
         let Told { connection, what } = told;
         match what {
-            What::Opened => self.scheduler.opened(connection, now()),
+            What::Opened => {
+                if let Some(destination) = self.scheduler.destination(connection) {
+                    self.context.core.routing.reached(destination);
+                }
+                self.scheduler.opened(connection, now());
+            }
             What::Refused { why, lasting } => self.refused(connection, why, lasting),
             What::Handshake { succeeded } => {
                 if let Some(manners) = self.scheduler.manners(connection) {
@@ -460,12 +466,14 @@ pub(crate) async fn take_up(context: Context, begun: Begun) -> bool {
     let pending = message.recipients.iter().enumerate().filter(|(_, recipient)| {
         matches!(&recipient.state, RecipientState::Pending { due, .. } if early || due.is_none_or(|due| due <= now))
     });
-    let (groups, lost) = core
-        .settings
-        .routes
-        .group(pending.map(|(index, recipient)| (index, &recipient.address)));
+    let pending = pending.map(|(index, recipient)| (index, &recipient.address));
+    let Sorted {
+        groups,
+        lost,
+        settled,
+    } = routing::sort(&context, &message, pending).await;
     // The recipients without a route are a group of their own; it also stands for "nothing is due".
-    let own = !lost.is_empty() || groups.is_empty();
+    let own = !lost.is_empty() || !settled.is_empty() || groups.is_empty();
     let job = Arc::new(Job::new(begun, groups.len() + usize::from(own), now));
     for (destination, recipients) in groups {
         let group = Group {
@@ -478,10 +486,8 @@ pub(crate) async fn take_up(context: Context, begun: Begun) -> bool {
         let at = core.now();
         let text = "no route is configured for this recipient";
         let unroutable = || Outcome::Tried(Attempted::own(Fate::Failed, 4, 4, text.to_owned(), at));
-        let outcomes = lost
-            .into_iter()
-            .map(|index| (index, unroutable()))
-            .collect();
+        let lost = lost.into_iter().map(|index| (index, unroutable()));
+        let outcomes = lost.chain(settled).collect();
         let attempt = Attempt::without_host("none".to_owned());
         results::record(&context, &job, outcomes, false, &attempt).await;
     }
@@ -490,6 +496,7 @@ pub(crate) async fn take_up(context: Context, begun: Begun) -> bool {
 
 /// A destination cannot be reached: what waits for it hears why, and when it is tried again.
 async fn put_off(context: Context, destination: Destination, groups: Vec<Group>, why: Attempted) {
+    context.core.routing.failed(&destination, &why);
     let attempt = Attempt::without_host(destination.to_string());
     let settled = groups.iter().map(|group| {
         let outcome = Outcome::Tried(why.clone());

@@ -6,7 +6,7 @@ use postern_proto::v1;
 use postern_proto::v1::event::Kind as Happened;
 use postern_proto::v1::value::Kind as Held;
 
-use crate::{facts, stores};
+use crate::{facts, routers, stores};
 
 /// Its name without the group.
 pub(crate) fn name(event: &v1::Event) -> &'static str {
@@ -25,6 +25,8 @@ pub(crate) fn name(event: &v1::Event) -> &'static str {
         Some(Happened::InboundReset(_)) => "reset",
         Some(Happened::InboundDisconnect(_)) => "disconnect",
         Some(Happened::TransportSubmit(_)) => "submit",
+        Some(Happened::TransportRoute(_)) => "route",
+        Some(Happened::TransportResolve(_)) => "resolve",
         Some(Happened::TransportLocalDelivery(_)) => "local_delivery",
         Some(Happened::DeliveryResult(_)) => "result",
         _ => "other",
@@ -100,6 +102,8 @@ fn subject(event: &v1::Event) -> Vec<String> {
                 format!("{}={status} reply={}", text(&r.address), reply.join("|"))
             })
             .collect(),
+        Some(Happened::TransportRoute(asked)) => routers::of_route(asked),
+        Some(Happened::TransportResolve(asked)) => routers::of_resolve(asked),
         Some(Happened::TransportLocalDelivery(asked)) => stores::subject(asked),
         _ => Vec::new(),
     }

@@ -9,6 +9,7 @@
 mod action;
 mod event;
 mod facts;
+mod routers;
 mod stores;
 mod verdict;
 

@@ -7,7 +7,7 @@ use postern_proto::v1::event::Kind as Happened;
 
 use crate::action::Action;
 use crate::event::Known;
-use crate::stores;
+use crate::{routers, stores};
 
 /// The verdict on `event`, for actions that have one.
 pub(crate) fn verdict(action: &Action, event: &v1::Event, known: &Known) -> v1::Verdict {
@@ -55,7 +55,8 @@ pub(crate) fn verdict(action: &Action, event: &v1::Event, known: &Known) -> v1::
             kind: Some(v1::answer::Kind::Response(answer)),
         }));
     }
-    if let Some(kind) = stores::answer(action, event, known) {
+    let answer = routers::answer(action, event);
+    if let Some(kind) = answer.or_else(|| stores::answer(action, event, known)) {
         verdict.answer = Some(Box::new(v1::Answer { kind: Some(kind) }));
     }
     verdict
