@@ -2896,7 +2896,7 @@ pub struct DeliveryResult {
     #[prost(message, optional, tag = "6")]
     pub elapsed: ::core::option::Option<::prost_types::Duration>,
 }
-/// delivery.link: a destination went down or came back.
+/// delivery.link: a destination went down or came back. Told for each virtual server whose mail is put off because of it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeliveryLink {
     /// The destination.
@@ -2940,7 +2940,7 @@ pub struct DeliveryTrack {
     #[prost(string, tag = "7")]
     pub reason: ::prost::alloc::string::String,
 }
-/// service.start: the gateway started, or this replica became reachable.
+/// service.start: the gateway started.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ServiceStart {
     /// The gateway's version.

@@ -2109,7 +2109,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: false,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: Some(Group::Transport),
@@ -2165,7 +2165,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: false,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: None,
@@ -2193,7 +2193,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: false,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: None,
@@ -2494,7 +2494,7 @@ macro_rules! for_each_event {
             DeliveryLink = 92;
             #[doc = "`delivery.track`: a step in a message's life."]
             DeliveryTrack = 93;
-            #[doc = "`service.start`: the gateway started, or this replica became reachable."]
+            #[doc = "`service.start`: the gateway started."]
             ServiceStart = 101;
             #[doc = "`service.stop`: the gateway is stopping."]
             ServiceStop = 102;

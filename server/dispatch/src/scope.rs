@@ -197,7 +197,8 @@ impl Scope {
         }
     }
 
-    fn tell_one(&self, binding: &Arc<Binding>, question: &Question) {
+    /// Tells one binding of an event, if it fires there.
+    pub(crate) fn tell_one(&self, binding: &Arc<Binding>, question: &Question) {
         let mut state = self.state();
         match judge::fires(binding, &state.context, question) {
             Ok(true) => {}

@@ -10,7 +10,7 @@ use postern_dispatch::transport::{Attempt, TransportScope};
 use postern_events::budget::Budget;
 use postern_events::chain::Start;
 use postern_events::context::{DestinationContext, MessageContext};
-use postern_events::delivery::Result as DeliveryResult;
+use postern_events::delivery::{Link, Result as DeliveryResult};
 use postern_events::event::EventKind;
 use postern_events::plan::BodyDepth;
 use postern_events::question::Event as _;
@@ -58,6 +58,9 @@ pub trait Judge: Send + Sync {
     fn sinks_back(&self) -> Option<broadcast::Receiver<Arc<str>>> {
         None
     }
+
+    /// Tells that a destination went down or came back, as mail of a virtual server has it. Never waits.
+    fn link(&self, _server: &str, _link: Link) {}
 
     /// Asks about `transport.route` of a destination.
     fn route(
@@ -178,6 +181,10 @@ impl Judge for Sinks {
 
     fn sinks_back(&self) -> Option<broadcast::Receiver<Arc<str>>> {
         Some(self.dispatcher.sinks_back())
+    }
+
+    fn link(&self, server: &str, link: Link) {
+        self.dispatcher.tell_delivery(server, link);
     }
 
     fn route(

@@ -23,6 +23,7 @@ mod into_sink;
 mod job;
 mod judge;
 mod keeping;
+mod links;
 mod notification;
 mod operator;
 mod parked;

@@ -20,6 +20,7 @@ use super::carrier;
 use super::core::{Begun, Core, Order};
 use super::job::{Group, Job};
 use super::judge::Judge;
+use super::links::Links;
 use super::parked::{Parked, Waiting};
 use super::question::Asked;
 use super::release::release;
@@ -91,6 +92,7 @@ struct Running {
     /// What connections are given their groups by.
     connections: HashMap<ConnectionId, mpsc::Sender<Given>>,
     tell: mpsc::Sender<Told>,
+    links: Links,
     random: RandomState,
     drawn: u64,
 }
@@ -184,6 +186,7 @@ impl Running {
             kinds: HashMap::new(),
             connections: HashMap::new(),
             tell,
+            links: Links::default(),
             random: RandomState::new(),
             drawn: 0,
         }
@@ -257,9 +260,7 @@ impl Running {
         let Told { connection, what } = told;
         match what {
             What::Opened => {
-                if let Some(destination) = self.scheduler.destination(connection) {
-                    self.context.core.routing.reached(destination);
-                }
+                self.reached(connection);
                 self.scheduler.opened(connection, now());
             }
             What::Refused { why, lasting } => self.refused(connection, why, lasting),
@@ -285,7 +286,40 @@ impl Running {
         }
     }
 
+    /// A connection was made.
+    fn reached(&mut self, connection: ConnectionId) {
+        let Some(destination) = self.scheduler.destination(connection) else {
+            return;
+        };
+        let Context { core, judge, .. } = &self.context;
+        core.routing.reached(destination);
+        if self.links.is_empty() {
+            return;
+        }
+        if let Some((servers, link)) = self.links.reached(destination) {
+            for server in servers {
+                judge.link(&server, link.clone());
+            }
+        }
+    }
+
+    /// Mail is put off because its destination is down: who listens hears of that once.
+    fn tell_down(&mut self, destination: &Destination, groups: &[Group]) {
+        let judge = &self.context.judge;
+        for group in groups {
+            let server = group.job.message.server.as_str();
+            if judge.listens(server, EventKind::DeliveryLink)
+                && let Some(link) = self.links.put_off(destination, server)
+            {
+                judge.link(server, link);
+            }
+        }
+    }
+
     fn refused(&mut self, connection: ConnectionId, why: Attempted, lasting: bool) {
+        if let Some(destination) = self.scheduler.destination(connection) {
+            self.links.failed(destination, &why);
+        }
         self.drawn = self.drawn.wrapping_add(1);
         let draw = (self.random.hash_one(self.drawn) >> 32) as u32;
         let later = match lasting {
@@ -346,6 +380,7 @@ impl Running {
                     items,
                     why,
                 } => {
+                    self.tell_down(&destination, &items);
                     self.spawn(put_off(context, destination, items, why));
                 }
                 Action::Park {

@@ -6,7 +6,7 @@ use postern_delivery::BoxFuture;
 use postern_dispatch::content::Content;
 use postern_events::budget::Budget;
 use postern_events::context::DestinationContext;
-use postern_events::delivery::{DeliveryStatus, Result as DeliveryResult};
+use postern_events::delivery::{DeliveryStatus, Link, Result as DeliveryResult};
 use postern_events::event::EventKind;
 use postern_events::ruling::Ruling;
 use postern_events::transport::{Resolve, ResolveAnswer, Route, RouteAnswer};
@@ -73,6 +73,10 @@ impl Judge for CountedJudge {
 
     fn sinks_back(&self) -> Option<broadcast::Receiver<Arc<str>>> {
         self.sinks.sinks_back()
+    }
+
+    fn link(&self, server: &str, link: Link) {
+        self.sinks.link(server, link);
     }
 
     fn route(

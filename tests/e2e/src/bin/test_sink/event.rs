@@ -26,6 +26,9 @@ pub(crate) fn name(event: &v1::Event) -> &'static str {
         Some(Happened::InboundDisconnect(_)) => "disconnect",
         Some(Happened::TransportSubmit(_)) => "submit",
         Some(Happened::TransportRoute(_)) => "route",
+        Some(Happened::DeliveryLink(_)) => "link",
+        Some(Happened::ServiceStart(_)) => "start",
+        Some(Happened::ServiceStop(_)) => "stop",
         Some(Happened::TransportResolve(_)) => "resolve",
         Some(Happened::TransportLocalDelivery(_)) => "local_delivery",
         Some(Happened::DeliveryResult(_)) => "result",
@@ -102,6 +105,20 @@ fn subject(event: &v1::Event) -> Vec<String> {
                 format!("{}={status} reply={}", text(&r.address), reply.join("|"))
             })
             .collect(),
+        Some(Happened::DeliveryLink(link)) => {
+            let reply = link.last_reply.iter().flat_map(|reply| &reply.lines);
+            let mut words = vec![
+                text(&link.destination),
+                link.health().as_str_name().to_owned(),
+                format!("failures={}", link.failure_count),
+            ];
+            words.extend(reply.map(|line| text(line).replace(' ', "_")));
+            words
+        }
+        Some(Happened::ServiceStart(start)) => {
+            vec![start.gateway_version.clone(), start.servers.join(",")]
+        }
+        Some(Happened::ServiceStop(stop)) => vec![stop.reason.clone()],
         Some(Happened::TransportRoute(asked)) => routers::of_route(asked),
         Some(Happened::TransportResolve(asked)) => routers::of_resolve(asked),
         Some(Happened::TransportLocalDelivery(asked)) => stores::subject(asked),
