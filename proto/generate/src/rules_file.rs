@@ -155,7 +155,8 @@ pub(crate) struct Event {
     pub(crate) content: bool,
     /// The first version of the gateway that fires it. Above `version`: bindings to it are refused.
     pub(crate) published_in: u32,
-    /// `named_sink`: only the sink that a next hop `sink:NAME` names is asked.
+    /// `named_sink`: of all sinks that one is asked which a next hop `sink:NAME` names, and before the gateway's own store
+    /// those that none names.
     pub(crate) asked_only: Option<String>,
     /// It is told again, one-way, when what was asked about has been done.
     #[serde(default)]

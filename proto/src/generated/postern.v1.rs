@@ -1453,7 +1453,7 @@ pub mod answer {
         /// To transport.max_size. Grant "size".
         #[prost(message, tag = "8")]
         Size(super::SizeAnswer),
-        /// To transport.local_delivery. It is asked only of the sink that a next hop "sink:NAME" names.
+        /// To transport.local_delivery.
         #[prost(message, tag = "9")]
         LocalDelivery(super::LocalDeliveryAnswer),
         /// To transport.dsn. Grant "dsn".
@@ -1702,7 +1702,7 @@ pub struct SizeAnswer {
 /// `reject` and `tempfail` are for all recipients and come without it.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LocalDeliveryAnswer {
-    /// One for each recipient that was asked about. One left out stays queued.
+    /// One for each recipient that was asked about. One left out stays queued; before the gateway's own store it goes there.
     #[prost(message, repeated, tag = "1")]
     pub statuses: ::prost::alloc::vec::Vec<LocalDeliveryStatus>,
 }
@@ -1712,7 +1712,8 @@ pub struct LocalDeliveryStatus {
     /// The recipient.
     #[prost(bytes = "bytes", tag = "1")]
     pub recipient_id: ::prost::bytes::Bytes,
-    /// 2xx delivered, 4xx later, 5xx failed. Required.
+    /// 2xx delivered, 4xx later, 5xx failed. Its text is logged, told in delivery.result, and quoted in notifications: of a
+    /// success it may say where the message was put. Required.
     #[prost(message, optional, boxed, tag = "2")]
     pub reply: ::core::option::Option<::prost::alloc::boxed::Box<Reply>>,
 }
@@ -2895,7 +2896,7 @@ pub struct DeliveryResult {
     #[prost(message, optional, tag = "6")]
     pub elapsed: ::core::option::Option<::prost_types::Duration>,
 }
-/// delivery.link: a destination went down or came back.
+/// delivery.link: a destination went down or came back. Told for each virtual server whose mail is put off because of it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeliveryLink {
     /// The destination.
@@ -2939,7 +2940,7 @@ pub struct DeliveryTrack {
     #[prost(string, tag = "7")]
     pub reason: ::prost::alloc::string::String,
 }
-/// service.start: the gateway started, or this replica became reachable.
+/// service.start: the gateway started.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ServiceStart {
     /// The gateway's version.
@@ -3225,15 +3226,18 @@ pub struct TransportResolve {
     pub mail_exchangers: bool,
 }
 /// transport.local_delivery: this sink is the mailbox store of these recipients (next hop "sink:NAME"). Of the sink's
-/// bindings for this event the first that fires is asked, no other; if none does, the recipients stay queued. Return-Path
-/// is for the store to add, from the envelope.
+/// bindings for this event the first that fires for a recipient is asked about it, no other; if none does, it stays queued.
+/// Before the gateway's own store (Maildir) the bindings of sinks that no `deliver` of the configuration names are asked,
+/// each about whom those before it left out of their answer; whom all leave out the Maildir has. Return-Path is for the
+/// store to add, from the envelope.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TransportLocalDelivery {
-    /// The recipients.
+    /// The recipients. The id of a recipient is the key by which a store keeps one copy: it is the same in every attempt,
+    /// on every replica and after every restart of the gateway, and of no other message.
     #[prost(bytes = "bytes", repeated, tag = "1")]
     pub recipient_ids: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
-    /// The attempt, UUIDv7. The same recipient_id may come again, in this attempt on another replica or in a later one, if
-    /// the answer was not heard: a store that has it already says 2xx and keeps one copy.
+    /// The attempt, UUIDv7, the same as in delivery.result. A recipient comes again, in this attempt on another replica or
+    /// in a later one, if the answer was not heard or not recorded: a store that has it already says 2xx and keeps one copy.
     #[prost(bytes = "bytes", tag = "2")]
     pub attempt_id: ::prost::bytes::Bytes,
 }

@@ -1531,7 +1531,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: false,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: None,
@@ -1607,7 +1607,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: false,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: None,
@@ -1638,18 +1638,16 @@ pub const EVENTS: &[EventRule; 38] = &[
         answer_required: true,
         respond_verbs: &[],
         respond_unknown: false,
-        properties: &[PropertyScope::Recipient],
+        properties: &[],
         policies: &[
             (Policy::Tempfail, Effect::Queued),
             (Policy::Reject, Effect::Bounced),
-            (Policy::Hold, Effect::Held),
-            (Policy::Quarantine, Effect::Quarantined),
         ],
         policies_after_acceptance: &[],
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: true,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: true,
         told_after: false,
         feed_group: None,
@@ -2111,7 +2109,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: false,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: Some(Group::Transport),
@@ -2167,7 +2165,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: false,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: None,
@@ -2195,7 +2193,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: false,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: None,
@@ -2322,8 +2320,7 @@ pub const GRANTS: &[&str; 30] = &[
     "act:look",
 ];
 /// Words of `may` that the gateway of this version has nothing to apply to.
-pub const LATER_GRANTS: &[&str; 17] = &[
-    "redirect",
+pub const LATER_GRANTS: &[&str; 16] = &[
     "expiry",
     "priority",
     "inject",
@@ -2497,7 +2494,7 @@ macro_rules! for_each_event {
             DeliveryLink = 92;
             #[doc = "`delivery.track`: a step in a message's life."]
             DeliveryTrack = 93;
-            #[doc = "`service.start`: the gateway started, or this replica became reachable."]
+            #[doc = "`service.start`: the gateway started."]
             ServiceStart = 101;
             #[doc = "`service.stop`: the gateway is stopping."]
             ServiceStop = 102;

@@ -42,12 +42,46 @@ pub(crate) fn config(config: &Config, root: &Node, reader: &mut Reader) {
         check_binding(binding, &names("sink"), &names("server"), reader);
     }
     check_delivery(config, reader);
+    check_stores(config, &names("sink"), reader);
     for route in &config.routes {
         check_route(route, config, reader);
     }
     for domain in &config.domains {
         check_domain(domain, reader);
     }
+}
+
+/// Each sink that is named as a store is there.
+fn check_stores(config: &Config, sinks: &[&str], reader: &mut Reader) {
+    let domains = config.domains.iter().map(|own| {
+        let key = vec!["domain", own.name.as_str(), "deliver"];
+        (key, Some(&own.deliver))
+    });
+    let routes = config.routes.iter().map(|own| {
+        let key = vec!["route", own.name.as_str(), "deliver"];
+        (key, own.deliver.as_ref())
+    });
+    let outbound = (
+        vec!["outbound", "deliver"],
+        config.outbound.deliver.as_ref(),
+    );
+    for (key, deliver) in domains.chain(routes).chain([outbound]) {
+        if let Some(Deliver::Sink(name)) = deliver
+            && !sinks.contains(&name.as_str())
+        {
+            let (what, advice) = missing("sink", name, sinks);
+            fail(reader, &key, what, advice);
+        }
+    }
+}
+
+/// That there is no such element, and what to do.
+fn missing(kind: &str, wanted: &str, names: &[&str]) -> (String, String) {
+    let near = nearest(wanted, names.iter().copied());
+    let advice = near.map_or("add it, or name one that is there".to_owned(), |near| {
+        format!("did you mean \"{near}\"?")
+    });
+    (format!("there is no [[{kind}]] named \"{wanted}\""), advice)
 }
 
 fn check_domain(domain: &Domain, reader: &mut Reader) {
@@ -305,13 +339,6 @@ fn check_sink(sink: &Sink, reader: &mut Reader) {
 
 fn check_binding(binding: &Binding, sinks: &[&str], servers: &[&str], reader: &mut Reader) {
     let name = binding.name.as_str();
-    let missing = |kind: &str, wanted: &str, names: &[&str]| {
-        let near = nearest(wanted, names.iter().copied());
-        let advice = near.map_or("add it, or name one that is there".to_owned(), |near| {
-            format!("did you mean \"{near}\"?")
-        });
-        (format!("there is no [[{kind}]] named \"{wanted}\""), advice)
-    };
     if !sinks.contains(&binding.sink.as_str()) {
         let (what, advice) = missing("sink", &binding.sink, sinks);
         fail(reader, &["binding", name, "sink"], what, advice);
@@ -404,6 +431,11 @@ fn check_route(route: &Route, config: &Config, reader: &mut Reader) {
         wrong(&["auth"], what, advice);
         return;
     }
+    if matches!(next_hop, Some(Deliver::Sink(_))) {
+        let what = "has no effect here: a sink keeps the mailboxes, and no host is spoken to";
+        wrong(&["auth"], what, "leave it out");
+        return;
+    }
     let in_clear = matches!(route.tls, TlsPolicy::Opportunistic | TlsPolicy::Off);
     if in_clear && !is_loopback(next_hop) {
         let what = "would let a password go in clear text";
@@ -422,7 +454,7 @@ fn is_loopback(deliver: Option<&Deliver>) -> bool {
             host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
         }
         Some(Deliver::LmtpUnix(_)) => true,
-        Some(Deliver::Maildir(_) | Deliver::Mx) | None => false,
+        Some(Deliver::Maildir(_) | Deliver::Mx | Deliver::Sink(_)) | None => false,
     }
 }
 

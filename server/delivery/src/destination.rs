@@ -1,6 +1,7 @@
 //! Where mail is delivered to.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ pub enum Destination {
         /// How lines end in their files.
         line_ends: LineEnds,
     },
+    /// A sink that keeps mailboxes.
+    Sink(Arc<str>),
 }
 
 /// How lines end in a file.
@@ -41,6 +44,8 @@ pub struct Hop {
     pub address: HopAddress,
     /// On which terms it is spoken to.
     pub terms: Arc<Terms>,
+    /// Peers that are tried where it cannot be reached, in this order.
+    pub then: Vec<Hop>,
 }
 
 impl Hop {
@@ -51,6 +56,7 @@ impl Hop {
             lmtp,
             address,
             terms: Arc::default(),
+            then: Vec::new(),
         }
     }
 }
@@ -64,6 +70,54 @@ pub enum HopAddress {
     Unix(PathBuf),
     /// The hosts that DNS names for this domain, a lower-case A-label; or the host of an address literal, with its brackets.
     Mx(String),
+    /// These hosts, for a name that would be looked up otherwise.
+    Hosts(Hosts),
+}
+
+/// Hosts that are known without DNS.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Hosts {
+    /// Whose they are.
+    pub of: Box<HopAddress>,
+    /// In the order in which they are tried.
+    pub hosts: Vec<Host>,
+}
+
+/// A host, and where to connect to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Host {
+    /// Its name.
+    pub name: String,
+    /// In the order in which they are tried.
+    pub addresses: Vec<IpAddr>,
+    /// Its port. 0: that of the hosts that DNS names.
+    pub port: u16,
+}
+
+impl Destination {
+    /// The destination by its names, wherever they lead now.
+    #[must_use]
+    pub fn as_named(&self) -> Self {
+        match self {
+            Self::Hop(hop) => Self::Hop(hop.as_named()),
+            other => other.clone(),
+        }
+    }
+}
+
+impl Hop {
+    fn as_named(&self) -> Self {
+        let address = match &self.address {
+            HopAddress::Hosts(hosts) => HopAddress::clone(&hosts.of),
+            other => other.clone(),
+        };
+        Self {
+            lmtp: self.lmtp,
+            address,
+            terms: Arc::clone(&self.terms),
+            then: self.then.iter().map(Self::as_named).collect(),
+        }
+    }
 }
 
 /// As the configuration writes it, with the name of the route behind it if there is one; hosts that DNS names by their domain.
@@ -72,21 +126,34 @@ impl fmt::Display for Destination {
         match self {
             Self::Hop(hop) => hop.fmt(f),
             Self::Maildir { template, .. } => write!(f, "maildir:{}", template.display()),
+            Self::Sink(name) => write!(f, "sink:{name}"),
         }
     }
 }
 
 impl fmt::Display for Hop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let HopAddress::Mx(domain) = &self.address {
+        let address = match &self.address {
+            HopAddress::Hosts(hosts) => &hosts.of,
+            other => other,
+        };
+        self.write_as(address, f)?;
+        self.then.iter().try_for_each(|next| write!(f, ", {next}"))
+    }
+}
+
+impl Hop {
+    fn write_as(&self, address: &HopAddress, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let HopAddress::Mx(domain) = address {
             return f.write_str(domain);
         }
         f.write_str(if self.lmtp { "lmtp" } else { "smtp" })?;
-        match &self.address {
+        match address {
             HopAddress::Tcp(host, port) if host.contains(':') => write!(f, "://[{host}]:{port}"),
             HopAddress::Tcp(host, port) => write!(f, "://{host}:{port}"),
             HopAddress::Unix(path) => write!(f, "+unix:{}", path.display()),
             HopAddress::Mx(domain) => f.write_str(domain),
+            HopAddress::Hosts(hosts) => f.write_str(hosts.of.host()),
         }?;
         match self.terms.name.as_str() {
             "" => Ok(()),
@@ -102,6 +169,7 @@ impl HopAddress {
         match self {
             Self::Tcp(host, _) | Self::Mx(host) => host,
             Self::Unix(_) => "localhost",
+            Self::Hosts(hosts) => hosts.of.host(),
         }
     }
 }

@@ -23,7 +23,7 @@ mod tls;
 pub use attempt::{Attempted, Fate, PeerFacts, is_trouble, is_without_bdat};
 pub use connection::{Connection, OpenError, Peer};
 pub use content::{ContentReader, is_damage};
-pub use destination::{Destination, Hop, HopAddress, LineEnds};
+pub use destination::{Destination, Hop, HopAddress, Host, Hosts, LineEnds};
 pub use fitting::{Fitted, Unfit, fit};
 pub use link::{BoxFuture, ConnectError, Connected, Connector, Link, SystemConnector};
 pub use mail_hosts::{MailHosts, MailPolicy};

@@ -12,10 +12,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 
-use super::destination::{Hop, HopAddress};
+use super::destination::{Hop, HopAddress, Host};
 use super::mail_hosts::MailHosts;
 use super::mx::NoTarget;
 use super::own::OwnListeners;
+use super::terms::Terms;
 
 /// A boxed future.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -184,8 +185,8 @@ impl SystemConnector {
         }
     }
 
-    fn until(&self) -> Instant {
-        Instant::now() + self.timeout
+    fn until(&self, terms: &Terms) -> Instant {
+        Instant::now() + terms.connect_timeout.unwrap_or(self.timeout)
     }
 
     /// To the host that the configuration names.
@@ -193,17 +194,17 @@ impl SystemConnector {
         &self,
         host: &str,
         port: u16,
-        source: &[IpAddr],
+        terms: &Terms,
         ruled_out: &[String],
     ) -> Result<Connected, ConnectError> {
-        let until = self.until();
+        let until = self.until(terms);
         let addresses: Vec<SocketAddr> = timeout_at(until, lookup_host((host, port)))
             .await
             .map_err(|_| unresolved(host, io::ErrorKind::TimedOut.into()))?
             .map_err(|error| unresolved(host, error))?
             .filter(|address| !ruled_out.contains(&address.to_string()))
             .collect();
-        let connected = self.any(host, &addresses, source, until).await;
+        let connected = self.any(host, &addresses, &terms.source, until).await;
         connected.map_err(|unreachable| unreachable.why)
     }
 
@@ -211,31 +212,53 @@ impl SystemConnector {
     async fn mx(
         &self,
         domain: &str,
-        source: &[IpAddr],
+        terms: &Terms,
         ruled_out: &[String],
     ) -> Result<Connected, ConnectError> {
         let Some(mail_hosts) = &self.mail_hosts else {
             return Err(unresolved(domain, io::ErrorKind::Unsupported.into()));
         };
+        let hosts = mail_hosts.find(domain).await?.into_iter();
+        let hosts = hosts.map(|target| Host {
+            name: target.host,
+            addresses: target.addresses,
+            port: mail_hosts.port(),
+        });
+        self.hosts(domain, hosts, terms, ruled_out).await
+    }
+
+    /// To the first of the hosts of a name that can be reached.
+    async fn hosts(
+        &self,
+        name: &str,
+        hosts: impl Iterator<Item = Host>,
+        terms: &Terms,
+        ruled_out: &[String],
+    ) -> Result<Connected, ConnectError> {
         let mut last = None;
-        for target in mail_hosts.find(domain).await? {
-            let addresses = target.addresses.iter();
+        for host in hosts {
+            let port = match (host.port, &self.mail_hosts) {
+                (0, Some(mail_hosts)) => mail_hosts.port(),
+                (0, None) => 25,
+                (port, _) => port,
+            };
+            let addresses = host.addresses.iter();
             let addresses: Vec<_> = addresses
-                .map(|address| SocketAddr::new(*address, mail_hosts.port()))
+                .map(|address| SocketAddr::new(*address, port))
                 .filter(|address| !ruled_out.contains(&address.to_string()))
                 .collect();
             if addresses.is_empty() {
                 continue;
             }
-            let until = self.until();
-            match self.any(&target.host, &addresses, source, until).await {
+            let until = self.until(terms);
+            match self.any(&host.name, &addresses, &terms.source, until).await {
                 Ok(connected) => return Ok(connected),
                 // What follows is not preferred to us, whatever came before.
                 Err(Unreachable { why, own: true }) => return Err(last.unwrap_or(why)),
                 Err(Unreachable { why, own: false }) => last = Some(why),
             }
         }
-        Err(last.unwrap_or_else(|| unresolved(domain, io::ErrorKind::NotFound.into())))
+        Err(last.unwrap_or_else(|| unresolved(name, io::ErrorKind::NotFound.into())))
     }
 
     /// To one of the addresses of a host. Each has its share of the time that is left, so that one which swallows everything
@@ -331,12 +354,16 @@ impl Connector for SystemConnector {
         ruled_out: &'a [String],
     ) -> BoxFuture<'a, Result<Connected, ConnectError>> {
         Box::pin(async move {
-            let source = &hop.terms.source;
+            let terms = &*hop.terms;
             match &hop.address {
-                HopAddress::Tcp(host, port) => self.tcp(host, *port, source, ruled_out).await,
-                HopAddress::Mx(domain) => self.mx(domain, source, ruled_out).await,
+                HopAddress::Tcp(host, port) => self.tcp(host, *port, terms, ruled_out).await,
+                HopAddress::Mx(domain) => self.mx(domain, terms, ruled_out).await,
+                HopAddress::Hosts(found) => {
+                    let hosts = found.hosts.iter().cloned();
+                    self.hosts(found.of.host(), hosts, terms, ruled_out).await
+                }
                 HopAddress::Unix(path) if ruled_out.is_empty() => {
-                    self.unix(path, self.until()).await
+                    self.unix(path, self.until(terms)).await
                 }
                 HopAddress::Unix(path) => Err(ConnectError::Refused {
                     address: path.display().to_string(),
@@ -353,7 +380,10 @@ impl Connector for SystemConnector {
         address: &'a str,
     ) -> BoxFuture<'a, Result<Connected, ConnectError>> {
         match address.parse() {
-            Ok(address) => Box::pin(self.one(host, address, &hop.terms.source, self.until())),
+            Ok(address) => {
+                let until = self.until(&hop.terms);
+                Box::pin(self.one(host, address, &hop.terms.source, until))
+            }
             Err(_) => self.connect(hop),
         }
     }
@@ -408,7 +438,7 @@ mod tests {
             ([ours_at, down], false),
             ([ours_at, also_at], true),
         ] {
-            let until = connector.until();
+            let until = connector.until(&Terms::default());
             let tried = connector.any("relay.test", &addresses, &[], until).await;
             let Err(Unreachable { why, own }) = tried else {
                 panic!("connected to {addresses:?}")

@@ -5,6 +5,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use postern_smtp::client::{Login, TlsUse};
 use rustls::ClientConfig;
@@ -41,8 +42,8 @@ impl TlsPolicy {
     }
 }
 
-/// The terms of one `[[route]]`. Terms are the same if their names are, and both have a login or neither: one program knows no
-/// others of one name.
+/// The terms of one `[[route]]`. Terms are the same if their names are, both have a login or neither, and the same was said
+/// otherwise: one program knows no others of one name.
 #[derive(Clone, Default)]
 pub struct Terms {
     /// The name of the route; empty for mail of no route.
@@ -55,6 +56,10 @@ pub struct Terms {
     pub source: Vec<IpAddr>,
     /// The name given after EHLO, where it is another than usual.
     pub ehlo: Option<String>,
+    /// Time to connect, where it is another than usual.
+    pub connect_timeout: Option<Duration>,
+    /// What is otherwise than the route says, in words; empty: nothing is.
+    pub given: String,
 }
 
 impl fmt::Debug for Terms {
@@ -64,8 +69,8 @@ impl fmt::Debug for Terms {
 }
 
 impl Terms {
-    fn key(&self) -> (&str, bool) {
-        (&self.name, self.login.is_some())
+    fn key(&self) -> (&str, bool, &str) {
+        (&self.name, self.login.is_some(), &self.given)
     }
 }
 

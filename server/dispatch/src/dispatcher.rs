@@ -6,11 +6,17 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 pub use postern_attach::{FleetStatus, Reach, ReplicaHealth, ReplicaStatus};
-use postern_events::context::{MessageContext, SessionContext};
+use postern_events::budget::Budget;
+use postern_events::context::{
+    DeliveryContext, DestinationContext, MessageContext, ServiceContext, SessionContext,
+};
+use postern_events::question::{Event, Question};
+use postern_events::ruling::Ruling;
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 
 use crate::content::Content;
+use crate::destination;
 use crate::inbound::InboundScope;
 use crate::news::NewsDesk;
 use crate::observer::Observer;
@@ -130,6 +136,40 @@ impl Dispatcher {
         content: Arc<dyn Content>,
     ) -> TransportScope {
         TransportScope::begin(&self.shared, &self.news, message, content)
+    }
+
+    /// Asks about an event of a destination of a virtual server (`transport.route`, `transport.resolve`).
+    pub fn ask_destination<E: Event<Context = DestinationContext>>(
+        &self,
+        destination: DestinationContext,
+        event: E,
+        budget: &Budget,
+    ) -> impl Future<Output = Ruling> + Send + use<E> {
+        destination::ask(&self.shared, destination, event, budget)
+    }
+
+    /// Tells of an event of deliveries that belongs to no message (`delivery.link`). Never waits.
+    pub fn tell_delivery<E: Event<Context = DeliveryContext>>(&self, server: &str, event: E) {
+        let plan = self.shared.plan.load_full();
+        let question = Question::new(event);
+        self.news
+            .tell(&self.shared, &plan, &server.into(), &question);
+    }
+
+    /// Tells of the gateway itself, each binding once. `servers` are all virtual servers; `event` makes the event for a
+    /// binding that is for some of them. Never waits.
+    pub fn tell_service<E: Event<Context = ServiceContext>>(
+        &self,
+        servers: &[String],
+        event: impl Fn(&[String]) -> E,
+    ) {
+        self.news.tell_service(&self.shared, servers, event);
+    }
+
+    /// The id of the gateway, as instances are told it.
+    #[must_use]
+    pub fn gateway_id(&self) -> [u8; 16] {
+        self.shared.settings.link.gateway_id
     }
 
     /// Tells sinks that no new instances will come, waits for open questions until `deadline`, then ends all streams. What

@@ -15,6 +15,7 @@ pub mod exchange;
 pub mod inbound;
 pub mod observer;
 pub mod settings;
+pub mod stores;
 pub mod transport;
 
 mod answers;
@@ -23,6 +24,7 @@ mod attachment;
 mod call;
 mod codec;
 mod connection;
+mod destination;
 mod ending;
 mod health;
 mod meter;

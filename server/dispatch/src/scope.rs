@@ -71,7 +71,10 @@ impl Scope {
             }
             (Some(session), _) => (format!("session {session}"), Some(*session.as_bytes())),
             (None, Some(message)) => (format!("message {message}"), Some(*message.as_bytes())),
-            (None, None) => ("the gateway".to_owned(), None),
+            (None, None) => match &context {
+                Context::Destination(own) => (format!("destination {}", own.domain), None),
+                _ => ("the gateway".to_owned(), None),
+            },
         };
         Self {
             shared: Arc::clone(shared),
@@ -194,7 +197,8 @@ impl Scope {
         }
     }
 
-    fn tell_one(&self, binding: &Arc<Binding>, question: &Question) {
+    /// Tells one binding of an event, if it fires there.
+    pub(crate) fn tell_one(&self, binding: &Arc<Binding>, question: &Question) {
         let mut state = self.state();
         match judge::fires(binding, &state.context, question) {
             Ok(true) => {}

@@ -20,6 +20,7 @@ use crate::news::NewsDesk;
 use crate::run::{Begin, Run};
 use crate::scope::Scope;
 use crate::shared::Shared;
+use crate::stores::{self, Mailboxes, Said, Stores};
 
 /// Replicas that may be asked the same each time that a stage is begun: the one, and another if that fails.
 const ASKINGS: u32 = 2;
@@ -100,6 +101,29 @@ impl TransportScope {
         attempt: Attempt,
     ) -> impl Future<Output = Ruling> + Send + use<E> {
         self.ask_with(event, self.beginning(budget, attempt))
+    }
+
+    /// `transport.local_delivery`: asks mailbox stores about some recipients, and says which binding said what. A recipient
+    /// that is in no [`Said`] was asked of nobody.
+    pub fn local_delivery(
+        &self,
+        stores: &Stores,
+        mailboxes: Mailboxes,
+        budget: &Budget,
+        attempt: Attempt,
+    ) -> impl Future<Output = Vec<Said>> + Send + use<> {
+        if let Context::Transport(own) = &mut self.scope.state().context {
+            own.attempt = attempt.earlier.saturating_add(1);
+        }
+        let (content, budget) = (Arc::clone(&self.content), *budget);
+        let begin = move || Begin {
+            budget: Some(budget),
+            earlier: attempt.askings(),
+            reason: attempt.reason,
+            content: Some(Arc::clone(&content)),
+            ..Begin::default()
+        };
+        stores::ask(&self.scope, stores, mailboxes, begin)
     }
 
     fn ask_with<E: Event>(

@@ -9,7 +9,7 @@ mod track;
 use crate::every_event::{Row, row};
 
 pub use link::Link;
-pub use result::{DeliveryStatus, RecipientResult, Result};
+pub use result::{DeliveryStatus, FailureOrigin, RecipientResult, Result};
 pub use summary::MessageSummary;
 pub use track::{Step, Track};
 

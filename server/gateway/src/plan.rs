@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use postern_config::settings::binding::{AskMode, AskModes, Binding, BodyDepth, ByFault, Policy};
+use postern_config::settings::delivery::Deliver;
 use postern_config::settings::server::Server;
 use postern_config::settings::sink::Sink;
 use postern_config::{Config, ConfigError, Effective};
-use postern_events::event::EventGroup;
+use postern_events::event::{EventGroup, EventKind};
 use postern_events::fault::{FailurePolicy, FaultKind, Policy as Done};
 use postern_events::plan::{
     Ask, BindingSpec, BodyDepth as Depth, Pin, Place, Plan, PlanError, PlanSpec, PlanWarning,
@@ -29,12 +30,50 @@ pub fn spec(config: &Config) -> PlanSpec {
 /// # Errors
 /// Everything that is wrong, each with the place in the configuration that says it.
 pub fn build(effective: &Effective, pins: &HashMap<String, Pin>) -> Result<Plan, Vec<ConfigError>> {
-    of(effective, pins).map_err(|errors| {
+    let located_all = |errors: Vec<PlanError>| {
+        let errors = errors.iter();
         errors
-            .iter()
             .map(|error| located(effective, error))
-            .collect()
-    })
+            .collect::<Vec<_>>()
+    };
+    let plan = of(effective, pins).map_err(located_all)?;
+    match unasked_stores(effective, &plan) {
+        errors if errors.is_empty() => Ok(plan),
+        errors => Err(errors),
+    }
+}
+
+/// Sinks that are to keep mailboxes and are never asked to.
+#[must_use]
+pub fn unasked_stores(effective: &Effective, plan: &Plan) -> Vec<ConfigError> {
+    let config = &effective.config;
+    let domains = config.domains.iter().map(|own| {
+        let key = vec!["domain", own.name.as_str(), "deliver"];
+        (key, Some(&own.deliver))
+    });
+    let routes = config.routes.iter().map(|own| {
+        let key = vec!["route", own.name.as_str(), "deliver"];
+        (key, own.deliver.as_ref())
+    });
+    let outbound = (
+        vec!["outbound", "deliver"],
+        config.outbound.deliver.as_ref(),
+    );
+    let event = EventKind::TransportLocalDelivery;
+    let is_asked = |name: &str| {
+        let mut bindings = plan.bindings().iter();
+        bindings.any(|own| *own.sink.name == *name && own.has(event))
+    };
+    let all = domains.chain(routes).chain([outbound]);
+    let unasked = all.filter_map(|(key, deliver)| match deliver {
+        Some(Deliver::Sink(name)) if !is_asked(name) => {
+            let what = format!("no binding of the sink \"{name}\" has the event {event}");
+            let advice = "add a [[binding]] for it with events = [\"transport.local_delivery\"]";
+            Some(effective.error_at(&key, what, advice))
+        }
+        _ => None,
+    });
+    unasked.collect()
 }
 
 /// Makes the plan, as [`build`].

@@ -69,6 +69,7 @@ pub fn of(route: &Route) -> Result<Terms, TermsError> {
         },
         source: route.source.clone(),
         ehlo: route.ehlo.clone(),
+        ..Terms::default()
     })
 }
 

@@ -384,7 +384,7 @@ fn what_a_sink_finds_wrong_with_a_binding_is_an_error_at_its_properties() {
 #[test]
 fn what_a_sink_asks_for_is_given_once_it_is_accepted_and_no_more_after() {
     let address = serve(description(
-        &[EventKind::InboundRcpt, EventKind::TransportRoute],
+        &[EventKind::InboundRcpt, EventKind::ServiceConfig],
         &["body"],
     ));
     let setup = with_sink(&address.to_string(), "");
@@ -428,7 +428,7 @@ fn what_a_sink_asks_for_is_given_once_it_is_accepted_and_no_more_after() {
     assert!(
         outcome
             .err
-            .contains("transport.route, which is not in this version"),
+            .contains("service.config, which is not in this version"),
         "{}",
         outcome.err
     );

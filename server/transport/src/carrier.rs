@@ -1,4 +1,5 @@
-//! What takes messages to their destination: one connection, or one at a time into Maildirs.
+//! What takes messages to their destination: one connection, or one at a time into Maildirs
+//! and to sinks that keep mailboxes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::core::{Core, MESSAGES_PER_CONNECTION};
 use super::handing::{COMMANDS, Delivered, deliver};
 use super::into_maildir::carry_to_maildir;
+use super::into_sink::carry_to_sink;
 use super::job::Group;
 use super::recording::Recording;
 use super::seat::{Seat, What};
@@ -42,6 +44,10 @@ pub(crate) async fn carry(
             let destination = destination.to_string();
             carry_to_maildir(&context, &mut seat, &mut recording, &destination, &maildir).await;
         }
+        Destination::Sink(sink) => {
+            let destination = destination.to_string();
+            carry_to_sink(&context, &mut seat, &mut recording, &destination, sink).await;
+        }
     }
     recording.all().await;
     seat.left()
@@ -50,32 +56,47 @@ pub(crate) async fn carry(
 async fn carry_to_hop(context: &Context, seat: &mut Seat, recording: &mut Recording, hop: &Hop) {
     let shutdown = context.shutdown.begun();
     tokio::pin!(shutdown);
-    let peer = match peer(&context.core, hop) {
-        Ok(peer) => peer,
-        Err(error) => {
-            let hostname = &context.core.settings.hostname;
-            tracing::error!(hostname, %error, "nothing can be delivered");
-            let text = format!("the name of this host is not valid: {error}");
-            let why = Attempted::own(Fate::Deferred, 3, 5, text, context.core.now());
-            return seat
-                .tell(What::Refused {
-                    why,
-                    lasting: false,
-                })
-                .await;
-        }
-    };
-    let opened = tokio::select! {
-        opened = open(context, seat, &peer) => opened,
-        () = &mut shutdown => return,
-    };
-    let mut connection = match opened {
-        Ok(connection) => connection,
-        Err(error) => {
-            tracing::warn!(destination = %hop, %error, "destination cannot be reached");
-            let why = Attempted::from_open_error(&error, context.core.now());
-            let lasting = error.is_of_domain();
-            return seat.tell(What::Refused { why, lasting }).await;
+    let (first, mut tried) = (hop, 0);
+    let (hop, peer, mut connection) = loop {
+        let hop = match tried {
+            0 => first,
+            others => match first.then.get(others - 1) {
+                Some(next) => next,
+                None => return,
+            },
+        };
+        tried += 1;
+        let peer = match peer(&context.core, hop) {
+            Ok(peer) => peer,
+            Err(error) => {
+                let name = hop.terms.ehlo.as_ref();
+                let name = name.unwrap_or(&context.core.settings.hostname);
+                tracing::error!(name, %error, "nothing can be delivered");
+                let text = format!("the name of this host is not valid: {error}");
+                let why = Attempted::own(Fate::Deferred, 3, 5, text, context.core.now());
+                return seat
+                    .tell(What::Refused {
+                        why,
+                        lasting: false,
+                    })
+                    .await;
+            }
+        };
+        let opened = tokio::select! {
+            opened = open(context, seat, &peer) => opened,
+            () = &mut shutdown => return,
+        };
+        match opened {
+            Ok(connection) => break (hop, peer, connection),
+            Err(error) if tried <= first.then.len() => {
+                tracing::info!(destination = %hop, %error, "next hop cannot be reached, the one behind it is tried");
+            }
+            Err(error) => {
+                tracing::warn!(destination = %hop, %error, "destination cannot be reached");
+                let why = Attempted::from_open_error(&error, context.core.now());
+                let lasting = error.is_of_domain();
+                return seat.tell(What::Refused { why, lasting }).await;
+            }
         }
     };
     seat.tell(What::Opened).await;

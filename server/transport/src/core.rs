@@ -18,6 +18,7 @@ use super::parked::{Place, Waiting};
 use super::question::Asked;
 use super::returns::Returns;
 use super::routes::Routes;
+use super::routing::Routing;
 use super::schedule::Schedule;
 use super::scheduler::{Counts, Tag};
 use super::slots::{Slot, Slots, Source, octets};
@@ -82,6 +83,8 @@ pub(crate) struct Core {
     pub(crate) returns: Returns,
     /// Messages that nobody has been asked about.
     pub(crate) unasked: Unasked,
+    /// Routes and addresses that sinks give.
+    pub(crate) routing: Routing,
     workers: Vec<Owner>,
     /// Tells senders apart, in a way that no stranger can foresee.
     senders: RandomState,
@@ -176,6 +179,7 @@ impl Core {
             slots,
             returns: Returns::default(),
             unasked: Unasked::default(),
+            routing: Routing::default(),
             workers,
             senders: RandomState::new(),
         }

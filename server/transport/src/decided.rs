@@ -94,7 +94,7 @@ impl Decided {
 }
 
 /// How a filter failed, in words for who sent the message.
-const fn how(kind: FaultKind) -> &'static str {
+pub(super) const fn how(kind: FaultKind) -> &'static str {
     match kind {
         FaultKind::Unreachable => "could not be reached",
         FaultKind::Timeout => "did not answer in time",

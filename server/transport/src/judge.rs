@@ -5,13 +5,17 @@ use std::sync::Arc;
 use postern_dispatch::content::Content;
 use postern_dispatch::dispatcher::{Dispatcher, SharedPlan};
 use postern_dispatch::exchange::MessageRuling;
+use postern_dispatch::stores::{Mailboxes, Said, Stores};
 use postern_dispatch::transport::{Attempt, TransportScope};
 use postern_events::budget::Budget;
 use postern_events::chain::Start;
-use postern_events::context::MessageContext;
-use postern_events::delivery::Result as DeliveryResult;
+use postern_events::context::{DestinationContext, MessageContext};
+use postern_events::delivery::{Link, Result as DeliveryResult};
 use postern_events::event::EventKind;
 use postern_events::plan::BodyDepth;
+use postern_events::question::Event as _;
+use postern_events::ruling::Ruling;
+use postern_events::transport::{Resolve, ResolveAnswer, Route, RouteAnswer};
 use postern_message::{Message, RecipientState};
 use tokio::sync::broadcast;
 
@@ -63,6 +67,29 @@ pub trait Judge: Send + Sync {
         false
     }
 
+    /// Tells that a destination went down or came back, as mail of a virtual server has it. Never waits.
+    fn link(&self, _server: &str, _link: Link) {}
+
+    /// Asks about `transport.route` of a destination.
+    fn route(
+        &self,
+        _destination: DestinationContext,
+        _event: Route,
+        _budget: &Budget,
+    ) -> BoxFuture<'static, Ruling<RouteAnswer>> {
+        Box::pin(std::future::ready(Ruling::proceed(Route::KIND)))
+    }
+
+    /// Asks about `transport.resolve` of a destination.
+    fn resolve(
+        &self,
+        _destination: DestinationContext,
+        _event: Resolve,
+        _budget: &Budget,
+    ) -> BoxFuture<'static, Ruling<ResolveAnswer>> {
+        Box::pin(std::future::ready(Ruling::proceed(Resolve::KIND)))
+    }
+
     /// Hears what became of an attempt. Must not block.
     fn note(&self, _message: &Message, _result: &DeliveryResult) {}
 
@@ -88,6 +115,17 @@ pub trait Case: Send + Sync {
         start: Start,
         attempt: Attempt,
     ) -> BoxFuture<'static, MessageRuling>;
+
+    /// Asks mailbox stores about `transport.local_delivery`.
+    fn local_delivery(
+        &self,
+        _stores: &Stores,
+        _mailboxes: Mailboxes,
+        _budget: &Budget,
+        _attempt: Attempt,
+    ) -> BoxFuture<'static, Vec<Said>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
 
     /// Tells what became of an attempt. Never waits.
     fn tell(&self, result: DeliveryResult);
@@ -152,6 +190,30 @@ impl Judge for Sinks {
     fn sinks_back(&self) -> Option<broadcast::Receiver<Arc<str>>> {
         Some(self.dispatcher.sinks_back())
     }
+
+    fn link(&self, server: &str, link: Link) {
+        self.dispatcher.tell_delivery(server, link);
+    }
+
+    fn route(
+        &self,
+        destination: DestinationContext,
+        event: Route,
+        budget: &Budget,
+    ) -> BoxFuture<'static, Ruling<RouteAnswer>> {
+        let ruling = self.dispatcher.ask_destination(destination, event, budget);
+        Box::pin(async move { ruling.await.typed() })
+    }
+
+    fn resolve(
+        &self,
+        destination: DestinationContext,
+        event: Resolve,
+        budget: &Budget,
+    ) -> BoxFuture<'static, Ruling<ResolveAnswer>> {
+        let ruling = self.dispatcher.ask_destination(destination, event, budget);
+        Box::pin(async move { ruling.await.typed() })
+    }
 }
 
 impl Case for TransportScope {
@@ -173,6 +235,18 @@ impl Case for TransportScope {
     ) -> BoxFuture<'static, MessageRuling> {
         Box::pin(TransportScope::redo_inbound(
             self, budget, event, start, attempt,
+        ))
+    }
+
+    fn local_delivery(
+        &self,
+        stores: &Stores,
+        mailboxes: Mailboxes,
+        budget: &Budget,
+        attempt: Attempt,
+    ) -> BoxFuture<'static, Vec<Said>> {
+        Box::pin(TransportScope::local_delivery(
+            self, stores, mailboxes, budget, attempt,
         ))
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use postern_events::context::{Remote, SessionContext};
 use postern_events::delivery::{
-    DeliveryStatus, MessageSummary, RecipientResult, Result as DeliveryResult,
+    DeliveryStatus, FailureOrigin, MessageSummary, RecipientResult, Result as DeliveryResult,
 };
 use postern_events::event::EventKind;
 use postern_message::{AttemptId, Recipient, RecipientState, Status};
@@ -26,6 +26,8 @@ pub(crate) struct Attempt {
     destination: String,
     host: String,
     address: String,
+    /// It went to a store and not to another host.
+    store: bool,
     began: Instant,
 }
 
@@ -36,6 +38,7 @@ impl Attempt {
             destination,
             host: host.to_owned(),
             address: address.to_owned(),
+            store: false,
             began: Instant::now(),
         }
     }
@@ -43,6 +46,18 @@ impl Attempt {
     /// No connection was made.
     pub(crate) fn without_host(destination: String) -> Self {
         Self::new(destination, "", "")
+    }
+
+    /// It goes to a mailbox store.
+    pub(crate) fn at_store(destination: String) -> Self {
+        Self {
+            store: true,
+            ..Self::without_host(destination)
+        }
+    }
+
+    pub(crate) const fn id(&self) -> AttemptId {
+        self.id
     }
 }
 
@@ -167,9 +182,9 @@ fn delivery_result(
 ) -> Option<DeliveryResult> {
     let message = &job.message;
     let now = context.core.now();
-    let results = changes
-        .iter()
-        .filter_map(|(index, state)| recipient_result(message.recipients.get(*index)?, state, now));
+    let results = changes.iter().filter_map(|(index, state)| {
+        recipient_result(message.recipients.get(*index)?, state, attempt, now)
+    });
     let recipients: Vec<_> = results.collect();
     let (address, port) = match attempt.address.parse::<SocketAddr>() {
         Ok(address) => (address.ip().to_string(), address.port()),
@@ -201,6 +216,7 @@ fn delivery_result(
 fn recipient_result(
     recipient: &Recipient,
     state: &RecipientState,
+    attempt: &Attempt,
     now: SystemTime,
 ) -> Option<RecipientResult> {
     let made = earlier_attempts(recipient) + 1;
@@ -219,7 +235,11 @@ fn recipient_result(
         id: recipient.id,
         address: recipient.address.clone(),
         given: recipient.given.clone(),
-        of_remote: words.is_some_and(|words| words.remote.is_some()),
+        origin: match words {
+            Some(words) if words.remote.is_some() => FailureOrigin::Remote,
+            _ if attempt.store => FailureOrigin::Store,
+            _ => FailureOrigin::Gateway,
+        },
         status,
         reply: words.and_then(reply),
         attempts,
@@ -243,7 +263,7 @@ fn earlier_attempts(recipient: &Recipient) -> u32 {
 }
 
 /// A status as a reply. What a reply cannot hold is left out.
-fn reply(status: &Status) -> Option<Reply> {
+pub(crate) fn reply(status: &Status) -> Option<Reply> {
     let enhanced = status
         .enhanced
         .and_then(|(class, subject, detail)| EnhancedCode::new(class, subject, detail).ok());

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
 use postern_smtp::address::{DomainOrLiteral, ForwardPath, Mailbox};
@@ -77,6 +78,8 @@ pub struct Routes {
     /// For `<Postmaster>`, which has no domain: the first `[[domain]]`.
     first: Option<String>,
     outbound: Option<Route>,
+    /// The sinks that keep the mailboxes of some recipients.
+    stores: Arc<[Arc<str>]>,
 }
 
 /// What is known by domain.
@@ -108,6 +111,11 @@ impl<T> Matches<T> {
         }
     }
 
+    fn all(&self) -> impl Iterator<Item = &T> {
+        let named = self.exact.values().chain(self.below.values());
+        named.chain(&self.all)
+    }
+
     /// The most specific one.
     fn find(&self, domain: &str) -> Option<&T> {
         self.find_by_name(domain).or(self.all.as_ref())
@@ -133,21 +141,38 @@ impl<T> Matches<T> {
 impl Routes {
     /// A table with `outbound` for whatever is in no domain of ours; without it such mail has no route.
     pub fn new(outbound: Option<Route>) -> Self {
-        Self {
-            outbound,
-            ..Self::default()
+        let mut routes = Self::default();
+        routes.name_store(outbound.as_ref());
+        Self { outbound, ..routes }
+    }
+
+    /// A sink that a route names is a store.
+    fn name_store(&mut self, route: Option<&Route>) {
+        if let Some(Route::To(Destination::Sink(name))) = route
+            && !self.stores.contains(name)
+        {
+            let known = self.stores.iter().chain([name]);
+            self.stores = known.map(Arc::clone).collect();
         }
+    }
+
+    /// The sinks that keep the mailboxes of some recipients.
+    pub(crate) fn stores(&self) -> Arc<[Arc<str>]> {
+        Arc::clone(&self.stores)
     }
 
     /// Adds a domain: its name as a lower-case A-label, or `*.name` for all below it and not itself.
     pub fn add(&mut self, domain: &str, route: impl Into<Route>) {
         let name = domain.strip_prefix("*.").unwrap_or(domain);
         self.first.get_or_insert_with(|| name.to_owned());
-        self.own.add(domain, route.into());
+        let route = route.into();
+        self.name_store(Some(&route));
+        self.own.add(domain, route);
     }
 
     /// Adds what a `[[route]]` says: of a lower-case A-label, of `*.name` for all below it and not itself, or of `*` for all.
     pub fn add_rule(&mut self, pattern: &str, rule: Rule) {
+        self.name_store(rule.route.as_ref());
         self.rules.add(pattern, Known::new(rule));
     }
 
@@ -206,6 +231,30 @@ impl Routes {
         let domain = self.key(recipient)?;
         let own = self.own_route(recipient, &domain).is_some();
         self.rule(&domain, own)?.rule.schedule.as_ref()
+    }
+
+    /// The domain of a recipient, by which its mail is routed.
+    pub(crate) fn domain(&self, recipient: &ForwardPath) -> Option<String> {
+        self.key(recipient).map(Cow::into_owned)
+    }
+
+    /// The Maildirs of a domain of ours with this template.
+    pub(crate) fn maildir(&self, wanted: &Path) -> Option<&Destination> {
+        let mut routes = self.own.all();
+        routes.find_map(|route| match route {
+            Route::To(own @ Destination::Maildir { template, .. }) if template == wanted => {
+                Some(own)
+            }
+            _ => None,
+        })
+    }
+
+    /// The terms of the `[[route]]` of this name, and where it leads.
+    pub(crate) fn named(&self, name: &str) -> Option<(&Terms, Option<&Route>)> {
+        let mut rules = self.rules.all();
+        let known = rules.find(|known| known.rule.terms.name == name)?;
+        let route = known.rule.route.as_ref().or(self.outbound.as_ref());
+        Some((&known.rule.terms, route))
     }
 
     /// The domain of a recipient, or its address literal with brackets.

@@ -279,6 +279,12 @@ impl<L: Load> Scheduler<L> {
         self.connections.remove(&connection);
     }
 
+    /// The destination of a connection.
+    pub(crate) fn destination(&self, connection: ConnectionId) -> Option<&L::Destination> {
+        let id = self.connections.get(&connection)?;
+        Some(self.destinations.get(id)?.name())
+    }
+
     /// What is known of how the destination of a connection wants to be spoken to.
     pub(crate) fn manners(&mut self, connection: ConnectionId) -> Option<&mut Manners> {
         let id = self.connections.get(&connection)?;

@@ -15,6 +15,13 @@ pub(crate) enum Outcome {
     Tried(Attempted),
     /// A verdict dropped it.
     Discarded(Status),
+    /// It was not tried, and is to be tried then.
+    Waits {
+        /// When.
+        until: SystemTime,
+        /// Why.
+        status: Status,
+    },
 }
 
 /// The state after `outcome`, for a recipient of `message` in the state `before`.
@@ -30,6 +37,11 @@ pub(crate) fn settle(
     };
     match outcome {
         Outcome::Discarded(status) => RecipientState::Discarded(status),
+        Outcome::Waits { until, status } => RecipientState::Pending {
+            attempts: *attempts,
+            due: Some(until),
+            last: Some(status),
+        },
         Outcome::Tried(Attempted { fate, status }) => match fate {
             Fate::Delivered => RecipientState::Delivered(status),
             Fate::Relayed => RecipientState::Relayed(status),

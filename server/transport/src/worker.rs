@@ -20,10 +20,12 @@ use super::carrier;
 use super::core::{Begun, Core, Order};
 use super::job::{Group, Job};
 use super::judge::Judge;
+use super::links::Links;
 use super::parked::{Parked, Waiting};
 use super::question::Asked;
 use super::release::release;
 use super::results::{self, Attempt};
+use super::routing::{self, Sorted};
 use super::scheduler::{Action, ConnectionId, DestinationId, Limits, Load, Scheduler};
 use super::seat::{Given, Seat, Told, What};
 use super::settle::Outcome;
@@ -37,7 +39,7 @@ pub(crate) const NO_SLOT: Duration = Duration::from_millis(50);
 const LATER: Duration = Duration::from_secs(60);
 /// Connections that a destination begins with. So many messages may be delivered twice when the process is killed.
 const FEW: usize = 2;
-/// The same for Maildirs, where nothing is delivered twice.
+/// The same for Maildirs and mailbox stores, where nothing is delivered twice.
 const FEW_WRITERS: usize = 8;
 /// Names of messages that may wait for room at one destination.
 const NAMES: usize = 200_000;
@@ -90,6 +92,7 @@ struct Running {
     /// What connections are given their groups by.
     connections: HashMap<ConnectionId, mpsc::Sender<Given>>,
     tell: mpsc::Sender<Told>,
+    links: Links,
     random: RandomState,
     drawn: u64,
 }
@@ -183,6 +186,7 @@ impl Running {
             kinds: HashMap::new(),
             connections: HashMap::new(),
             tell,
+            links: Links::default(),
             random: RandomState::new(),
             drawn: 0,
         }
@@ -255,7 +259,10 @@ impl Running {
     fn told(&mut self, told: Told) {
         let Told { connection, what } = told;
         match what {
-            What::Opened => self.scheduler.opened(connection, now()),
+            What::Opened => {
+                self.reached(connection);
+                self.scheduler.opened(connection, now());
+            }
             What::Refused { why, lasting } => self.refused(connection, why, lasting),
             What::Handshake { succeeded } => {
                 if let Some(manners) = self.scheduler.manners(connection) {
@@ -279,7 +286,40 @@ impl Running {
         }
     }
 
+    /// A connection was made.
+    fn reached(&mut self, connection: ConnectionId) {
+        let Some(destination) = self.scheduler.destination(connection) else {
+            return;
+        };
+        let Context { core, judge, .. } = &self.context;
+        core.routing.reached(destination);
+        if self.links.is_empty() {
+            return;
+        }
+        if let Some((servers, link)) = self.links.reached(destination) {
+            for server in servers {
+                judge.link(&server, link.clone());
+            }
+        }
+    }
+
+    /// Mail is put off because its destination is down: who listens hears of that once.
+    fn tell_down(&mut self, destination: &Destination, groups: &[Group]) {
+        let judge = &self.context.judge;
+        for group in groups {
+            let server = group.job.message.server.as_str();
+            if judge.listens(server, EventKind::DeliveryLink)
+                && let Some(link) = self.links.put_off(destination, server)
+            {
+                judge.link(server, link);
+            }
+        }
+    }
+
     fn refused(&mut self, connection: ConnectionId, why: Attempted, lasting: bool) {
+        if let Some(destination) = self.scheduler.destination(connection) {
+            self.links.failed(destination, &why);
+        }
         self.drawn = self.drawn.wrapping_add(1);
         let draw = (self.random.hash_one(self.drawn) >> 32) as u32;
         let later = match lasting {
@@ -340,6 +380,7 @@ impl Running {
                     items,
                     why,
                 } => {
+                    self.tell_down(&destination, &items);
                     self.spawn(put_off(context, destination, items, why));
                 }
                 Action::Park {
@@ -419,7 +460,7 @@ fn now() -> std::time::Instant {
 const fn few(destination: &Destination) -> usize {
     match destination {
         Destination::Hop(_) => FEW,
-        Destination::Maildir { .. } => FEW_WRITERS,
+        Destination::Maildir { .. } | Destination::Sink(_) => FEW_WRITERS,
     }
 }
 
@@ -460,12 +501,14 @@ pub(crate) async fn take_up(context: Context, begun: Begun) -> bool {
     let pending = message.recipients.iter().enumerate().filter(|(_, recipient)| {
         matches!(&recipient.state, RecipientState::Pending { due, .. } if early || due.is_none_or(|due| due <= now))
     });
-    let (groups, lost) = core
-        .settings
-        .routes
-        .group(pending.map(|(index, recipient)| (index, &recipient.address)));
+    let pending = pending.map(|(index, recipient)| (index, &recipient.address));
+    let Sorted {
+        groups,
+        lost,
+        settled,
+    } = routing::sort(&context, &message, pending).await;
     // The recipients without a route are a group of their own; it also stands for "nothing is due".
-    let own = !lost.is_empty() || groups.is_empty();
+    let own = !lost.is_empty() || !settled.is_empty() || groups.is_empty();
     let job = Arc::new(Job::new(begun, groups.len() + usize::from(own), now));
     for (destination, recipients) in groups {
         let group = Group {
@@ -478,10 +521,8 @@ pub(crate) async fn take_up(context: Context, begun: Begun) -> bool {
         let at = core.now();
         let text = "no route is configured for this recipient";
         let unroutable = || Outcome::Tried(Attempted::own(Fate::Failed, 4, 4, text.to_owned(), at));
-        let outcomes = lost
-            .into_iter()
-            .map(|index| (index, unroutable()))
-            .collect();
+        let lost = lost.into_iter().map(|index| (index, unroutable()));
+        let outcomes = lost.chain(settled).collect();
         let attempt = Attempt::without_host("none".to_owned());
         results::record(&context, &job, outcomes, false, &attempt).await;
     }
@@ -490,6 +531,7 @@ pub(crate) async fn take_up(context: Context, begun: Begun) -> bool {
 
 /// A destination cannot be reached: what waits for it hears why, and when it is tried again.
 async fn put_off(context: Context, destination: Destination, groups: Vec<Group>, why: Attempted) {
+    context.core.routing.failed(&destination, &why);
     let attempt = Attempt::without_host(destination.to_string());
     let settled = groups.iter().map(|group| {
         let outcome = Outcome::Tried(why.clone());

@@ -31,6 +31,8 @@ pub enum Deliver {
     Maildir(PathBuf),
     /// The hosts that DNS names for the recipient's domain.
     Mx,
+    /// The sink of this name keeps the mailboxes.
+    Sink(String),
 }
 
 impl fmt::Display for Deliver {
@@ -41,6 +43,7 @@ impl fmt::Display for Deliver {
             Self::LmtpUnix(path) => return write!(f, "lmtp+unix:{}", path.display()),
             Self::Maildir(path) => return write!(f, "maildir:{}", path.display()),
             Self::Mx => return f.write_str("mx"),
+            Self::Sink(name) => return write!(f, "sink:{name}"),
         };
         if host.contains(':') {
             write!(f, "{scheme}://[{host}]:{port}")
@@ -50,15 +53,17 @@ impl fmt::Display for Deliver {
     }
 }
 
-const ADVICE: &str = "write \"smtp://host:port\", \"lmtp://host:port\", \"lmtp+unix:/path\", \"maildir:/path/{user}\" or \"mx\"";
+const ADVICE: &str = "write \"smtp://host:port\", \"lmtp://host:port\", \"lmtp+unix:/path\", \"maildir:/path/{user}\", \"sink:name\" or \"mx\"";
 
 impl Kind for Deliver {
     type Out = Self;
 
     fn shape() -> Shape {
         Shape::Text {
-            what: "`smtp://host:port`, `lmtp://host:port`, `lmtp+unix:/path`, `maildir:/path/{user}` or `mx`",
-            pattern: Some("^((smtp://|lmtp://|lmtp\\+unix:|maildir:).+|mx)$"),
+            what: "`smtp://host:port`, `lmtp://host:port`, `lmtp+unix:/path`, `maildir:/path/{user}`, `sink:name` or `mx`",
+            pattern: Some(
+                "^((smtp://|lmtp://|lmtp\\+unix:|maildir:).+|sink:[a-z0-9][a-z0-9.-]{0,62}|mx)$",
+            ),
         }
     }
 
@@ -80,6 +85,17 @@ impl Kind for Deliver {
         }
         if let Some(path) = text.strip_prefix("maildir:") {
             return maildir(path, field, reader);
+        }
+        if let Some(name) = text.strip_prefix("sink:") {
+            if names::is_name(name) {
+                return Some(Self::Sink(name.to_owned()));
+            }
+            reader.refuse(
+                field,
+                format!("\"{name}\" is not the name of a sink"),
+                "write \"sink:\" and the name of a [[sink]]",
+            );
+            return None;
         }
         let (lmtp, rest) = if let Some(rest) = text.strip_prefix("smtp://") {
             (false, rest)

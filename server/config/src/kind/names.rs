@@ -33,7 +33,7 @@ impl Kind for Name {
     }
 }
 
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let bytes = text.as_bytes();
     let inner = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'.' || *b == b'-';
     (1..=63).contains(&bytes.len()) && bytes.iter().all(inner) && !text.starts_with(['.', '-'])

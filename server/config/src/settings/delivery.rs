@@ -17,8 +17,9 @@ section! {
         name: String as DomainName;
         /// Which recipients exist. It has to be said: accepting what cannot be delivered makes bounces to strangers.
         recipients: Recipients as Recipients => "550 5.1.1 after RCPT for one that is not in the file";
-        /// Where its mail goes: `smtp://host:port`, `lmtp://host:port`, `lmtp+unix:/path`, `maildir:/path/{user}`, or `mx`: to
-        /// the hosts that DNS names for it and that are preferred to this gateway.
+        /// Where its mail goes: `smtp://host:port`, `lmtp://host:port`, `lmtp+unix:/path`, `maildir:/path/{user}`, `sink:name`:
+        /// to the sink that keeps the mailboxes, or `mx`: to the hosts that DNS names for it and that are preferred to this
+        /// gateway.
         deliver: Deliver as Deliver;
         /// With `maildir:` and `recipients = "any"`: a mailbox is made of an unknown name, up to 10000 of them. Without it who
         /// has no mailbox is refused.

@@ -509,7 +509,7 @@ async fn a_stored_message_is_submitted_and_its_delivery_told() {
             id: recipient.id,
             address: recipient.address,
             given: None,
-            of_remote: false,
+            origin: postern_events::delivery::FailureOrigin::Gateway,
             status: DeliveryStatus::Relayed,
             reply: None,
             attempts: 1,

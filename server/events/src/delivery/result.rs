@@ -50,8 +50,19 @@ pub struct RecipientResult {
     pub attempts: u32,
     /// Time to the next attempt.
     pub retry_in: Option<Duration>,
-    /// The failure is the remote's; else the gateway's own.
-    pub of_remote: bool,
+    /// Where a failure arose.
+    pub origin: FailureOrigin,
+}
+
+/// Where a failure arose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureOrigin {
+    /// At another host.
+    Remote,
+    /// At a mailbox store.
+    Store,
+    /// At the gateway itself.
+    Gateway,
 }
 
 /// What became of a recipient.
@@ -92,10 +103,11 @@ impl RecipientResult {
             DeliveryStatus::Expired => pb::DeliveryStatus::Expired,
             DeliveryStatus::Relayed => pb::DeliveryStatus::Relayed,
         };
-        let origin = match (self.status, self.of_remote) {
+        let origin = match (self.status, self.origin) {
             (DeliveryStatus::Expired, _) => pb::FailureOrigin::Expiry,
-            (DeliveryStatus::Failed, true) => pb::FailureOrigin::Remote,
-            (DeliveryStatus::Failed, false) => pb::FailureOrigin::Routing,
+            (DeliveryStatus::Failed, FailureOrigin::Remote) => pb::FailureOrigin::Remote,
+            (DeliveryStatus::Failed, FailureOrigin::Store) => pb::FailureOrigin::Store,
+            (DeliveryStatus::Failed, FailureOrigin::Gateway) => pb::FailureOrigin::Routing,
             _ => pb::FailureOrigin::Unspecified,
         };
         let shown = view.reads.recipients;
@@ -179,7 +191,7 @@ mod tests {
     use super::*;
     use crate::samples;
 
-    fn event(status: DeliveryStatus, of_remote: bool) -> Result {
+    fn event(status: DeliveryStatus, origin: FailureOrigin) -> Result {
         let message = samples::message();
         Result {
             summary: MessageSummary::of(message.message(), message.session()),
@@ -193,7 +205,7 @@ mod tests {
                 reply: Some(samples::reply(250, "taken")),
                 attempts: 3,
                 retry_in: Some(Duration::from_secs(60)),
-                of_remote,
+                origin,
             }],
             age: Duration::from_secs(100),
             elapsed: Duration::from_millis(1500),
@@ -203,32 +215,39 @@ mod tests {
     #[test]
     fn every_status_is_told_whole_with_where_a_failure_arose() {
         use DeliveryStatus as D;
+        use FailureOrigin as F;
         use pb::FailureOrigin as O;
         let context = samples::delivery().into();
-        for (status, of_remote, shown, origin) in [
+        for (status, arose, shown, origin) in [
             (
                 D::Delivered,
-                true,
+                F::Remote,
                 pb::DeliveryStatus::Delivered,
                 O::Unspecified,
             ),
             (
                 D::Deferred,
-                true,
+                F::Remote,
                 pb::DeliveryStatus::Deferred,
                 O::Unspecified,
             ),
-            (D::Failed, true, pb::DeliveryStatus::Failed, O::Remote),
-            (D::Failed, false, pb::DeliveryStatus::Failed, O::Routing),
-            (D::Expired, true, pb::DeliveryStatus::Expired, O::Expiry),
+            (D::Failed, F::Remote, pb::DeliveryStatus::Failed, O::Remote),
+            (
+                D::Failed,
+                F::Gateway,
+                pb::DeliveryStatus::Failed,
+                O::Routing,
+            ),
+            (D::Failed, F::Store, pb::DeliveryStatus::Failed, O::Store),
+            (D::Expired, F::Store, pb::DeliveryStatus::Expired, O::Expiry),
             (
                 D::Relayed,
-                true,
+                F::Remote,
                 pb::DeliveryStatus::Relayed,
                 O::Unspecified,
             ),
         ] {
-            let event = event(status, of_remote);
+            let event = event(status, arose);
             let reads = samples::all();
             let summary = event.summary.shown(&crate::testing::view(&reads));
             let told = pb::RecipientResult {
@@ -258,7 +277,7 @@ mod tests {
 
     #[test]
     fn rules_see_the_parties_and_who_reads_nothing_does_not() {
-        let event = event(DeliveryStatus::Delivered, true);
+        let event = event(DeliveryStatus::Delivered, FailureOrigin::Remote);
         let parties = event.facts().parties.unwrap();
         assert_eq!(parties.sender(), "sender@example.test");
         assert!(parties.any_recipient(&mut |one| one == "to@example.test"));

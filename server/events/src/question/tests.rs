@@ -228,7 +228,7 @@ pub(crate) fn all() -> Vec<(Question, Context)> {
                 reply: Some(reply()),
                 attempts: 1,
                 retry_in: None,
-                of_remote: true,
+                origin: crate::delivery::FailureOrigin::Remote,
             }],
             age: Duration::ZERO,
             elapsed: Duration::ZERO,

@@ -17,8 +17,9 @@ use crate::fault::Fault;
 use crate::question::{Event, EventFacts};
 use crate::wire::{self, View};
 
-/// Recipients whose mailboxes a sink keeps. One sink is asked, by one of its bindings; who is left out of its answer
-/// stays queued.
+/// Recipients whose mailboxes a sink may keep. Each is asked of the first binding that fires for it alone: of the bindings of
+/// the sink that a next hop names, where who is left out of the answer stays queued; else of those of sinks that no next hop
+/// names, before the gateway's own store, which has who is left out.
 #[derive(Clone, Debug)]
 pub struct LocalDelivery {
     /// The recipients.
@@ -41,6 +42,11 @@ impl Event for LocalDelivery {
 
     fn facts(&self) -> EventFacts<'_> {
         EventFacts {
+            // A rule says of each recipient whose mailbox it is.
+            recipient: match self.recipients.as_slice() {
+                [one] => Some(*one),
+                _ => None,
+            },
             recipients: &self.recipients,
             ..EventFacts::default()
         }

@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 
+use postern_delivery::BoxFuture;
 use postern_dispatch::content::Content;
-use postern_events::delivery::Result as DeliveryResult;
+use postern_events::budget::Budget;
+use postern_events::context::DestinationContext;
+use postern_events::delivery::{Link, Result as DeliveryResult};
 use postern_events::event::EventKind;
+use postern_events::ruling::Ruling;
+use postern_events::transport::{Resolve, ResolveAnswer, Route, RouteAnswer};
 use postern_message::{Message, Origin, RecipientState};
 use postern_spool::StoredMessage;
 use postern_transport::{Case, Handle, Judge, Sinks};
@@ -68,6 +73,28 @@ impl Judge for CountedJudge {
 
     fn sinks_back(&self) -> Option<broadcast::Receiver<Arc<str>>> {
         self.sinks.sinks_back()
+    }
+
+    fn link(&self, server: &str, link: Link) {
+        self.sinks.link(server, link);
+    }
+
+    fn route(
+        &self,
+        destination: DestinationContext,
+        event: Route,
+        budget: &Budget,
+    ) -> BoxFuture<'static, Ruling<RouteAnswer>> {
+        self.sinks.route(destination, event, budget)
+    }
+
+    fn resolve(
+        &self,
+        destination: DestinationContext,
+        event: Resolve,
+        budget: &Budget,
+    ) -> BoxFuture<'static, Ruling<ResolveAnswer>> {
+        self.sinks.resolve(destination, event, budget)
     }
 
     fn warned(&self, _message: &Message) {

@@ -4,10 +4,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use postern_config::Config;
 use postern_delivery::{SystemConnector, opportunistic};
 use postern_dispatch::dispatcher::Dispatcher;
 use postern_dispatch::settings::Settings as DispatchSettings;
+use postern_events::service::{Start, Stop};
 use postern_spool::{Health, SpoolError, Store};
 use postern_transport::{Handle, Scanner, Schedule, Sinks, SystemClock, Transport, Worker};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -137,6 +139,8 @@ struct Part {
     shutdown: Shutdown,
     schedule: Schedule,
     listen: Option<Listen>,
+    /// On one runtime: the virtual servers, to tell of the gateway's own life.
+    servers: Option<Vec<String>>,
 }
 
 impl Part {
@@ -166,6 +170,10 @@ impl Part {
             shutdown: gateway.shutdown.clone(),
             schedule: settings::schedule(&gateway.config),
             listen,
+            servers: (place == 0).then(|| {
+                let servers = gateway.config.servers.iter();
+                servers.map(|own| own.name.clone()).collect()
+            }),
         }
     }
 
@@ -202,6 +210,9 @@ impl Part {
             shutdown.clone(),
             self.worker.run(Arc::new(judge), shutdown.clone()),
         ));
+        if let Some(servers) = self.servers {
+            parts.spawn(life(dispatcher.clone(), servers, shutdown.clone()));
+        }
         if let Some(scanner) = self.scanner {
             parts.spawn(until_its_time(
                 shutdown.clone(),
@@ -213,6 +224,23 @@ impl Part {
         let left = left.clamp(GOODBYE_MIN, GOODBYE);
         dispatcher.drain(Instant::now() + left).await;
     }
+}
+
+/// Tells the sinks that listen that the gateway starts, and that it stops.
+async fn life(dispatcher: Dispatcher, servers: Vec<String>, shutdown: Shutdown) {
+    dispatcher.tell_service(&servers, |own| Start {
+        gateway_version: concat!("postern ", env!("CARGO_PKG_VERSION")).to_owned(),
+        gateway_id: Bytes::copy_from_slice(&dispatcher.gateway_id()),
+        servers: own.to_vec(),
+    });
+    shutdown.begun().await;
+    let reason = match shutdown.has_failed() {
+        true => "a part of it failed",
+        false => "it was asked to",
+    };
+    dispatcher.tell_service(&servers, |_| Stop {
+        reason: reason.to_owned(),
+    });
 }
 
 /// Runs a part that should end only with the whole: by a panic or by a mistake it ends the whole.

@@ -103,6 +103,7 @@ fn route(deliver: &Deliver) -> Route {
             create: true,
             line_ends: LineEnds::Crlf,
         },
+        Deliver::Sink(name) => Destination::Sink(name.as_str().into()),
     };
     Route::To(destination)
 }

@@ -75,6 +75,9 @@ pub(super) fn bindings(
     shown.extend(pins.clone());
     let plan = plan::of(effective, &shown).ok();
     if let Some(plan) = &plan {
+        for error in plan::unasked_stores(effective, plan) {
+            report.wrong(&error);
+        }
         for (error, matters) in shortfalls(effective, plan, &pins, reached) {
             match matters {
                 true => report.warning(&error),
@@ -396,9 +399,9 @@ mod tests {
             name: "x\u{1b}[31m".into(),
             events: vec![
                 interest(pb::EventKind::InboundRcpt),
-                interest(pb::EventKind::TransportRoute),
+                interest(pb::EventKind::ServiceConfig),
             ],
-            grants: vec!["body".into(), "redirect".into()],
+            grants: vec!["body".into(), "dsn".into()],
             ..pb::DescribeResponse::default()
         };
         let (pin, left_out) = pin(&Reached::saying(response));
@@ -407,7 +410,7 @@ mod tests {
         assert_eq!(pin.may, ["body"]);
         assert_eq!(left_out.len(), 2, "{left_out:?}");
         assert!(
-            left_out[0].contains("transport.route") && left_out[1].contains("redirect"),
+            left_out[0].contains("service.config") && left_out[1].contains("dsn"),
             "{left_out:?}"
         );
     }
@@ -416,14 +419,14 @@ mod tests {
     fn of_wishes_only_what_could_be_given_is_news() {
         let grants = |words: &[&str]| Shortfall::Grants(words.iter().map(|&w| w.into()).collect());
         assert_eq!(
-            can_be_given(grants(&["redirect", "body"])),
+            can_be_given(grants(&["dsn", "body"])),
             Some(grants(&["body"]))
         );
-        assert_eq!(can_be_given(grants(&["redirect"])), None);
+        assert_eq!(can_be_given(grants(&["dsn"])), None);
         let events = |events: &[EventKind]| Shortfall::Events(events.to_vec());
-        assert_eq!(can_be_given(events(&[EventKind::TransportRoute])), None);
+        assert_eq!(can_be_given(events(&[EventKind::ServiceConfig])), None);
         assert_eq!(
-            can_be_given(events(&[EventKind::TransportRoute, EventKind::InboundMail])),
+            can_be_given(events(&[EventKind::ServiceConfig, EventKind::InboundMail])),
             Some(events(&[EventKind::InboundMail]))
         );
         let word = Shortfall::Word("bdy".to_owned());

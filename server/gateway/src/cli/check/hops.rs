@@ -134,7 +134,8 @@ impl<'a> Hop<'a> {
                 Some(Self::Tcp(host.clone(), *port))
             }
             Deliver::LmtpUnix(path) => Some(Self::Unix(path.clone())),
-            Deliver::Maildir(_) => None,
+            // A sink is asked as a sink.
+            Deliver::Maildir(_) | Deliver::Sink(_) => None,
             Deliver::Mx => Some(match domain {
                 Some(domain) => Self::Mx(domain, mail_hosts),
                 None => Self::Dns(mail_hosts),

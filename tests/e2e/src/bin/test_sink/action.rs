@@ -89,6 +89,16 @@ pub(crate) enum Action {
     RemoveHeaders(String),
     /// The recipient is taken: `hosted` or `relayed`.
     Admit(RecipientKind),
+    /// Mail goes to these next hops, for so many seconds.
+    Hops(Vec<String>, Option<i64>),
+    /// The name leads to these hosts: name, address and port of each.
+    Hosts(Vec<(String, String, u16)>),
+    /// These mailboxes are kept here, with this reply, `CODE TEXT`.
+    Store(u32, String),
+    /// Those whose address contains this are kept here; the others are left out of the answer.
+    StoreOnly(String),
+    /// 451 until it is asked for the attempt with this number, then the mailboxes are kept here.
+    StoreFrom(u32),
     /// This frame, which breaks the protocol, in place of a verdict.
     Breach(Breach),
 }
@@ -185,6 +195,27 @@ fn parse_action(action: &str) -> Result<Action, String> {
             "relayed" => RecipientKind::Relayed,
             _ => return Err("hosted or relayed is due".to_owned()),
         }),
+        "hops" => Action::Hops(hops(argument), None),
+        "hops-for-1s" => Action::Hops(hops(argument), Some(1)),
+        "hosts" => {
+            let hosts = argument.split(',').filter(|host| !host.is_empty());
+            let host = |host: &str| {
+                let words: Vec<&str> = host.split(' ').collect();
+                let [name, address, port] = words.as_slice() else {
+                    return Err("NAME ADDRESS PORT is due".to_owned());
+                };
+                let port = port.parse().map_err(|e| format!("{port}: {e}"))?;
+                Ok(((*name).to_owned(), (*address).to_owned(), port))
+            };
+            Action::Hosts(hosts.map(host).collect::<Result<_, _>>()?)
+        }
+        "store" => {
+            let (code, text) = argument.split_once(' ').ok_or("CODE TEXT is due")?;
+            let code = code.parse().map_err(|e| format!("{code}: {e}"))?;
+            Action::Store(code, text.to_owned())
+        }
+        "store-only" => Action::StoreOnly(own()),
+        "store-from" => Action::StoreFrom(number()?),
         "done-with-other" => Action::Breach(Breach::DoneWithOther),
         "done-unset" => Action::Breach(Breach::DoneUnset),
         "ready-for-other" => Action::Breach(Breach::ReadyForOther),
@@ -193,6 +224,10 @@ fn parse_action(action: &str) -> Result<Action, String> {
         "empty-frame" => Action::Breach(Breach::Empty),
         _ => return Err(format!("no such action: {name}")),
     })
+}
+
+fn hops(argument: &str) -> Vec<String> {
+    argument.split(',').map(str::to_owned).collect()
 }
 
 /// What the first rule says that fits; else no objection.

@@ -6,7 +6,7 @@ use postern_proto::v1;
 use postern_proto::v1::event::Kind as Happened;
 use postern_proto::v1::value::Kind as Held;
 
-use crate::facts;
+use crate::{facts, routers, stores};
 
 /// Its name without the group.
 pub(crate) fn name(event: &v1::Event) -> &'static str {
@@ -25,6 +25,12 @@ pub(crate) fn name(event: &v1::Event) -> &'static str {
         Some(Happened::InboundReset(_)) => "reset",
         Some(Happened::InboundDisconnect(_)) => "disconnect",
         Some(Happened::TransportSubmit(_)) => "submit",
+        Some(Happened::TransportRoute(_)) => "route",
+        Some(Happened::DeliveryLink(_)) => "link",
+        Some(Happened::ServiceStart(_)) => "start",
+        Some(Happened::ServiceStop(_)) => "stop",
+        Some(Happened::TransportResolve(_)) => "resolve",
+        Some(Happened::TransportLocalDelivery(_)) => "local_delivery",
         Some(Happened::DeliveryResult(_)) => "result",
         _ => "other",
     }
@@ -92,8 +98,30 @@ fn subject(event: &v1::Event) -> Vec<String> {
         Some(Happened::DeliveryResult(result)) => result
             .recipients
             .iter()
-            .map(|r| format!("{}={}", text(&r.address), r.status().as_str_name()))
+            .map(|r| {
+                let reply = r.reply.iter().flat_map(|reply| &reply.lines);
+                let reply: Vec<_> = reply.map(|line| text(line).replace(' ', "_")).collect();
+                let status = r.status().as_str_name();
+                format!("{}={status} reply={}", text(&r.address), reply.join("|"))
+            })
             .collect(),
+        Some(Happened::DeliveryLink(link)) => {
+            let reply = link.last_reply.iter().flat_map(|reply| &reply.lines);
+            let mut words = vec![
+                text(&link.destination),
+                link.health().as_str_name().to_owned(),
+                format!("failures={}", link.failure_count),
+            ];
+            words.extend(reply.map(|line| text(line).replace(' ', "_")));
+            words
+        }
+        Some(Happened::ServiceStart(start)) => {
+            vec![start.gateway_version.clone(), start.servers.join(",")]
+        }
+        Some(Happened::ServiceStop(stop)) => vec![stop.reason.clone()],
+        Some(Happened::TransportRoute(asked)) => routers::of_route(asked),
+        Some(Happened::TransportResolve(asked)) => routers::of_resolve(asked),
+        Some(Happened::TransportLocalDelivery(asked)) => stores::subject(asked),
         _ => Vec::new(),
     }
 }

@@ -9,6 +9,8 @@
 mod action;
 mod event;
 mod facts;
+mod routers;
+mod stores;
 mod verdict;
 
 use std::collections::HashMap;

@@ -7,6 +7,7 @@ use postern_proto::v1::event::Kind as Happened;
 
 use crate::action::Action;
 use crate::event::Known;
+use crate::{routers, stores};
 
 /// The verdict on `event`, for actions that have one.
 pub(crate) fn verdict(action: &Action, event: &v1::Event, known: &Known) -> v1::Verdict {
@@ -54,10 +55,14 @@ pub(crate) fn verdict(action: &Action, event: &v1::Event, known: &Known) -> v1::
             kind: Some(v1::answer::Kind::Response(answer)),
         }));
     }
+    let answer = routers::answer(action, event);
+    if let Some(kind) = answer.or_else(|| stores::answer(action, event, known)) {
+        verdict.answer = Some(Box::new(v1::Answer { kind: Some(kind) }));
+    }
     verdict
 }
 
-fn reply(code: u32, enhanced: &'static str, text: &str) -> Option<v1::Reply> {
+pub(crate) fn reply(code: u32, enhanced: &'static str, text: &str) -> Option<v1::Reply> {
     Some(v1::Reply {
         code,
         enhanced_code: enhanced.into(),
@@ -74,9 +79,12 @@ fn decision(action: &Action, event: &v1::Event) -> Decided {
         Action::TempfailBefore(attempt) if event.attempt >= *attempt => {
             Decided::Proceed(v1::Proceed {})
         }
-        Action::Tempfail | Action::TempfailBefore(_) => Decided::Tempfail(v1::Tempfail {
-            reply: reply(451, "4.7.1", "the sink is not sure"),
-        }),
+        Action::StoreFrom(attempt) if event.attempt >= *attempt => Decided::Proceed(v1::Proceed {}),
+        Action::Tempfail | Action::TempfailBefore(_) | Action::StoreFrom(_) => {
+            Decided::Tempfail(v1::Tempfail {
+                reply: reply(451, "4.7.1", "the sink is not sure"),
+            })
+        }
         Action::Contradiction => Decided::Reject(v1::Reject {
             reply: reply(250, "2.0.0", "yes and no"),
         }),
