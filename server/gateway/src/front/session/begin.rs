@@ -110,7 +110,6 @@ pub(super) async fn serve(
         _ => (wire, None),
     };
     let may_relay = server.policy.may_relay(client);
-    let machine = server.machine(client);
     let secure = tls.is_some();
     let connection = Client {
         address: client,
@@ -144,6 +143,7 @@ pub(super) async fn serve(
     };
     let id = context.id;
     let scope = tools.dispatcher.begin_session(context);
+    let machine = server.machine(client, scope.additions());
     tracing::debug!(session = %id, server = %server.name, ?peer, "session begins");
     let reception = Arc::new(Reception {
         session: id,
@@ -153,6 +153,7 @@ pub(super) async fn serve(
         tools,
         scope,
         user: OnceLock::new(),
+        vouched: OnceLock::new(),
         implicit_tls: tls,
         connections,
     });
