@@ -1525,7 +1525,7 @@ pub mod auth_answer {
 /// A 334 to the client.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AuthChallenge {
-    /// Before base64. At most 8 KiB.
+    /// Before base64. At most 369 octets: one line of a reply.
     #[prost(bytes = "bytes", tag = "1")]
     pub challenge: ::prost::bytes::Bytes,
 }
@@ -2260,10 +2260,11 @@ pub struct InboundTls {
     #[prost(message, optional, tag = "1")]
     pub tls: ::core::option::Option<Tls>,
 }
-/// inbound.auth: a step of an AUTH exchange (RFC 4954). The binding must read `credentials`.
+/// inbound.auth: a step of an AUTH exchange (RFC 4954), before the service looks at its own users. Who does not read
+/// `credentials` sees the mechanism and the step.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InboundAuth {
-    /// The line of this step. Credentials are in it.
+    /// The verb and the mechanism, without what the client sent: that is in `response`. From the second step on there is none.
     #[prost(message, optional, tag = "1")]
     pub command: ::core::option::Option<Command>,
     /// The mechanism, upper case.

@@ -121,7 +121,12 @@ fn decision(
     {
         return Err(Refusal::not_granted(grant));
     }
+    let in_dialogue = matches!(question.body, Some(event::Kind::InboundCommand(command))
+        if command.dialogue_input.is_some());
     match kind {
+        Kind::Proceed(_) | Kind::Finish(_) if in_dialogue => Err(Refusal::new(
+            "a dialogue goes on, or ends, by respond or by a refusal: nobody else has anything to say",
+        )),
         Kind::Finish(finish) if !rule.finish.contains(&finish.scope()) => Err(Refusal::new(
             format!("finish for the message cannot be decided at {}", rule.name),
         )),

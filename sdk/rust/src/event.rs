@@ -14,7 +14,7 @@ pub use self::interest::{Asked, Grouped, Interest, Told};
 pub use self::kinds::{EventBody, delivery, inbound, outbound, service, transport};
 pub(crate) use self::kinds::{InTransaction, ShowsMessage};
 pub use self::said::{
-    Command, Connect, Data, DeliveryResult, Disconnect, Headers, Helo, Mail, Outcome, Rcpt,
+    Auth, Command, Connect, Data, DeliveryResult, Disconnect, Headers, Helo, Mail, Outcome, Rcpt,
     RcptGroup, Reset, Response, Tls,
 };
 use crate::v1;

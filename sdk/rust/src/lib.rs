@@ -74,9 +74,9 @@ pub use address::{Address, AddressError, Domain, Id, ReversePath};
 pub use call::{Answer, Call, IntoAnswer, Needs};
 pub use check::Refusal;
 pub use event::{
-    About, Asked, Command, Connect, Data, DeliveryResult, Disconnect, Event, EventBody, Grouped,
-    Headers, Helo, Interest, Mail, Outcome, Rcpt, RcptGroup, Reset, Response, Tls, Told, delivery,
-    inbound, outbound, service, transport,
+    About, Asked, Auth, Command, Connect, Data, DeliveryResult, Disconnect, Event, EventBody,
+    Grouped, Headers, Helo, Interest, Mail, Outcome, Rcpt, RcptGroup, Reset, Response, Tls, Told,
+    delivery, inbound, outbound, service, transport,
 };
 pub use extract::{
     ActionError, Actions, AnyEvent, Attributes, Binding, Carried, Conduct, FromEvent, Instance,

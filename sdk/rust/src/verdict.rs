@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::address::{Address, Id};
 use crate::message::HeaderValue;
-use crate::v1::{self, answer, decision::Kind, edit, header_place};
+use crate::v1::{self, answer, auth_answer, decision::Kind, edit, header_place};
 use crate::{Reply, Value};
 
 /// What a sink decides about an event.
@@ -229,13 +229,85 @@ impl Verdict {
         self.admit(v1::RecipientKind::Relayed)
     }
 
-    /// Replaces the reply that is about to be sent, at `inbound.response`. Its first digit must stay.
-    pub fn replace_reply(self, reply: impl Into<Reply>) -> Self {
-        let reply = Some(reply.into().into_proto(250));
-        self.answer(answer::Kind::Response(v1::ResponseAnswer {
-            reply,
+    /// Says at `inbound.rcpt` that the recipient belongs to this tenant: `[a-z0-9][a-z0-9.-]{0,62}`. Grant `tenant`. Goes
+    /// together with [`admit_hosted`](Self::admit_hosted) and [`admit_relayed`](Self::admit_relayed).
+    pub fn of_tenant(mut self, tenant: impl Into<String>) -> Self {
+        let mut said = match self.take_answer() {
+            Some(answer::Kind::Rcpt(said)) => said,
+            _ => v1::RcptAnswer::default(),
+        };
+        said.tenant = tenant.into();
+        self.answer(answer::Kind::Rcpt(said))
+    }
+
+    /// Answers a command that changes nothing in the service with this reply, a 3xx or any other, and wants a line of at most
+    /// `most` octets next (0: as the gateway takes it): it comes as another `inbound.command`. Text alone goes with 354.
+    /// Grant `respond`.
+    pub fn ask_line(reply: impl Into<Reply>, most: u64) -> Self {
+        let line = v1::ExpectLine { max_bytes: most };
+        Self::going_on(Some(reply.into()), v1::dialogue_answer::Expects::Line(line))
+    }
+
+    /// As [`ask_line`](Self::ask_line), for so many octets as they are, 1 to 512 KiB. Without a reply the client sends them
+    /// of its own accord, right behind what it said.
+    pub fn ask_octets(reply: Option<Reply>, octets: u64) -> Self {
+        let octets = v1::ExpectOctets { size_bytes: octets };
+        Self::going_on(reply, v1::dialogue_answer::Expects::Octets(octets))
+    }
+
+    /// Offers these mechanisms of AUTH at `inbound.helo`, upper case. Grant `authenticated`.
+    pub fn offer_mechanisms(self, names: &[&str]) -> Self {
+        let names = names
+            .iter()
+            .map(|name| Bytes::copy_from_slice(name.as_bytes()));
+        let names = names.collect();
+        self.auth(auth_answer::Kind::Mechanisms(v1::AuthMechanisms { names }))
+    }
+
+    /// Asks the client for more at `inbound.auth`, at most 369 octets before base64. Grant `authenticated`.
+    pub fn challenge(challenge: impl Into<Bytes>) -> Self {
+        let challenge = challenge.into();
+        Self::proceed().auth(auth_answer::Kind::Challenge(v1::AuthChallenge {
+            challenge,
+        }))
+    }
+
+    /// Says at `inbound.auth` that the client is this identity. Grant `authenticated`. For relaying and a tenant give
+    /// [`v1::AuthSuccess`] to [`answer`](Self::answer).
+    pub fn authenticated(identity: impl Into<Bytes>) -> Self {
+        Self::proceed().auth(auth_answer::Kind::Success(v1::AuthSuccess {
+            identity: identity.into(),
             ..Default::default()
         }))
+    }
+
+    /// Puts these lines behind the reply that is about to be sent, at `inbound.response`; behind one to EHLO they are
+    /// keywords with their arguments, with the grant `ehlo`.
+    pub fn append_lines(mut self, lines: &[&str]) -> Self {
+        let mut said = self.take_response();
+        let lines = lines
+            .iter()
+            .map(|line| Bytes::copy_from_slice(line.as_bytes()));
+        said.added_lines.extend(lines);
+        self.answer(answer::Kind::Response(said))
+    }
+
+    /// Takes these keywords out of the reply to EHLO or LHLO, at `inbound.response`: the service then refuses their use.
+    /// Grant `ehlo`.
+    pub fn remove_keywords(mut self, keywords: &[&str]) -> Self {
+        let mut said = self.take_response();
+        let keywords = keywords
+            .iter()
+            .map(|word| Bytes::copy_from_slice(word.as_bytes()));
+        said.removed_keywords.extend(keywords);
+        self.answer(answer::Kind::Response(said))
+    }
+
+    /// Replaces the reply that is about to be sent, at `inbound.response`. Its first digit must stay.
+    pub fn replace_reply(mut self, reply: impl Into<Reply>) -> Self {
+        let mut said = self.take_response();
+        said.reply = Some(reply.into().into_proto(250));
+        self.answer(answer::Kind::Response(said))
     }
 
     /// Gives the typed answer, where the event asks a question.
@@ -293,11 +365,38 @@ impl Verdict {
         }))
     }
 
-    fn admit(self, kind: v1::RecipientKind) -> Self {
-        self.answer(answer::Kind::Rcpt(v1::RcptAnswer {
-            recipient_kind: kind.into(),
-            ..Default::default()
-        }))
+    fn admit(mut self, kind: v1::RecipientKind) -> Self {
+        let mut said = match self.take_answer() {
+            Some(answer::Kind::Rcpt(said)) => said,
+            _ => v1::RcptAnswer::default(),
+        };
+        said.recipient_kind = kind.into();
+        self.answer(answer::Kind::Rcpt(said))
+    }
+
+    fn take_answer(&mut self) -> Option<answer::Kind> {
+        self.0.answer.take().and_then(|answer| answer.kind)
+    }
+
+    fn take_response(&mut self) -> v1::ResponseAnswer {
+        match self.take_answer() {
+            Some(answer::Kind::Response(said)) => said,
+            _ => v1::ResponseAnswer::default(),
+        }
+    }
+
+    fn auth(self, kind: auth_answer::Kind) -> Self {
+        self.answer(answer::Kind::Auth(v1::AuthAnswer { kind: Some(kind) }))
+    }
+
+    fn going_on(reply: Option<Reply>, expects: v1::dialogue_answer::Expects) -> Self {
+        let reply = reply.map(|reply| reply.into_proto(354));
+        Self::of(Kind::Respond(v1::Respond::default())).answer(answer::Kind::Dialogue(
+            v1::DialogueAnswer {
+                reply,
+                expects: Some(expects),
+            },
+        ))
     }
 
     fn insert_header(self, place: header_place::Kind, name: &str, value: HeaderValue) -> Self {

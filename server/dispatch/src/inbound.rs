@@ -6,16 +6,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use postern_events::budget::Budget;
+use postern_events::chain::Start;
 use postern_events::context::{Authentication, Conduct, Context, InboundContext, SessionContext};
 use postern_events::deferred::Deferred;
 use postern_events::event::EventKind;
 use postern_events::inbound::{
-    Command, Connect, Data, Disconnect, Helo, Mail, Outcome, Rcpt, Reset, Response, Tls,
+    Command, Connect, Data, Disconnect, Helo, Mail, Outcome, Rcpt, RcptAnswer, Reset, Response, Tls,
 };
+use postern_events::order::Orders;
 use postern_events::question::{Event, Question};
 use postern_events::ruling::{Ruling, Standing};
+use postern_events::tenant;
 use postern_message::{Envelope, MessageId, Properties, Recipient, RecipientId};
 use postern_proto::v1 as pb;
+use postern_smtp::server::Additions;
 
 use crate::exchange::{IncomingMessage, MessageExchange};
 use crate::run::{Begin, Gathering, Run};
@@ -52,6 +56,17 @@ impl InboundScope {
         self.scope.plan.wants(&self.scope.server, event)
     }
 
+    /// The verbs and keywords that sinks add to this session's virtual server.
+    #[must_use]
+    pub fn additions(&self) -> &Additions {
+        static NONE: Additions = Additions {
+            verbs: Vec::new(),
+            keywords: Vec::new(),
+        };
+        let own = self.scope.plan.additions(&self.scope.server);
+        own.map_or(&NONE, AsRef::as_ref)
+    }
+
     /// The session as it is now.
     #[must_use]
     pub fn session(&self) -> Option<SessionContext> {
@@ -64,12 +79,32 @@ impl InboundScope {
         self.read(|own| own.session().may_relay)
     }
 
-    /// The client has proved who it is, and may relay, or not.
-    pub fn authenticate(&self, authentication: Authentication, may_relay: bool) {
+    /// Whose a message of this session to these recipients is; empty: nobody's.
+    #[must_use]
+    pub fn tenant_of(&self, recipients: &[Recipient]) -> String {
+        self.read(|own| tenant::of_message(Some(own.session()), recipients).to_owned())
+    }
+
+    /// Somebody has proved who the client is, or a sink has said so.
+    #[must_use]
+    pub fn is_authenticated(&self) -> bool {
+        self.read(|own| own.session().authentication.is_some())
+    }
+
+    /// The client has proved who it is, and may relay, or not. `tenant`: whose it is; empty: nobody's.
+    pub fn authenticate(&self, authentication: Authentication, may_relay: bool, tenant: String) {
         self.change(|own| {
             own.authenticate(authentication);
             own.set_relay(may_relay);
+            if !tenant.is_empty() {
+                own.set_tenant(tenant);
+            }
         });
+    }
+
+    /// The client has its banner: whether it may relay by now does not come of anything that it said.
+    pub fn note_connect(&self) {
+        self.change(InboundContext::admitted);
     }
 
     /// How the client has behaved so far; goes with the next events.
@@ -106,6 +141,36 @@ impl InboundScope {
         budget: &Budget,
     ) -> impl Future<Output = Ruling> + Send + use<> {
         self.ask(command, budget)
+    }
+
+    /// Asks one binding alone about an event: it has fired before, and carries on a dialogue or an exchange. Its rule and
+    /// condition are not looked at again.
+    pub fn ask_only<E: Event<Context = InboundContext>>(
+        &self,
+        binding: &str,
+        event: E,
+        budget: &Budget,
+    ) -> impl Future<Output = Ruling> + Send + use<E> {
+        let stage = self.scope.stage(E::KIND);
+        let stage = stage.and_then(|stage| stage.only(binding));
+        let run = stage.map(|stage| {
+            let begin = Begin {
+                budget: Some(*budget),
+                start: Start::At {
+                    binding: binding.to_owned(),
+                    passed: Vec::new(),
+                },
+                ..Begin::default()
+            };
+            let questions = vec![Question::new(event)];
+            Run::new(&self.scope, Arc::new(stage), questions, begin)
+        });
+        async move {
+            match run {
+                Some(run) => run.ruling(None).await,
+                None => Ruling::proceed(E::KIND),
+            }
+        }
     }
 
     /// `inbound.helo`: asks about HELO, EHLO or LHLO.
@@ -185,6 +250,11 @@ impl InboundScope {
         Some(Run::new(&self.scope, stage, questions, begin))
     }
 
+    /// What sinks have answered about a recipient counts from here on: its tenant, and where it goes once it is kept.
+    pub fn claim(&self, recipient: RecipientId, said: &RcptAnswer) {
+        self.change(|own| own.claim(recipient, &said.tenant, said.next_hop.clone()));
+    }
+
     /// RCPT was answered: the recipient is kept, or not.
     pub fn note_rcpt(&self, recipient: RecipientId, kept: bool) {
         self.change(|own| own.decide(recipient, kept));
@@ -262,6 +332,16 @@ impl InboundScope {
     #[must_use]
     pub fn properties(&self) -> Properties {
         self.read(|own| own.session().properties.clone())
+    }
+
+    /// What was ordered about the running transaction's message so far, answers about its recipients included.
+    #[must_use]
+    pub fn orders(&self) -> Orders {
+        self.read(|own| {
+            own.transaction().map_or_else(Orders::default, |running| {
+                running.working().piece().orders.clone()
+            })
+        })
     }
 
     /// The running transaction's properties.

@@ -214,6 +214,7 @@ attributes! {
     MessageRecipients = "message.recipients", Texts, Recipients, "The recipients without angle brackets, as they are now.";
     MessageRecipientDomains = "message.recipient_domains", Texts, Recipients, "Their domains in lower case, A-labels, each once.";
     MessageRecipientCount = "message.recipient_count", Int, Recipients, "How many recipients there are.";
+    MessageTenant = "message.tenant", Text, Recipients, "The tenant that the session belongs to, else the one that all recipients belong to; empty if there is none, or several.";
     RecipientAddress = "recipient.address", Text, Recipient, "The recipient that is asked about, without angle brackets.";
     RecipientDomain = "recipient.domain", Text, Recipient, "Its domain in lower case, A-labels.";
     RecipientIsLocal = "recipient.is_local", Bool, Recipient, "The domain is one of this server's own.";
@@ -303,6 +304,7 @@ impl Attribute {
             Self::MessageRecipients
             | Self::MessageRecipientDomains
             | Self::MessageRecipientCount
+            | Self::MessageTenant
             | Self::RecipientAddress
             | Self::RecipientDomain
             | Self::RecipientIsLocal

@@ -107,7 +107,7 @@ impl ChainState for Judge<'_> {
         if let Some(answer) = &verdict.answer
             && let Some(question) = self.questions.get_mut(member.about)
         {
-            question.answer(answer.clone());
+            question.answer(answer.clone(), &member.binding.name);
         }
         Ok(made)
     }
@@ -129,6 +129,8 @@ impl ChainState for Judge<'_> {
     }
 
     fn complete(&mut self, ruling: &mut Ruling) {
+        let last = self.questions.last_mut();
+        ruling.answered_by = last.and_then(Question::take_answered_by);
         ruling.answer = self.questions.last_mut().and_then(Question::take_answer);
         let Some(working) = self.context.working_mut() else {
             return;

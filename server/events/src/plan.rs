@@ -2,6 +2,7 @@
 //!
 //! A plan never changes. A change of configuration makes another plan, and whoever began on the old one ends on it.
 
+pub mod additions;
 mod build;
 mod endpoint;
 mod error;
@@ -20,6 +21,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use postern_message::EditLimits;
+use postern_smtp::server::Additions;
 
 use crate::condition::{Condition, Shown};
 use crate::event::{EventGroup, EventKind};
@@ -30,7 +32,7 @@ use crate::wire::View;
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Place, PlanError, PlanWarning, Problem};
-pub use pin::{Pin, PinnedEvent};
+pub use pin::{Pin, PinnedEvent, PinnedVerb};
 pub use spec::{
     Ask, BindingSpec, BodyDepth, DEFAULT_PRIORITY, MAX_PRIORITY, PlanSpec, ServerSpec, SinkSpec,
     SinkTls, Timeouts,
@@ -105,6 +107,10 @@ pub struct Binding {
     pub view: u32,
     /// What its verdicts may do.
     pub grants: Grants,
+    /// The verbs that its sink adds to the service.
+    pub verbs: Vec<PinnedVerb>,
+    /// The keywords of EHLO that its sink adds, each with its arguments.
+    pub ehlo_keywords: Vec<String>,
     /// It is asked in its turn, and on another replica only if `repeatable`.
     pub side_effects: bool,
     /// It may be asked again on another replica even though it has side effects.
@@ -214,6 +220,22 @@ pub struct Stage {
     pub members: Vec<Member>,
 }
 
+impl Stage {
+    /// The stage with one of its members alone, who waits for nobody. `None`: the binding is not among them.
+    #[must_use]
+    pub fn only(&self, binding: &str) -> Option<Self> {
+        let mut members = self.members.iter();
+        let own = members.find(|own| *own.binding.name == *binding)?;
+        Some(Self {
+            event: self.event,
+            members: vec![Member {
+                after: None,
+                ..own.clone()
+            }],
+        })
+    }
+}
+
 /// Who is bound to one event at one virtual server, by when they are asked.
 #[derive(Debug, Default)]
 struct Stages {
@@ -228,6 +250,8 @@ pub struct Plan {
     sinks: Vec<Arc<Sink>>,
     bindings: Vec<Arc<Binding>>,
     servers: HashMap<String, (EditLimits, Vec<Stages>)>,
+    /// What sinks add to each virtual server, where they do.
+    additions: HashMap<String, Arc<Additions>>,
     warnings: Vec<PlanWarning>,
 }
 
@@ -239,6 +263,7 @@ impl Plan {
             sinks: Vec::new(),
             bindings: Vec::new(),
             servers: HashMap::new(),
+            additions: HashMap::new(),
             warnings: Vec::new(),
         }
     }
@@ -279,6 +304,12 @@ impl Plan {
         self.servers
             .get(server)
             .map_or_else(EditLimits::default, |(limits, _)| *limits)
+    }
+
+    /// The verbs and keywords that sinks add to this virtual server; `None`: none.
+    #[must_use]
+    pub fn additions(&self, server: &str) -> Option<&Arc<Additions>> {
+        self.additions.get(server)
     }
 
     /// All enabled bindings, in the order of their effect.

@@ -74,6 +74,8 @@ pub struct EventFacts<'a> {
     pub command: Option<&'a CommandLine>,
     /// The decision `respond` may answer the command: it changes nothing in the service (`inbound.command`).
     pub answerable: bool,
+    /// A dialogue is going on that the binding carries: it says the next step, ends it or refuses (`inbound.command`).
+    pub in_dialogue: bool,
     /// Sender and recipients that a rule is matched with, where the event tells of a message and happens in a context
     /// without one (`delivery.result`, `delivery.track`).
     pub parties: Option<&'a dyn Parties>,
@@ -203,6 +205,8 @@ impl<E: Event> AnyEvent for E {
 pub struct Question {
     event: Arc<dyn AnyEvent>,
     said: Option<AnyAnswer>,
+    /// The binding that answered first.
+    answered_by: Option<Arc<str>>,
 }
 
 impl Question {
@@ -212,6 +216,7 @@ impl Question {
         Self {
             event: Arc::new(event),
             said: None,
+            answered_by: None,
         }
     }
 
@@ -233,8 +238,9 @@ impl Question {
         self.said.as_ref()
     }
 
-    /// Takes an answer in. How it combines with the ones before is its own affair.
-    pub(crate) fn answer(&mut self, answer: AnyAnswer) {
+    /// Takes an answer of a binding in. How it combines with the ones before is its own affair.
+    pub(crate) fn answer(&mut self, answer: AnyAnswer, by: &Arc<str>) {
+        self.answered_by.get_or_insert_with(|| Arc::clone(by));
         self.said = Some(match self.said.take() {
             Some(before) => before.then(answer),
             None => answer,
@@ -244,6 +250,11 @@ impl Question {
     /// Takes what was answered.
     pub(crate) const fn take_answer(&mut self) -> Option<AnyAnswer> {
         self.said.take()
+    }
+
+    /// Takes who has answered first.
+    pub(crate) const fn take_answered_by(&mut self) -> Option<Arc<str>> {
+        self.answered_by.take()
     }
 
     /// Both are the same asking of the same event.

@@ -277,6 +277,8 @@ pub struct Ruling<A = AnyAnswer> {
     pub by: Option<By>,
     /// What the event asked for, as the answers of all applied verdicts combine.
     pub answer: Option<A>,
+    /// The binding that answered first.
+    pub answered_by: Option<Arc<str>>,
     /// Recipients that come to something else.
     pub branches: Vec<Branch>,
     /// The refusal of an event that had waited: it is the reply to every RCPT for as long as what it refuses stands.
@@ -298,6 +300,7 @@ impl<A> Ruling<A> {
             decision: Decision::Proceed,
             by: None,
             answer: None,
+            answered_by: None,
             branches: Vec::new(),
             standing: None,
             delay: Duration::ZERO,
@@ -328,6 +331,7 @@ impl Ruling {
             decision: self.decision,
             by: self.by,
             answer: self.answer.and_then(|answer| answer.get().cloned()),
+            answered_by: self.answered_by,
             branches: self.branches,
             standing: self.standing,
             delay: self.delay,

@@ -8,6 +8,7 @@ use crate::attributes::{Attribute, AttributeSource, AttributeValue, domain};
 use crate::context::Context;
 use crate::question::Question;
 use crate::rule::RuleFacts;
+use crate::tenant;
 use crate::wire::path;
 
 /// A question in its context.
@@ -138,6 +139,10 @@ impl Source<'_> {
             ),
             Attribute::MessageRecipientDomains => AttributeValue::Texts(self.domains()),
             Attribute::MessageRecipientCount => AttributeValue::count(draft.recipients.len()),
+            Attribute::MessageTenant => AttributeValue::text(tenant::of_message(
+                self.context.session(),
+                &draft.recipients,
+            )),
             Attribute::MessageHeaders => AttributeValue::Map(header_map(version()?)),
             Attribute::MessageHeaderCount => AttributeValue::count(version()?.headers().len()),
             Attribute::MessageSize => AttributeValue::count(version()?.size()?),

@@ -322,19 +322,25 @@ impl VirtualServer {
         })
     }
 
-    /// What the session of a client at this address is configured with.
-    fn machine(&self, client: Option<IpAddr>) -> Arc<machine::Config> {
+    /// What the session of a client at this address is configured with, and what sinks add to it.
+    fn machine(
+        &self,
+        client: Option<IpAddr>,
+        additions: &machine::Additions,
+    ) -> Arc<machine::Config> {
         let config = match self.policy.may_set_priorities(client) {
             true => &self.machines.with_priorities,
             false => &self.machines.plain,
         };
-        match &self.submission {
-            Some(submission) => Arc::new(machine::Config {
-                auth: Some(submission.auth(client)),
-                ..machine::Config::clone(config)
-            }),
-            None => Arc::clone(config),
+        let auth = self.submission.as_ref().map(|own| own.auth(client));
+        if auth.is_none() && additions.verbs.is_empty() && additions.keywords.is_empty() {
+            return Arc::clone(config);
         }
+        Arc::new(machine::Config {
+            auth,
+            additions: additions.clone(),
+            ..machine::Config::clone(config)
+        })
     }
 }
 

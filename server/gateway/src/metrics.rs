@@ -6,6 +6,7 @@ pub mod labels;
 mod lookups;
 mod register;
 mod standing;
+mod tenants;
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use self::lookups::Lookups;
 use self::register::{PREFIX, Register};
 pub use self::standing::DESTINATIONS;
 use self::standing::Present;
+use self::tenants::Tenants;
 use crate::observe::standing::Standing;
 
 /// Bounds of the latency histograms in seconds: from a verdict on the same core to the longest budget.
@@ -65,6 +67,8 @@ pub struct Metrics {
     pub reply_time: Family<Waited, Histogram, fn() -> Histogram>,
     /// Transactions that reached content, by what became of them.
     pub messages: Family<Messages, Counter>,
+    /// Accepted messages by tenant.
+    pub tenants: Tenants,
     /// Octets of content received.
     pub received_bytes: Family<OfServer, Counter>,
     /// Sizes of accepted messages.
@@ -132,6 +136,7 @@ impl Metrics {
             replies: Family::default(),
             reply_time: Family::new_with_constructor(latency),
             messages: Family::default(),
+            tenants: Tenants::default(),
             received_bytes: Family::default(),
             message_size: Family::new_with_constructor(sizes),
             session_memory: Gauge::default(),
@@ -184,6 +189,7 @@ impl Metrics {
             "Transactions by what became of them and their messages",
             self.messages.clone(),
         );
+        self.tenants.register(registry);
         registry.add_with_unit(
             "received",
             "Content received",

@@ -16,6 +16,8 @@
 //! | `judge` | what the session itself would do about a command |
 //! | `answers` | what answers come to |
 //! | `auth` | AUTH exchanges |
+//! | `dialogue` | dialogues that the caller carries on |
+//! | `extension` | verbs and keywords that others add, and keywords taken out |
 //! | `body` | content by DATA and BDAT |
 //! | `clock` | deadlines |
 
@@ -26,7 +28,9 @@ mod body;
 mod clock;
 mod config;
 mod counters;
+mod dialogue;
 mod exchange;
+mod extension;
 mod judge;
 mod lines;
 mod question;
@@ -40,6 +44,8 @@ pub use auth::MAX_CHALLENGE;
 pub use body::ContentRefusal;
 pub use config::{Auth, Config, EarlyRefusal, Limits, Protocol};
 pub use counters::Counters;
+pub use dialogue::{Expects, MAX_DIALOGUE_OCTETS};
+pub use extension::{AddedVerb, Additions, is_own_keyword, is_own_verb};
 pub use question::{
     Answer, AnswerError, Ask, AuthStep, CommandLine, MessageEnd, Prospect, Question, QuestionId,
 };

@@ -18,7 +18,8 @@ use postern_smtp::content::{ContentCheck, ContentLimits};
 use postern_smtp::data::DotDecoder;
 use postern_smtp::reply::Reply;
 use postern_smtp::server::{
-    Action, Answer, AnswerError, Auth, Config, Protocol, Question, Session, Transport, Wants,
+    Action, Answer, AnswerError, Auth, Config, Expects, Protocol, Question, Session, Transport,
+    Wants,
 };
 
 /// What a client does next. Whole commands among the noise let the fuzzer get deep.
@@ -75,7 +76,7 @@ fn octets(step: &Move, lmtp: bool) -> Vec<u8> {
 
 fn answer(how: u8, lmtp: bool) -> Answer {
     let reply = |code, text: &str| Reply::parse(code, None, text).unwrap();
-    match how % 10 {
+    match how % 12 {
         0..=2 => Answer::Proceed,
         3 => Answer::Reply(reply(250, "yes")),
         4 => Answer::Reply(reply(450, "later\nor never")),
@@ -84,6 +85,14 @@ fn answer(how: u8, lmtp: bool) -> Answer {
         6 => Answer::Reply(reply(550, "no")),
         7 => Answer::Challenge(Bytes::from(vec![b'x'; usize::from(how) * 3])),
         8 => Answer::Reply(reply(535, "no")),
+        9 => Answer::Dialogue {
+            reply: Some(reply(354, "go on")),
+            expects: Expects::Line(usize::from(how)),
+        },
+        10 => Answer::Dialogue {
+            reply: None,
+            expects: Expects::Octets(usize::from(how)),
+        },
         _ => Answer::Disconnect(reply(421, "bye")),
     }
 }

@@ -13,6 +13,8 @@ pub type Connect = Event<v1::InboundConnect>;
 pub type Helo = Event<v1::InboundHelo>;
 /// `inbound.tls`: a TLS handshake ended.
 pub type Tls = Event<v1::InboundTls>;
+/// `inbound.auth`: a step of an AUTH exchange.
+pub type Auth = Event<v1::InboundAuth>;
 /// `inbound.mail`: MAIL.
 pub type Mail = Event<v1::InboundMail>;
 /// `inbound.rcpt`: RCPT.
@@ -122,6 +124,23 @@ impl Command {
     /// The line as the client sent it.
     pub fn line(&self) -> Cow<'_, str> {
         line(self.command.as_ref())
+    }
+
+    /// In a dialogue that the sink carries on: the line, or the octets, that it has asked for.
+    pub fn input(&self) -> Option<&[u8]> {
+        self.dialogue_input.as_deref()
+    }
+}
+
+impl Auth {
+    /// The mechanism, upper case.
+    pub fn mechanism(&self) -> Cow<'_, str> {
+        text(&self.mechanism)
+    }
+
+    /// What the client sent in this step, decoded. `None`: nothing, or the sink does not read `credentials`.
+    pub fn response(&self) -> Option<&[u8]> {
+        self.response.as_deref()
     }
 }
 

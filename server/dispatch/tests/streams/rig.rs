@@ -136,6 +136,7 @@ impl Rig {
                     side_effects: false,
                     repeatable: false,
                     users: Vec::new(),
+                    ..Pin::default()
                 };
                 pins.insert(format!("binding{number}"), pin);
             }

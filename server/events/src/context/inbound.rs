@@ -10,6 +10,7 @@ use postern_message::{
 use super::session::{Authentication, Conduct, Helo, RawParameter, SessionContext, Tls};
 use super::working::{Made, Split, Working, apply_edits};
 use crate::order::Order;
+use crate::route::NextHop;
 
 /// An inbound session: what it is now, and the transaction that is running in it.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub struct InboundContext {
     clock: u64,
     transaction: Option<TransactionContext>,
     transactions: u32,
+    /// The client may relay for what it is, not for what it said: that outlasts STARTTLS.
+    relay_by_origin: bool,
 }
 
 /// A transaction since MAIL was asked about.
@@ -30,6 +33,8 @@ pub struct TransactionContext {
     parameters: Vec<RawParameter>,
     rcpt_parameters: HashMap<RecipientId, Vec<RawParameter>>,
     pending: Vec<Recipient>,
+    /// Where recipients go that are asked about, if sinks said so.
+    ways: Vec<(RecipientId, NextHop)>,
     working: Working,
 }
 
@@ -38,6 +43,7 @@ impl InboundContext {
     #[must_use]
     pub const fn new(session: SessionContext) -> Self {
         Self {
+            relay_by_origin: session.may_relay,
             session,
             session_at: 1,
             clock: 1,
@@ -60,6 +66,7 @@ impl InboundContext {
             parameters: Vec::new(),
             rcpt_parameters: HashMap::new(),
             pending: Vec::new(),
+            ways: Vec::new(),
             working,
         });
         own
@@ -101,9 +108,15 @@ impl InboundContext {
         self.session_changed();
     }
 
-    /// TLS is in use from here on.
+    /// The client has its banner: what it may do by now does not come of anything that it said.
+    pub const fn admitted(&mut self) {
+        self.relay_by_origin = self.session.may_relay;
+    }
+
+    /// TLS is in use from here on. Whether the client may relay is open again as far as it came of what was said before.
     pub fn secure(&mut self, tls: Tls) {
         self.session.secure(tls);
+        self.session.may_relay = self.relay_by_origin;
         self.session_changed();
     }
 
@@ -144,6 +157,7 @@ impl InboundContext {
             parameters,
             rcpt_parameters: HashMap::new(),
             pending: Vec::new(),
+            ways: Vec::new(),
             working: Working::new(id, draft),
         });
     }
@@ -167,6 +181,23 @@ impl InboundContext {
         }
     }
 
+    /// What sinks said of a recipient whose RCPT is asked about: its tenant (empty: nothing), and where it goes if it is
+    /// kept.
+    pub fn claim(&mut self, id: RecipientId, tenant: &str, next_hop: Option<NextHop>) {
+        let Some(running) = &mut self.transaction else {
+            return;
+        };
+        let mut pending = running.pending.iter_mut();
+        let Some(recipient) = pending.find(|one| one.id == id) else {
+            return;
+        };
+        if !tenant.is_empty() && recipient.tenant != tenant {
+            tenant.clone_into(&mut recipient.tenant);
+            running.working.touched();
+        }
+        running.ways.extend(next_hop.map(|hop| (id, hop)));
+    }
+
     /// RCPT was answered: the recipient is kept, or not.
     pub fn decide(&mut self, id: RecipientId, kept: bool) {
         let Some(running) = &mut self.transaction else {
@@ -176,8 +207,16 @@ impl InboundContext {
             return;
         };
         let recipient = running.pending.remove(place);
+        let way = running.ways.iter().position(|(of, _)| *of == id);
+        let way = way.map(|place| running.ways.swap_remove(place).1);
         if kept {
             running.working.accept(recipient);
+            if let Some(next_hop) = way {
+                running.working.order(&Order::Redirect {
+                    recipients: vec![id],
+                    next_hops: vec![next_hop],
+                });
+            }
         } else {
             running.rcpt_parameters.remove(&id);
         }

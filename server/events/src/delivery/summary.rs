@@ -9,6 +9,7 @@ use postern_proto::v1 as pb;
 use postern_smtp::address::ReversePath;
 
 use crate::context::SessionContext;
+use crate::tenant;
 use crate::wire::{self, View};
 
 /// What identifies a message.
@@ -65,9 +66,7 @@ impl MessageSummary {
             session: message.session,
             client: session.and_then(|session| session.client.address),
             parent: None,
-            tenant: session
-                .map(|session| session.tenant.clone())
-                .unwrap_or_default(),
+            tenant: tenant::of_message(session, &message.recipients).to_owned(),
             recipient_count: u32::try_from(message.recipients.len()).unwrap_or(u32::MAX),
             priority: message.envelope.priority,
         }

@@ -63,7 +63,7 @@ impl Event for Auth {
 }
 
 /// Octets of a challenge, and of an identity.
-const MAX_CHALLENGE: usize = 8 << 10;
+const MAX_CHALLENGE: usize = postern_smtp::server::MAX_CHALLENGE;
 const MAX_IDENTITY: usize = 255;
 
 /// A step of an AUTH exchange (RFC 4954).
@@ -144,7 +144,7 @@ impl TypedAnswer for AuthAnswer {
         }
     }
 
-    /// Mechanisms of several sinks add up; of a step the last answer counts.
+    /// Mechanisms of several sinks add up; of a step the first answer counts: whoever gave it carries the exchange on.
     fn then(self, later: Self) -> Self {
         match (self, later) {
             (Self::Mechanisms(mut own), Self::Mechanisms(later)) => {
@@ -155,7 +155,7 @@ impl TypedAnswer for AuthAnswer {
                 }
                 Self::Mechanisms(own)
             }
-            (_, later) => later,
+            (first, _) => first,
         }
     }
 }
@@ -217,6 +217,6 @@ mod tests {
         );
         let step = AuthAnswer::Challenge(Bytes::new());
         let success = AuthAnswer::Success(AuthSuccess::default());
-        assert_eq!(step.then(success.clone()), success);
+        assert_eq!(step.clone().then(success), step);
     }
 }

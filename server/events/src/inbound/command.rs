@@ -84,6 +84,7 @@ impl Event for Command {
         EventFacts {
             command: Some(&self.command),
             answerable: self.handling != Handling::Effective,
+            in_dialogue: self.dialogue_input.is_some(),
             ..EventFacts::default()
         }
     }

@@ -8,6 +8,7 @@ use postern_proto::rules::AnswerKind;
 use postern_proto::v1 as pb;
 use postern_proto::v1::event::Kind;
 use postern_smtp::reply::{Reply, ReplyError, ReplyText};
+use postern_smtp::server::is_own_keyword;
 
 use crate::answer::{AnswerBody, Checks, TypedAnswer, not_the_answer};
 use crate::attributes::{Attribute, AttributeValue};
@@ -208,7 +209,7 @@ impl TypedAnswer for ResponseAnswer {
                     let word = own.split(|b| *b == b' ').next().unwrap_or_default();
                     word.eq_ignore_ascii_case(keyword)
                 });
-                if has {
+                if has || is_own_keyword(keyword) {
                     return Err(Fault::protocol(format!(
                         "the service itself offers {}",
                         keyword.escape_ascii()

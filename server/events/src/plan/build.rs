@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
 use postern_proto::rules;
+use postern_smtp::server::Additions;
 
 use crate::condition::{Condition, MAX_SHOWN, Shown};
 use crate::event::{EventGroup, EventKind};
@@ -14,6 +15,7 @@ use crate::grant::{Grants, LATER_GRANTS, WordError};
 use crate::rule::Rule;
 use crate::table;
 
+use super::additions;
 use super::endpoint::Endpoint;
 use super::error::{Place, PlanError, Problem};
 use super::order;
@@ -102,6 +104,14 @@ fn build(
                 .any(|binding| Arc::ptr_eq(&binding.sink, sink))
         })
         .collect();
+    let additions = spec.servers.iter().filter_map(|server| {
+        let is_for =
+            |own: &&Arc<Binding>| own.servers.is_empty() || own.servers.contains(&server.name);
+        let own = bindings.iter().filter(is_for).map(AsRef::as_ref);
+        let own = Some(additions::of(own)).filter(|own| *own != Additions::default())?;
+        Some((server.name.clone(), Arc::new(own)))
+    });
+    let additions = additions.collect();
     let servers = spec
         .servers
         .into_iter()
@@ -114,6 +124,7 @@ fn build(
         sinks: used,
         bindings,
         servers,
+        additions,
         warnings: findings.warnings,
     })
 }
@@ -230,6 +241,12 @@ fn build_binding(
         on_failure: spec.on_failure,
         reads,
         view: 0,
+        verbs: pin
+            .filter(|_| grants.has("respond") && kinds.contains(&EventKind::InboundCommand))
+            .map_or_else(Vec::new, |pin| pin.verbs.clone()),
+        ehlo_keywords: pin
+            .filter(|_| grants.has("ehlo"))
+            .map_or_else(Vec::new, |pin| pin.ehlo_keywords.clone()),
         grants,
         side_effects: spec.side_effects == Some(true) || pin.is_some_and(|pin| pin.side_effects),
         repeatable: pin.map_or(spec.side_effects != Some(true), |pin| {

@@ -20,6 +20,12 @@ pub struct Pin {
     /// The words of `may`.
     #[serde(default)]
     pub may: Vec<String>,
+    /// The verbs that it adds to the service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verbs: Vec<PinnedVerb>,
+    /// The keywords of EHLO that it adds, each with its arguments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ehlo_keywords: Vec<String>,
     /// Asking it changes something outside.
     #[serde(default)]
     pub side_effects: bool,
@@ -29,6 +35,17 @@ pub struct Pin {
     /// The user ids of the processes that answered on its Unix sockets. Empty: it has none, or nobody looked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<u32>,
+}
+
+/// One verb of a [`Pin`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PinnedVerb {
+    /// The verb in upper case.
+    pub name: String,
+    /// What HELP says of it.
+    #[serde(default)]
+    pub help: String,
 }
 
 /// One event of a [`Pin`].

@@ -371,7 +371,7 @@ fn an_answer_counts_from_the_next_body_on() {
         recipient_kind: crate::recipient_kind::RecipientKind::Relayed,
         ..Default::default()
     };
-    question.answer(AnyAnswer::new(answer.clone()));
+    question.answer(AnyAnswer::new(answer.clone()), &"binding".into());
     assert_eq!(kind(&question), i32::from(pb::RecipientKind::Relayed));
     assert_eq!(question.take_answer(), Some(AnyAnswer::new(answer)));
     let other = Question::new(inbound::Connect);

@@ -278,6 +278,7 @@ fn a_ruling_has_the_answer_of_its_event_alone() {
         decision: Decision::Finish(FinishScope::Message),
         by: by(1),
         answer: Some(AnyAnswer::new(answer.clone())),
+        answered_by: Some("first".into()),
         branches: vec![branch(1, Decision::Discard)],
         standing: Some(Standing {
             event: EventKind::InboundHelo,
@@ -297,6 +298,7 @@ fn a_ruling_has_the_answer_of_its_event_alone() {
         event: typed.event,
         decision: typed.decision,
         by: typed.by,
+        answered_by: typed.answered_by,
         branches: typed.branches,
         standing: typed.standing,
         delay: typed.delay,

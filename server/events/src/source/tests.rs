@@ -291,6 +291,9 @@ fn each_fact_of_a_message_is_an_attribute() {
         .map(|address| Recipient::new(testing::path(address)))
         .chain([Recipient::new(ForwardPath::Postmaster)])
         .collect();
+    for recipient in &mut stored.recipients {
+        recipient.tenant = "acme".to_owned();
+    }
     let id = stored.id;
     let mut own = MessageContext::with_session(Arc::new(stored), None);
     own.attempt = 5;
@@ -318,6 +321,7 @@ fn each_fact_of_a_message_is_an_attribute() {
             texts(&["y.test", "[192.0.2.1]"]),
         ),
         (A::MessageRecipientCount, int(4)),
+        (A::MessageTenant, text("acme")),
         (A::MessageHeaders, Value_::Map(headers.to_vec())),
         (A::MessageHeaderCount, int(2)),
         (A::MessageSize, Value_::count(testing::MAIL.len())),

@@ -28,6 +28,11 @@ pub(super) fn decide(
         limit("octets of the reason", text.len(), MAX_WARNING_OCTETS)?;
         Ok::<_, Fault>(text)
     };
+    if asked.facts().in_dialogue && matches!(kind, Kind::Proceed(_) | Kind::Finish(_)) {
+        return Err(Fault::protocol(
+            "a dialogue goes on, or ends, by respond or by a refusal: nobody else has anything to say",
+        ));
+    }
     match kind {
         Kind::Proceed(_) => plain(Decision::Proceed),
         Kind::Finish(finish) => plain(Decision::Finish(finish_scope(finish.scope, asked)?)),

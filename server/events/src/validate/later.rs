@@ -18,9 +18,5 @@ pub(super) fn refuse(verdict: &pb::Verdict) -> Result<(), Fault> {
     if !verdict.forks.is_empty() {
         return refused("forks of a message are");
     }
-    let answer = verdict.answer.as_ref().and_then(|own| own.kind.as_ref());
-    if matches!(answer, Some(pb::answer::Kind::Dialogue(_))) {
-        return refused("a dialogue is");
-    }
     Ok(())
 }

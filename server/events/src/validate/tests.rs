@@ -961,13 +961,6 @@ fn what_this_version_cannot_apply_is_refused_by_name() {
         forks: vec![pb::Fork::default()],
         ..proceed()
     });
-    let dialogue = pb::answer::Kind::Dialogue(pb::DialogueAnswer::default());
-    refused(pb::Verdict {
-        answer: Some(Box::new(pb::Answer {
-            kind: Some(dialogue),
-        })),
-        ..proceed()
-    });
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use postern_events::recipient_kind::RecipientKind;
 use postern_smtp::address::{DomainOrLiteral, ForwardPath, Mailbox};
 use postern_smtp::reply::Reply;
 
@@ -30,6 +31,16 @@ struct Hosted {
     recipients: Recipients,
     /// Where its mail is stored here.
     mailboxes: Option<Arc<Mailboxes>>,
+}
+
+impl Hosted {
+    /// The recipient exists, as far as there is a list.
+    fn lists(&self, mailbox: &Mailbox) -> bool {
+        match &self.recipients {
+            Recipients::Any => true,
+            Recipients::File(file) => is_postmaster(mailbox) || file.contains(mailbox),
+        }
+    }
 }
 
 /// The domains that are accepted from anybody.
@@ -72,6 +83,41 @@ impl Domains {
             }
             None
         })
+    }
+}
+
+/// What a sink says of a recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// One of this service's own, somebody else's to whom the client may send, or as the service would say.
+    pub kind: RecipientKind,
+    /// The sink says where it goes, too.
+    pub routed: bool,
+}
+
+/// Why a recipient is refused that a sink has spoken for.
+#[derive(Debug)]
+pub enum Unclaimed {
+    /// The service would refuse it, and the sink leaves that to it; or nothing leads there.
+    Refused(Reply),
+    /// It counts as one of ours, and nothing delivers it: no `[[domain]]`, no next hop.
+    NoWay,
+}
+
+impl Unclaimed {
+    /// The reply that refuses it.
+    #[must_use]
+    pub fn into_reply(self) -> Reply {
+        match self {
+            Self::Refused(reply) => reply,
+            Self::NoWay => replies::misconfigured(),
+        }
+    }
+}
+
+impl From<Reply> for Unclaimed {
+    fn from(reply: Reply) -> Self {
+        Self::Refused(reply)
     }
 }
 
@@ -137,6 +183,53 @@ impl Policy {
         }
     }
 
+    /// Judges a recipient that a sink has spoken for: its word stands in for domain, relay permission and list of recipients,
+    /// and for nothing else. What it leaves open the service decides.
+    ///
+    /// # Errors
+    /// [`Unclaimed`]
+    pub fn judge_claimed(
+        &self,
+        path: &ForwardPath,
+        may_relay: bool,
+        claim: Claim,
+    ) -> Result<(), Unclaimed> {
+        let ForwardPath::Mailbox(mailbox) = path else {
+            return Ok(());
+        };
+        let hosted = self.hosted(mailbox);
+        let stored = hosted.filter(|_| !claim.routed);
+        let stored = stored.and_then(|hosted| hosted.mailboxes.as_ref());
+        match claim.kind {
+            RecipientKind::Hosted if hosted.is_none() && !claim.routed => {
+                return Err(Unclaimed::NoWay);
+            }
+            RecipientKind::Relayed if hosted.is_none() && !claim.routed => {
+                let leads = self.ways_out.lead_to(mailbox.domain());
+                return leads
+                    .then_some(())
+                    .ok_or_else(|| replies::no_route().into());
+            }
+            RecipientKind::Hosted | RecipientKind::Relayed => {}
+            RecipientKind::Unspecified | RecipientKind::Forbidden | RecipientKind::Unknown => {
+                match hosted {
+                    Some(hosted) if !hosted.lists(mailbox) => {
+                        return Err(replies::unknown_recipient().into());
+                    }
+                    None if !may_relay => return Err(replies::relay_denied().into()),
+                    None if !claim.routed && !self.ways_out.lead_to(mailbox.domain()) => {
+                        return Err(replies::no_route().into());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        match stored {
+            Some(mailboxes) => Ok(mailboxes.judge(path)?),
+            None => Ok(()),
+        }
+    }
+
     fn judge_mailbox(
         &self,
         path: &ForwardPath,
@@ -150,10 +243,7 @@ impl Policy {
                 (true, true) => Ok(()),
             };
         };
-        if let Recipients::File(file) = &hosted.recipients
-            && !is_postmaster(mailbox)
-            && !file.contains(mailbox)
-        {
+        if !hosted.lists(mailbox) {
             return Err(replies::unknown_recipient());
         }
         match &hosted.mailboxes {

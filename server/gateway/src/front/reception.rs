@@ -10,6 +10,7 @@ pub(in crate::front) mod reply;
 pub(in crate::front) mod ruling;
 pub(in crate::front) mod transaction;
 pub(in crate::front) mod upload;
+pub(in crate::front) mod vouching;
 
 use std::fmt::Display;
 use std::sync::{Arc, OnceLock};
@@ -39,8 +40,10 @@ pub(in crate::front) struct Reception {
     pub(in crate::front) server: Arc<VirtualServer>,
     pub(in crate::front) tools: Arc<Tools>,
     pub(in crate::front) scope: InboundScope,
-    /// The user that the client has proved to be.
+    /// The user that the client has proved to be, or that a sink says it is.
     pub(in crate::front) user: OnceLock<UserName>,
+    /// A sink answers for who the client is.
+    pub(in crate::front) vouched: OnceLock<()>,
     /// TLS was there before the first octet, and nobody has been asked about it yet.
     pub(in crate::front) implicit_tls: Option<Tls>,
     /// Those that the client has open.

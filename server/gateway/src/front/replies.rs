@@ -105,6 +105,22 @@ pub(super) fn no_route() -> Reply {
     reply(550, (4, 4), "No route to that domain")
 }
 
+/// What a sink says and what is configured do not go together.
+#[must_use]
+pub(super) fn misconfigured() -> Reply {
+    reply(
+        451,
+        (3, 5),
+        "System incorrectly configured, try again later",
+    )
+}
+
+/// The sink that talks with the client cannot go on.
+#[must_use]
+pub(super) fn dialogue_ended() -> Reply {
+    reply(421, (3, 0), "The dialogue cannot go on, try again later")
+}
+
 /// Name or password is wrong, or there is no such user.
 #[must_use]
 pub(super) fn authentication_failed() -> Reply {
@@ -268,6 +284,8 @@ mod tests {
             too_many_mailboxes(),
             relay_denied(),
             no_route(),
+            misconfigured(),
+            dialogue_ended(),
             authentication_failed(),
             too_many_failures(),
             authentication_busy(),

@@ -18,7 +18,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures_util::future::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use postern_dispatch::content::BoxFuture;
@@ -33,14 +33,15 @@ use tokio::time::{Instant as Moment, Sleep, sleep_until};
 
 use super::memory::Reservation;
 use super::reception::Reception;
-use super::reception::authentication::{Outcome, Running};
-use super::reception::chains::Finding;
+use super::reception::authentication::Outcome;
+use super::reception::chains::{Finding, Said};
 use super::reception::ruling::Refused;
 use super::reception::upload::Upload;
+use super::reception::vouching::Word;
 use super::replies;
 use super::wire::Wire;
 
-use self::ask::{Asked, Done, Found, Noted};
+use self::ask::{Asked, Done, Found, Left, Noted};
 pub(super) use self::begin::run;
 use self::memory::Holding;
 pub(super) use self::memory::SESSION;
@@ -71,8 +72,8 @@ struct Session {
     pending: FuturesUnordered<BoxFuture<'static, Done>>,
     /// What each open question was about.
     asked: HashMap<QuestionId, Asked>,
-    /// What the last step of a running AUTH exchange has left.
-    exchange: Option<Running>,
+    /// What the last step of an AUTH exchange, or of a dialogue, has left.
+    left: Option<Left>,
     /// How far it is with its transaction.
     phase: Phase,
     /// The last reply, if it refused something other than a message, and the binding whose it was.
@@ -112,7 +113,7 @@ impl Session {
             input_since: now,
             pending: FuturesUnordered::new(),
             asked: HashMap::new(),
-            exchange: None,
+            left: None,
             phase: Phase::Idle,
             last_refusal: None,
             last_reply: now,
@@ -161,8 +162,8 @@ impl Session {
             }
             self.follow_memory();
             self.set_timer();
-            let reading = !self.eof
-                && (self.machine.wants() == Wants::Input || self.input.len() < READ_AHEAD);
+            let wanted = self.machine.wants() == Wants::Input && !self.outgoing.is_greeting();
+            let reading = !self.eof && (wanted || self.input.len() < READ_AHEAD);
             tokio::select! {
                 biased;
                 // What is being committed is a matter of moments, and then certain.
@@ -182,6 +183,8 @@ impl Session {
                     }
                 }
                 () = self.outgoing.next(), if !self.outgoing.is_settled() => {
+                    let withdrawn = self.outgoing.take_withdrawn();
+                    self.machine.withdraw(withdrawn.iter().map(AsRef::as_ref));
                     if self.outgoing.hang_up().is_some() {
                         return self.hang_up().await;
                     }
@@ -198,6 +201,9 @@ impl Session {
 
     /// Gives the machine what it may take. True if it did anything.
     fn feed(&mut self) -> bool {
+        if self.outgoing.is_greeting() {
+            return false;
+        }
         let wanted = self.machine.wants() == Wants::Input;
         if (wanted || self.fresh) && !self.input.is_empty() {
             self.fresh = false;
@@ -286,8 +292,8 @@ impl Session {
             }
         };
         let message = self.phase.message_id();
-        let exchange = self.exchange.take();
-        let (mut asked, answer) = ask::begin(&self.reception, question, message, exchange, since);
+        let left = self.left.take();
+        let (mut asked, answer) = ask::begin(&self.reception, question, message, left, since);
         asked.entry = entry;
         self.asked.insert(id, asked);
         self.pending.push(answer);
@@ -301,9 +307,18 @@ impl Session {
         self.reception.scope.note_conduct(conduct);
     }
 
+    /// A sink may have said who the client is.
+    pub(super) fn follow_authentication(&mut self) {
+        if !self.machine.is_authenticated() && self.reception.scope.is_authenticated() {
+            self.machine.authenticate();
+            self.reception.note_vouched();
+        }
+    }
+
     /// Something has been found out.
     async fn settle(&mut self, done: Done) -> Flow {
         let Done { id, found } = done;
+        self.follow_authentication();
         let (answer, by) = match found {
             Found::Finding(Finding::Proceed) => (Answer::Proceed, None),
             Found::Finding(Finding::Content(incoming)) => (self.expect_content(*incoming), None),
@@ -311,6 +326,12 @@ impl Session {
                 self.drop_recipient(id);
                 (Answer::Proceed, by)
             }
+            Found::Finding(Finding::Offers(names)) => {
+                self.offer(&names);
+                (Answer::Proceed, None)
+            }
+            Found::Finding(Finding::Word(word)) => (self.take_word(id, word), None),
+            Found::Finding(Finding::Dialogue(said)) => self.carry_on(id, *said),
             Found::Finding(Finding::Refused(refused)) => answer_of(refused),
             Found::Authentication(outcome) => (self.go_on_with(id, outcome), None),
         };
@@ -348,11 +369,53 @@ impl Session {
         }
     }
 
+    /// The greeting that is asked about is told of these mechanisms too.
+    fn offer(&mut self, names: &[Bytes]) {
+        let names = names
+            .iter()
+            .filter_map(|name| String::from_utf8(name.to_vec()).ok());
+        self.machine.offer_mechanisms(names.collect());
+    }
+
+    /// A sink has something to say of a step of AUTH.
+    fn take_word(&mut self, id: QuestionId, word: Word) -> Answer {
+        match word {
+            Word::Challenge(challenge, by) => {
+                self.left = Some(Left::Vouching(by));
+                Answer::Challenge(challenge)
+            }
+            Word::Success(who) => {
+                if let Some(asked) = self.asked.get_mut(&id) {
+                    asked.noted = Noted::Vouched(who);
+                }
+                Answer::Proceed
+            }
+            Word::Refused(refused) => answer_of(refused).0,
+            Word::None => Answer::Proceed,
+        }
+    }
+
+    /// A sink goes on with the client about its command.
+    fn carry_on(&mut self, id: QuestionId, said: Said) -> (Answer, Option<String>) {
+        let Said {
+            reply,
+            expects,
+            next,
+        } = said;
+        if reply.is_none() {
+            self.asked.remove(&id);
+        }
+        let by = next.binding.to_string();
+        self.left = Some(Left::Dialogue(next));
+        let expects = facts::expects(expects);
+        (Answer::Dialogue { reply, expects }, Some(by))
+    }
+
     /// A step of an AUTH exchange was taken.
     fn go_on_with(&mut self, id: QuestionId, outcome: Outcome) -> Answer {
         match outcome {
             Outcome::Challenge(challenge, next) => {
-                self.exchange = Some(next);
+                self.left = Some(Left::Exchange(next));
                 Answer::Challenge(challenge)
             }
             Outcome::Authenticated(who) => {

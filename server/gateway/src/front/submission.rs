@@ -100,6 +100,16 @@ impl Submission {
             .attempt(client, name.map(UserName::key), Instant::now())
     }
 
+    /// An authentication that sinks look at, who know its names: it counts for the client alone.
+    ///
+    /// # Errors
+    /// [`Barred`]: too many have failed.
+    pub(in crate::front) fn attempt_at_sinks(&self, client: Client) -> Result<Attempt, Barred> {
+        // No name of a user: none has a NUL.
+        let name = format!("\0{client:?}");
+        self.failures.attempt(client, Some(&name), Instant::now())
+    }
+
     /// Whether the log is to hear that this client is barred: it does not hear of each time.
     pub(in crate::front) fn tells_of_barred(&self, client: Client) -> bool {
         self.failures.is_news(client, Instant::now())

@@ -152,6 +152,8 @@ words! {
         RecipientsPerHour = "recipients_per_hour",
         /// `junk_commands`
         JunkCommands = "junk_commands",
+        /// Steps and octets of a dialogue.
+        Dialogue = "dialogue",
         /// `line_length`
         LineLength = "line_length",
         /// `header_size`
@@ -203,6 +205,8 @@ words! {
         Plain = "plain",
         /// LOGIN
         Login = "login",
+        /// What a sink carries on, or knows otherwise.
+        Sink = "sink",
     }
 }
 
@@ -365,6 +369,8 @@ labels! {
     Waited { server: Name, kind: WaitedFor, }
     /// Messages.
     Messages { server: Name, end: MessageEnd, }
+    /// Messages by tenant: a word of a sink's, of which a bounded number is counted.
+    OfTenant { server: Name, tenant: Name, }
     /// Limits.
     Limited { server: Name, limit: LimitName, }
     /// Authentications.

@@ -48,6 +48,7 @@ fn all() -> Arc<Metrics> {
     metrics.count_reply(&name, 2);
     metrics.observe_wait(&name, WaitedFor::Command, Duration::ZERO);
     metrics.count_message(&name, MessageEnd::Accepted);
+    metrics.tenants.count(&name, "t");
     metrics.count_limit(&name, LimitName::Errors);
     let handshake = Handshake {
         server: server(),
@@ -180,4 +181,23 @@ fn the_page_lists_what_is_exported_and_nothing_else() {
         listed.insert(plain(1), (plain(2), plain(3)));
     }
     assert_eq!(listed, exported);
+}
+
+#[test]
+fn tenants_are_counted_by_name_up_to_a_bound() {
+    let metrics = Metrics::new();
+    let server: Arc<str> = "in".into();
+    for number in 0..300 {
+        metrics.tenants.count(&server, &format!("t{number}"));
+        metrics.tenants.count(&server, "");
+    }
+    metrics.tenants.count(&server, "t0");
+    let text = metrics.render().unwrap();
+    let count = |tenant: &str, times: usize| {
+        let line = format!("{{server=\"in\",tenant=\"{tenant}\"}} {times}\n");
+        assert!(text.contains(&line), "{line} is missing in\n{text}");
+    };
+    count("t0", 2);
+    count("t255", 1);
+    count("other", 300 - 256);
 }

@@ -87,6 +87,8 @@ pub enum CloseReason {
     BareLf,
     /// A command line beyond all limits.
     LineTooLong,
+    /// A dialogue with too many steps, or too many octets.
+    Dialogue,
     /// A BDAT whose size cannot be known, so that its octets cannot be skipped.
     ChunkUnknown,
     /// Bare CR or LF in DATA: what follows may be smuggled.

@@ -7,6 +7,7 @@ use super::auth::MAX_CHALLENGE;
 use super::body::{ExpectBody, ExpectChunk};
 use super::config::Protocol;
 use super::exchange::{Effect, Exchange, Transaction};
+use super::extension::Withdrawn;
 use super::question::{Answer, AnswerError, QuestionId};
 use super::replies;
 use super::session::{Session, State};
@@ -50,6 +51,13 @@ impl Session {
             self.challenge(id, challenge, now);
             return Ok(());
         }
+        if let Answer::Dialogue { reply, expects } = &answer
+            && exchange.may_be_carried_on(reply.as_ref(), *expects)
+        {
+            self.carry_on(id, reply.clone(), *expects, now);
+            return Ok(());
+        }
+        self.talk = None;
         let settlement = settle(exchange, answer);
         let effect = exchange.effect;
         let was_tried = exchange.acceptable;
@@ -105,7 +113,7 @@ impl Session {
         }
     }
 
-    fn count(&mut self, exchange: &Exchange, reply: &Reply) {
+    pub(super) fn count(&mut self, exchange: &Exchange, reply: &Reply) {
         let refused = reply.code().is_permanent() || reply.code().is_transient();
         if exchange.verb.is_none() || !refused {
             return;
@@ -127,6 +135,7 @@ impl Session {
             Effect::Hello(kind) => {
                 self.reset_transaction(ResetCause::Greeting);
                 self.hello = Some(kind);
+                self.withdrawn = Withdrawn::default();
             }
             Effect::Mail { body, smtp_utf8 } => {
                 self.counters.transactions += 1;
@@ -306,6 +315,7 @@ fn settle(exchange: &Exchange, answer: Answer) -> Settlement {
             (reply, false, Some(CloseReason::Disconnected))
         }
         Answer::Challenge(_)
+        | Answer::Dialogue { .. }
         | Answer::Reply(_)
         | Answer::Disconnect(_)
         | Answer::PerRecipient(_) => {

@@ -12,7 +12,7 @@ use super::exchange::{Effect, Exchange};
 use super::judge::Judgement;
 use super::lines::{Line, next_line};
 use super::question::{Ask, AuthStep, Prospect, Question, QuestionId};
-use super::replies::Offered;
+use super::replies::{self, Offered};
 use super::session::{Session, State};
 use crate::command::{Auth, Verb};
 use crate::reply::Reply;
@@ -46,12 +46,36 @@ impl Dialogue {
 impl Session {
     /// AUTH could begin now, but for the order of commands.
     pub(super) fn offers_auth(&self) -> bool {
-        !self.authenticated
-            && self
-                .config
-                .auth
-                .as_ref()
-                .is_some_and(|auth| self.transport.tls || auth.in_clear)
+        let in_clear = self.config.auth.as_ref().is_some_and(|auth| auth.in_clear);
+        !self.authenticated && self.has_auth() && (self.transport.tls || in_clear)
+    }
+
+    /// There is some mechanism: a configured one, or one that was offered to the last greeting.
+    pub(super) fn has_auth(&self) -> bool {
+        self.config.auth.is_some() || !self.mechanisms.is_empty()
+    }
+
+    /// Offers these mechanisms beside the configured ones in the reply to the greeting that is asked about; AUTH takes
+    /// them until the next greeting. Without TLS only where the configured ones are offered without it too. Names are in
+    /// upper case (RFC 4422 3.1).
+    pub fn offer_mechanisms(&mut self, mut mechanisms: Vec<String>) {
+        if let Some(auth) = &self.config.auth {
+            mechanisms.retain(|name| !auth.mechanisms.contains(name));
+        }
+        self.mechanisms = mechanisms;
+        let Some(Effect::Hello(kind)) = self.exchanges.back().map(|last| last.effect) else {
+            return;
+        };
+        let own = replies::hello(kind, &self.config, &self.limits, &self.offered());
+        if let Some(last) = self.exchanges.back_mut() {
+            last.own = own;
+        }
+    }
+
+    /// The client counts as authenticated, without AUTH: by its certificate, or by what somebody else knows of it.
+    pub const fn authenticate(&mut self) {
+        self.authenticated = true;
+        self.expects_secrets = false;
     }
 
     /// The client has to authenticate before it sends mail.
@@ -62,18 +86,23 @@ impl Session {
 
     /// What EHLO offers as things stand now.
     pub(super) fn offered(&self) -> Offered<'_> {
-        let auth = self.config.auth.as_ref().filter(|_| self.offers_auth());
+        let auth = self.config.auth.as_ref();
+        let configured = auth.map_or(&[][..], |auth| auth.mechanisms.as_slice());
+        let mechanisms = match self.offers_auth() {
+            true => [configured, self.mechanisms.as_slice()],
+            false => [&[][..]; 2],
+        };
         Offered {
             starttls: self.offers_starttls(),
-            mechanisms: auth.map_or(&[], |auth| &auth.mechanisms),
+            mechanisms,
         }
     }
 
     pub(super) fn judge_auth(&self, auth: Auth) -> Judgement {
-        let known = self.config.auth.as_ref().is_some_and(|own| {
-            let mut names = own.mechanisms.iter();
-            names.any(|name| name.as_bytes() == auth.mechanism)
-        });
+        let own = self.config.auth.iter().flat_map(|own| &own.mechanisms);
+        let known = own
+            .chain(&self.mechanisms)
+            .any(|name| name.as_bytes() == auth.mechanism);
         if !known {
             let reply = Reply::fixed(504, Some((5, 4)), "No such mechanism here");
             return Judgement::refuse(reply);
@@ -179,6 +208,7 @@ fn exchange(id: Option<QuestionId>, own: Reply, acceptable: bool) -> Exchange {
         own,
         close: None,
         settled: None,
+        talked_over: false,
     }
 }
 

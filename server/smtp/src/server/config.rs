@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::extension::Additions;
 use crate::address::{AddressSyntax, Domain};
 use crate::command::HelloNames;
 
@@ -48,6 +49,8 @@ pub struct Config {
     pub auth: Option<Auth>,
     /// Whether MT-PRIORITY is offered (RFC 6710): the client may set priorities.
     pub priorities: bool,
+    /// Verbs and keywords that others add.
+    pub additions: Additions,
     /// What to do about a body refused early.
     pub early_refusal: EarlyRefusal,
     /// Which names of clients are taken.
@@ -68,6 +71,7 @@ impl Config {
             starttls: false,
             auth: None,
             priorities: false,
+            additions: Additions::default(),
             early_refusal: EarlyRefusal::default(),
             hello_names: HelloNames::default(),
             addresses: AddressSyntax::default(),

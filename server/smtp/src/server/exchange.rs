@@ -3,6 +3,7 @@
 use super::action::CloseReason;
 use super::body::ContentRefusal;
 use super::question::QuestionId;
+use super::replies;
 use crate::command::{Chunk, HelloKind, Verb};
 use crate::parameters::Body;
 use crate::reply::Reply;
@@ -23,6 +24,8 @@ pub(super) struct Exchange {
     pub(super) close: Option<CloseReason>,
     /// The reply that will be sent, once the ones before it are.
     pub(super) settled: Option<(Reply, Option<CloseReason>)>,
+    /// The client has sent more behind it before it had its reply.
+    pub(super) talked_over: bool,
 }
 
 impl Exchange {
@@ -38,7 +41,7 @@ impl Exchange {
     /// The client has sent more before it was told to: it is not accepted any more, and the session closes.
     pub(super) fn refuse_premature(&mut self) {
         self.acceptable = false;
-        self.own = Reply::fixed(554, Some((5, 0)), "Input came before it was asked for");
+        self.own = replies::premature();
         self.close = Some(CloseReason::PrematureInput);
     }
 }

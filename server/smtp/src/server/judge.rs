@@ -63,7 +63,7 @@ impl Session {
                 .as_ref()
                 .is_some_and(|transaction| transaction.smtp_utf8),
             priorities: self.config.priorities,
-            auth: self.config.auth.is_some(),
+            auth: self.has_auth(),
             hello_names: self.config.hello_names,
             addresses: self.config.addresses,
         };
@@ -109,11 +109,10 @@ impl Session {
                 Effect::Nothing,
                 Reply::fixed(252, Some((0, 0)), "Not verified, send mail to find out"),
             ),
-            Command::Help(argument) => Judgement::accept(
-                Ask::Help(argument),
-                Effect::Nothing,
-                Reply::fixed(214, Some((0, 0)), "See RFC 5321; this is Postern"),
-            ),
+            Command::Help(argument) => {
+                let reply = replies::help(&self.config.additions, &argument);
+                Judgement::accept(Ask::Help(argument), Effect::Nothing, reply)
+            }
             Command::Expn(_) => {
                 Judgement::refuse(replies::not_available("EXPN is not available here"))
             }
@@ -134,10 +133,10 @@ impl Session {
             }
             Verb::Lhlo if !lmtp => return Some(replies::command_error(CommandError::UnknownVerb)),
             Verb::StartTls if self.transport.tls => "TLS is active already",
-            Verb::StartTls if !self.config.starttls => {
+            Verb::StartTls if !self.config.starttls || self.withdrawn.has("STARTTLS") => {
                 return Some(replies::not_available("STARTTLS is not available"));
             }
-            Verb::Auth if self.config.auth.is_none() => {
+            Verb::Auth if !self.has_auth() || self.withdrawn.has("AUTH") => {
                 return Some(replies::not_available("AUTH is not available here"));
             }
             Verb::Mail | Verb::StartTls | Verb::Auth if self.hello.is_none() && lmtp => {
@@ -176,6 +175,9 @@ impl Session {
             );
             return Judgement::refuse_and_close(reply, CloseReason::Messages);
         }
+        if self.withdrawn.covers(&mail.parameters.raw) {
+            return Judgement::refuse(replies::not_offered());
+        }
         if mail
             .parameters
             .size
@@ -195,6 +197,9 @@ impl Session {
     }
 
     fn judge_rcpt(&self, rcpt: Rcpt) -> Judgement {
+        if self.withdrawn.covers(&rcpt.parameters.raw) {
+            return Judgement::refuse(replies::not_offered());
+        }
         let recipients = self
             .transaction
             .as_ref()
@@ -236,6 +241,9 @@ impl Session {
             effect,
             ..Judgement::refuse(reply)
         };
+        if self.withdrawn.has("CHUNKING") {
+            return refuse(replies::not_available("BDAT is not available here"));
+        }
         let Some(transaction) = self
             .transaction
             .as_ref()

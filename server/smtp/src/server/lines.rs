@@ -88,6 +88,7 @@ impl Session {
                 own: reply.clone(),
                 close: None,
                 settled: Some((reply, None)),
+                talked_over: false,
             });
             self.flush(now);
         } else {
@@ -114,6 +115,7 @@ impl Session {
         let Some(last) = self.exchanges.back_mut() else {
             return true;
         };
+        last.talked_over = true;
         if last.verb == Some(Verb::Data) || last.effect == Effect::StartTls {
             // The client talks before it heard 354, or 220.
             last.refuse_premature();
@@ -170,11 +172,12 @@ impl Session {
             .as_ref()
             .is_some_and(|transaction| transaction.smtp_utf8);
         let pipelined_wrongly =
-            more_input && (verb.ends_group() || !(self.greeted_extended() || verb == Verb::Bdat));
+            more_input && (verb.ends_group() || !(self.may_pipeline() || verb == Verb::Bdat));
         if pipelined_wrongly {
             self.counters.pipelining_violations += 1;
         }
         if is_junk(verb)
+            || self.config.additions.verb(word).is_some()
             || (self.hello.is_some() && matches!(verb, Verb::Helo | Verb::Ehlo | Verb::Lhlo))
         {
             self.counters.junk += 1;
@@ -211,6 +214,11 @@ impl Session {
         }
     }
 
+    /// The client was offered to send commands together.
+    fn may_pipeline(&self) -> bool {
+        self.greeted_extended() && !self.withdrawn.has("PIPELINING")
+    }
+
     /// What no more command is taken after.
     fn exhausted(&self) -> Option<(Reply, CloseReason)> {
         let (status, text, reason) = if self.shutting_down {
@@ -237,12 +245,17 @@ impl Session {
 
     fn ask_about(&mut self, line: CommandLine, whole: &Bytes, more_input: bool) {
         let verb = line.verb;
+        if matches!(verb, Verb::Helo | Verb::Ehlo | Verb::Lhlo) {
+            self.mechanisms.clear();
+        }
         let judgement = self.judge(verb, whole);
         let id = self.next_question();
         let mut prospect = judgement.prospect;
         // What is no command or breaks the grammar has these codes, and nothing else has (RFC 5321 4.2.4).
+        let word = whole.split(|b| *b == b' ').next().unwrap_or_default();
         if let Prospect::Refuse(reply) = &prospect
             && matches!(reply.code().value(), 500 | 501 | 555)
+            && self.config.additions.verb(word).is_none()
         {
             self.counters.syntax_errors += 1;
         }
@@ -254,6 +267,7 @@ impl Session {
             own: judgement.own,
             close: judgement.close,
             settled: None,
+            talked_over: more_input,
         };
         if let Prospect::Accept(Ask::Auth(step)) = &prospect {
             self.dialogue = Some(Dialogue::begin(step));

@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::dialogue::Expects;
 use crate::command::{Chunk, Hello, Mail, Rcpt, Verb};
 use crate::parameters::Body;
 use crate::reply::Reply;
@@ -96,12 +97,16 @@ pub enum Ask {
     Vrfy(Bytes),
     /// HELP and its argument.
     Help(Bytes),
+    /// A step of a dialogue: the line, without CRLF, or the octets that the caller asked for. There is nothing to proceed
+    /// with: it takes a reply, or a further step.
+    Dialogue(Bytes),
 }
 
 /// A step of an AUTH exchange (RFC 4954).
 #[derive(Clone, PartialEq, Eq)]
 pub struct AuthStep {
-    /// The mechanism in upper case: one of those in [`Auth::mechanisms`](super::Auth::mechanisms).
+    /// The mechanism in upper case: one of those in [`Auth::mechanisms`](super::Auth::mechanisms), or of those that were
+    /// offered beside them.
     pub mechanism: Bytes,
     /// What the client sent, decoded. `None`: the command had no initial response.
     pub response: Option<Bytes>,
@@ -143,6 +148,15 @@ pub enum Answer {
     /// AUTH: send this with 334, before base64, and ask again with what the client says to it. At most
     /// [`MAX_CHALLENGE`](super::MAX_CHALLENGE) octets.
     Challenge(Bytes),
+    /// Of a command that the session does not act on, and of a step of the dialogue that came of one: send this reply, if
+    /// there is one, then ask again with what the client says to it. A 3xx tells the client to go on; one that has sent more
+    /// before it is told so is refused.
+    Dialogue {
+        /// What goes to the client now.
+        reply: Option<Reply>,
+        /// What is awaited then.
+        expects: Expects,
+    },
     /// Send this instead. A 2xx for HELO, MAIL or RCPT whose prospect is `Accept` counts as
     /// accepted. AUTH, STARTTLS, DATA, BDAT, RSET and QUIT can only be refused this way.
     Reply(Reply),

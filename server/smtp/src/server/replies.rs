@@ -1,6 +1,7 @@
 //! The replies that the session makes by itself.
 
 use super::config::{Config, Protocol};
+use super::extension::{AddedVerb, Additions};
 use crate::address::AddressError;
 use crate::command::{CommandError, HelloKind};
 use crate::content::ContentFault;
@@ -25,8 +26,8 @@ pub(super) fn greeting(config: &Config) -> Reply {
 /// What EHLO offers only as things stand now.
 pub(super) struct Offered<'a> {
     pub(super) starttls: bool,
-    /// Those that AUTH can use.
-    pub(super) mechanisms: &'a [String],
+    /// Those that AUTH can use: the configured ones, and others.
+    pub(super) mechanisms: [&'a [String]; 2],
 }
 
 /// HELO: one line. EHLO and LHLO: the keywords (RFC 5321 4.1.1.1), SIZE and LIMITS with the numbers that hold.
@@ -61,7 +62,8 @@ pub(super) fn hello(
         .and_lines([ReplyText::fixed(size), ReplyText::fixed(counts)])
         .and_lines(config.priorities.then(|| ReplyText::fixed("MT-PRIORITY")))
         .and_lines(offered.starttls.then(|| ReplyText::fixed("STARTTLS")))
-        .and_lines(auth_line(offered.mechanisms).map(ReplyText::fixed))
+        .and_lines(auth_line(&offered.mechanisms.concat()).map(ReplyText::fixed))
+        .and_lines(config.additions.keywords.iter().cloned())
 }
 
 /// `AUTH` with as many mechanisms as a line holds.
@@ -155,6 +157,26 @@ pub(super) fn sequence(text: &'static str) -> Reply {
 
 pub(super) fn not_available(text: &'static str) -> Reply {
     Reply::fixed(502, Some((5, 1)), text)
+}
+
+/// A parameter of an extension that this client was not offered.
+pub(super) fn not_offered() -> Reply {
+    command_error(CommandError::Parameter(ParameterError::Unknown))
+}
+
+/// The client has sent what it was to send when it is told to.
+pub(super) fn premature() -> Reply {
+    Reply::fixed(554, Some((5, 0)), "Input came before it was asked for")
+}
+
+/// HELP: with the verbs that others have added, or the one that is asked about.
+pub(super) fn help(additions: &Additions, argument: &[u8]) -> Reply {
+    let own = Reply::fixed(214, Some((0, 0)), "See RFC 5321; this is Postern");
+    let line = |verb: &AddedVerb| ReplyText::lossy(&format!("{} {}", verb.name, verb.help));
+    match additions.verb(argument.trim_ascii()) {
+        Some(verb) => own.and_lines([line(verb)]),
+        None => own.and_lines(additions.verbs.iter().map(line)),
+    }
 }
 
 /// What the client hears if the caller answered nonsense.

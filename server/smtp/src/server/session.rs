@@ -12,7 +12,9 @@ use super::body::{ExpectBody, ExpectChunk};
 use super::clock::Clock;
 use super::config::{Config, Limits};
 use super::counters::Counters;
+use super::dialogue::{ExpectInput, Expects, Talk};
 use super::exchange::{Effect, Exchange, Transaction};
+use super::extension::Withdrawn;
 use super::question::{Ask, Prospect, Question, QuestionId};
 use super::replies;
 use crate::command::{HelloKind, Verb};
@@ -49,6 +51,12 @@ pub struct Session {
     pub(super) expects_secrets: bool,
     /// The AUTH exchange that is running.
     pub(super) dialogue: Option<Dialogue>,
+    /// Mechanisms of AUTH that were offered to the last greeting beside the configured ones.
+    pub(super) mechanisms: Vec<String>,
+    /// Keywords that were taken out of the reply to the last greeting.
+    pub(super) withdrawn: Withdrawn,
+    /// The dialogue that the caller carries on.
+    pub(super) talk: Option<Talk>,
     pub(super) transaction: Option<Transaction>,
     /// A BDAT failed: so many that the client may have sent after it are no errors of its own.
     pub(super) excused_chunks: u32,
@@ -76,6 +84,8 @@ pub(super) enum State {
     ExpectHandshake,
     /// What the client says to a challenge.
     ExpectResponse,
+    /// What the client says in a dialogue that the caller carries on.
+    ExpectInput(ExpectInput),
     /// DATA content.
     ExpectBody(ExpectBody),
     /// Octets of a BDAT chunk.
@@ -99,6 +109,9 @@ impl Session {
             authenticated: false,
             expects_secrets: false,
             dialogue: None,
+            mechanisms: Vec::new(),
+            withdrawn: Withdrawn::default(),
+            talk: None,
             transaction: None,
             excused_chunks: 0,
             exchanges: VecDeque::new(),
@@ -119,6 +132,7 @@ impl Session {
             own: replies::greeting(&session.config),
             close: None,
             settled: None,
+            talked_over: false,
         });
         session.actions.push_back(Action::Ask(Question {
             id,
@@ -144,6 +158,7 @@ impl Session {
                 State::ExpectCommand => self.take_command(input, now),
                 State::SkipLine { skipped } => self.skip_line(skipped, input, now),
                 State::ExpectResponse => self.take_response(input, now),
+                State::ExpectInput(_) => self.take_input(input, now),
                 State::ExpectBody(_) => self.take_body(input, now),
                 State::ExpectChunk(_) => self.take_chunk(input, now),
                 State::ExpectHandshake | State::ExpectMessageVerdict { .. } | State::Closed => {
@@ -197,6 +212,8 @@ impl Session {
         }
         self.transport.tls = true;
         self.hello = None;
+        self.mechanisms.clear();
+        self.withdrawn = Withdrawn::default();
         self.authenticated = false;
         self.excused_chunks = 0;
         self.state = State::ExpectCommand;
@@ -224,7 +241,7 @@ impl Session {
         }
         let idle = match self.state {
             State::ExpectCommand => self.exchanges.is_empty(),
-            State::ExpectResponse => true,
+            State::ExpectResponse | State::ExpectInput(_) => true,
             _ => false,
         };
         if idle && self.transaction.is_none() {
@@ -253,6 +270,7 @@ impl Session {
             },
             State::SkipLine { .. }
             | State::ExpectResponse
+            | State::ExpectInput(_)
             | State::ExpectBody(_)
             | State::ExpectChunk(_) => Wants::Input,
             State::ExpectHandshake => Wants::Tls,
@@ -266,9 +284,13 @@ impl Session {
     pub fn poll_timeout(&self) -> Option<(Instant, TimeoutReason)> {
         match &self.state {
             State::ExpectCommand if !self.exchanges.is_empty() => None,
-            State::ExpectCommand | State::ExpectResponse | State::SkipLine { .. } => {
-                Some(self.clock.command_deadline(&self.limits))
+            State::ExpectInput(own) if matches!(own.expects, Expects::Octets(_)) => {
+                Some(self.clock.content_deadline(&self.limits))
             }
+            State::ExpectCommand
+            | State::ExpectResponse
+            | State::ExpectInput(_)
+            | State::SkipLine { .. } => Some(self.clock.command_deadline(&self.limits)),
             State::ExpectBody(_) | State::ExpectChunk(_) => {
                 Some(self.clock.content_deadline(&self.limits))
             }
@@ -307,6 +329,14 @@ impl Session {
     #[must_use]
     pub const fn config(&self) -> &Arc<Config> {
         &self.config
+    }
+
+    /// Takes keywords of the session's own out of what the last greeting was told: what belongs to them is refused until
+    /// the next one. The caller takes them out of the reply.
+    pub fn withdraw<'a>(&mut self, keywords: impl IntoIterator<Item = &'a [u8]>) {
+        for keyword in keywords {
+            self.withdrawn.add(keyword);
+        }
     }
 
     pub(super) fn next_question(&mut self) -> QuestionId {

@@ -6,6 +6,8 @@ mod attacks;
 mod auth;
 mod chunks;
 mod conformance;
+mod dialogue;
 mod driver;
+mod extensions;
 mod limits;
 mod pieces;

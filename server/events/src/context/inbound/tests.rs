@@ -321,3 +321,55 @@ fn a_held_message_is_its_first_transaction() {
     assert_eq!(running.working().skipped, ["scanner"]);
     assert_eq!(running.working().draft().recipients, stored.recipients);
 }
+
+#[test]
+fn what_sinks_say_of_a_recipient_holds_once_it_is_kept() {
+    let (mut own, _, asked) = running();
+    let hop = NextHop::to("lmtp://store.test:24");
+    let ways = |own: &InboundContext| {
+        own.transaction()
+            .unwrap()
+            .working()
+            .piece()
+            .orders
+            .next_hops
+            .clone()
+    };
+    own.claim(asked, "acme", Some(hop.clone()));
+    // Nobody else's, and silence takes nothing back.
+    own.claim(RecipientId::new(), "other", None);
+    own.claim(asked, "", None);
+    assert_eq!(
+        own.transaction().unwrap().recipient(asked).unwrap().tenant,
+        "acme"
+    );
+    assert!(ways(&own).is_empty());
+    let before = own.transaction().unwrap().working().clock();
+    own.decide(asked, true);
+    assert_eq!(ways(&own), [(asked, vec![hop.clone()])].into());
+    let working = own.transaction().unwrap().working();
+    assert_eq!(working.recipient(asked).unwrap().tenant, "acme");
+    assert!(working.envelope_changed_since(before));
+    // Of one that is refused nothing is left.
+    let (mut own, _, asked) = running();
+    own.claim(asked, "acme", Some(hop));
+    own.decide(asked, false);
+    assert!(ways(&own).is_empty());
+}
+
+#[test]
+fn starttls_takes_back_what_came_of_words_in_clear() {
+    let secured = |own: &mut InboundContext| {
+        own.secure(Tls::default());
+        own.session().may_relay
+    };
+    let mut own = testing::inbound();
+    own.set_relay(false);
+    own.admitted();
+    own.set_relay(true);
+    assert!(!secured(&mut own), "it was said of a name in clear");
+    let mut own = testing::inbound();
+    own.set_relay(true);
+    own.admitted();
+    assert!(secured(&mut own), "it was said of the client");
+}

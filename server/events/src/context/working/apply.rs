@@ -144,6 +144,12 @@ impl Working {
         Ok(made)
     }
 
+    /// Takes in one order that no verdict about the message gave.
+    pub(in crate::context) fn order(&mut self, order: &Order) {
+        take_orders(&mut self.piece, std::slice::from_ref(order));
+        self.envelope_at = self.tick();
+    }
+
     /// Edits without those of recipients that are in other branches, or that a verdict has dealt with: whoever was
     /// asked before that may name them all the same.
     fn fitting<'e>(&self, edits: &'e [Edit], draft: &Draft) -> Cow<'e, [Edit]> {

@@ -208,6 +208,18 @@ fn a_dialogue_goes_with_respond() {
         ..dialogue(Some(250), None)
     };
     refused(event, proceeding, "does not go with proceed");
+    // Within one there is nobody else who could have something to say.
+    let within = Case {
+        question: Question::new(crate::inbound::Command {
+            dialogue_input: Some(Bytes::from_static(b"a line")),
+            ..command("XTALK", crate::inbound::Handling::Registered)
+        }),
+        ..case(event)
+    };
+    assert!(check(dialogue(Some(334), Some(10)), &within, &trusted()).is_ok());
+    assert!(check(dialogue(Some(250), None), &within, &trusted()).is_ok());
+    let fault = check(proceed(), &within, &trusted()).unwrap_err();
+    assert!(fault.detail.contains("dialogue"), "{fault}");
 }
 
 /// A case of a transport or outgoing event that this version does not publish.

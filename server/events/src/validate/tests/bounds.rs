@@ -445,7 +445,7 @@ fn of_the_answers_to_a_greeting_and_to_auth() {
     use pb::auth_answer::Kind as K;
     let auth = |kind| answered(A::Auth(pb::AuthAnswer { kind: Some(kind) }));
     let asked = case_at(inbound::Auth::default());
-    bounded(8 << 10, "N octets of a challenge", &asked, |n| {
+    bounded(369, "N octets of a challenge", &asked, |n| {
         auth(K::Challenge(pb::AuthChallenge {
             challenge: octets(n),
         }))

@@ -6,7 +6,11 @@ use postern_config::settings::binding::Binding as Configured;
 use postern_config::{ConfigError, Effective};
 use postern_events::event::EventKind;
 use postern_events::grant::{Grants, Reads};
-use postern_events::plan::{Ask, BodyDepth, Pin, PinnedEvent, Plan, PlanError, Problem, Shortfall};
+use postern_events::plan::additions::{self, MAX_ADDED};
+use postern_events::plan::{
+    Ask, BodyDepth, Pin, PinnedEvent, PinnedVerb, Plan, PlanError, Problem, Shortfall,
+};
+use postern_proto::v1;
 
 use super::super::Exit;
 use super::consent::Consent;
@@ -240,17 +244,60 @@ pub(super) fn pin(sink: &Reached) -> (Pin, Vec<String>) {
     let may = words("may", &response.grants, &|word| {
         Grants::parse(&[word]).is_ok()
     });
+    let (verbs, ehlo_keywords) = added(response, &mut left_out);
     let pin = Pin {
         name: shown(&response.name),
         version: shown(&response.version),
         events,
         reads,
         may,
+        verbs,
+        ehlo_keywords,
         side_effects: response.side_effects,
         repeatable: response.repeatable,
         users: sink.users(),
     };
     (pin, left_out)
+}
+
+/// The verbs and keywords that a sink adds, and a line for each that it cannot.
+fn added(
+    response: &v1::DescribeResponse,
+    left_out: &mut Vec<String>,
+) -> (Vec<PinnedVerb>, Vec<String>) {
+    let mut verbs = Vec::new();
+    for own in &response.verbs {
+        match additions::verb(&own.name, &own.help) {
+            Ok(_) if verbs.len() == MAX_ADDED => {
+                left_out.push(format!(
+                    "the sink adds more than {MAX_ADDED} verbs; left out"
+                ));
+                break;
+            }
+            Ok(verb) => verbs.push(verb),
+            Err(why) => left_out.push(format!(
+                "the sink adds the verb \"{}\": {why}; left out",
+                own.name.escape_ascii()
+            )),
+        }
+    }
+    let mut keywords = Vec::new();
+    for own in &response.ehlo_keywords {
+        match additions::keyword(own) {
+            Ok(_) if keywords.len() == MAX_ADDED => {
+                left_out.push(format!(
+                    "the sink adds more than {MAX_ADDED} keywords; left out"
+                ));
+                break;
+            }
+            Ok(keyword) => keywords.push(keyword),
+            Err(why) => left_out.push(format!(
+                "the sink adds the EHLO keyword \"{}\": {why}; left out",
+                own.escape_ascii()
+            )),
+        }
+    }
+    (verbs, keywords)
 }
 
 /// Says what sinks ask for that have to be accepted and are not.
@@ -282,8 +329,21 @@ pub(super) fn words(pin: &Pin) -> [String; 3] {
     [
         listed(pin.events.iter().map(event), "none"),
         listed(pin.reads.iter().cloned(), "what these events show"),
-        listed(pin.may.iter().cloned(), "refuse only"),
+        listed(
+            pin.may.iter().cloned().chain(added_words(pin)),
+            "refuse only",
+        ),
     ]
+}
+
+/// What a sink adds to the service.
+fn added_words(pin: &Pin) -> impl Iterator<Item = String> {
+    let verbs = pin
+        .verbs
+        .iter()
+        .map(|own| format!("add the verb {}", own.name));
+    let keywords = pin.ehlo_keywords.iter();
+    verbs.chain(keywords.map(|own| format!("add {own:?} to EHLO")))
 }
 
 /// An event with what the sink wants of it.

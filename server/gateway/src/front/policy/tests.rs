@@ -131,3 +131,80 @@ fn relay_goes_by_network_and_not_by_spelling() {
     assert!(may("192.0.2.1") && may("::ffff:192.0.2.1") && !may("127.0.0.1"));
     assert!(!policy.may_set_priorities(None));
 }
+
+#[test]
+fn what_a_sink_says_of_a_recipient_stands_in_for_domain_relay_and_list_and_for_nothing_else() {
+    use RecipientKind as Kind;
+    let (policy, _folder) = policy();
+    let judged = |path: &str, may_relay, kind, routed| {
+        let path = ForwardPath::parse(path.as_bytes(), true).unwrap();
+        let claim = Claim { kind, routed };
+        match policy.judge_claimed(&path, may_relay, claim) {
+            Ok(()) => "ok".to_owned(),
+            Err(error) => {
+                let reply = error.into_reply();
+                format!("{} {}", reply.code(), reply.enhanced().unwrap())
+            }
+        }
+    };
+    for (path, kind, routed, stranger, relays) in [
+        // It says nothing of what it is: as the service would say.
+        (
+            "<carl@file.test>",
+            Kind::Unspecified,
+            true,
+            "550 5.1.1",
+            "550 5.1.1",
+        ),
+        ("<anna@file.test>", Kind::Unspecified, true, "ok", "ok"),
+        (
+            "<u@other.test>",
+            Kind::Unspecified,
+            false,
+            "550 5.7.1",
+            "ok",
+        ),
+        ("<u@other.test>", Kind::Unspecified, true, "550 5.7.1", "ok"),
+        ("<carl@file.test>", Kind::Hosted, false, "ok", "ok"),
+        (
+            "<u@other.test>",
+            Kind::Hosted,
+            false,
+            "451 4.3.5",
+            "451 4.3.5",
+        ),
+        ("<u@other.test>", Kind::Hosted, true, "ok", "ok"),
+        (
+            "<u@[192.0.2.1]>",
+            Kind::Hosted,
+            false,
+            "451 4.3.5",
+            "451 4.3.5",
+        ),
+        ("<u@other.test>", Kind::Relayed, false, "ok", "ok"),
+        ("<u@example.test>", Kind::Relayed, false, "ok", "ok"),
+        ("<Postmaster>", Kind::Unspecified, false, "ok", "ok"),
+    ] {
+        assert_eq!(
+            judged(path, false, kind, routed),
+            stranger,
+            "{path} {kind:?}"
+        );
+        assert_eq!(judged(path, true, kind, routed), relays, "{path} {kind:?}");
+    }
+    let without = Policy {
+        ways_out: ways_out(""),
+        ..policy
+    };
+    let path = ForwardPath::parse(b"<u@other.test>", true).unwrap();
+    for (kind, routed, passes) in [
+        (Kind::Relayed, false, false),
+        (Kind::Relayed, true, true),
+        (Kind::Unspecified, false, false),
+        (Kind::Unspecified, true, true),
+    ] {
+        let claim = Claim { kind, routed };
+        let judged = without.judge_claimed(&path, true, claim);
+        assert_eq!(judged.is_ok(), passes, "{kind:?} {routed}");
+    }
+}

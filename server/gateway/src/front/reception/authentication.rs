@@ -17,7 +17,7 @@ use crate::front::submission::{Attempt, Barred, Spent, Submission};
 use crate::metrics::labels::{AuthMechanism, AuthResult, LimitName};
 
 /// A refusal leaves no sooner than this after what it refuses: guessing takes time, and the time tells nothing.
-const REFUSAL: Duration = Duration::from_secs(1);
+pub(super) const REFUSAL: Duration = Duration::from_secs(1);
 
 /// What comes of a step.
 pub(in crate::front) enum Outcome {
@@ -205,6 +205,7 @@ impl Reception {
                 authorization_identity: Bytes::new(),
             },
             true,
+            String::new(),
         );
         // The machine lets no session authenticate twice.
         let _first = self.user.set(who.user.clone());
@@ -215,7 +216,37 @@ impl Reception {
         );
     }
 
-    /// Whether the session's user may begin a message from this sender. On a server without users anybody may.
+    /// The users of the virtual server can authenticate by this mechanism.
+    pub(in crate::front) fn has_mechanism(&self, name: &[u8]) -> bool {
+        self.server.submission.is_some() && Mechanism::named(name).is_some()
+    }
+
+    /// A sink has said who the client is, by its certificate or by an exchange that it carried on: what follows is that
+    /// identity's.
+    pub(in crate::front) fn note_vouched(&self) {
+        let session = self.scope.session();
+        let own = session.as_ref().and_then(|own| own.authentication.as_ref());
+        let Some(own) = own else {
+            return;
+        };
+        // The machine lets no session authenticate twice.
+        let _first = self.vouched.set(());
+        let name = std::str::from_utf8(&own.identity).ok();
+        let name = name.and_then(|name| UserName::parse(name).ok());
+        tracing::info!(
+            session = %self.session, server = %self.server.name, client = self.client,
+            user = name.as_ref().map(|user| self.show_user(user)),
+            mechanism = std::str::from_utf8(&own.mechanism).ok().filter(|name| !name.is_empty()),
+            "authenticated by a sink"
+        );
+        if let Some(name) = name {
+            let _first = self.user.set(name);
+        }
+        self.count_at_sinks(AuthResult::Ok);
+    }
+
+    /// Whether the session's user may begin a message from this sender. On a server without users anybody may, and so may
+    /// whoever a sink answers for, unless it is a user of the file.
     ///
     /// # Errors
     /// The reply that refuses it.
@@ -223,6 +254,11 @@ impl Reception {
         let Some(submission) = &self.server.submission else {
             return Ok(());
         };
+        if self.vouched.get().is_some() {
+            let user = self.user.get();
+            let user = user.filter(|user| submission.users().find(user).is_some());
+            return user.map_or(Ok(()), |user| submission.judge_sender(user, sender));
+        }
         // The machine takes no MAIL before AUTH.
         let user = self.user.get().ok_or_else(replies::no_user_any_more)?;
         submission.judge_sender(user, sender)

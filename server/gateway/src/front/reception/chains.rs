@@ -3,20 +3,27 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use postern_dispatch::content::BoxFuture;
 use postern_events::budget::Budget;
 use postern_events::event::EventKind;
-use postern_events::inbound::{Command, Data, Helo, Mail, Rcpt, Tls};
-use postern_events::ruling::{Decision, Ruling};
-use postern_message::{MessageId, RecipientId};
+use postern_events::inbound::{
+    Auth, AuthAnswer, Command, Data, DialogueAnswer, Expects, Handling, Helo, Mail, Rcpt,
+    RcptAnswer, Tls,
+};
+use postern_events::ruling::{Cause, Decision, Ruling};
+use postern_message::{MessageId, Recipient, RecipientId};
 use postern_smtp::reply::Reply;
 use postern_spool::{Purpose, Receiving};
 
 use super::Reception;
 use super::message::storage_reply;
 use super::ruling::{Refused, hold_back, refusal};
+use super::vouching::Word;
+use crate::front::policy::{Claim, Unclaimed};
+use crate::front::replies;
 
 /// What a client does, where an event tells of it.
 pub(in crate::front) enum Deed {
@@ -30,6 +37,8 @@ pub(in crate::front) enum Deed {
     Rcpt(Rcpt),
     /// It wants to send content.
     Data(Data),
+    /// It takes a step of AUTH. With the binding that carries the exchange on, if one does.
+    Auth(Auth, Option<Arc<str>>),
     /// Something else.
     Other,
 }
@@ -45,8 +54,39 @@ pub(in crate::front) enum Finding {
         /// The binding that says so.
         by: Option<String>,
     },
+    /// The greeting is to be told of these mechanisms of AUTH too.
+    Offers(Vec<Bytes>),
+    /// Sinks have something to say of a step of AUTH.
+    Word(Word),
+    /// A sink goes on about it with the client.
+    Dialogue(Box<Said>),
     /// It is refused.
     Refused(Refused),
+}
+
+/// What a sink says in a dialogue.
+pub(in crate::front) struct Said {
+    /// What goes to the client now.
+    pub(in crate::front) reply: Option<Reply>,
+    /// What it wants to hear then.
+    pub(in crate::front) expects: Expects,
+    /// How it goes on.
+    pub(in crate::front) next: Dialogue,
+}
+
+/// A dialogue between two steps.
+pub(in crate::front) struct Dialogue {
+    /// The binding that carries it on.
+    pub(in crate::front) binding: Arc<str>,
+    /// What it is about.
+    command: Command,
+}
+
+impl Dialogue {
+    /// The verb that it is about.
+    pub(in crate::front) fn verb(&self) -> Bytes {
+        self.command.command.verb.clone()
+    }
 }
 
 /// The chains about one deed. Questions are put as they are added, and sent when the run is first polled.
@@ -64,7 +104,23 @@ struct Matter {
     about: About,
     /// The command's verb, where sinks are asked about the command.
     verb: Bytes,
+    /// The command, where sinks may go on about it.
+    command: Option<Command>,
     own: Own,
+    /// What sinks have answered about the recipient.
+    said: Option<RcptAnswer>,
+    /// Mechanisms that sinks want offered.
+    mechanisms: Vec<Bytes>,
+    /// The step of AUTH that is asked about.
+    step: Option<Step>,
+}
+
+/// A step of AUTH.
+struct Step {
+    mechanism: Bytes,
+    /// A binding carries the exchange on.
+    carried: bool,
+    began: Instant,
 }
 
 /// The id under which a refusal can be looked up.
@@ -88,6 +144,8 @@ enum Own {
     Rcpt(RecipientId),
     /// A place for the content.
     Content,
+    /// Nothing: it is the sink's.
+    Dialogue,
 }
 
 impl Chains {
@@ -103,7 +161,11 @@ impl Chains {
                 budget,
                 about: message.map_or(About::Session, About::Message),
                 verb: Bytes::new(),
+                command: None,
                 own: Own::Refuses,
+                said: None,
+                mechanisms: Vec::new(),
+                step: None,
             },
             command: None,
             deed: Vec::new(),
@@ -113,10 +175,30 @@ impl Chains {
     /// A command has come, by which the client does what it does.
     pub(in crate::front) fn command(&mut self, command: Command) {
         self.matter.verb.clone_from(&command.command.verb);
+        if command.handling != Handling::Effective {
+            self.matter.command = Some(command.clone());
+        }
         let Matter {
             reception, budget, ..
         } = &self.matter;
         let chain = reception.scope.command(command, budget);
+        self.command = Some(Box::pin(chain));
+    }
+
+    /// What the client says in a dialogue.
+    pub(in crate::front) fn dialogue(&mut self, dialogue: Dialogue, input: Bytes) {
+        let Dialogue {
+            binding,
+            mut command,
+        } = dialogue;
+        self.matter.verb.clone_from(&command.command.verb);
+        self.matter.own = Own::Dialogue;
+        command.dialogue_input = Some(input);
+        self.matter.command = Some(command.clone());
+        let Matter {
+            reception, budget, ..
+        } = &self.matter;
+        let chain = reception.scope.ask_only(&binding, command, budget);
         self.command = Some(Box::pin(chain));
     }
 
@@ -162,6 +244,18 @@ impl Chains {
                 }
                 Own::Content
             }
+            Deed::Auth(auth, carried) => {
+                self.matter.step = Some(Step {
+                    mechanism: auth.mechanism.clone(),
+                    carried: carried.is_some(),
+                    began: Instant::now(),
+                });
+                self.deed.push(match carried {
+                    Some(binding) => Box::pin(scope.ask_only(&binding, auth, budget)),
+                    None => Box::pin(scope.ask(auth, budget)),
+                });
+                Own::Proceeds
+            }
             Deed::Other => Own::Proceeds,
         };
     }
@@ -169,7 +263,7 @@ impl Chains {
     /// Asks one chain after the other, and then decides.
     pub(in crate::front) async fn run(self) -> Finding {
         let Self {
-            matter,
+            mut matter,
             command,
             deed,
         } = self;
@@ -184,7 +278,7 @@ impl Chains {
 
 impl Matter {
     /// Waits for one chain. `Some` if it ends the matter.
-    async fn ask(&self, chain: BoxFuture<'static, Ruling>) -> Option<Finding> {
+    async fn ask(&mut self, chain: BoxFuture<'static, Ruling>) -> Option<Finding> {
         let ruling = chain.await;
         let scope = &self.reception.scope;
         let budget = scope.reserving(&self.budget, ruling.event, &self.verb);
@@ -193,9 +287,78 @@ impl Matter {
             let by = ruling.by.map(|by| by.binding.to_string());
             return Some(Finding::Dropped { by });
         }
-        let mut refused = refusal(&ruling, self.reference())?;
-        refused.disconnect |= matches!(self.own, Own::Admits);
-        Some(Finding::Refused(refused))
+        if let Some(step) = self
+            .step
+            .as_ref()
+            .filter(|_| ruling.event == EventKind::InboundAuth)
+        {
+            let Step {
+                mechanism,
+                carried,
+                began,
+            } = step;
+            let word = self.reception.hear(ruling, mechanism, *carried, *began);
+            return match word.await {
+                Word::None => None,
+                Word::Refused(refused) => Some(Finding::Refused(refused)),
+                word => Some(Finding::Word(word)),
+            };
+        }
+        if let Some(said) = self.goes_on(&ruling) {
+            return Some(said);
+        }
+        if let Some(mut refused) = refusal(&ruling, self.reference()) {
+            refused.disconnect |= matches!(self.own, Own::Admits) || self.is_in_the_dark(&ruling);
+            return Some(Finding::Refused(refused));
+        }
+        match ruling.event {
+            EventKind::InboundRcpt => self.said = ruling.typed::<RcptAnswer>().answer,
+            EventKind::InboundHelo => {
+                if let Some(AuthAnswer::Mechanisms(names)) = ruling.typed::<AuthAnswer>().answer {
+                    self.mechanisms = names;
+                }
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// What a sink says that goes on about the command; or has said its last word.
+    fn goes_on(&mut self, ruling: &Ruling) -> Option<Finding> {
+        let Decision::Respond(own) = &ruling.decision else {
+            return None;
+        };
+        let said = ruling.answer.as_ref()?.get::<DialogueAnswer>()?;
+        let binding = Arc::clone(&ruling.by.as_ref()?.binding);
+        let reply = said.reply.clone().or_else(|| own.clone());
+        let Some(expects) = said.expects else {
+            return Some(Finding::Refused(Refused {
+                reply: reply?,
+                disconnect: false,
+                by: Some(binding.to_string()),
+            }));
+        };
+        let mut command = self.command.take()?;
+        command.dialogue_input = None;
+        Some(Finding::Dialogue(Box::new(Said {
+            reply,
+            expects,
+            next: Dialogue { binding, command },
+        })))
+    }
+
+    /// A sink has failed of which nobody knows what it would have taken from the client: what follows may be the rest of a
+    /// dialogue, and is not to be read as commands.
+    fn is_in_the_dark(&self, ruling: &Ruling) -> bool {
+        let failed = |cause: &Cause| matches!(cause, Cause::Failure(..));
+        let Some(command) = self.command.as_ref() else {
+            return false;
+        };
+        let may_follow = match command.dialogue_input {
+            Some(_) => true,
+            None => command.handling == Handling::Registered && command.command.pipelined,
+        };
+        may_follow && ruling.by.as_ref().is_some_and(|by| failed(&by.cause))
     }
 
     fn reference(&self) -> &dyn Display {
@@ -207,14 +370,19 @@ impl Matter {
 
     /// The service's own handling.
     fn decide(&self) -> Finding {
-        let Reception {
-            tools,
-            scope,
-            server,
-            ..
-        } = &*self.reception;
+        let Reception { tools, scope, .. } = &*self.reception;
         let refused = match &self.own {
+            Own::Proceeds if !self.mechanisms.is_empty() => {
+                return Finding::Offers(self.mechanisms.clone());
+            }
             Own::Refuses | Own::Proceeds | Own::Admits => None,
+            // The sink is not asked any more: it has left, or its failure is passed over. Nobody knows what it waited for.
+            Own::Dialogue => {
+                return Finding::Refused(Refused {
+                    disconnect: true,
+                    ..Refused::by_service(replies::dialogue_ended())
+                });
+            }
             Own::Mail(Some(refused)) => Some(refused.clone()),
             Own::Mail(None) => match tools.spool.receive(Purpose::Mail) {
                 Ok(_) => self.reception.count_message().err(),
@@ -222,7 +390,7 @@ impl Matter {
             },
             // As sinks have left it. One that they took out is accepted, and gets nothing.
             Own::Rcpt(id) => scope.recipient(*id).and_then(|recipient| {
-                let judged = server.policy.judge(&recipient.address, scope.may_relay());
+                let judged = self.judge_recipient(&recipient);
                 judged.and_then(|()| self.reception.count_recipient()).err()
             }),
             Own::Content => match tools.spool.receive(Purpose::Mail) {
@@ -232,6 +400,35 @@ impl Matter {
         };
         refused.map_or(Finding::Proceed, |reply| {
             Finding::Refused(Refused::by_service(reply))
+        })
+    }
+}
+
+impl Matter {
+    /// May this client send there, by what the service knows and sinks have answered?
+    fn judge_recipient(&self, recipient: &Recipient) -> Result<(), Reply> {
+        let Reception { scope, server, .. } = &*self.reception;
+        let may_relay = scope.may_relay();
+        let Some(said) = &self.said else {
+            return server.policy.judge(&recipient.address, may_relay);
+        };
+        scope.claim(recipient.id, said);
+        let claimed = Claim {
+            kind: said.recipient_kind,
+            routed: said.next_hop.is_some(),
+        };
+        let judged = server
+            .policy
+            .judge_claimed(&recipient.address, may_relay, claimed);
+        judged.map_err(|error| {
+            if matches!(error, Unclaimed::NoWay) {
+                tracing::error!(
+                    session = %self.reception.session, server = %server.name,
+                    to = self.reception.show_recipient(&recipient.address),
+                    "a sink admits a recipient of a domain that no [[domain]] has, and gives it no next hop: nothing would deliver it"
+                );
+            }
+            error.into_reply()
         })
     }
 }

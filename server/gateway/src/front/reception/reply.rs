@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use bytes::Bytes;
 use postern_events::budget::Budget;
 use postern_events::inbound::Response;
 use postern_events::inbound::ResponseAnswer;
@@ -15,6 +16,8 @@ pub(in crate::front) struct Said {
     pub(in crate::front) reply: Reply,
     /// The connection ends behind it, and why.
     pub(in crate::front) hang_up: Option<Refused>,
+    /// Keywords that were taken out of a list of extensions.
+    pub(in crate::front) withdrawn: Vec<Bytes>,
 }
 
 impl Said {
@@ -23,6 +26,7 @@ impl Said {
         Self {
             reply,
             hang_up: None,
+            withdrawn: Vec::new(),
         }
     }
 }
@@ -41,16 +45,21 @@ pub(in crate::front) fn ask(
             return Said {
                 reply: refused.reply.clone(),
                 hang_up: Some(refused),
+                withdrawn: Vec::new(),
             };
         }
         // What the reply means has happened: no failure policy can take it back.
-        let changed = ruling
-            .typed::<ResponseAnswer>()
-            .answer
-            .map(|answer| response.replied(&answer));
+        let answer = ruling.typed::<ResponseAnswer>().answer;
+        let changed = answer.as_ref().map(|answer| response.replied(answer));
         let ours = response.reply;
         let reply = match changed {
-            Some(Ok(instead)) if may_replace(&ours, &instead) => instead,
+            Some(Ok(instead)) if may_replace(&ours, &instead) => {
+                let withdrawn = answer.map(|answer| answer.removed_keywords);
+                return Said {
+                    withdrawn: withdrawn.unwrap_or_default(),
+                    ..Said::ours(instead)
+                };
+            }
             Some(Ok(instead)) => {
                 tracing::warn!(
                     %session, from = ours.code().value(), to = instead.code().value(),

@@ -150,7 +150,9 @@ impl Transaction {
         let name = &self.reception.server.name;
         let metrics = &self.reception.tools.metrics;
         metrics.count_message(name, ended.fate.into());
-        if ended.kept.is_some() {
+        if let Some(message) = &ended.kept {
+            let tenant = self.reception.scope.tenant_of(&message.recipients);
+            metrics.tenants.count(name, &tenant);
             let label = OfServer {
                 server: name.into(),
             };
@@ -187,9 +189,11 @@ impl Transaction {
             Fate::ClientGone => "client went away before the reply",
             Fate::GivenUp => "transaction given up",
         };
+        let kept = ended.kept.as_ref();
+        let tenant = kept.map(|message| reception.scope.tenant_of(&message.recipients));
         tracing::info!(
             id = %self.id, session = %reception.session, server = %reception.server.name, client = reception.client,
-            user = reception.user.get().map(|user| reception.show_user(user)), sender,
+            tenant = tenant.filter(|tenant| !tenant.is_empty()), user = reception.user.get().map(|user| reception.show_user(user)), sender,
             recipients, binding = ended.by, sink = ended.by.as_deref().and_then(|by| reception.sink_of(by)), fault = ended.fault,
             reason = Some(&*ended.reason).filter(|reason| !reason.is_empty()),
             reply = refusal.map(shown), size = ended.size, "{what}"

@@ -15,7 +15,9 @@ use postern_smtp::server::{Ask, Prospect, Question, QuestionId};
 use super::facts;
 use crate::front::reception::Reception;
 use crate::front::reception::authentication::{self, Authenticated, Outcome, Running};
-use crate::front::reception::chains::{Chains, Deed, Finding};
+use crate::front::reception::chains::{Chains, Deed, Dialogue, Finding};
+use crate::front::reception::ruling::Refused;
+use crate::front::reception::vouching::Vouched;
 
 /// What was found out about a question.
 pub(super) struct Done {
@@ -66,6 +68,8 @@ pub(super) enum Noted {
     Rcpt(RecipientId),
     /// AUTH that has proved who the client is.
     Authenticated(Box<Authenticated>),
+    /// AUTH of which a sink says who the client is.
+    Vouched(Box<Vouched>),
     /// RCPT of a recipient that a sink drops.
     Dropped(RecipientId),
     /// The end of a message.
@@ -80,12 +84,22 @@ pub(super) enum Found {
     Authentication(Outcome),
 }
 
-/// Starts to find an answer. `message` is the running transaction's, `exchange` what the last step of AUTH has left.
+/// What the last step of something that takes several has left.
+pub(super) enum Left {
+    /// Of AUTH.
+    Exchange(Running),
+    /// Of AUTH, which this binding carries on.
+    Vouching(Arc<str>),
+    /// Of a dialogue that a sink carries on.
+    Dialogue(Dialogue),
+}
+
+/// Starts to find an answer. `message` is the running transaction's, `left` what the last step before it has left.
 pub(super) fn begin(
     reception: &Arc<Reception>,
     question: Question,
     message: Option<MessageId>,
-    exchange: Option<Running>,
+    left: Option<Left>,
     since: Instant,
 ) -> (Asked, BoxFuture<'static, Done>) {
     let Question { id, line, prospect } = question;
@@ -95,16 +109,44 @@ pub(super) fn begin(
     if let Some(line) = line.filter(|_| reception.scope.wants(EventKind::InboundCommand)) {
         chains.command(Command {
             command: command.clone(),
-            handling: facts::handling(&line),
+            handling: facts::handling(&line, &command.verb, reception.scope.additions()),
             dialogue_input: None,
         });
     }
-    let verb = command.verb.clone();
+    let (mut exchange, mut vouching, mut dialogue) = (None, None, None);
+    match left {
+        Some(Left::Exchange(own)) => exchange = Some(own),
+        Some(Left::Vouching(binding)) => vouching = Some(binding),
+        Some(Left::Dialogue(own)) => dialogue = Some(own),
+        None => {}
+    }
+    let mut verb = command.verb.clone();
     let step = match &prospect {
         Prospect::Accept(Ask::Auth(step)) => Some(step.clone()),
         _ => None,
     };
+    let mut barred = None;
     let noted = match prospect {
+        Prospect::Accept(Ask::Dialogue(input)) => {
+            if let Some(dialogue) = dialogue {
+                verb = dialogue.verb();
+                chains.dialogue(dialogue, input);
+            }
+            Noted::Nothing
+        }
+        Prospect::Accept(Ask::Auth(step)) => {
+            let deed = match reception.scope.wants(EventKind::InboundAuth) {
+                true => {
+                    barred = reception.may_ask_sinks().err().filter(|_| step.step == 1);
+                    Deed::Auth(facts::auth(step, command), vouching)
+                }
+                false => Deed::Other,
+            };
+            if barred.is_none() {
+                chains.deed(deed);
+            }
+            Noted::Nothing
+        }
         Prospect::Accept(ask) => {
             let (deed, noted) = deed(reception, ask, command);
             chains.deed(deed);
@@ -118,11 +160,18 @@ pub(super) fn begin(
     };
     let reception = Arc::clone(reception);
     let done = async move {
-        let found = match (chains.run().await, step) {
-            (Finding::Proceed, Some(step)) => {
+        let found = match (chains.run().await, step, barred) {
+            (Finding::Proceed, _, Some(reply)) => {
+                Found::Finding(Finding::Refused(Refused::by_service(reply)))
+            }
+            (Finding::Proceed, Some(step), None) if reception.has_mechanism(&step.mechanism) => {
                 Found::Authentication(authentication::step(&reception, exchange, step).await)
             }
-            (finding, _) => Found::Finding(finding),
+            (Finding::Proceed, Some(_), None) => {
+                let reply = reception.nobody_vouches(since).await;
+                Found::Finding(Finding::Refused(Refused::by_service(reply)))
+            }
+            (finding, ..) => Found::Finding(finding),
         };
         Done { id, found }
     };
@@ -177,6 +226,7 @@ fn deed(reception: &Reception, ask: Ask, command: CommandLine) -> (Deed, Noted) 
         | Ask::Noop
         | Ask::Quit
         | Ask::Vrfy(_)
-        | Ask::Help(_) => (Deed::Other, Noted::Nothing),
+        | Ask::Help(_)
+        | Ask::Dialogue(_) => (Deed::Other, Noted::Nothing),
     }
 }

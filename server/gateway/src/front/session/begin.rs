@@ -203,7 +203,6 @@ pub(super) async fn serve(
         _ => (wire, None),
     };
     let may_relay = server.policy.may_relay(client);
-    let machine = server.machine(client);
     let secure = tls.is_some();
     let connection = Client {
         address: client,
@@ -243,6 +242,7 @@ pub(super) async fn serve(
     };
     let id = context.id;
     let scope = tools.dispatcher.begin_session(context);
+    let machine = server.machine(client, scope.additions());
     tracing::debug!(session = %id, server = %server.name, ?peer, "session begins");
     let reception = Arc::new(Reception {
         session: id,
@@ -252,6 +252,7 @@ pub(super) async fn serve(
         tools,
         scope,
         user: OnceLock::new(),
+        vouched: OnceLock::new(),
         implicit_tls: tls,
         connections,
     });

@@ -57,6 +57,7 @@ impl Session {
         };
         let budget = Budget::starting(Instant::now(), self.reception.server.command_budget);
         let refused = chains::handshake(&self.reception, inbound::Tls(info), &budget).await;
+        self.follow_authentication();
         if failed {
             self.machine.tls_failed();
             return Flow::Go;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use postern_events::context::{CommandLine, Conduct, RawParameter};
-use postern_events::inbound::{DisconnectReason, Handling};
+use postern_events::inbound::{Auth, DisconnectReason, Expects, Handling};
 use postern_message::{BodyKind, Envelope, Notify, Recipient, Return};
 use postern_smtp::command::{Mail, Rcpt, Verb};
 use postern_smtp::parameters::{self, Body, Ret};
-use postern_smtp::server::{self, CloseReason, Counters, TimeoutReason};
+use postern_smtp::server::{self, Additions, CloseReason, Counters, TimeoutReason};
 
 use crate::metrics::labels::LimitName;
 
@@ -26,12 +26,32 @@ pub(super) fn command_line(line: &server::CommandLine) -> CommandLine {
     }
 }
 
-/// What the service itself does about a command.
-pub(super) fn handling(line: &server::CommandLine) -> Handling {
+/// What the service itself does about a command. `verb`: what the line begins with; `additions`: what sinks have added.
+pub(super) fn handling(line: &server::CommandLine, verb: &[u8], additions: &Additions) -> Handling {
     match line.verb {
         Verb::Noop | Verb::Help | Verb::Vrfy | Verb::Expn => Handling::Inert,
+        Verb::Other if additions.verb(verb).is_some() => Handling::Registered,
         Verb::Other => Handling::Unknown,
         _ => Handling::Effective,
+    }
+}
+
+/// What a sink waits for in a dialogue.
+pub(super) fn expects(expects: Expects) -> server::Expects {
+    let octets = |count| usize::try_from(count).unwrap_or(usize::MAX);
+    match expects {
+        Expects::Line(most) => server::Expects::Line(octets(most)),
+        Expects::Octets(count) => server::Expects::Octets(octets(count)),
+    }
+}
+
+/// A step of AUTH.
+pub(super) fn auth(step: server::AuthStep, command: CommandLine) -> Auth {
+    Auth {
+        command,
+        mechanism: step.mechanism,
+        response: step.response,
+        step: step.step,
     }
 }
 
@@ -117,6 +137,7 @@ pub(super) fn limit_of(reason: &CloseReason) -> Option<LimitName> {
         CloseReason::JunkCommands => LimitName::JunkCommands,
         CloseReason::Messages => LimitName::MessagesPerSession,
         CloseReason::LineTooLong => LimitName::LineLength,
+        CloseReason::Dialogue => LimitName::Dialogue,
         _ => return None,
     })
 }

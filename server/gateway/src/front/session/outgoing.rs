@@ -10,6 +10,7 @@ use postern_dispatch::content::BoxFuture;
 use postern_events::context::CommandLine;
 use postern_events::event::EventKind;
 use postern_events::inbound::Response;
+use postern_smtp::command::Verb;
 use postern_smtp::reply::Reply;
 use postern_smtp::server::ReplyTo;
 
@@ -27,6 +28,10 @@ pub(super) struct Outgoing {
     queue: FuturesOrdered<BoxFuture<'static, Line>>,
     /// A sink has ended the session in place of a reply: this was the last one.
     hung_up: Option<Refused>,
+    /// Among the replies that sinks are asked about is a list of extensions: what the client may use is open.
+    greets: bool,
+    /// Keywords that were taken out of it.
+    withdrawn: Vec<Bytes>,
     /// Octets written.
     pub(super) sent: u64,
 }
@@ -51,6 +56,8 @@ impl Outgoing {
             output: BytesMut::new(),
             queue: FuturesOrdered::new(),
             hung_up: None,
+            greets: false,
+            withdrawn: Vec::new(),
             sent: 0,
         }
     }
@@ -67,6 +74,7 @@ impl Outgoing {
         }
         match asked {
             Some(asked) if self.reception.scope.wants(EventKind::InboundResponse) => {
+                self.greets |= matches!(to, ReplyTo::Command(_, Verb::Ehlo | Verb::Lhlo));
                 self.queue.push_back(self.ask(to, reply, asked, utf8));
             }
             _ if self.queue.is_empty() => self.encode(&Line::ours(reply, utf8)),
@@ -118,10 +126,22 @@ impl Outgoing {
         self.queue.is_empty()
     }
 
+    /// What the client may use is open until a reply is settled: nothing that it says is to be looked at.
+    pub(super) fn is_greeting(&self) -> bool {
+        self.greets && !self.queue.is_empty()
+    }
+
+    /// The keywords that were taken out of a list of extensions since this was asked last.
+    pub(super) fn take_withdrawn(&mut self) -> Vec<Bytes> {
+        std::mem::take(&mut self.withdrawn)
+    }
+
     /// Waits for the next reply that a sink is asked about.
     pub(super) async fn next(&mut self) {
-        if let Some(line) = self.queue.next().await {
+        if let Some(mut line) = self.queue.next().await {
             self.encode(&line);
+            self.withdrawn.append(&mut line.said.withdrawn);
+            self.greets &= !self.queue.is_empty();
             if line.said.hang_up.is_some() {
                 self.hung_up = line.said.hang_up;
                 self.queue.clear();

@@ -66,7 +66,11 @@ impl Session {
             Noted::Greeting => self.reception.log_refused("connection", reply, by),
             Noted::Hello(_) => self.reception.log_refused("greeting", reply, by),
             // Failures of AUTH are logged with what failed.
-            Noted::Nothing | Noted::Authenticated(_) | Noted::Dropped(_) | Noted::Message => {}
+            Noted::Nothing
+            | Noted::Authenticated(_)
+            | Noted::Vouched(_)
+            | Noted::Dropped(_)
+            | Noted::Message => {}
         }
     }
 
@@ -77,7 +81,9 @@ impl Session {
             Noted::Hello(hello) if accepted => {
                 self.reception.scope.note_helo(hello.clone());
             }
+            Noted::Greeting if accepted => self.reception.scope.note_connect(),
             Noted::Authenticated(who) if accepted => self.reception.note_authenticated(who),
+            Noted::Vouched(who) if accepted => self.reception.note_success(who),
             Noted::Mail(id) if accepted => {
                 let transaction = Transaction::begin(Arc::clone(&self.reception), *id);
                 self.phase = Phase::Envelope(transaction);
