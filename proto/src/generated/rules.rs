@@ -776,7 +776,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: false,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: None,
@@ -2320,15 +2320,10 @@ pub const GRANTS: &[&str; 30] = &[
     "act:look",
 ];
 /// Words of `may` that the gateway of this version has nothing to apply to.
-pub const LATER_GRANTS: &[&str; 16] = &[
+pub const LATER_GRANTS: &[&str; 11] = &[
     "expiry",
     "priority",
     "inject",
-    "authenticated",
-    "relay",
-    "admit",
-    "tenant",
-    "ehlo",
     "dsn",
     "size",
     "commands",
@@ -2430,7 +2425,7 @@ macro_rules! for_each_event {
             InboundHelo = 2;
             #[doc = "`inbound.tls`: a handshake ended, well or not."]
             InboundTls = 3;
-            #[doc = "`inbound.auth`: a step of an AUTH exchange (RFC 4954)."]
+            #[doc = "`inbound.auth`: a step of an AUTH exchange (RFC 4954), before the service looks at its own users."]
             InboundAuth = 4;
             #[doc = "`inbound.mail`: MAIL."]
             InboundMail = 5;
