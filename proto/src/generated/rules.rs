@@ -1735,7 +1735,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: false,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: None,
@@ -1777,7 +1777,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         answer_required: false,
         respond_verbs: &[],
         respond_unknown: false,
-        properties: &[PropertyScope::Message, PropertyScope::Recipient],
+        properties: &[],
         policies: &[
             (Policy::Continue, Effect::Skipped),
             (Policy::Tempfail, Effect::Queued),
@@ -1788,7 +1788,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: true,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: None,
@@ -1821,7 +1821,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         answer_required: false,
         respond_verbs: &[],
         respond_unknown: false,
-        properties: &[PropertyScope::Recipient],
+        properties: &[],
         policies: &[
             (Policy::Continue, Effect::Skipped),
             (Policy::Tempfail, Effect::Queued),
@@ -1832,7 +1832,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: false,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: None,
@@ -1876,7 +1876,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: false,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: None,
@@ -1918,7 +1918,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: false,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: None,
@@ -1967,7 +1967,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: false,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: None,
@@ -2000,7 +2000,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         answer_required: false,
         respond_verbs: &[],
         respond_unknown: false,
-        properties: &[PropertyScope::Recipient],
+        properties: &[],
         policies: &[
             (Policy::Continue, Effect::Skipped),
             (Policy::Tempfail, Effect::Queued),
@@ -2016,7 +2016,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: false,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: None,
@@ -2055,7 +2055,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: false,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: None,
@@ -2322,7 +2322,7 @@ pub const GRANTS: &[&str; 30] = &[
     "act:look",
 ];
 /// Words of `may` that the gateway of this version has nothing to apply to.
-pub const LATER_GRANTS: &[&str; 17] = &[
+pub const LATER_GRANTS: &[&str; 16] = &[
     "redirect",
     "expiry",
     "priority",
@@ -2334,7 +2334,6 @@ pub const LATER_GRANTS: &[&str; 17] = &[
     "ehlo",
     "dsn",
     "size",
-    "commands",
     "act:inject",
     "act:queue",
     "act:routes",
@@ -2485,7 +2484,7 @@ macro_rules! for_each_event {
             OutboundBeforeData = 64;
             #[doc = "`outbound.session_end`: before QUIT."]
             OutboundSessionEnd = 65;
-            #[doc = "`outbound.command`: any command, before it is sent."]
+            #[doc = "`outbound.command`: any command but AUTH, before it is sent."]
             OutboundCommand = 66;
             #[doc = "`outbound.response`: the remote answered."]
             OutboundResponse = 67;

@@ -41,6 +41,9 @@ pub struct Hop {
     pub address: HopAddress,
     /// On which terms it is spoken to.
     pub terms: Arc<Terms>,
+    /// The virtual server that sessions with it are for, where somebody is asked about those. `None`: nobody is, and messages
+    /// of all virtual servers share connections.
+    pub asked_for: Option<Arc<str>>,
 }
 
 impl Hop {
@@ -51,6 +54,21 @@ impl Hop {
             lmtp,
             address,
             terms: Arc::default(),
+            asked_for: None,
+        }
+    }
+}
+
+impl Destination {
+    /// The same for the messages of one virtual server alone, where sessions are asked about.
+    #[must_use]
+    pub fn asked_for(self, server: &str) -> Self {
+        match self {
+            Self::Hop(hop) => Self::Hop(Hop {
+                asked_for: Some(Arc::from(server)),
+                ..hop
+            }),
+            maildir @ Self::Maildir { .. } => maildir,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 pub use postern_attach::{FleetStatus, Reach, ReplicaHealth, ReplicaStatus};
-use postern_events::context::{MessageContext, SessionContext};
+use postern_events::context::{MessageContext, Remote, SessionContext};
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 
@@ -14,6 +14,7 @@ use crate::content::Content;
 use crate::inbound::InboundScope;
 use crate::news::NewsDesk;
 use crate::observer::Observer;
+use crate::outgoing::OutgoingScope;
 use crate::settings::Settings;
 pub use crate::settings::SharedPlan;
 use crate::shared::Shared;
@@ -130,6 +131,12 @@ impl Dispatcher {
         content: Arc<dyn Content>,
     ) -> TransportScope {
         TransportScope::begin(&self.shared, &self.news, message, content)
+    }
+
+    /// Begins a session with a remote for messages of this virtual server: pins the plan. Asks nobody.
+    #[must_use]
+    pub fn begin_outgoing(&self, server: Arc<str>, remote: Remote) -> OutgoingScope {
+        OutgoingScope::begin(&self.shared, server, remote)
     }
 
     /// Tells sinks that no new instances will come, waits for open questions until `deadline`, then ends all streams. What

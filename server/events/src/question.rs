@@ -72,6 +72,8 @@ pub struct EventFacts<'a> {
     pub recipients: &'a [RecipientId],
     /// At `command` and `response` of inbound and outgoing sessions: the command. Rules select by its verb.
     pub command: Option<&'a CommandLine>,
+    /// At the stages and commands of outgoing sessions: the command that is due, as the service would send it.
+    pub due: Option<&'a CommandLine>,
     /// The decision `respond` may answer the command: it changes nothing in the service (`inbound.command`).
     pub answerable: bool,
     /// Sender and recipients that a rule is matched with, where the event tells of a message and happens in a context

@@ -40,6 +40,11 @@ impl Attempt {
         }
     }
 
+    /// Its id.
+    pub(crate) const fn id(&self) -> AttemptId {
+        self.id
+    }
+
     /// No connection was made.
     pub(crate) fn without_host(destination: String) -> Self {
         Self::new(destination, "", "")

@@ -6,7 +6,7 @@ use postern_proto::v1;
 use postern_proto::v1::event::Kind as Happened;
 use postern_proto::v1::value::Kind as Held;
 
-use crate::facts;
+use crate::{facts, outgoing};
 
 /// Its name without the group.
 pub(crate) fn name(event: &v1::Event) -> &'static str {
@@ -26,7 +26,7 @@ pub(crate) fn name(event: &v1::Event) -> &'static str {
         Some(Happened::InboundDisconnect(_)) => "disconnect",
         Some(Happened::TransportSubmit(_)) => "submit",
         Some(Happened::DeliveryResult(_)) => "result",
-        _ => "other",
+        _ => outgoing::name(event).unwrap_or("other"),
     }
 }
 
@@ -94,7 +94,7 @@ fn subject(event: &v1::Event) -> Vec<String> {
             .iter()
             .map(|r| format!("{}={}", text(&r.address), r.status().as_str_name()))
             .collect(),
-        _ => Vec::new(),
+        _ => outgoing::subject(event).unwrap_or_default(),
     }
 }
 
