@@ -2712,7 +2712,7 @@ pub struct BodyChange {
     pub inserted_bytes: u64,
 }
 /// outbound.message_start: after EHLO and every conversion, before MAIL. Edits made here belong to this attempt and are
-/// not stored; properties are. The result must be fit for this remote (octets above 127, line lengths), or the verdict is
+/// not stored. The result must be fit for this remote (octets above 127, line lengths), or the verdict is
 /// refused. The gateway sets SIZE and BODY of its own MAIL after the edits.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct OutboundMessageStart {
@@ -2759,7 +2759,7 @@ pub struct OutboundSessionEnd {
     #[prost(message, optional, tag = "1")]
     pub command: ::core::option::Option<ProposedCommand>,
 }
-/// outbound.command: any command, before it is sent.
+/// outbound.command: any command but AUTH, before it is sent.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct OutboundCommand {
     /// The verb, upper case.

@@ -1733,7 +1733,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: false,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: None,
@@ -1775,7 +1775,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         answer_required: false,
         respond_verbs: &[],
         respond_unknown: false,
-        properties: &[PropertyScope::Message, PropertyScope::Recipient],
+        properties: &[],
         policies: &[
             (Policy::Continue, Effect::Skipped),
             (Policy::Tempfail, Effect::Queued),
@@ -1786,7 +1786,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: true,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: None,
@@ -1819,7 +1819,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         answer_required: false,
         respond_verbs: &[],
         respond_unknown: false,
-        properties: &[PropertyScope::Recipient],
+        properties: &[],
         policies: &[
             (Policy::Continue, Effect::Skipped),
             (Policy::Tempfail, Effect::Queued),
@@ -1830,7 +1830,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: false,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: None,
@@ -1874,7 +1874,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: false,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: None,
@@ -1916,7 +1916,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: false,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: None,
@@ -1965,7 +1965,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: false,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: None,
@@ -1998,7 +1998,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         answer_required: false,
         respond_verbs: &[],
         respond_unknown: false,
-        properties: &[PropertyScope::Recipient],
+        properties: &[],
         policies: &[
             (Policy::Continue, Effect::Skipped),
             (Policy::Tempfail, Effect::Queued),
@@ -2014,7 +2014,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: false,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: None,
@@ -2053,7 +2053,7 @@ pub const EVENTS: &[EventRule; 38] = &[
         policies_at_rcpt: None,
         per_recipient: false,
         shows_content: false,
-        published_in: 2,
+        published_in: 1,
         named_sink_only: false,
         told_after: false,
         feed_group: None,
@@ -2320,13 +2320,12 @@ pub const GRANTS: &[&str; 30] = &[
     "act:look",
 ];
 /// Words of `may` that the gateway of this version has nothing to apply to.
-pub const LATER_GRANTS: &[&str; 11] = &[
+pub const LATER_GRANTS: &[&str; 10] = &[
     "expiry",
     "priority",
     "inject",
     "dsn",
     "size",
-    "commands",
     "act:inject",
     "act:queue",
     "act:routes",
@@ -2477,7 +2476,7 @@ macro_rules! for_each_event {
             OutboundBeforeData = 64;
             #[doc = "`outbound.session_end`: before QUIT."]
             OutboundSessionEnd = 65;
-            #[doc = "`outbound.command`: any command, before it is sent."]
+            #[doc = "`outbound.command`: any command but AUTH, before it is sent."]
             OutboundCommand = 66;
             #[doc = "`outbound.response`: the remote answered."]
             OutboundResponse = 67;

@@ -176,7 +176,6 @@ mod tests {
             "[admin]\nlisten = \"x\"",
             "[spool]\ndriver = \"postgres\"",
             "[[binding]]\nname = \"b\"\nsink = \"s\"\nsample = 1.0",
-            "[[binding]]\nname = \"b\"\nsink = \"s\"\non_failure = { outgoing = \"reject\" }",
             "[[binding]]\nname = \"b\"\nsink = \"s\"\nask = \"told\"",
             "[[binding]]\nname = \"b\"\nsink = \"s\"\n[binding.attributes]\na = 1",
             "[[domain]]\nname = \"a\"\ndeliver = \"smtp://a\"",

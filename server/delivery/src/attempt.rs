@@ -199,6 +199,16 @@ impl Attempted {
                 said.status.enhanced = Some((4, 3, 2));
                 said
             }
+            // Whoever declined the session meant the messages that it was opened for.
+            Failure::Declined { response, .. } => {
+                let fate = match response.is_permanent() {
+                    true => Fate::Failed,
+                    false => Fate::Deferred,
+                };
+                let mut said = Self::said(fate, response, host, at);
+                said.status.remote = None;
+                said
+            }
             Failure::Content(_) => Self::own(fate, 6, 0, failure.to_string(), at),
             Failure::TlsNotOffered | Failure::LoginInClear | Failure::LoginNotOffered => {
                 Self::own(fate, 7, 4, failure.to_string(), at)

@@ -1,5 +1,7 @@
 //! A connection to a peer: the client machine with a socket, TLS and a clock.
 
+mod asking;
+
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -12,16 +14,22 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use postern_message::Way;
-use postern_smtp::client::{Action, Config, Failure, Report, Session, TlsUse, Transaction, Wants};
+use postern_smtp::client::{
+    Action, Config, Failure, Questions, Report, Session, Stage, TlsUse, Transaction, Wants,
+};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
+use self::asking::without_tls;
 use super::content::ContentReader;
 use super::destination::Hop;
+use super::hooks::{Hooks, RemoteEnd, Sending, SessionHooks};
 use super::link::{ConnectError, Connected, Connector, Link};
+use super::terms::TlsPolicy;
+use super::tls::agreed;
 
 /// The most time for a TLS handshake with a next hop; no more than for the reply to a command.
 const HANDSHAKE: Duration = Duration::from_secs(30);
@@ -45,6 +53,8 @@ pub struct Peer {
     pub tls: Arc<ClientConfig>,
     /// Addresses of its hosts that are not to be tried.
     pub ruled_out: Vec<String>,
+    /// Who is asked about sessions with it. `None`: nobody.
+    pub hooks: Option<Arc<dyn Hooks>>,
 }
 
 /// Why a connection could not be opened for messages.
@@ -115,6 +125,10 @@ pub struct Connection {
     without_tls: bool,
     at_stake: Arc<AtomicBool>,
     unreadable: Option<io::Error>,
+    /// Who is asked about the session.
+    hooks: Option<Box<dyn SessionHooks>>,
+    /// The remote as those who are asked know it.
+    remote: Arc<RemoteEnd>,
 }
 
 /// What a turn of the session ended with.
@@ -205,10 +219,23 @@ impl Connection {
             link,
             host,
             address,
+            local,
         } = connected;
-        let config = &at_address(config, &address);
+        let hooks = peer.hooks.as_ref().and_then(|hooks| hooks.begin());
+        let questions = hooks.as_ref().map(|hooks| hooks.questions());
+        let config = at_address(config, &address);
+        let config = asking(config, questions.unwrap_or_default());
+        let remote = match &hooks {
+            Some(_) => RemoteEnd {
+                host: host.clone(),
+                address: address.clone(),
+                source_address: local.map_or_else(String::new, |local| local.to_string()),
+                ..RemoteEnd::default()
+            },
+            None => RemoteEnd::default(),
+        };
         let mut connection = Self {
-            session: Session::new(Arc::clone(config), false, now()),
+            session: Session::new(config, false, now()),
             link,
             input: BytesMut::new(),
             output: VecDeque::new(),
@@ -219,6 +246,8 @@ impl Connection {
             without_tls: false,
             at_stake: Arc::default(),
             unreadable: None,
+            hooks,
+            remote: Arc::new(remote),
         };
         loop {
             match connection.turn(&mut None).await {
@@ -230,13 +259,20 @@ impl Connection {
                 Turn::Closed(failure) => {
                     let abandoned = || {
                         Arc::new(Failure::Abandoned {
-                            stage: postern_smtp::client::Stage::Greeting,
+                            stage: Stage::Greeting,
                         })
                     };
+                    let mut failure = failure.unwrap_or_else(abandoned);
+                    if lacks_tls(&failure) {
+                        let why = failure.to_string();
+                        let Self { hooks, remote, .. } = &mut connection;
+                        let declined = without_tls(hooks, remote, why).await;
+                        failure = declined.unwrap_or(failure);
+                    }
                     return Err(OpenError::Session {
                         host: connection.host,
                         address: connection.address,
-                        failure: failure.unwrap_or_else(abandoned),
+                        failure,
                     });
                 }
             }
@@ -249,6 +285,8 @@ impl Connection {
             link,
             host,
             address,
+            mut hooks,
+            mut remote,
             ..
         } = self;
         let failed = |source| OpenError::Handshake {
@@ -260,11 +298,32 @@ impl Connection {
             .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
         let handshake = TlsConnector::from(Arc::clone(&peer.tls)).connect(name, link);
         let most = HANDSHAKE.min(peer.config.timeouts.command);
-        let stream = match timeout(most, handshake).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(source)) => return Err(failed(source)),
-            Err(_) => return Err(failed(io::ErrorKind::TimedOut.into())),
+        let shaken = timeout(most, handshake).await;
+        let shaken = shaken.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let stream = match shaken {
+            Ok(stream) => stream,
+            // Without TLS, on another connection, it is asked about then.
+            Err(source) if peer.hop.terms.tls.allows_clear_text() => return Err(failed(source)),
+            Err(source) => {
+                let why = format!("TLS handshake: {source}");
+                return Err(match without_tls(&mut hooks, &remote, why).await {
+                    Some(failure) => OpenError::Session {
+                        host,
+                        address,
+                        failure,
+                    },
+                    None => failed(source),
+                });
+            }
         };
+        if hooks.is_some() {
+            let verified = matches!(peer.hop.terms.tls, TlsPolicy::Verified(_));
+            let agreed = agreed(stream.get_ref().1, &host, verified);
+            let remote = Arc::make_mut(&mut remote);
+            remote.tls = Some(agreed);
+            // What was offered in clear text is not believed.
+            remote.offers.clear();
+        }
         session.tls_established(now());
         Ok(Self {
             session,
@@ -278,6 +337,8 @@ impl Connection {
             without_tls: false,
             at_stake: Arc::default(),
             unreadable: None,
+            hooks,
+            remote,
         })
     }
 
@@ -345,13 +406,36 @@ impl Connection {
         self.unreadable.take()
     }
 
-    /// Sends a message. Always comes to an end, by the time-outs of the configuration at the latest.
+    /// Whether it is asked about as a session that begins now would be.
+    pub fn is_current(&self) -> bool {
+        self.hooks.as_ref().is_none_or(|hooks| hooks.is_current())
+    }
+
+    /// Whether anybody is asked about the session.
+    pub fn is_asked_about(&self) -> bool {
+        self.hooks.is_some()
+    }
+
+    /// Sends a message. Always comes to an end, by the time-outs of the configuration at the latest, and by those of whoever is
+    /// asked: they are shown `sending`.
     /// `None`: the session was not ready, and nothing was sent.
     pub async fn deliver(
         &mut self,
         transaction: Transaction,
         content: ContentReader,
+        sending: Option<Sending>,
     ) -> Option<Report> {
+        if let (Some(hooks), Some(sending)) = (&mut self.hooks, sending) {
+            hooks.begin_message(sending);
+        }
+        let report = self.send(transaction, content).await;
+        if let Some(hooks) = &mut self.hooks {
+            hooks.end_message();
+        }
+        report
+    }
+
+    async fn send(&mut self, transaction: Transaction, content: ContentReader) -> Option<Report> {
         self.session.send(transaction, now()).ok()?;
         self.messages = self.messages.saturating_add(1);
         self.at_stake.store(false, Ordering::Relaxed);
@@ -385,7 +469,7 @@ impl Connection {
             while let Some(action) = self.session.poll_action() {
                 match action {
                     Action::Send(octets) => self.output.push_back(octets),
-                    Action::Ask(_) => self.proceed(),
+                    Action::Ask(question) => self.ask(question, content).await,
                     Action::StartTls => return Turn::StartTls,
                     Action::Ready => return Turn::Ready,
                     Action::Finished(report) => return Turn::Finished(report),
@@ -405,12 +489,6 @@ impl Connection {
                 self.step().await;
             }
         }
-    }
-
-    /// Answers the question that is open by the default.
-    fn proceed(&mut self) {
-        self.session.proceed_by_default(now());
-        self.session.handle_input(&mut self.input, now());
     }
 
     /// The next write can take more.
@@ -546,6 +624,29 @@ fn at_address(config: &Arc<Config>, address: &str) -> Arc<Config> {
             ..Config::clone(config)
         }),
         false => Arc::clone(config),
+    }
+}
+
+/// Whether a session ended because TLS has to be there and is not.
+fn lacks_tls(failure: &Failure) -> bool {
+    matches!(
+        failure,
+        Failure::TlsNotOffered
+            | Failure::Refused {
+                stage: Stage::StartTls,
+                ..
+            }
+    )
+}
+
+/// The settings with these questions.
+fn asking(config: Arc<Config>, questions: Questions) -> Arc<Config> {
+    match config.questions == questions {
+        true => config,
+        false => Arc::new(Config {
+            questions,
+            ..Config::clone(&config)
+        }),
     }
 }
 

@@ -46,6 +46,9 @@ pub struct Hop {
     pub terms: Arc<Terms>,
     /// Peers that are tried where it cannot be reached, in this order.
     pub then: Vec<Hop>,
+    /// The virtual server that sessions with it are for, where somebody is asked about those. `None`: nobody is, and messages
+    /// of all virtual servers share connections.
+    pub asked_for: Option<Arc<str>>,
 }
 
 impl Hop {
@@ -57,6 +60,28 @@ impl Hop {
             address,
             terms: Arc::default(),
             then: Vec::new(),
+            asked_for: None,
+        }
+    }
+
+    /// It, and the peers behind it.
+    fn asked_for(self, server: &Arc<str>) -> Self {
+        let then = self.then.into_iter();
+        Self {
+            then: then.map(|next| next.asked_for(server)).collect(),
+            asked_for: Some(Arc::clone(server)),
+            ..self
+        }
+    }
+}
+
+impl Destination {
+    /// The same for the messages of one virtual server alone, where sessions are asked about.
+    #[must_use]
+    pub fn asked_for(self, server: &str) -> Self {
+        match self {
+            Self::Hop(hop) => Self::Hop(hop.asked_for(&Arc::from(server))),
+            store @ (Self::Maildir { .. } | Self::Sink(_)) => store,
         }
     }
 }
@@ -116,6 +141,7 @@ impl Hop {
             address,
             terms: Arc::clone(&self.terms),
             then: self.then.iter().map(Self::as_named).collect(),
+            asked_for: None,
         }
     }
 }

@@ -72,7 +72,28 @@ pub async fn fit(
     way: Way,
     convert: bool,
 ) -> io::Result<Result<Fitted, Unfit>> {
-    let version = &message.version;
+    fit_version(&message.version, source, way, convert).await
+}
+
+/// Finds out how a version of a content is sent over a way without a change. Reads it only if something of it may be in the
+/// way.
+///
+/// # Errors
+/// The store's; inside, why the way cannot take it.
+pub async fn fit_as_it_is(
+    version: &Version,
+    source: &Arc<dyn ReadAt>,
+    way: Way,
+) -> io::Result<Result<Fitted, Unfit>> {
+    fit_version(version, source, way, false).await
+}
+
+async fn fit_version(
+    version: &Version,
+    source: &Arc<dyn ReadAt>,
+    way: Way,
+    convert: bool,
+) -> io::Result<Result<Fitted, Unfit>> {
     let needs = Needs::at_most(version, &original(source));
     let size = version.size().unwrap_or(0);
     if needs.fits(way) {
@@ -97,6 +118,15 @@ pub async fn fit(
 }
 
 impl Fitted {
+    /// What is known of the octets of a content that is not changed on the way.
+    #[must_use]
+    pub fn original(&self, source: &Arc<dyn ReadAt>) -> Original {
+        match self.is_converted() {
+            true => Original::UNKNOWN,
+            false => original(source),
+        }
+    }
+
     /// Something is changed on the way.
     #[must_use]
     pub fn is_converted(&self) -> bool {

@@ -34,6 +34,8 @@ pub struct Connected {
     pub host: String,
     /// Address and port of the peer, or the path of its socket.
     pub address: String,
+    /// Our own address; none where the connection has no addresses.
+    pub local: Option<SocketAddr>,
 }
 
 /// Makes connections. The product has [`SystemConnector`]; tests have peers in memory.
@@ -320,6 +322,7 @@ impl SystemConnector {
             tracing::debug!(%error, "TCP_NODELAY refused");
         }
         Ok(Connected {
+            local: stream.local_addr().ok(),
             link: Box::new(stream),
             host: host.to_owned(),
             address: text,
@@ -336,6 +339,7 @@ impl SystemConnector {
                 link: Box::new(stream),
                 host: "localhost".to_owned(),
                 address,
+                local: None,
             }),
             Ok(Err(source)) => Err(ConnectError::Refused { address, source }),
             Err(_) => Err(ConnectError::TimedOut { address }),

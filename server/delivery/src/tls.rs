@@ -2,10 +2,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, ProtocolVersion, RootCertStore,
+    SignatureScheme,
+};
+
+use super::hooks::Secured;
 
 /// TLS for next hops of which nothing is known. Any certificate is taken: without DANE or MTA-STS there is nothing to hold
 /// it against, and the alternative is plain text (RFC 7435).
@@ -50,6 +56,32 @@ pub fn verified(
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(Arc::new(config))
+}
+
+/// What a handshake with the host of this name agreed upon. `verified`: its certificates were checked.
+pub(crate) fn agreed(connection: &ClientConnection, host: &str, verified: bool) -> Secured {
+    let suite = connection.negotiated_cipher_suite();
+    let cipher = suite.and_then(|suite| suite.suite().as_str());
+    let cipher = cipher.unwrap_or("unknown");
+    let certificates = connection.peer_certificates().unwrap_or_default();
+    Secured {
+        version: match connection.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            _ => "TLS",
+        },
+        // The library writes `TLS13_…` where IANA has `TLS_…`.
+        cipher: match cipher.strip_prefix("TLS13_") {
+            Some(rest) => format!("TLS_{rest}"),
+            None => cipher.to_owned(),
+        },
+        server_name: host.to_owned(),
+        certificates: certificates
+            .iter()
+            .map(|one| Bytes::copy_from_slice(one))
+            .collect(),
+        verified,
+    }
 }
 
 /// Why TLS towards a next hop cannot be set up.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 pub use postern_attach::{FleetStatus, Reach, ReplicaHealth, ReplicaStatus};
 use postern_events::budget::Budget;
 use postern_events::context::{
-    DeliveryContext, DestinationContext, MessageContext, ServiceContext, SessionContext,
+    DeliveryContext, DestinationContext, MessageContext, Remote, ServiceContext, SessionContext,
 };
 use postern_events::question::{Event, Question};
 use postern_events::ruling::Ruling;
@@ -20,6 +20,7 @@ use crate::destination;
 use crate::inbound::InboundScope;
 use crate::news::NewsDesk;
 use crate::observer::Observer;
+use crate::outgoing::OutgoingScope;
 use crate::settings::Settings;
 pub use crate::settings::SharedPlan;
 use crate::shared::Shared;
@@ -170,6 +171,12 @@ impl Dispatcher {
     #[must_use]
     pub fn gateway_id(&self) -> [u8; 16] {
         self.shared.settings.link.gateway_id
+    }
+
+    /// Begins a session with a remote for messages of this virtual server: pins the plan. Asks nobody.
+    #[must_use]
+    pub fn begin_outgoing(&self, server: Arc<str>, remote: Remote) -> OutgoingScope {
+        OutgoingScope::begin(&self.shared, server, remote)
     }
 
     /// Tells sinks that no new instances will come, waits for open questions until `deadline`, then ends all streams. What

@@ -5,8 +5,8 @@
 //! each sink with its streams; a session's chains run in the future of whoever waits for the ruling.
 //!
 //! Files depend on each other in one direction: [`content`], [`observer`], [`settings`] know nobody; `sink` and the files
-//! that it is made of carry frames; `scope`, `attachment` and `run` ask; [`inbound`], [`exchange`], [`transport`] and
-//! [`dispatcher`] are what the gateway calls.
+//! that it is made of carry frames; `scope`, `attachment` and `run` ask; [`inbound`], [`exchange`], [`outgoing`],
+//! [`transport`] and [`dispatcher`] are what the gateway calls.
 
 pub mod content;
 pub mod describe;
@@ -14,6 +14,7 @@ pub mod dispatcher;
 pub mod exchange;
 pub mod inbound;
 pub mod observer;
+pub mod outgoing;
 pub mod settings;
 pub mod stores;
 pub mod transport;

@@ -66,6 +66,10 @@ impl Scope {
         let message = context.message_id();
         let in_transport = scope == pb::Scope::Transport;
         let (name, trace) = match (session, message) {
+            _ if scope == pb::Scope::OutboundSession => {
+                let own = SessionId::new();
+                (format!("outgoing session {own}"), Some(*own.as_bytes()))
+            }
             (_, Some(message)) if in_transport => {
                 (format!("message {message}"), Some(*message.as_bytes()))
             }
@@ -137,7 +141,7 @@ impl Scope {
         match (ids.message, ids.session) {
             (Some(message), _) => message.to_string(),
             (None, Some(session)) => session.to_string(),
-            (None, None) => String::new(),
+            (None, None) => self.subject.name.to_string(),
         }
     }
 

@@ -41,6 +41,9 @@ pub trait Checks {
     /// The event that was asked about.
     fn event(&self) -> &dyn Any;
 
+    /// At the stages and commands of outgoing sessions: verb and line of the command that is due.
+    fn due(&self) -> Option<(&[u8], &[u8])>;
+
     /// Addresses, values and replies may hold UTF-8.
     fn utf8(&self) -> bool;
 

@@ -19,7 +19,7 @@ use crate::order::Order;
 pub use destination::{DeliveryContext, DestinationContext, ServiceContext};
 pub use inbound::{InboundContext, TransactionContext};
 pub use message::MessageContext;
-pub use outgoing::{OutgoingContext, Remote};
+pub use outgoing::{Fit, OutgoingContext, Remote};
 pub use session::{
     AddressSource, Authentication, Client, CommandLine, Conduct, Helo, Protocol, RawParameter,
     ReverseName, SessionContext, Tls,
@@ -203,6 +203,9 @@ impl Context {
     ) -> Result<Made, EditError> {
         if let Self::Inbound(own) = self {
             return own.apply(namespace, edits, orders, split, of, limits);
+        }
+        if let Self::Outgoing(own) = self {
+            own.check_fit(edits, limits)?;
         }
         // Only a session that is going on has properties that can be set.
         let mut none = Properties::new();

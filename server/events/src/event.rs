@@ -226,7 +226,6 @@ mod tests {
             assert_eq!(published.contains(&event), event.is_published(), "{event}");
         }
         assert!(EventKind::InboundRcpt.is_published());
-        assert!(!EventKind::OutboundTls.is_published());
         assert!(EventKind::DeliveryResult.is_one_way() && !EventKind::InboundRcpt.is_one_way());
     }
 

@@ -12,6 +12,7 @@ mod session_end;
 mod session_start;
 mod tls;
 
+use crate::event::EventKind;
 #[cfg(test)]
 use crate::every_event::{Row, row};
 
@@ -26,7 +27,19 @@ pub use session_end::SessionEnd;
 pub use session_start::SessionStart;
 pub use tls::{PolicySource, Tls};
 
-/// The events of this family, by number.
+/// The events of this family, by number: one session with a remote.
+pub const EVENTS: [EventKind; 8] = [
+    EventKind::OutboundSessionStart,
+    EventKind::OutboundMessageStart,
+    EventKind::OutboundRecipient,
+    EventKind::OutboundBeforeData,
+    EventKind::OutboundSessionEnd,
+    EventKind::OutboundCommand,
+    EventKind::OutboundResponse,
+    EventKind::OutboundTls,
+];
+
+/// The events of this family with their structs.
 #[cfg(test)]
 pub(crate) fn rows() -> Vec<Row> {
     vec![

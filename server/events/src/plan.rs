@@ -244,6 +244,12 @@ struct Stages {
     told: Vec<Arc<Binding>>,
 }
 
+impl Stages {
+    fn is_wanted(&self) -> bool {
+        self.at_once.is_some() || !self.at_rcpt.is_empty() || !self.told.is_empty()
+    }
+}
+
 /// Everything that is bound, checked.
 #[derive(Debug)]
 pub struct Plan {
@@ -293,9 +299,17 @@ impl Plan {
     /// Something is bound to this event at this virtual server.
     #[must_use]
     pub fn wants(&self, server: &str, event: EventKind) -> bool {
-        self.stages(server, event).is_some_and(|own| {
-            own.at_once.is_some() || !own.at_rcpt.is_empty() || !own.told.is_empty()
-        })
+        self.stages(server, event).is_some_and(Stages::is_wanted)
+    }
+
+    /// Something is bound to one of these events at this virtual server.
+    #[must_use]
+    pub fn wants_any(&self, server: &str, events: &[EventKind]) -> bool {
+        let Some((_, stages)) = self.servers.get(server) else {
+            return false;
+        };
+        let mut stages = events.iter().filter_map(|event| stages.get(event.index()));
+        stages.any(Stages::is_wanted)
     }
 
     /// What edits may come to for messages of this virtual server.

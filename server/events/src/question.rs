@@ -72,6 +72,8 @@ pub struct EventFacts<'a> {
     pub recipients: &'a [RecipientId],
     /// At `command` and `response` of inbound and outgoing sessions: the command. Rules select by its verb.
     pub command: Option<&'a CommandLine>,
+    /// At the stages and commands of outgoing sessions: the command that is due, as the service would send it.
+    pub due: Option<&'a CommandLine>,
     /// The decision `respond` may answer the command: it changes nothing in the service (`inbound.command`).
     pub answerable: bool,
     /// A dialogue is going on that the binding carries: it says the next step, ends it or refuses (`inbound.command`).

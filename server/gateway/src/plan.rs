@@ -176,7 +176,7 @@ fn binding(binding: &Binding) -> BindingSpec {
             headers: binding.timeout.headers,
             message: binding.timeout.message,
             transport: binding.timeout.transport,
-            ..Timeouts::default()
+            outgoing: binding.timeout.outgoing,
         },
         on_failure: failure_policy(binding),
         body: binding.body.map(depth),
@@ -212,6 +212,7 @@ fn failure_policy(binding: &Binding) -> FailurePolicy {
         (EventGroup::Command, binding.on_failure.command),
         (EventGroup::Message, binding.on_failure.message),
         (EventGroup::Transport, binding.on_failure.transport),
+        (EventGroup::Outgoing, binding.on_failure.outgoing),
     ] {
         for (kind, word) in by_kind(by_fault) {
             policy.set(group, Some(kind), done(word));

@@ -362,6 +362,12 @@ pub enum EditError {
     /// The body is still arriving, and cannot be spliced before its end is known.
     #[error("the body cannot be edited before it is complete")]
     BodyOpen,
+    /// The result holds something that whoever it is sent to does not take.
+    #[error("the next hop does not take {what}")]
+    Unfit {
+        /// What it does not take.
+        what: &'static str,
+    },
     /// Content edits where there is no content yet.
     #[error("the message has no content yet")]
     NoContent,

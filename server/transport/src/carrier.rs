@@ -17,7 +17,9 @@ use super::handing::{COMMANDS, Delivered, deliver};
 use super::into_maildir::carry_to_maildir;
 use super::into_sink::carry_to_sink;
 use super::job::Group;
+use super::outgoing::Asked;
 use super::recording::Recording;
+use super::scheduler::End;
 use super::seat::{Seat, What};
 use super::worker::Context;
 
@@ -66,7 +68,7 @@ async fn carry_to_hop(context: &Context, seat: &mut Seat, recording: &mut Record
             },
         };
         tried += 1;
-        let peer = match peer(&context.core, hop) {
+        let peer = match peer(context, hop) {
             Ok(peer) => peer,
             Err(error) => {
                 let name = hop.terms.ehlo.as_ref();
@@ -109,11 +111,22 @@ async fn carry_to_hop(context: &Context, seat: &mut Seat, recording: &mut Record
             () = connection.closed() => return,
         };
         let Some(group) = group else { break };
+        if !connection.is_current() {
+            // Other bindings are in force than when the session began: the message has one that they know.
+            let again = What::Finished {
+                end: End::Result,
+                again: Some(group),
+                ready: false,
+            };
+            seat.tell(again).await;
+            break;
+        }
         let delivered = deliver(context, seat, recording, hop, &mut connection, group).await;
         let delivered =
             go_beyond(context, seat, &peer, recording, &mut connection, delivered).await;
         let ready = delivered.usable
             && connection.is_ready()
+            && connection.is_current()
             && connection.messages() < MESSAGES_PER_CONNECTION;
         let finished = What::Finished {
             end: delivered.end,
@@ -133,7 +146,8 @@ async fn carry_to_hop(context: &Context, seat: &mut Seat, recording: &mut Record
     }
 }
 
-fn peer(core: &Core, hop: &Hop) -> Result<Peer, ClientNameError> {
+fn peer(context: &Context, hop: &Hop) -> Result<Peer, ClientNameError> {
+    let core: &Core = &context.core;
     let settings = &core.settings;
     let terms = &hop.terms;
     let name = terms.ehlo.as_ref().unwrap_or(&settings.hostname);
@@ -164,6 +178,7 @@ fn peer(core: &Core, hop: &Hop) -> Result<Peer, ClientNameError> {
             _ => Arc::clone(&core.tls),
         },
         ruled_out: Vec::new(),
+        hooks: Asked::about(&context.judge, &context.core, hop),
     })
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use postern_delivery::{
-    Attempted, Connection, Fate, Hop, PeerFacts, is_damage, is_trouble, is_without_bdat,
+    Attempted, Connection, Fate, Hop, PeerFacts, Sending, is_damage, is_trouble, is_without_bdat,
 };
 use postern_smtp::client::{Delivery, Report};
 use tokio::time::{Instant, sleep_until};
@@ -164,7 +164,15 @@ pub(crate) async fn deliver(
         let content = fitted.content(&job.message, &job.content);
         let at_stake = connection.at_stake();
         let most = most_time(&context.core.settings, fitted.size);
-        let delivery = connection.deliver(transaction, content);
+        let sending = connection.is_asked_about().then(|| Sending {
+            message: Arc::clone(&job.message),
+            source: Arc::clone(&job.content),
+            recipients: part.clone(),
+            fitted: fitted.clone(),
+            way,
+            attempt: attempt.id(),
+        });
+        let delivery = connection.deliver(transaction, content, sending);
         let report = match watched(context, most, &at_stake, delivery).await {
             Ended::Done(Some(report)) => match connection.take_unreadable() {
                 Some(error) if is_damage(&error) => {

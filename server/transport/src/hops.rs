@@ -142,6 +142,7 @@ fn one(
         address,
         terms: Arc::new(terms),
         then: Vec::new(),
+        asked_for: None,
     };
     Ok(Led::To(Destination::Hop(hop_to), hop.not_before))
 }

@@ -5,18 +5,20 @@ use std::sync::Arc;
 use postern_dispatch::content::Content;
 use postern_dispatch::dispatcher::{Dispatcher, SharedPlan};
 use postern_dispatch::exchange::MessageRuling;
+use postern_dispatch::outgoing::OutgoingScope;
 use postern_dispatch::stores::{Mailboxes, Said, Stores};
 use postern_dispatch::transport::{Attempt, TransportScope};
 use postern_events::budget::Budget;
 use postern_events::chain::Start;
-use postern_events::context::{DestinationContext, MessageContext};
+use postern_events::context::{DestinationContext, Fit, MessageContext, Remote};
 use postern_events::delivery::{Link, Result as DeliveryResult};
 use postern_events::event::EventKind;
+use postern_events::outbound;
 use postern_events::plan::BodyDepth;
-use postern_events::question::Event as _;
+use postern_events::question::{Event as _, Question};
 use postern_events::ruling::Ruling;
 use postern_events::transport::{Resolve, ResolveAnswer, Route, RouteAnswer};
-use postern_message::{Message, RecipientState};
+use postern_message::{Draft, Message, RecipientState};
 use tokio::sync::broadcast;
 
 use postern_delivery::BoxFuture;
@@ -32,6 +34,16 @@ pub trait Judge: Send + Sync {
     /// Whether any binding is shown some of the content at the event.
     fn shows_content(&self, _server: &str, _event: EventKind) -> bool {
         true
+    }
+
+    /// Whether any binding is bound to an event of outgoing sessions on this virtual server.
+    fn listens_outgoing(&self, _server: &str) -> bool {
+        false
+    }
+
+    /// Begins with a session for messages of this virtual server. `None`: nobody wants to be asked about it.
+    fn begin_outgoing(&self, _server: &str, _remote: Remote) -> Option<Arc<dyn OutgoingCase>> {
+        None
     }
 
     /// The sink of a binding.
@@ -131,6 +143,38 @@ pub trait Case: Send + Sync {
     fn tell(&self, result: DeliveryResult);
 }
 
+/// One outgoing session before the sinks, with one message after the other.
+pub trait OutgoingCase: Send + Sync {
+    /// Whether any binding has the event.
+    fn wants(&self, event: EventKind) -> bool;
+
+    /// The bindings that it began with are those in force.
+    fn is_current(&self) -> bool;
+
+    /// More is known of the remote.
+    fn meet(&self, remote: Remote);
+
+    /// A message begins.
+    fn take(&self, message: MessageContext, fit: Fit);
+
+    /// The message is over.
+    fn release(&self);
+
+    /// The remote has accepted the content.
+    fn note_accepted(&self);
+
+    /// The message with the edits of applied verdicts; absent between two.
+    fn draft(&self) -> Option<Draft>;
+
+    /// Asks about an event of the session. `content`: of the message, where the event shows it.
+    fn ask(
+        &self,
+        question: Question,
+        budget: &Budget,
+        content: Option<Arc<dyn Content>>,
+    ) -> BoxFuture<'static, Ruling>;
+}
+
 /// The sinks of the plan, asked by the dispatcher of this thread.
 pub struct Sinks {
     dispatcher: Dispatcher,
@@ -165,6 +209,16 @@ impl Judge for Sinks {
                 .map(|member| member.binding.depth(event));
             depths.any(|depth| depth != BodyDepth::None)
         })
+    }
+
+    fn listens_outgoing(&self, server: &str) -> bool {
+        self.plan.load().wants_any(server, &outbound::EVENTS)
+    }
+
+    fn begin_outgoing(&self, server: &str, remote: Remote) -> Option<Arc<dyn OutgoingCase>> {
+        let begin = || self.dispatcher.begin_outgoing(Arc::from(server), remote);
+        let case = self.listens_outgoing(server).then(begin)?;
+        Some(Arc::new(case))
     }
 
     fn sink_of(&self, binding: &str) -> Option<Arc<str>> {
@@ -252,5 +306,44 @@ impl Case for TransportScope {
 
     fn tell(&self, result: DeliveryResult) {
         self.tell_delivery_result(result);
+    }
+}
+
+impl OutgoingCase for OutgoingScope {
+    fn wants(&self, event: EventKind) -> bool {
+        OutgoingScope::wants(self, event)
+    }
+
+    fn is_current(&self) -> bool {
+        OutgoingScope::is_current(self)
+    }
+
+    fn meet(&self, remote: Remote) {
+        OutgoingScope::meet(self, remote);
+    }
+
+    fn take(&self, message: MessageContext, fit: Fit) {
+        OutgoingScope::take(self, message, fit);
+    }
+
+    fn release(&self) {
+        OutgoingScope::release(self);
+    }
+
+    fn note_accepted(&self) {
+        OutgoingScope::note_accepted(self);
+    }
+
+    fn draft(&self) -> Option<Draft> {
+        OutgoingScope::draft(self)
+    }
+
+    fn ask(
+        &self,
+        question: Question,
+        budget: &Budget,
+        content: Option<Arc<dyn Content>>,
+    ) -> BoxFuture<'static, Ruling> {
+        Box::pin(OutgoingScope::ask(self, question, budget, content))
     }
 }

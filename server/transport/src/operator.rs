@@ -290,13 +290,11 @@ impl Intent {
         update.due = Some(Due::At(now));
         for recipient in &message.recipients {
             if let RecipientState::Pending { attempts, last, .. } = &recipient.state {
-                self.wake(
-                    self.core
-                        .settings
-                        .routes
-                        .find(&recipient.address)
-                        .as_deref(),
-                );
+                let destination = self.core.settings.routes.find(&recipient.address);
+                self.wake(destination.as_deref());
+                // Where sessions are asked about, the virtual server has a destination of its own.
+                let own = destination.map(|one| one.into_owned().asked_for(&message.server));
+                self.wake(own.as_ref());
                 update.recipients.push(RecipientChange {
                     id: recipient.id,
                     state: RecipientState::Pending {

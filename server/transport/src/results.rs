@@ -43,6 +43,11 @@ impl Attempt {
         }
     }
 
+    /// Its id.
+    pub(crate) const fn id(&self) -> AttemptId {
+        self.id
+    }
+
     /// No connection was made.
     pub(crate) fn without_host(destination: String) -> Self {
         Self::new(destination, "", "")
@@ -54,10 +59,6 @@ impl Attempt {
             store: true,
             ..Self::without_host(destination)
         }
-    }
-
-    pub(crate) const fn id(&self) -> AttemptId {
-        self.id
     }
 }
 

@@ -510,10 +510,16 @@ pub(crate) async fn take_up(context: Context, begun: Begun) -> bool {
     // The recipients without a route are a group of their own; it also stands for "nothing is due".
     let own = !lost.is_empty() || !settled.is_empty() || groups.is_empty();
     let job = Arc::new(Job::new(begun, groups.len() + usize::from(own), now));
+    // A session belongs to one virtual server where somebody is asked about it; other connections are shared.
+    let asked = judge.listens_outgoing(&message.server);
     for (destination, recipients) in groups {
         let group = Group {
             job: Arc::clone(&job),
             recipients,
+        };
+        let destination = match asked {
+            true => destination.asked_for(&message.server),
+            false => destination,
         };
         core.deliver(destination, group, waited).await;
     }

@@ -10,13 +10,14 @@ choice! {
     Policy {
         /// As if the binding were not there; later sinks and headers can show it.
         Continue = "continue";
-        /// 451 to the client (421 at connect); in transport the message stays queued.
+        /// 451 to the client (421 at connect); in transport the message stays queued, in an outgoing session the attempt is put
+        /// off.
         Tempfail = "tempfail";
         /// 550 to the client; in transport the recipients fail with a notification.
         Reject = "reject";
-        /// The message is accepted, kept, and asked about again by itself. Not for command events.
+        /// The message is accepted, kept, and asked about again by itself. Not for events of commands and outgoing sessions.
         Hold = "hold";
-        /// The message is accepted and kept for a person. Not for command events.
+        /// The message is accepted and kept for a person. Not for events of commands and outgoing sessions.
         Quarantine = "quarantine";
         /// 421 and the connection ends. Not for transport events.
         Disconnect = "disconnect";
@@ -32,6 +33,8 @@ pub enum EventGroup {
     Message,
     /// Transport events.
     Transport,
+    /// Events of outgoing sessions.
+    Outgoing,
 }
 
 /// A kind of fault of a sink.
@@ -95,6 +98,8 @@ pub struct OnFailure {
     pub message: ByFault,
     /// For transport events.
     pub transport: ByFault,
+    /// For events of outgoing sessions.
+    pub outgoing: ByFault,
 }
 
 impl OnFailure {
@@ -104,6 +109,7 @@ impl OnFailure {
             EventGroup::Command => &self.command,
             EventGroup::Message => &self.message,
             EventGroup::Transport => &self.transport,
+            EventGroup::Outgoing => &self.outgoing,
         }
     }
 
@@ -153,11 +159,10 @@ section! {
         message: Option<ByFault> as Maybe<ByFault>;
         /// For transport events.
         transport: Option<ByFault> as Maybe<ByFault>;
+        /// For events of outgoing sessions.
+        outgoing: Option<ByFault> as Maybe<ByFault>;
         /// For the groups that are not named.
         otherwise named "default": Policy as Policy = "tempfail";
-    }
-    later {
-        "outgoing" => 2;
     }
 }
 
@@ -199,6 +204,7 @@ impl Kind for OnFailure {
                 command: policies,
                 message: policies,
                 transport: policies,
+                outgoing: policies,
             });
         }
         let table = GroupTable::read(field, reader)?;
@@ -207,6 +213,7 @@ impl Kind for OnFailure {
             command: table.command.unwrap_or(otherwise),
             message: table.message.unwrap_or(otherwise),
             transport: table.transport.unwrap_or(otherwise),
+            outgoing: table.outgoing.unwrap_or(otherwise),
         })
     }
 }

@@ -452,11 +452,11 @@ const BAD: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "[[sink]]\nname = \"s\"\nendpoint = \"http://127.0.0.1:1\"\n[[binding]]\nname = \"c\"\nsink = \"s\"\n[binding.on_failure]\ncommand = { timeout = \"continu\", tiemout = \"reject\" }\noutgoing = \"tempfail\"\n",
+        "[[sink]]\nname = \"s\"\nendpoint = \"http://127.0.0.1:1\"\n[[binding]]\nname = \"c\"\nsink = \"s\"\n[binding.on_failure]\ncommand = { timeout = \"continu\", tiemout = \"reject\" }\noutgoing = { fault = \"hodl\" }\n",
         &[
             "p.toml:8:23: binding.c.on_failure.command.timeout: \"continu\" is unknown; did you mean \"continue\"?",
             "p.toml:8:34: binding.c.on_failure.command.tiemout: unknown key; did you mean \"timeout\"?",
-            "p.toml:9:1: binding.c.on_failure.outgoing: is not in this version; remove it",
+            "p.toml:9:22: binding.c.on_failure.outgoing.fault: \"hodl\" is unknown; did you mean \"hold\"?",
         ],
     ),
     (

@@ -39,8 +39,8 @@ section! {
         priority: u16 as Place = "24575";
         /// Time for one answer: one for all stages, or a table by stage.
         timeout: Timeouts as Timeouts = "{}";
-        /// What happens when the sink fails: a word, or a table by event group (`command`, `message`, `transport`, and
-        /// `default` for those not named), each a word or a table by kind of fault (`unreachable`, `timeout`,
+        /// What happens when the sink fails: a word, or a table by event group (`command`, `message`, `transport`,
+        /// `outgoing`, and `default` for those not named), each a word or a table by kind of fault (`unreachable`, `timeout`,
         /// `overload`, `protocol`, `fault`, `budget`, `size`, and `default`).
         on_failure: OnFailure as OnFailure = "tempfail";
         /// What a refusal means for a message that was accepted and held because the sink had failed.
@@ -82,6 +82,8 @@ section! {
         message: Duration as Span = "60s";
         /// For transport events.
         transport: Duration as Span = "60s";
+        /// For events of outgoing sessions.
+        outgoing: Duration as Span = "10s";
     }
 }
 
@@ -102,6 +104,7 @@ impl Kind for Timeouts {
             headers: each,
             message: each,
             transport: each,
+            outgoing: each,
         })
     }
 }

@@ -382,6 +382,7 @@ impl Connector for Peer {
                 host: hop.address.host().to_owned(),
                 link: Box::new(near),
                 address,
+                local: None,
             })
         })
     }

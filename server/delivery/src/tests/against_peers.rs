@@ -38,6 +38,7 @@ fn peer(hop: Hop) -> crate::Peer {
         config: Arc::new(config),
         tls: opportunistic().unwrap(),
         ruled_out: Vec::new(),
+        hooks: None,
     }
 }
 
@@ -70,7 +71,7 @@ async fn send(connection: &mut Connection, content: &Bytes) -> Vec<Delivery> {
     let message = message(content, &["to@peer.test"], SystemTime::UNIX_EPOCH);
     let reader = ContentReader::new(&message.version, in_memory(content));
     connection
-        .deliver(transaction(content.len()), reader)
+        .deliver(transaction(content.len()), reader, None)
         .await
         .unwrap()
         .recipients
@@ -217,6 +218,7 @@ impl crate::Connector for Fixed {
             host: hop.address.host().to_owned(),
             link,
             address: "memory".to_owned(),
+            local: None,
         })))
     }
 }

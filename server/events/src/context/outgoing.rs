@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use postern_message::needs::{Needs, Original, Way};
+use postern_message::{Edit, EditError, EditLimits};
 
 use super::message::MessageContext;
 use super::session::Tls;
@@ -20,6 +22,17 @@ pub struct OutgoingContext {
     number: u64,
     /// The remote has accepted the content: no failure policy touches the message any more.
     pub accepted: bool,
+    /// What edits of the content are held against.
+    fit: Option<Fit>,
+}
+
+/// What a remote takes of a content, and what is known of the content that is sent, before it is edited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fit {
+    /// What the remote takes.
+    pub way: Way,
+    /// What is known of the octets that the version of the content is made of.
+    pub original: Original,
 }
 
 /// The remote end of an outgoing session.
@@ -51,6 +64,7 @@ impl OutgoingContext {
             message: None,
             number: 0,
             accepted: false,
+            fit: None,
         }
     }
 
@@ -58,12 +72,56 @@ impl OutgoingContext {
     pub fn take(&mut self, message: MessageContext) {
         self.number += 1;
         self.accepted = false;
+        self.fit = None;
         self.message = Some(Box::new(message));
+    }
+
+    /// The next message is to be sent, and edits of its content have to fit.
+    pub fn take_fitting(&mut self, message: MessageContext, fit: Fit) {
+        self.take(message);
+        self.fit = Some(fit);
     }
 
     /// The message is done with.
     pub fn release(&mut self) {
         self.message = None;
+        self.fit = None;
+    }
+
+    /// Whether the remote takes the content after these edits, as far as that can be told without reading it.
+    pub(super) fn check_fit(&self, edits: &[Edit], limits: &EditLimits) -> Result<(), EditError> {
+        let version = self
+            .message
+            .as_deref()
+            .and_then(|message| message.working().draft().version.as_ref());
+        let (Some(fit), Some(version)) = (&self.fit, version) else {
+            return Ok(());
+        };
+        if !edits.iter().any(Edit::is_of_content) {
+            return Ok(());
+        }
+        let next = version.apply(edits, limits)?;
+        let original = match Needs::at_most(version, &fit.original).fits(fit.way) {
+            true => fit.original,
+            // More may be said of it than holds: what is brought in is looked at alone.
+            false => Original {
+                longest_line: 0,
+                last_eight_bit: None,
+                loose: false,
+            },
+        };
+        let needs = Needs::at_most(&next, &original);
+        if needs.fits(fit.way) {
+            return Ok(());
+        }
+        let what = if needs.eight_bit() && !fit.way.eight_bit {
+            "octets above 127"
+        } else if needs.loose && !fit.way.loose {
+            "a CR or LF alone"
+        } else {
+            "lines longer than 998 octets"
+        };
+        Err(EditError::Unfit { what })
     }
 
     pub(super) fn session_at(&self) -> u64 {
@@ -95,6 +153,50 @@ mod tests {
         own.release();
         assert!(own.message.is_none());
         assert_eq!(at(&own), 0);
+    }
+
+    #[test]
+    fn what_is_brought_in_has_to_fit_the_remote() {
+        use postern_message::needs::{Original, Way};
+        use postern_message::{Edit, EditError, EditLimits};
+
+        let plain = Way::default();
+        let splice = |insert: &'static [u8]| {
+            let insert = bytes::Bytes::from_static(insert);
+            let splice = Edit::SpliceBody {
+                offset: 0,
+                remove: 0,
+                insert,
+            };
+            [splice]
+        };
+        let limits = EditLimits::default();
+        let seven_bit = Original {
+            longest_line: 70,
+            last_eight_bit: None,
+            loose: false,
+        };
+        // Where nothing is known of the original, what edits bring in counts all the same.
+        for original in [seven_bit, Original::UNKNOWN] {
+            let mut own = samples::outgoing();
+            own.take_fitting(
+                testing::message(),
+                super::Fit {
+                    way: plain,
+                    original,
+                },
+            );
+            assert_eq!(own.check_fit(&splice(b"footer\r\n"), &limits), Ok(()));
+            let octets = "f\u{fc}r\r\n".as_bytes();
+            let unfit = own.check_fit(&splice(octets), &limits);
+            let Err(EditError::Unfit { what }) = unfit else {
+                panic!("{unfit:?}");
+            };
+            assert_eq!(what, "octets above 127");
+            assert_eq!(own.check_fit(&[], &limits), Ok(()));
+            own.release();
+            assert_eq!(own.check_fit(&splice(octets), &limits), Ok(()));
+        }
     }
 
     #[test]

@@ -46,6 +46,7 @@ impl Event for BeforeData {
 
     fn facts(&self) -> EventFacts<'_> {
         EventFacts {
+            due: Some(&self.command),
             recipients: &self.recipients,
             ..EventFacts::default()
         }

@@ -13,8 +13,8 @@ use crate::event::EventKind;
 use crate::question::{Event, EventFacts};
 use crate::wire::View;
 
-/// A command that is about to be sent. Of an AUTH exchange each line is one, with the verb AUTH; only bindings that read
-/// `credentials` see what is in it.
+/// A command that is about to be sent. The service's own AUTH is none: it is nobody else's affair. Of one that a sink put
+/// in only bindings that read `credentials` see what is in it.
 #[derive(Clone, Debug, Default)]
 pub struct Command {
     /// The command.
@@ -44,6 +44,7 @@ impl Event for Command {
 
     fn facts(&self) -> EventFacts<'_> {
         EventFacts {
+            due: Some(&self.command),
             command: Some(&self.command),
             ..EventFacts::default()
         }

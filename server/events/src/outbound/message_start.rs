@@ -63,6 +63,7 @@ impl Event for MessageStart {
 
     fn facts(&self) -> EventFacts<'_> {
         EventFacts {
+            due: Some(&self.command),
             recipients: &self.recipients,
             ..EventFacts::default()
         }

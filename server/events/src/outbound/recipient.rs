@@ -60,6 +60,7 @@ impl Event for Recipient {
 
     fn facts(&self) -> EventFacts<'_> {
         EventFacts {
+            due: Some(&self.command),
             recipient: Some(self.recipient),
             recipients: std::slice::from_ref(&self.recipient),
             ..EventFacts::default()

@@ -37,6 +37,44 @@ impl Response {
     }
 }
 
+impl Response {
+    /// Whether the remote's reply may be taken for another one. Nothing that it took upon itself becomes a failure, and
+    /// nothing that it refused a success.
+    fn may_be_taken_for(&self, taken: &Reply) -> Result<(), Fault> {
+        let class = |reply: &Reply| reply.code().value() / 100;
+        let (native, other) = (class(&self.reply), class(taken));
+        let same_code = self.reply.code() == taken.code();
+        let failed = |class| matches!(class, 4 | 5);
+        let verb: &[u8] = &self.command.verb;
+        let fits = if native == 3 || other == 3 {
+            same_code
+        } else {
+            match verb {
+                b"RSET" | b"QUIT" => same_code,
+                b"MAIL" | b"RCPT" | b"DATA" | b"BDAT" | b"." | b"STARTTLS" | b"AUTH"
+                    if failed(native) =>
+                {
+                    failed(other)
+                }
+                b"CONNECT" | b"EHLO" | b"HELO" | b"LHLO" => !failed(native) || failed(other),
+                b"MAIL" => !failed(other) || !self.command.pipelined,
+                b"STARTTLS" | b"AUTH" => same_code,
+                b"RCPT" | b"DATA" | b"BDAT" | b"." => !failed(other),
+                _ => true,
+            }
+        };
+        match fits {
+            true => Ok(()),
+            false => Err(Fault::protocol(format!(
+                "{} to {} cannot be taken for {}",
+                self.reply.code().value(),
+                verb.escape_ascii(),
+                taken.code().value()
+            ))),
+        }
+    }
+}
+
 impl Event for Response {
     const KIND: EventKind = EventKind::OutboundResponse;
     type Context = OutgoingContext;
@@ -140,10 +178,17 @@ impl TypedAnswer for RemoteStatusAnswer {
             Ok(pb::OutgoingStage::SessionEnd) => Some(OutgoingStage::SessionEnd),
             Err(_) => return Err(Fault::protocol("the next stage is unknown")),
         };
-        Ok(RemoteStatusAnswer {
-            reply: reply.transpose()?,
-            next_stage,
-        })
+        let reply = reply.transpose()?;
+        if let Some(asked) = checks.event().downcast_ref::<Response>() {
+            let taken = reply.as_ref().unwrap_or(&asked.reply);
+            asked.may_be_taken_for(taken)?;
+            if next_stage.is_some() && asked.command.pipelined {
+                return Err(Fault::protocol(
+                    "what was sent behind a pipelined command says where the session goes on",
+                ));
+            }
+        }
+        Ok(RemoteStatusAnswer { reply, next_stage })
     }
 
     /// What a later answer does not say stays.
@@ -222,6 +267,46 @@ mod tests {
             assert_eq!(seen, made);
         }
         assert_eq!(event.facts().recipient, Some(id));
+    }
+
+    #[test]
+    fn no_success_becomes_a_failure_where_the_remote_may_have_the_mail() {
+        let cases: [(&str, bool, u16, u16, bool); 20] = [
+            (".", false, 250, 251, true),
+            (".", false, 250, 450, false),
+            (".", false, 250, 550, false),
+            (".", false, 450, 550, true),
+            (".", false, 550, 451, true),
+            (".", false, 550, 250, false),
+            ("RCPT", false, 250, 550, false),
+            ("RCPT", false, 550, 450, true),
+            ("RCPT", false, 450, 250, false),
+            ("DATA", false, 354, 354, true),
+            ("DATA", false, 354, 550, false),
+            ("DATA", false, 550, 354, false),
+            ("MAIL", false, 250, 451, true),
+            ("MAIL", true, 250, 451, false),
+            ("MAIL", false, 550, 250, false),
+            ("EHLO", false, 250, 451, true),
+            ("CONNECT", false, 554, 220, false),
+            ("RSET", false, 250, 451, false),
+            ("STARTTLS", false, 220, 454, false),
+            ("XCLIENT", false, 250, 550, true),
+        ];
+        for (verb, pipelined, native, taken, fits) in cases {
+            let mut event = Response {
+                command: line(verb, verb),
+                reply: samples::reply(native, "native"),
+                recipient: None,
+            };
+            event.command.pipelined = pipelined;
+            let found = event.may_be_taken_for(&samples::reply(taken, "taken"));
+            assert_eq!(
+                found.is_ok(),
+                fits,
+                "{native} to {verb} as {taken}: {found:?}"
+            );
+        }
     }
 
     #[test]

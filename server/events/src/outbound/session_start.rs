@@ -10,7 +10,7 @@ use super::proposed::{of_command, of_remote, proposed};
 use crate::attributes::{Attribute, AttributeValue};
 use crate::context::{CommandLine, OutgoingContext};
 use crate::event::EventKind;
-use crate::question::Event;
+use crate::question::{Event, EventFacts};
 use crate::wire::{self, View};
 
 /// An outgoing session that is about to greet.
@@ -47,6 +47,13 @@ impl Event for SessionStart {
         said: Option<&CommandsAnswer>,
     ) -> Option<AttributeValue> {
         of_command(attribute, &self.command, said).or_else(|| of_remote(attribute, context))
+    }
+
+    fn facts(&self) -> EventFacts<'_> {
+        EventFacts {
+            due: Some(&self.command),
+            ..EventFacts::default()
+        }
     }
 
     fn detail(&self) -> Cow<'_, str> {

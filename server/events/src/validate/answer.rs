@@ -77,6 +77,11 @@ impl Checks for Checker<'_, '_> {
         self.asked.question.event().as_any()
     }
 
+    fn due(&self) -> Option<(&[u8], &[u8])> {
+        let due = self.asked.facts().due?;
+        Some((&due.verb, &due.line))
+    }
+
     fn utf8(&self) -> bool {
         self.asked.utf8()
     }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use postern_delivery::BoxFuture;
 use postern_dispatch::content::Content;
 use postern_events::budget::Budget;
-use postern_events::context::DestinationContext;
+use postern_events::context::{DestinationContext, Remote};
 use postern_events::delivery::{Link, Result as DeliveryResult};
 use postern_events::event::EventKind;
 use postern_events::ruling::Ruling;
 use postern_events::transport::{Resolve, ResolveAnswer, Route, RouteAnswer};
 use postern_message::{Message, Origin, RecipientState};
 use postern_spool::StoredMessage;
-use postern_transport::{Case, Handle, Judge, Sinks};
+use postern_transport::{Case, Handle, Judge, OutgoingCase, Sinks};
 use tokio::sync::broadcast;
 
 use super::{Listen, ServiceEvent};
@@ -53,6 +53,14 @@ impl Judge for CountedJudge {
 
     fn shows_content(&self, server: &str, event: EventKind) -> bool {
         self.sinks.shows_content(server, event)
+    }
+
+    fn listens_outgoing(&self, server: &str) -> bool {
+        self.sinks.listens_outgoing(server)
+    }
+
+    fn begin_outgoing(&self, server: &str, remote: Remote) -> Option<Arc<dyn OutgoingCase>> {
+        self.sinks.begin_outgoing(server, remote)
     }
 
     fn sink_of(&self, binding: &str) -> Option<Arc<str>> {

@@ -128,6 +128,30 @@ impl Exchange {
         true
     }
 
+    /// Another content, and other parameters, for the same recipients. MAIL has its turn, and is not sent. Returns its line;
+    /// `None` if nothing is left to send.
+    pub(super) fn revise(
+        &mut self,
+        transaction: Transaction,
+        peer: &Capabilities,
+        bdat_up_to: u64,
+        hurried: bool,
+    ) -> Option<Bytes> {
+        self.transaction = transaction;
+        self.lines = Lines::default();
+        let worth = self.prepare(peer, bdat_up_to, hurried);
+        self.cursor = match worth {
+            true => Cursor::Recipients,
+            false => Cursor::Over,
+        };
+        worth.then(|| self.lines.mail.clone())
+    }
+
+    /// How many recipients the transaction has.
+    pub(super) fn count(&self) -> usize {
+        self.transaction.recipients.len()
+    }
+
     /// The next command, where one is due now, and its line.
     pub(super) fn next(&mut self, flight: &Flight) -> Option<(Own, Bytes)> {
         loop {

@@ -33,6 +33,18 @@ pub struct Questions {
 }
 
 impl Questions {
+    /// None of them.
+    pub const NONE: Self = Self {
+        session_start: false,
+        tls: false,
+        message_start: false,
+        recipients: false,
+        before_data: false,
+        session_end: false,
+        commands: false,
+        responses: false,
+    };
+
     /// All of them.
     pub const ALL: Self = Self {
         session_start: true,
@@ -173,6 +185,11 @@ pub enum ResponseAnswer {
     Proceed,
     /// In another way.
     Take(Taking),
+    /// Refuse what it is about with this reply, a 4xx or 5xx: the session up to its first message, the message at MAIL and DATA,
+    /// the recipient at RCPT. A peer that has agreed is left in such a way that it takes nothing: the recipients that it
+    /// accepted before wait for another attempt. What the peer refused too is refused in these words. A peer that has the
+    /// whole content may have taken it: then the reply is taken as it came.
+    Refuse(Arc<Response>),
     /// As it came, and end the session then; once the content was sent whole, when it has been answered.
     End,
 }

@@ -56,6 +56,8 @@ pub struct Session {
     hellos_again: u8,
     /// The peer is known not to have BDAT, whatever it offers.
     without_bdat: bool,
+    /// The lines with which it answered EHLO or LHLO last, without the first. Kept where something is asked.
+    offers: Vec<Bytes>,
     messages: u32,
 }
 
@@ -105,6 +107,7 @@ impl Session {
             eof: false,
             hellos_again: 0,
             without_bdat: false,
+            offers: Vec::new(),
             messages: 0,
         };
         session.restart_clock(now);
@@ -114,6 +117,11 @@ impl Session {
     /// What the peer offered when it last answered EHLO or LHLO.
     pub fn peer(&self) -> &Capabilities {
         &self.peer
+    }
+
+    /// The lines with which the peer answered EHLO or LHLO last, without the first. Nothing where nobody asks.
+    pub fn offers(&self) -> &[Bytes] {
+        &self.offers
     }
 
     /// Whether the peer refused EHLO and took HELO: what it would offer otherwise is not known.
@@ -232,6 +240,7 @@ impl Session {
             self.encrypted = true;
             self.authenticated = false;
             self.peer = Capabilities::default();
+            self.offers.clear();
             self.without_extensions = false;
             self.say_hello();
             self.pump();
@@ -259,12 +268,8 @@ impl Session {
             return Err(NotReady);
         }
         let lmtp = self.config.protocol == Protocol::Lmtp;
-        let hurried = !self.config.questions.before_data;
         let mut exchange = Box::new(Exchange::new(transaction, lmtp, self.needs_reset));
-        let bdat_up_to = match self.without_bdat {
-            true => 0,
-            false => self.config.bdat_up_to,
-        };
+        let (bdat_up_to, hurried) = self.haste();
         if exchange.prepare(&self.peer, bdat_up_to, hurried) {
             self.messages = self.messages.saturating_add(1);
         }
@@ -273,6 +278,21 @@ impl Session {
         self.restart_clock(now);
         self.flush(now);
         Ok(())
+    }
+
+    /// Up to which size a content goes by BDAT with its envelope, and whether DATA need not wait for the replies to RCPT.
+    pub(super) fn haste(&self) -> (u64, bool) {
+        let bdat_up_to = match self.without_bdat {
+            true => 0,
+            false => self.config.bdat_up_to,
+        };
+        (bdat_up_to, !self.config.questions.before_data)
+    }
+
+    /// The commands gathered so far, to be sent although an answer is awaited that may add to them: for whoever has waited
+    /// long enough.
+    pub fn take_gathered(&mut self) -> Option<Bytes> {
+        self.flight.take_group()
     }
 
     /// The next slice of the content, while [`wants`](Self::wants) says so; otherwise it is dropped.

@@ -1113,15 +1113,27 @@ fn a_command_is_sent_with_what_was_said_of_it() {
         payload_follows: true,
         may_pipeline: true,
     };
-    let whole = answered(A::Commands(pb::CommandsAnswer {
-        before: vec![own],
+    let whole = |ask_again, drop| {
+        let answer = answered(A::Commands(pb::CommandsAnswer {
+            before: vec![own.clone()],
+            ask_again,
+            drop,
+            ..pb::CommandsAnswer::default()
+        }));
+        check(answer, &case, &trusted())
+    };
+    // What is asked again is asked with the command as it is.
+    assert!(whole(true, true).is_err());
+    let empty = answered(A::Commands(pb::CommandsAnswer {
         ask_again: true,
-        drop: true,
         ..pb::CommandsAnswer::default()
     }));
-    let answer = check(whole, &case, &trusted()).unwrap().answer.unwrap();
+    assert!(check(empty, &case, &trusted()).is_err());
+    let dropped = whole(false, true).unwrap().answer.unwrap();
+    assert!(dropped.get::<outbound::CommandsAnswer>().unwrap().drop);
+    let answer = whole(true, false).unwrap().answer.unwrap();
     let answer = answer.get::<outbound::CommandsAnswer>().unwrap();
-    assert!(answer.ask_again && answer.drop);
+    assert!(answer.ask_again);
     let [first] = &answer.before[..] else {
         panic!("{answer:?}");
     };
@@ -1163,8 +1175,10 @@ fn each_stage_that_a_remote_reply_may_lead_to_is_known() {
         assert_eq!(of(number.into(), 0).unwrap().next_stage, stage);
     }
     assert!(of(99, 0).is_err());
-    for code in [250, 354, 450, 550] {
+    for code in [250, 450, 550] {
         let own = of(0, code).unwrap().reply.unwrap();
         assert_eq!(u32::from(own.code().value()), code);
     }
+    // What invites is what it is.
+    assert!(of(0, 354).is_err());
 }

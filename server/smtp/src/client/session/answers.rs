@@ -9,12 +9,14 @@ use super::asking::{Asked, Due, Open, Queued, bare};
 use super::{Session, State};
 use crate::client::command::Own;
 use crate::client::config::TlsUse;
+use crate::client::flight::{Awaited, To};
 use crate::client::line::Extra;
 use crate::client::outcome::{Delivery, Failure, Stage};
 use crate::client::question::{
     AnswerError, CommandAnswer, Commands, OwnLine, ResponseAnswer, TlsAnswer,
 };
 use crate::client::response::Response;
+use crate::client::transaction::Transaction;
 
 /// Commands that one answer may put in.
 const MOST_COMMANDS: usize = 100;
@@ -101,8 +103,10 @@ impl Session {
         let Some(Open::Response { awaited, response }) = &self.open else {
             return Err(AnswerError::NotOpen);
         };
-        if let ResponseAnswer::Take(taking) = &answer {
-            self.check_taking(&awaited.to, response, taking)?;
+        match &answer {
+            ResponseAnswer::Take(taking) => self.check_taking(&awaited.to, response, taking)?,
+            ResponseAnswer::Refuse(refusal) => check_refusal(refusal)?,
+            ResponseAnswer::Proceed | ResponseAnswer::End => {}
         }
         let Some(Open::Response { awaited, response }) = self.open.take() else {
             return Err(AnswerError::NotOpen);
@@ -117,6 +121,7 @@ impl Session {
                     self.steer(next);
                 }
             }
+            ResponseAnswer::Refuse(refusal) => self.refuse_replied(awaited, &response, refusal),
             ResponseAnswer::End => {
                 self.settle(awaited, &response, Arc::clone(&response));
                 self.end_session(stage);
@@ -135,6 +140,40 @@ impl Session {
             Some(Open::Response { .. }) => self.answer_response(ResponseAnswer::Proceed, now),
         };
         debug_assert!(answered.is_ok(), "the default always fits");
+    }
+
+    /// Gives the message that is about to begin another content and other parameters, while a question about its MAIL is
+    /// open. The recipients are the same, in the same order. False: nothing of it can be sent to this peer, and the question
+    /// is over; [`Action::Finished`](crate::client::Action::Finished) says why.
+    ///
+    /// # Errors
+    /// [`AnswerError::NotOpen`] without such a question, and for other recipients.
+    pub fn revise(&mut self, transaction: Transaction, now: Instant) -> Result<bool, AnswerError> {
+        let (bdat_up_to, hurried) = self.haste();
+        let (
+            State::Busy(exchange),
+            Some(Open::Command(Asked {
+                due: Due::Own(Own::Mail, line),
+                ..
+            })),
+        ) = (&mut self.state, &mut self.open)
+        else {
+            return Err(AnswerError::NotOpen);
+        };
+        if exchange.count() != transaction.recipients.len() {
+            return Err(AnswerError::NotOpen);
+        }
+        let revised = exchange.revise(transaction, &self.peer, bdat_up_to, hurried);
+        let goes_on = revised.is_some();
+        match revised {
+            Some(revised) => *line = revised,
+            None => {
+                self.open = None;
+                self.queue.clear();
+                self.go_on(now);
+            }
+        }
+        Ok(goes_on)
     }
 
     fn go_on(&mut self, now: Instant) {
@@ -231,22 +270,32 @@ impl Session {
     fn refused_own(&self, asked: &Asked) -> Option<Own> {
         let own = match &asked.due {
             Due::Own(own, _) => Some(*own),
-            Due::Extra(..) => self.queue.iter().find_map(|queued| match queued {
-                Queued::Own { own, .. } => Some(*own),
-                Queued::Again(Asked {
-                    due: Due::Own(own, _),
-                    ..
-                }) => Some(*own),
-                _ => None,
-            }),
+            Due::Extra(..) => self.queued_own(),
         };
         own.filter(|own| *own != Own::Quit)
+    }
+
+    /// The command of the session's own for which those before it were put in.
+    fn queued_own(&self) -> Option<Own> {
+        self.queue.iter().find_map(|queued| match queued {
+            Queued::Own { own, .. } => Some(*own),
+            Queued::Again(Asked {
+                due: Due::Own(own, _),
+                ..
+            }) => Some(*own),
+            _ => None,
+        })
     }
 
     fn refuse_own(&mut self, asked: &Asked, response: Arc<Response>) {
         let Some(own) = self.refused_own(asked) else {
             return;
         };
+        self.refuse_command(own, response);
+    }
+
+    /// What a command is for is refused. It was not sent.
+    fn refuse_command(&mut self, own: Own, response: Arc<Response>) {
         self.queue.clear();
         let stage = own.stage();
         let State::Busy(exchange) = &mut self.state else {
@@ -256,6 +305,62 @@ impl Session {
         match own {
             Own::Rcpt(index) => exchange.leave_out(index, delivery),
             _ => exchange.give_up(&delivery),
+        }
+    }
+
+    /// A reply came, and what it is about is refused.
+    fn refuse_replied(&mut self, awaited: Awaited, native: &Arc<Response>, refusal: Arc<Response>) {
+        let to = awaited.to.clone();
+        let stage = to.stage();
+        let as_it_came = Arc::clone(native);
+        let failed = native.is_temporary() || native.is_permanent();
+        let may_be_taken = self.flight.has_content() && !self.is_in_content();
+        match to {
+            To::Nothing | To::Own(Own::Rset | Own::Quit) => {
+                self.settle(awaited, native, as_it_came);
+            }
+            To::Extra { .. } => {
+                self.settle(awaited, native, as_it_came);
+                if native.is_intermediate() {
+                    // The peer waits for octets that are not to come.
+                    self.end_session(stage);
+                } else if let Some(own) = self.queued_own().filter(|own| *own != Own::Quit) {
+                    self.refuse_command(own, refusal);
+                }
+            }
+            _ if failed => self.settle(awaited, native, refusal),
+            To::Content => self.settle(awaited, native, as_it_came),
+            _ if may_be_taken => self.settle(awaited, native, as_it_came),
+            To::Own(own @ (Own::Mail | Own::Rcpt(_) | Own::Data | Own::Bdat)) => {
+                let State::Busy(exchange) = &mut self.state else {
+                    return self.settle(awaited, native, as_it_came);
+                };
+                let declined = Delivery::Declined {
+                    stage,
+                    response: refusal,
+                };
+                // Before the reply is taken: who is decided already is not among those who were accepted.
+                match own {
+                    Own::Rcpt(index) => {
+                        exchange.leave_out(index, declined);
+                        exchange.give_up(&Delivery::Withheld { stage });
+                    }
+                    _ => exchange.give_up(&declined),
+                }
+                self.queue.clear();
+                let invites = own == Own::Data;
+                if !invites {
+                    self.settle(awaited, native, as_it_came);
+                }
+                // What is on its way might have the peer take the content, or nothing for it.
+                if invites || !self.flight.is_idle() {
+                    self.fail(Failure::Ended { stage });
+                }
+            }
+            To::Greeting | To::Own(_) => self.fail_politely(Failure::Declined {
+                stage,
+                response: refusal,
+            }),
         }
     }
 

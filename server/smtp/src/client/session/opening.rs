@@ -12,6 +12,7 @@ use crate::client::config::{Protocol, TlsUse};
 use crate::client::flight::To;
 use crate::client::login::LoginStep;
 use crate::client::outcome::Failure;
+use crate::client::question::Questions;
 use crate::client::response::Response;
 
 /// Where the opening of a session stands.
@@ -45,6 +46,11 @@ impl Session {
                     true => Capabilities::default(),
                     false => Capabilities::parse(native),
                 };
+                self.offers =
+                    match self.without_extensions || self.config.questions == Questions::NONE {
+                        true => Vec::new(),
+                        false => native.lines.iter().skip(1).cloned().collect(),
+                    };
                 self.after_hello();
             }
             To::Own(Own::Ehlo) if response.is_permanent() => {

@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use super::play::{Play, Said, config, transaction};
 use crate::client::{
-    AnswerError, Answered, CommandAnswer, Commands, Extra, Failure, Line, NextStage, Occasion,
-    OwnLine, Protocol, Question, Questions, Response, ResponseAnswer, Stage, Taking, TlsAnswer,
-    TlsUse,
+    Action, AnswerError, Answered, CommandAnswer, Commands, Delivery, Extra, Failure, Line,
+    NextStage, Occasion, OwnLine, Protocol, Question, Questions, Response, ResponseAnswer, Stage,
+    Taking, TlsAnswer, TlsUse, Transaction,
 };
 
 const MAIL: &[u8] = b"Subject: x\r\n\r\ntext\r\n";
@@ -480,6 +480,145 @@ fn a_session_ended_by_an_answer_defers_what_is_open_and_keeps_what_was_taken() {
     play.hears("250 taken");
     assert_eq!(play.results(), ["accepted 250"]);
     assert!(play.closed.is_some());
+}
+
+/// A session that refuses what the first reply to `to` is about.
+fn refusing(to: &'static str, code: u16) -> Play {
+    let mut config = config(Protocol::Smtp);
+    config.questions.responses = true;
+    let mut refusal = Some(response(code));
+    Play::new(config).answers(move |question| {
+        let Question::Response(asked) = question else {
+            return Said::Default;
+        };
+        let line = match &asked.to {
+            Answered::Connection => Bytes::from_static(b"CONNECT"),
+            Answered::Command(line) => line.clone(),
+            Answered::Content => Bytes::from_static(b"."),
+        };
+        match line.starts_with(to.as_bytes()) {
+            true => refusal.take().map_or(Said::Default, |refusal| {
+                Said::Response(ResponseAnswer::Refuse(refusal))
+            }),
+            false => Said::Default,
+        }
+    })
+}
+
+#[test]
+fn what_a_reply_is_about_may_be_refused() {
+    // The recipient, and the others are tried again: there is no way to take an accepted one back.
+    let mut play = open(refusing("RCPT", 550), &[]);
+    play.send(transaction(&["a@x", "b@x"], MAIL), MAIL);
+    play.hears("250 ok");
+    assert_eq!(play.hears("250 ok"), "");
+    assert_eq!(play.results(), ["declined 550 at RCPT", "withheld at RCPT"]);
+    assert_eq!(play.send(transaction(&["b@x"], MAIL), MAIL), "RSET\r\n");
+    assert_eq!(play.hears("250 ok"), "MAIL FROM:<from@client.test>\r\n");
+
+    // In a group the content may be on its way: nothing more is said.
+    let mut play = open(refusing("RCPT", 450), &["PIPELINING"]);
+    play.send(transaction(&["a@x", "b@x"], MAIL), MAIL);
+    assert_eq!(play.hears("250 ok\r\n250 ok\r\n250 ok\r\n354 go"), "");
+    assert_eq!(play.results(), ["declined 450 at RCPT", "withheld at RCPT"]);
+    assert!(play.closed.is_some());
+
+    // The message.
+    for (to, results) in [
+        ("MAIL", ["declined 550 at MAIL"]),
+        ("DATA", ["declined 550 at DATA"]),
+    ] {
+        let mut play = open(refusing(to, 550), &[]);
+        play.send(transaction(&["a@x"], MAIL), MAIL);
+        for reply in ["250 ok", "250 ok", "354 go"] {
+            if play.finished.is_empty() {
+                play.hears(reply);
+            }
+        }
+        assert_eq!(play.results(), results);
+        // Who waits for a content gets nothing that could be taken for one.
+        assert_eq!(play.closed.is_some(), to == "DATA");
+    }
+
+    // The session.
+    let mut play = refusing("EHLO", 450);
+    play.hears("220 mx.test");
+    assert_eq!(play.hears("250 mx.test"), "QUIT\r\n");
+    assert!(!play.ready);
+
+    // What was refused anyway is refused in other words, and what was taken stays taken.
+    let mut play = open(refusing("RCPT", 550), &[]);
+    play.send(transaction(&["a@x"], MAIL), MAIL);
+    play.hears("250 ok");
+    play.hears("450 later");
+    assert_eq!(play.results(), ["550 at RCPT"]);
+    let mut play = open(refusing(".", 550), &[]);
+    play.send(transaction(&["a@x"], MAIL), MAIL);
+    for reply in ["250 ok", "250 ok", "354 go", "250 taken"] {
+        play.hears(reply);
+    }
+    assert_eq!(play.results(), ["accepted 250"]);
+    let mut play = open(refusing("RCPT", 250), &[]);
+    play.send(transaction(&["a@x"], MAIL), MAIL);
+    play.hears("250 ok");
+    play.hears("250 ok");
+    assert_eq!(play.unfit, [AnswerError::NotARefusal]);
+}
+
+#[test]
+fn a_message_may_be_another_one_before_its_mail() {
+    let before_mail = |keywords: &[&str]| {
+        let mut config = config(Protocol::Smtp);
+        config.questions.message_start = true;
+        let mut play = open(Play::new(config), keywords);
+        let now = play.now;
+        let sent = play.session.send(transaction(&["a@x"], MAIL), now);
+        assert!(sent.is_ok());
+        assert!(matches!(
+            play.session.poll_action(),
+            Some(Action::Ask(Question::Command(_)))
+        ));
+        (play, now)
+    };
+    let of_size = |size, recipients: &[&'static str]| Transaction {
+        size,
+        ..transaction(recipients, MAIL)
+    };
+    let (mut play, now) = before_mail(&["PIPELINING", "SIZE 100"]);
+    let others = play.session.revise(of_size(60, &["a@x", "b@x"]), now);
+    assert_eq!(others, Err(AnswerError::NotOpen));
+    assert_eq!(play.session.revise(of_size(60, &["a@x"]), now), Ok(true));
+    play.session.proceed_by_default(now);
+    let Some(Action::Send(sent)) = play.session.poll_action() else {
+        panic!("nothing was sent");
+    };
+    assert_eq!(
+        sent,
+        "MAIL FROM:<from@client.test> SIZE=60\r\nRCPT TO:<a@x>\r\nDATA\r\n"
+    );
+    let late = play.session.revise(of_size(61, &["a@x"]), now);
+    assert_eq!(late, Err(AnswerError::NotOpen));
+
+    // The chunk is as long as what is sent.
+    let (mut play, now) = before_mail(&["PIPELINING", "CHUNKING"]);
+    assert_eq!(play.session.revise(of_size(60, &["a@x"]), now), Ok(true));
+    play.session.proceed_by_default(now);
+    let Some(Action::Send(sent)) = play.session.poll_action() else {
+        panic!("nothing was sent");
+    };
+    assert!(
+        sent.ends_with(b"RCPT TO:<a@x>\r\nBDAT 60 LAST\r\n"),
+        "{sent:?}"
+    );
+
+    // More than the peer takes: nothing of it is sent.
+    let (mut play, now) = before_mail(&["PIPELINING", "SIZE 100"]);
+    assert_eq!(play.session.revise(of_size(101, &["a@x"]), now), Ok(false));
+    let Some(Action::Finished(report)) = play.session.poll_action() else {
+        panic!("not finished");
+    };
+    assert!(matches!(report.recipients[..], [Delivery::Impossible(_)]));
+    assert!(play.session.is_ready() && play.session.poll_action().is_none());
 }
 
 #[test]

@@ -220,7 +220,8 @@ fn random_answers(choices: Vec<u16>) -> impl FnMut(&Question) -> Said {
                 NextStage::SessionEnd,
             ];
             let next = stages[usize::from(choose(5))];
-            Said::Response(match choose(6) {
+            let refusal = || response(if code < 500 { 450 } else { 550 });
+            Said::Response(match choose(7) {
                 0 | 1 => ResponseAnswer::Proceed,
                 2 => ResponseAnswer::Take(Taking {
                     response: Some(response(code)),
@@ -234,6 +235,7 @@ fn random_answers(choices: Vec<u16>) -> impl FnMut(&Question) -> Said {
                     response: Some(response(code)),
                     next: Some(next),
                 }),
+                5 => ResponseAnswer::Refuse(refusal()),
                 _ if choose(4) == 0 => ResponseAnswer::End,
                 _ => ResponseAnswer::Proceed,
             })

@@ -2,6 +2,8 @@
 
 use postern_proto::v1::RecipientKind;
 
+use crate::outgoing::{Around, Taken};
+
 /// `EVENT[:SUBJECT]=ACTION`.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
@@ -11,7 +13,7 @@ pub(crate) struct Rule {
 }
 
 /// What to do when an event comes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Action {
     /// No objection.
     Proceed,
@@ -99,6 +101,10 @@ pub(crate) enum Action {
     StoreOnly(String),
     /// 451 until it is asked for the attempt with this number, then the mailboxes are kept here.
     StoreFrom(u32),
+    /// In an outgoing session: these commands around the gateway's own, see [`Around::parse`].
+    Around(Around),
+    /// In an outgoing session: the reply is taken so, see [`Taken::parse`].
+    Taken(Taken),
     /// This frame, which breaks the protocol, in place of a verdict.
     Breach(Breach),
 }
@@ -216,6 +222,8 @@ fn parse_action(action: &str) -> Result<Action, String> {
         }
         "store-only" => Action::StoreOnly(own()),
         "store-from" => Action::StoreFrom(number()?),
+        "around" => Action::Around(Around::parse(argument)?),
+        "taken" => Action::Taken(Taken::parse(argument)?),
         "done-with-other" => Action::Breach(Breach::DoneWithOther),
         "done-unset" => Action::Breach(Breach::DoneUnset),
         "ready-for-other" => Action::Breach(Breach::ReadyForOther),

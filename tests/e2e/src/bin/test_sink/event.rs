@@ -6,7 +6,7 @@ use postern_proto::v1;
 use postern_proto::v1::event::Kind as Happened;
 use postern_proto::v1::value::Kind as Held;
 
-use crate::{facts, routers, stores};
+use crate::{facts, outgoing, routers, stores};
 
 /// Its name without the group.
 pub(crate) fn name(event: &v1::Event) -> &'static str {
@@ -32,7 +32,7 @@ pub(crate) fn name(event: &v1::Event) -> &'static str {
         Some(Happened::TransportResolve(_)) => "resolve",
         Some(Happened::TransportLocalDelivery(_)) => "local_delivery",
         Some(Happened::DeliveryResult(_)) => "result",
-        _ => "other",
+        _ => outgoing::name(event).unwrap_or("other"),
     }
 }
 
@@ -122,7 +122,7 @@ fn subject(event: &v1::Event) -> Vec<String> {
         Some(Happened::TransportRoute(asked)) => routers::of_route(asked),
         Some(Happened::TransportResolve(asked)) => routers::of_resolve(asked),
         Some(Happened::TransportLocalDelivery(asked)) => stores::subject(asked),
-        _ => Vec::new(),
+        _ => outgoing::subject(event).unwrap_or_default(),
     }
 }
 

@@ -9,6 +9,7 @@
 mod action;
 mod event;
 mod facts;
+mod outgoing;
 mod routers;
 mod stores;
 mod verdict;

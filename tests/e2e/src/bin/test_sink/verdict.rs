@@ -46,6 +46,11 @@ pub(crate) fn verdict(action: &Action, event: &v1::Event, known: &Known) -> v1::
             kind: Some(v1::answer::Kind::Rcpt(answer)),
         }));
     }
+    match action {
+        Action::Around(around) => verdict.answer = Some(Box::new(around.answer())),
+        Action::Taken(taken) => verdict.answer = Some(Box::new(taken.answer())),
+        _ => {}
+    }
     if let Action::Reply(code, text) = action {
         let answer = v1::ResponseAnswer {
             reply: reply(*code, "", text),
