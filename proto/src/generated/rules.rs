@@ -2322,11 +2322,7 @@ pub const GRANTS: &[&str; 30] = &[
     "act:look",
 ];
 /// Words of `may` that the gateway of this version has nothing to apply to.
-pub const LATER_GRANTS: &[&str; 17] = &[
-    "redirect",
-    "expiry",
-    "priority",
-    "inject",
+pub const LATER_GRANTS: &[&str; 9] = &[
     "authenticated",
     "relay",
     "admit",
@@ -2335,11 +2331,7 @@ pub const LATER_GRANTS: &[&str; 17] = &[
     "dsn",
     "size",
     "commands",
-    "act:inject",
-    "act:queue",
     "act:routes",
-    "act:links",
-    "act:look",
 ];
 /// Kinds of failure, the words of `on_failure`.
 pub const FAULTS: &[&str; 7] = &[
@@ -2356,16 +2348,16 @@ pub const NEVER_BY_PREFIX: &[&str; 2] = &["Received", "Return-Path"];
 /// Optional parts of the protocol.
 pub const FEATURES: &[FeatureRule; 5] = &[
     FeatureRule {
+        name: "actions",
+        published_in: 1,
+    },
+    FeatureRule {
         name: "parts",
         published_in: 1,
     },
     FeatureRule {
         name: "settled",
         published_in: 1,
-    },
-    FeatureRule {
-        name: "actions",
-        published_in: 2,
     },
     FeatureRule {
         name: "uploads",

@@ -17,6 +17,7 @@ pub mod observer;
 pub mod settings;
 pub mod transport;
 
+pub mod actor;
 mod answers;
 mod attached;
 mod attachment;

@@ -154,6 +154,7 @@ impl Source<'_> {
                         Origin::Smtp => "smtp",
                         Origin::Lmtp => "lmtp",
                         Origin::Dsn => "dsn",
+                        Origin::Sink => "sink",
                     })
                 }
             }

@@ -1,7 +1,7 @@
 //! Which destination a recipient's mail goes to.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use postern_smtp::address::{DomainOrLiteral, ForwardPath, Mailbox};
@@ -226,25 +226,16 @@ impl Routes {
         }
     }
 
-    /// Sorts recipients by destination. The second list has those without one.
-    pub fn group<'a>(
-        &self,
-        recipients: impl Iterator<Item = (usize, &'a ForwardPath)>,
-    ) -> (BTreeMap<Destination, Vec<usize>>, Vec<usize>) {
-        let mut groups: BTreeMap<Destination, Vec<usize>> = BTreeMap::new();
-        let mut lost = Vec::new();
-        for (index, address) in recipients {
-            match self.find(address) {
-                Some(destination) => match groups.get_mut(destination.as_ref()) {
-                    Some(group) => group.push(index),
-                    None => {
-                        groups.insert(destination.into_owned(), vec![index]);
-                    }
-                },
-                None => lost.push(index),
-            }
-        }
-        (groups, lost)
+    /// The domain by which DNS is asked for a recipient: a lower-case A-label, or an address literal with brackets.
+    pub fn domain(&self, recipient: &ForwardPath) -> Option<String> {
+        self.key(recipient).map(Cow::into_owned)
+    }
+
+    /// The destination of a recipient in a domain of ours; `None`: it is in none.
+    pub fn own(&self, recipient: &ForwardPath) -> Option<Cow<'_, Destination>> {
+        self.is_own(recipient)
+            .then(|| self.find(recipient))
+            .flatten()
     }
 }
 
@@ -409,14 +400,12 @@ mod tests {
     }
 
     #[test]
-    fn recipients_are_grouped_and_the_lost_told_apart() {
-        let mut routes = Routes::new(None);
+    fn only_our_own_domains_are_local() {
+        let mut routes = Routes::new(Some(to("/out").into()));
         routes.add("a.test", to("/a"));
-        routes.add("b.test", to("/b"));
-        let recipients = ["x@a.test", "x@b.test", "y@a.test", "x@c.test"].map(path);
-        let (groups, lost) = routes.group(recipients.iter().enumerate());
-        assert_eq!(groups.get(&to("/a")), Some(&vec![0, 2]));
-        assert_eq!(groups.get(&to("/b")), Some(&vec![1]));
-        assert_eq!(lost, [3]);
+        let own = |address| routes.own(&path(address)).map(Cow::into_owned);
+        assert_eq!(own("x@A.test"), Some(to("/a")));
+        assert_eq!(own("x@c.test"), None);
+        assert_eq!(routes.domain(&path("x@C.test")).as_deref(), Some("c.test"));
     }
 }

@@ -29,6 +29,7 @@ use super::seat::{Given, Seat, Told, What};
 use super::settle::Outcome;
 use super::slots::Source;
 use super::submit::{Passed, pass};
+use super::way;
 use crate::shutdown::Shutdown;
 
 /// The wait for a slot in memory, when there is room at a destination.
@@ -460,10 +461,7 @@ pub(crate) async fn take_up(context: Context, begun: Begun) -> bool {
     let pending = message.recipients.iter().enumerate().filter(|(_, recipient)| {
         matches!(&recipient.state, RecipientState::Pending { due, .. } if early || due.is_none_or(|due| due <= now))
     });
-    let (groups, lost) = core
-        .settings
-        .routes
-        .group(pending.map(|(index, recipient)| (index, &recipient.address)));
+    let (groups, lost) = way::group(core, &message, pending, now);
     // The recipients without a route are a group of their own; it also stands for "nothing is due".
     let own = !lost.is_empty() || groups.is_empty();
     let job = Arc::new(Job::new(begun, groups.len() + usize::from(own), now));
@@ -475,15 +473,8 @@ pub(crate) async fn take_up(context: Context, begun: Begun) -> bool {
         core.deliver(destination, group, waited).await;
     }
     if own {
-        let at = core.now();
-        let text = "no route is configured for this recipient";
-        let unroutable = || Outcome::Tried(Attempted::own(Fate::Failed, 4, 4, text.to_owned(), at));
-        let outcomes = lost
-            .into_iter()
-            .map(|index| (index, unroutable()))
-            .collect();
         let attempt = Attempt::without_host("none".to_owned());
-        results::record(&context, &job, outcomes, false, &attempt).await;
+        results::record(&context, &job, lost, false, &attempt).await;
     }
     false
 }

@@ -64,7 +64,7 @@ impl MessageSummary {
             received_at: message.received_at,
             session: message.session,
             client: session.and_then(|session| session.client.address),
-            parent: None,
+            parent: message.injected.as_ref().and_then(|own| own.parent),
             tenant: session
                 .map(|session| session.tenant.clone())
                 .unwrap_or_default(),
@@ -79,6 +79,7 @@ impl MessageSummary {
             Origin::Smtp => pb::Origin::Smtp,
             Origin::Lmtp => pb::Origin::Lmtp,
             Origin::Dsn => pb::Origin::Dsn,
+            Origin::Sink => pb::Origin::Sink,
         };
         let reads = view.reads;
         let sender = match &self.sender {

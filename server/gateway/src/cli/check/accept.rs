@@ -398,7 +398,7 @@ mod tests {
                 interest(pb::EventKind::InboundRcpt),
                 interest(pb::EventKind::TransportRoute),
             ],
-            grants: vec!["body".into(), "redirect".into()],
+            grants: vec!["body".into(), "act:routes".into()],
             ..pb::DescribeResponse::default()
         };
         let (pin, left_out) = pin(&Reached::saying(response));
@@ -407,7 +407,7 @@ mod tests {
         assert_eq!(pin.may, ["body"]);
         assert_eq!(left_out.len(), 2, "{left_out:?}");
         assert!(
-            left_out[0].contains("transport.route") && left_out[1].contains("redirect"),
+            left_out[0].contains("transport.route") && left_out[1].contains("act:routes"),
             "{left_out:?}"
         );
     }
@@ -416,10 +416,10 @@ mod tests {
     fn of_wishes_only_what_could_be_given_is_news() {
         let grants = |words: &[&str]| Shortfall::Grants(words.iter().map(|&w| w.into()).collect());
         assert_eq!(
-            can_be_given(grants(&["redirect", "body"])),
+            can_be_given(grants(&["act:routes", "body"])),
             Some(grants(&["body"]))
         );
-        assert_eq!(can_be_given(grants(&["redirect"])), None);
+        assert_eq!(can_be_given(grants(&["act:routes"])), None);
         let events = |events: &[EventKind]| Shortfall::Events(events.to_vec());
         assert_eq!(can_be_given(events(&[EventKind::TransportRoute])), None);
         assert_eq!(
