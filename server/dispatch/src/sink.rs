@@ -2,6 +2,7 @@
 //! whatever sessions want of the sink reaches it as a command, whatever the sink says is handed on as an answer.
 
 mod acting;
+mod acts;
 mod asking;
 mod command;
 mod connections;

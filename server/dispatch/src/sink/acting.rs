@@ -1,18 +1,13 @@
 //! What a sink does of its own accord: checked, bounded, handed to whoever carries it out, and answered.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use postern_attach::{InstanceId, StreamId};
 use postern_events::action::{self, Deed, LookUp, Outcome, Status};
 use postern_events::context::{Context as World, MessageContext};
 use postern_events::picture::{Encodings, Picture};
-use postern_events::plan::{ACTIONS_PER_MINUTE, Binding};
+use postern_events::plan::Binding;
 use postern_message::Message;
 use postern_proto::v1 as pb;
 use prost::Message as _;
@@ -21,78 +16,11 @@ use crate::actor::{Act, Acted, Found};
 use crate::attached::Key;
 use crate::observer::What;
 
+use super::acts::Ended;
 use super::task::SinkTask;
 
-/// Actions of one sink that are carried out at the same time.
-const AT_ONCE: usize = 64;
 /// How long one is waited for.
 const PATIENCE: Duration = Duration::from_secs(45);
-/// When a sink tries again for whose action there was no room.
-const SOON: Duration = Duration::from_secs(1);
-
-type Acting = Pin<Box<dyn Future<Output = Ended> + Send>>;
-
-/// What is being carried out for a sink.
-#[derive(Default)]
-pub(super) struct Acts {
-    running: FuturesUnordered<Acting>,
-    allowance: Allowance,
-}
-
-/// An action that was carried out, or given up.
-pub(super) struct Ended {
-    stream: StreamId,
-    instance: InstanceId,
-    action_id: u64,
-    binding: Arc<Binding>,
-    deed: &'static str,
-    since: Instant,
-    acted: Acted,
-}
-
-/// How many actions a sink may still begin: what it does not use of a minute it has in the next, up to a minute's worth.
-struct Allowance {
-    left: f64,
-    at: Option<Instant>,
-}
-
-impl Default for Allowance {
-    fn default() -> Self {
-        Self {
-            left: f64::from(ACTIONS_PER_MINUTE),
-            at: None,
-        }
-    }
-}
-
-impl Allowance {
-    /// Takes one, or says when there is one again.
-    fn take(&mut self, now: Instant) -> Result<(), Duration> {
-        let most = f64::from(ACTIONS_PER_MINUTE);
-        let elapsed = self
-            .at
-            .map_or(0.0, |at| now.saturating_duration_since(at).as_secs_f64());
-        self.at = Some(now);
-        self.left = (self.left + elapsed * most / 60.0).min(most);
-        if self.left < 1.0 {
-            return Err(Duration::from_secs_f64((1.0 - self.left) * 60.0 / most).max(SOON));
-        }
-        self.left -= 1.0;
-        Ok(())
-    }
-}
-
-impl Acts {
-    pub(super) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Option<Ended> {
-        if self.running.is_empty() {
-            return None;
-        }
-        match self.running.poll_next_unpin(cx) {
-            Poll::Ready(ended) => ended,
-            Poll::Pending => None,
-        }
-    }
-}
 
 impl SinkTask {
     /// A sink wants something done.
@@ -112,7 +40,7 @@ impl SinkTask {
             return self.answer_action(stream, instance, result);
         };
         let plan = self.plan.load_full();
-        let checked = match self.room_for_another(now) {
+        let checked = match self.acts.admit(now) {
             Ok(()) => action::check(wanted, &binding, &plan),
             Err(limited) => Err(limited),
         };
@@ -143,7 +71,7 @@ impl SinkTask {
             plan,
         };
         let doing = actor.act(act);
-        self.acts.running.push(Box::pin(async move {
+        self.acts.start(async move {
             let acted = tokio::time::timeout(PATIENCE, doing).await;
             let acted = acted.unwrap_or_else(|_| {
                 Outcome::new(
@@ -161,22 +89,8 @@ impl SinkTask {
                 since: now,
                 acted,
             }
-        }));
+        });
         self.stirred = true;
-    }
-
-    fn room_for_another(&mut self, now: Instant) -> Result<(), Outcome> {
-        let limited = |detail: &str, retry_in| Outcome {
-            retry_in: Some(retry_in),
-            ..Outcome::new(Status::Limited, detail)
-        };
-        if self.acts.running.len() >= AT_ONCE {
-            return Err(limited("too many actions of the sink are unanswered", SOON));
-        }
-        self.acts
-            .allowance
-            .take(now)
-            .map_err(|wait| limited("too many actions in a minute", wait))
     }
 
     /// An action has come to its end.
@@ -278,29 +192,4 @@ fn snapshots(
         last.more_follows = false;
     }
     results
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sink_has_a_minutes_worth_of_actions_and_then_waits() {
-        let mut allowance = Allowance::default();
-        let start = Instant::now();
-        for _ in 0..ACTIONS_PER_MINUTE {
-            assert_eq!(allowance.take(start), Ok(()));
-        }
-        assert_eq!(allowance.take(start), Err(SOON));
-        // A tenth of a second is worth one.
-        let soon = start + Duration::from_millis(101);
-        assert_eq!(allowance.take(soon), Ok(()));
-        assert!(allowance.take(soon).is_err());
-        // What was not used is not saved up beyond a minute.
-        let late = start + Duration::from_secs(3600);
-        for _ in 0..ACTIONS_PER_MINUTE {
-            assert_eq!(allowance.take(late), Ok(()));
-        }
-        assert!(allowance.take(late).is_err());
-    }
 }

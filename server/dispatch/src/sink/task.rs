@@ -21,7 +21,7 @@ use crate::observer::{Observer, Record, What};
 use crate::randomness::Randomness;
 use crate::settings::{Settings, SharedPlan};
 
-use super::acting::Acts;
+use super::acts::Acts;
 use super::command::Command;
 use super::connections::{Connections, Note};
 use super::face::{Face, Start};
