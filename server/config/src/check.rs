@@ -10,7 +10,7 @@ use crate::settings::Config;
 use crate::settings::binding::Binding;
 use crate::settings::delivery::{Deliver, Domain, LineEnds};
 use crate::settings::route::{Route, TlsPolicy};
-use crate::settings::server::{AuthInClear, ListenAddress, Protocol, Server};
+use crate::settings::server::{AuthInClear, ListenAddress, Listener, Protocol, Server};
 use crate::settings::sink::{Endpoint, Sink};
 use crate::tree::Node;
 
@@ -20,6 +20,9 @@ pub(crate) fn config(config: &Config, root: &Node, reader: &mut Reader) {
         check_server(server, reader);
     }
     check_listeners(config, reader);
+    for server in &config.servers {
+        check_proxies(server, reader);
+    }
     check_memory(config, reader);
     for sink in &config.sinks {
         check_sink(sink, reader);
@@ -166,6 +169,30 @@ fn check_submission(server: &Server, reader: &mut Reader) {
             &["server", name, "relay_from"],
             "has no effect here: whoever has authenticated may relay, and nobody else sends anything",
             "remove it",
+        );
+    }
+}
+
+/// A proxy has to be named where it may connect, and has to have somewhere to connect to.
+fn check_proxies(server: &Server, reader: &mut Reader) {
+    let name = server.name.as_str();
+    let over_tcp = |listener: &&Listener| !matches!(listener.address, ListenAddress::Unix(_));
+    let mut listeners = server.listen.iter().filter(|listener| listener.proxy);
+    let any = server.listen.iter().any(|listener| listener.proxy);
+    if server.proxy_from.is_empty() && listeners.any(|listener| over_tcp(&listener)) {
+        fail(
+            reader,
+            &["server", name, "listen"],
+            "has proxy = true, and nothing says whose headers are believed",
+            "set proxy_from to the networks of the proxies",
+        );
+    }
+    if !server.proxy_from.is_empty() && !any {
+        fail(
+            reader,
+            &["server", name, "proxy_from"],
+            "has no effect: no listener takes the PROXY protocol",
+            "write listen = { address = \"…\", proxy = true }, or remove it",
         );
     }
 }

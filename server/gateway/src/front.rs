@@ -8,10 +8,12 @@ mod accept;
 pub mod admission;
 pub mod client;
 mod handshakes;
+pub mod inherited;
 pub mod listener;
 pub mod mailboxes;
 pub mod memory;
 pub mod policy;
+mod proxied;
 mod received;
 mod reception;
 pub mod recipients;
@@ -167,6 +169,7 @@ impl Front {
                 let tls = load_tls(server, &mut files)?;
                 let policy = Policy {
                     relay_from: server.relay_from.clone(),
+                    proxy_from: server.proxy_from.clone(),
                     priority_from: server.priority_from.clone(),
                     domains: Arc::clone(&domains),
                     ways_out: ways_out.clone(),

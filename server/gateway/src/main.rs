@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-/// Many small allocations on many threads: measured faster than the system's allocator.
+/// Many small allocations on many threads, and bursts whose memory is to be given back.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     postern::cli::main()

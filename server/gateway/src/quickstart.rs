@@ -173,7 +173,7 @@ fn smtp_address(gateway: &Gateway) -> Result<SocketAddr, QuickstartError> {
         .iter()
         .find_map(|listener| match &listener.address {
             ListenAddress::Tcp(address) => Some(*address),
-            ListenAddress::Unix(_) => None,
+            ListenAddress::Unix(_) | ListenAddress::Inherited(_) => None,
         })
         .ok_or_else(|| QuickstartError::Config("no TCP listener".to_owned()))
 }

@@ -8,11 +8,12 @@ mod error;
 mod readiness;
 mod run;
 mod settings;
+mod systemd;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use postern_config::settings::server::ListenAddress;
@@ -28,6 +29,7 @@ pub use self::error::ServeError;
 
 use crate::accounts;
 use crate::admin::{self, AdminError};
+use crate::front::inherited::Inherited;
 use crate::front::listener::{self, Bound};
 use crate::front::{Front, VirtualServer};
 use crate::metrics::Metrics;
@@ -35,9 +37,6 @@ use crate::observe::standing::Board;
 use crate::observe::{Watch, addresses::AddressLog};
 use crate::preflight;
 use crate::runtime::{self, shutdown::Shutdown};
-
-/// Time for what runs to end, once a signal says that it should: less than what service managers usually give.
-const DRAIN: Duration = Duration::from_secs(25);
 
 /// Descriptors that are needed beside those of connections: listeners, spool, sinks, next hops.
 const OTHER_DESCRIPTORS: u64 = 1024;
@@ -71,8 +70,6 @@ pub struct Options {
     pub observer: Option<Arc<dyn Observer>>,
     /// Hears of the service itself.
     pub listen: Option<Listen>,
-    /// Time for what runs to end.
-    pub drain: Duration,
     /// SIGTERM, SIGINT and SIGHUP are ours. Otherwise only [`Gateway::shutdown`] ends it.
     pub signals: bool,
     /// Runtimes; by default one for each core.
@@ -86,7 +83,6 @@ impl Default for Options {
         Self {
             observer: None,
             listen: None,
-            drain: DRAIN,
             signals: true,
             runtimes: runtime::cores(),
             disk: Arc::new(SystemDisk),
@@ -127,6 +123,7 @@ struct BoundListener {
     server: Arc<VirtualServer>,
     bound: Bound,
     implicit_tls: bool,
+    proxy: bool,
 }
 
 /// Checks everything, then runs until the end. Blocks.
@@ -247,15 +244,25 @@ fn bind_all(config: &Config, front: &Front) -> Result<Vec<BoundListener>, ServeE
         .flat_map(|server| &server.listen)
         .map(|listener| listener.address.clone())
         .collect();
+    let mut inherited = Inherited::from_environment()?;
     let mut listeners = Vec::with_capacity(all.len());
     for (settings, server) in config.servers.iter().zip(&front.servers) {
         for listener in &settings.listen {
-            listeners.push(BoundListener {
+            let bound = listener::bind(listener, &all, &mut inherited)?;
+            listeners.extend(bound.into_iter().map(|bound| BoundListener {
                 server: Arc::clone(server),
-                bound: listener::bind(listener, &all)?,
+                bound,
                 implicit_tls: listener.implicit_tls,
-            });
+                proxy: listener.proxy,
+            }));
         }
+    }
+    for name in inherited.left() {
+        tracing::warn!(
+            name,
+            "the service manager hands over a socket on which no virtual server listens; write \"fd:{name}\" into its listen, \
+             or take it out of the unit"
+        );
     }
     Ok(listeners)
 }

@@ -35,8 +35,14 @@ impl Writer {
     /// A writer with nothing written.
     #[must_use]
     pub fn new() -> Self {
+        Self::with_capacity(512)
+    }
+
+    /// A writer for a record of about so many octets, of which there are many.
+    #[must_use]
+    pub fn with_capacity(octets: usize) -> Self {
         Self {
-            out: Vec::with_capacity(512),
+            out: Vec::with_capacity(octets),
         }
     }
 

@@ -112,6 +112,19 @@ pub enum RecipientState {
 }
 
 impl RecipientState {
+    /// What was said of the recipient last, if anything was.
+    #[must_use]
+    pub const fn status(&self) -> Option<&Status> {
+        match self {
+            Self::Pending { last, .. } => last.as_ref(),
+            Self::Delivered(status)
+            | Self::Relayed(status)
+            | Self::Failed(status)
+            | Self::Expired(status)
+            | Self::Discarded(status) => Some(status),
+        }
+    }
+
     /// Nothing tried yet, due as soon as the message is.
     #[must_use]
     pub fn pending() -> Self {

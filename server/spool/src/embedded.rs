@@ -183,7 +183,13 @@ impl Embedded {
         self.readers.run(read::damaged).await
     }
 
-    async fn ask(&self, prepared: Prepared, mail: bool, weight: usize) -> Result<(), SpoolError> {
+    /// `prepare` runs once there is room: what waits is not in memory twice.
+    async fn ask(
+        &self,
+        prepare: impl FnOnce() -> Result<Prepared, SpoolError>,
+        mail: bool,
+        weight: usize,
+    ) -> Result<(), SpoolError> {
         let (room, most) = match mail {
             true => (&self.room_for_mail, ROOM_FOR_MAIL),
             false => (&self.room, ROOM),
@@ -195,7 +201,7 @@ impl Embedded {
         let requests = self.requests.read().clone().ok_or(SpoolError::Closed)?;
         let (reply, answer) = oneshot::channel();
         let request = Request {
-            prepared,
+            prepared: prepare()?,
             mail,
             weight,
             reply,
@@ -271,7 +277,7 @@ impl Embedded {
     async fn put_aside_as(&self, id: MessageId, why: String) -> Result<(), SpoolError> {
         tracing::error!(%id, why, "a damaged message was set aside");
         let prepared = Prepared::damage(id, why, SystemTime::now());
-        self.ask(prepared, false, 1).await
+        self.ask(|| Ok(prepared), false, 1).await
     }
 }
 
@@ -378,7 +384,7 @@ impl Store for Embedded {
         if mail {
             self.shared.space.check(Purpose::Mail)?;
         }
-        self.ask(Prepared::of(batch)?, mail, weight).await?;
+        self.ask(|| Prepared::of(batch), mail, weight).await?;
         Ok(Durable(()))
     }
 

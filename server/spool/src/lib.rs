@@ -24,7 +24,7 @@ mod sums;
 
 pub use body::{Blob, Digests, Place, ReadAt, Spill, Spills, StoredBody};
 pub use budget::Budget;
-pub use claim::{Claimed, Lease, Seized};
+pub use claim::{Claimed, Lease, Seized, weight_in_hand};
 pub use disk::{Disk, Free, SystemDisk};
 pub use embedded::{Damage, Embedded, Options, SetAside, examine};
 pub use error::SpoolError;

@@ -12,7 +12,7 @@ use postern_events::context::MessageContext;
 use postern_events::delivery::Result as DeliveryResult;
 use postern_events::event::EventKind;
 use postern_events::plan::BodyDepth;
-use postern_message::Message;
+use postern_message::{Message, RecipientState};
 use tokio::sync::broadcast;
 
 use postern_delivery::BoxFuture;
@@ -55,7 +55,15 @@ pub trait Judge: Send + Sync {
         None
     }
 
-    /// Hears what became of every attempt, whether or not a sink wants to know. Must not block.
+    /// Hears what became of recipients, by their places in the message, whether or not a sink wants to know. Must not block.
+    fn became(&self, _message: &Message, _changes: &[(usize, RecipientState)]) {}
+
+    /// Whether [`Judge::note`] is to hear of attempts of which no sink wants to know.
+    fn notes(&self) -> bool {
+        false
+    }
+
+    /// Hears what became of an attempt. Must not block.
     fn note(&self, _message: &Message, _result: &DeliveryResult) {}
 
     /// Hears that the sender of a message is told of its delay. Must not block.

@@ -71,14 +71,19 @@ pub(crate) async fn record(
     if recorded.warned {
         context.judge.warned(&job.message);
     }
+    context.judge.became(&job.message, &recorded.changes);
+    let listens = context
+        .judge
+        .listens(&job.message.server, EventKind::DeliveryResult);
+    // It is made for those who look at it alone: a session is decoded for it, and each recipient copied.
+    if !listens && !context.judge.notes() {
+        return;
+    }
     let Some(result) = delivery_result(context, job, &recorded.changes, attempt) else {
         return;
     };
     context.judge.note(&job.message, &result);
-    if context
-        .judge
-        .listens(&job.message.server, EventKind::DeliveryResult)
-    {
+    if listens {
         tell(context, job, result);
     }
 }
@@ -101,7 +106,7 @@ fn log(
     state: &RecipientState,
     attempt: &Attempt,
 ) {
-    let Some((what, status)) = words(state) else {
+    let Some(what) = word(state) else {
         return;
     };
     let ended = matches!(
@@ -118,7 +123,9 @@ fn log(
     };
     let to = (context.core.settings.shown)(address);
     // Replies often repeat the address: where that may not be in the log, they may not either.
-    let reply = status.map_or_else(String::new, |status| reply_shown(status, to == address));
+    let reply = state
+        .status()
+        .map_or_else(String::new, |status| reply_shown(status, to == address));
     tracing::info!(
         id = %job.message.id,
         recipient = %recipient.id,
@@ -141,13 +148,13 @@ fn reply_shown(status: &Status, with_text: bool) -> String {
     }
 }
 
-fn words(state: &RecipientState) -> Option<(&'static str, Option<&Status>)> {
+fn word(state: &RecipientState) -> Option<&'static str> {
     Some(match state {
-        RecipientState::Delivered(status) => ("delivered", Some(status)),
-        RecipientState::Relayed(status) => ("relayed", Some(status)),
-        RecipientState::Failed(status) => ("failed", Some(status)),
-        RecipientState::Expired(status) => ("expired", Some(status)),
-        RecipientState::Pending { last, .. } => ("deferred", last.as_ref()),
+        RecipientState::Delivered(_) => "delivered",
+        RecipientState::Relayed(_) => "relayed",
+        RecipientState::Failed(_) => "failed",
+        RecipientState::Expired(_) => "expired",
+        RecipientState::Pending { .. } => "deferred",
         RecipientState::Discarded(_) => return None,
     })
 }
@@ -197,18 +204,17 @@ fn recipient_result(
     now: SystemTime,
 ) -> Option<RecipientResult> {
     let made = earlier_attempts(recipient) + 1;
-    let (status, words, attempts, due) = match state {
-        RecipientState::Delivered(words) => (DeliveryStatus::Delivered, Some(words), made, None),
-        RecipientState::Relayed(words) => (DeliveryStatus::Relayed, Some(words), made, None),
-        RecipientState::Failed(words) => (DeliveryStatus::Failed, Some(words), made, None),
-        RecipientState::Expired(words) => (DeliveryStatus::Expired, Some(words), made, None),
-        RecipientState::Pending {
-            attempts,
-            due,
-            last,
-        } => (DeliveryStatus::Deferred, last.as_ref(), *attempts, *due),
+    let (status, attempts, due) = match state {
+        RecipientState::Delivered(_) => (DeliveryStatus::Delivered, made, None),
+        RecipientState::Relayed(_) => (DeliveryStatus::Relayed, made, None),
+        RecipientState::Failed(_) => (DeliveryStatus::Failed, made, None),
+        RecipientState::Expired(_) => (DeliveryStatus::Expired, made, None),
+        RecipientState::Pending { attempts, due, .. } => {
+            (DeliveryStatus::Deferred, *attempts, *due)
+        }
         RecipientState::Discarded(_) => return None,
     };
+    let words = state.status();
     Some(RecipientResult {
         id: recipient.id,
         address: recipient.address.clone(),

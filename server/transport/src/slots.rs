@@ -13,16 +13,13 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use postern_message::MessageId;
-use postern_spool::{Lease, Store, StoredMessage};
+use postern_spool::{Lease, Store, StoredMessage, weight_in_hand};
 use tokio::sync::{Notify, oneshot};
 
 use super::parked::{Alarms, Parked, Place};
 
 /// Octets that all messages in memory may take together.
-const MEMORY: u64 = 64 * 1024 * 1024;
-/// What a message and a recipient take, with their states, what is said of them in the end, and the record that is written then.
-const MESSAGE: u64 = 4 * 1024;
-const RECIPIENT: u64 = 2 * 1024;
+const MEMORY: u64 = 32 * 1024 * 1024;
 
 /// The bounded set of messages in memory.
 pub(crate) struct Slots {
@@ -219,7 +216,7 @@ impl Slots {
 
 /// About how many octets of memory a message takes while it is worked on.
 pub(crate) fn octets(stored: &StoredMessage) -> u64 {
-    MESSAGE + stored.content.in_memory() + RECIPIENT * stored.message.recipients.len() as u64
+    stored.content.in_memory() + weight_in_hand(stored.message.recipients.len())
 }
 
 impl Slot {

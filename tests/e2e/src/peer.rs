@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use libtest_mimic::{Arguments, Failed, Trial};
+
 /// A program that a test needs, with the Debian package that has it.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer {
@@ -37,6 +39,22 @@ pub const PYTHON: Peer = Peer {
     package: "python3",
 };
 
+/// A proxy that tells servers of its clients.
+pub const HAPROXY: Peer = Peer {
+    program: "haproxy",
+    package: "haproxy",
+};
+/// Starts a program as systemd starts one that it hands sockets to.
+pub const SOCKET_ACTIVATE: Peer = Peer {
+    program: "systemd-socket-activate",
+    package: "systemd",
+};
+/// Judges units.
+pub const SYSTEMD_ANALYZE: Peer = Peer {
+    program: "systemd-analyze",
+    package: "systemd",
+};
+
 impl Peer {
     /// Where the program is, if it is installed.
     pub fn path(self) -> Option<PathBuf> {
@@ -58,4 +76,27 @@ pub fn missing(peers: &[Peer]) -> Vec<&'static str> {
     packages.sort_unstable();
     packages.dedup();
     packages
+}
+
+/// Runs tests that need peers, each with its name: the `main` of a suite without a harness. A test whose peer is missing is
+/// listed as ignored, with the Debian package in its name; with `CI` set it fails.
+pub fn run<F>(tests: impl IntoIterator<Item = (&'static str, &'static [Peer], F)>) -> !
+where
+    F: FnOnce() -> Result<(), Failed> + Send + 'static,
+{
+    let must = std::env::var_os("CI").is_some();
+    let trials = tests
+        .into_iter()
+        .map(|(name, peers, run)| match missing(peers) {
+            packages if packages.is_empty() => Trial::test(name, run),
+            packages if must => {
+                let message = format!("install {}", packages.join(" "));
+                Trial::test(name, move || Err(message.into()))
+            }
+            packages => {
+                let name = format!("{name} (skipped: install {})", packages.join(" "));
+                Trial::test(name, run).with_ignored_flag(true)
+            }
+        });
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit();
 }

@@ -8,12 +8,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::process::Command;
 use std::time::Duration;
 
-use libtest_mimic::{Arguments, Trial};
 use postern_e2e::client::Client;
 use postern_e2e::gateway::{Gateway, Setup};
 use postern_e2e::name_server::NameServer;
 use postern_e2e::next_hop::{Manners, NextHop};
-use postern_e2e::peer::{KNOT, missing};
+use postern_e2e::peer::{self, KNOT};
 use postern_e2e::programs::program;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -347,21 +346,11 @@ fn main() {
         ),
         ("check_says_where_mx_leads", check_says_where_mx_leads),
     ];
-    let must = std::env::var_os("CI").is_some();
-    let trial = |(name, run): (&str, fn())| match missing(&[KNOT]) {
-        packages if packages.is_empty() => Trial::test(name, move || {
+    peer::run(tests.map(|(name, run)| {
+        let trial = move || {
             run();
             Ok(())
-        }),
-        packages if must => {
-            let message = format!("install {}", packages.join(" "));
-            Trial::test(name, move || Err(message.into()))
-        }
-        packages => {
-            let name = format!("{name} (skipped: install {})", packages.join(" "));
-            Trial::test(name, || Ok(())).with_ignored_flag(true)
-        }
-    };
-    let trials = tests.into_iter().map(trial).collect();
-    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+        };
+        (name, &[KNOT][..], trial)
+    }));
 }

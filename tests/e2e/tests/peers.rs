@@ -10,12 +10,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::Failed;
 use postern_e2e::certificate::Authority;
 use postern_e2e::client::Client;
 use postern_e2e::gateway::{Gateway, Setup, free_address, wait_for_listener};
 use postern_e2e::next_hop::NextHop;
-use postern_e2e::peer::{PYTHON, Peer, SMTP_SINK, SMTP_SOURCE, SWAKS, missing};
+use postern_e2e::peer::{self, PYTHON, Peer, SMTP_SINK, SMTP_SOURCE, SWAKS};
 use postern_e2e::postfix::Postfix;
 use postern_e2e::programs::root;
 use postern_e2e::submission::{PASSWORD, Submission, USER};
@@ -44,7 +44,6 @@ fn content() -> Vec<u8> {
 type Case = (&'static str, &'static [Peer], fn() -> Result<(), Failed>);
 
 fn main() {
-    let arguments = Arguments::from_args();
     let tests: [Case; 16] = [
         (
             "smtp_source_in_smtp_sink_out",
@@ -91,22 +90,7 @@ fn main() {
             postfix_delivers_to_us_over_tls,
         ),
     ];
-    let must = std::env::var_os("CI").is_some();
-    let trials = tests
-        .into_iter()
-        .map(|(name, peers, run)| match missing(peers) {
-            packages if packages.is_empty() => Trial::test(name, run),
-            packages if must => {
-                let message = format!("install {}", packages.join(" "));
-                Trial::test(name, move || Err(message.into()))
-            }
-            packages => {
-                let name = format!("{name} (skipped: install {})", packages.join(" "));
-                Trial::test(name, run).with_ignored_flag(true)
-            }
-        })
-        .collect();
-    libtest_mimic::run(&arguments, trials).exit();
+    peer::run(tests);
 }
 
 fn gateway(next_hop: &str) -> Gateway {

@@ -223,6 +223,7 @@ fn the_command_of_the_book_finds_its_programs_wherever_cargo_puts_them() {
         .current_dir(folder.path())
         .env("PATH", format!("{}:{path}", bin.display()))
         .env("CARGO_TARGET_DIR", &target)
+        .env_remove("POSTERN_PROFILE")
         .stdin(Stdio::null())
         .output()
         .unwrap();

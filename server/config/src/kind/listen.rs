@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::{Account, Kind, Maybe, Permissions, paths};
+use super::{Account, Flag, Kind, Maybe, Permissions, paths};
 use crate::reader::{Field, Reader};
 use crate::registry::Shape;
 use crate::section::{Section, choice, section};
@@ -16,6 +16,8 @@ pub enum ListenAddress {
     Tcp(SocketAddr),
     /// A Unix socket at this path.
     Unix(PathBuf),
+    /// The sockets that the service manager has bound and hands over under this name.
+    Inherited(String),
 }
 
 impl fmt::Display for ListenAddress {
@@ -23,6 +25,7 @@ impl fmt::Display for ListenAddress {
         match self {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Inherited(name) => write!(f, "fd:{name}"),
         }
     }
 }
@@ -34,6 +37,8 @@ pub struct Listener {
     pub address: ListenAddress,
     /// TLS from the first octet (RFC 8314) instead of STARTTLS.
     pub implicit_tls: bool,
+    /// Whoever connects is a proxy, and sends a header of the PROXY protocol first.
+    pub proxy: bool,
     /// Who may connect to a Unix socket. Of no meaning for TCP.
     pub access: SocketAccess,
 }
@@ -73,19 +78,20 @@ choice! {
 section! {
     /// A listening socket with settings of its own.
     ListenTable at "server.listen" {
-        /// `"address:port"` or `"unix:/path"`.
+        /// `"address:port"`, `"unix:/path"`, or `"fd:name"`: all sockets that the service manager hands over under this name
+        /// (`FileDescriptorName=` of a unit of systemd).
         address: ListenAddress as ListenAddress;
         /// Left out: STARTTLS is offered, if the server has a certificate.
         tls: Option<ListenTls> as Maybe<ListenTls>;
+        /// Every connection begins with a header of the PROXY protocol, version 1 or 2, before TLS and within 5 seconds. Over TCP
+        /// only the networks of `proxy_from` may connect.
+        proxy: bool as Flag = "false";
         /// Permissions of a Unix socket: whoever may write to it may connect. Left out: `"0660"`.
         mode: Option<u32> as Maybe<Permissions>;
         /// The user that a Unix socket is given to, by name or number. Left out: whoever starts the gateway.
         owner: Option<String> as Maybe<Account>;
         /// The group that a Unix socket is given to, by name or number. Left out: that of whoever starts the gateway.
         group: Option<String> as Maybe<Account>;
-    }
-    later {
-        "proxy" => 3;
     }
 }
 
@@ -105,12 +111,13 @@ impl Kind for Listener {
             return Some(Self {
                 address,
                 implicit_tls: false,
+                proxy: false,
                 access: SocketAccess::default(),
             });
         }
         let table = ListenTable::read(field, reader)?;
         let has_access = table.mode.is_some() || table.owner.is_some() || table.group.is_some();
-        if has_access && matches!(table.address, ListenAddress::Tcp(_)) {
+        if has_access && !matches!(table.address, ListenAddress::Unix(_)) {
             reader.refuse(
                 field,
                 format!("{} has mode, owner or group", table.address),
@@ -121,6 +128,7 @@ impl Kind for Listener {
         Some(Self {
             address: table.address,
             implicit_tls: table.tls.is_some(),
+            proxy: table.proxy,
             access: SocketAccess {
                 mode: table.mode.unwrap_or(SOCKET_MODE),
                 owner: table.owner,
@@ -130,12 +138,20 @@ impl Kind for Listener {
     }
 }
 
+/// What systemd takes as a name of a descriptor.
+fn is_descriptor_name(name: &str) -> bool {
+    (1..=255).contains(&name.len())
+        && name
+            .bytes()
+            .all(|octet| octet.is_ascii_graphic() && octet != b':')
+}
+
 impl Kind for ListenAddress {
     type Out = Self;
 
     fn shape() -> Shape {
         Shape::Text {
-            what: "an IP address with a port, or \"unix:/path\"",
+            what: "an IP address with a port, \"unix:/path\", or \"fd:name\"",
             pattern: None,
         }
     }
@@ -145,11 +161,14 @@ impl Kind for ListenAddress {
         if let Some(path) = text.strip_prefix("unix:") {
             return paths::path(path, field, reader).map(Self::Unix);
         }
-        if text.starts_with("fd:") {
+        if let Some(name) = text.strip_prefix("fd:") {
+            if is_descriptor_name(name) {
+                return Some(Self::Inherited(name.to_owned()));
+            }
             reader.refuse(
                 field,
-                "\"fd:\" is not in this version",
-                "write an address and a port",
+                format!("\"{name}\" is not the name of a socket"),
+                "write the FileDescriptorName of its unit: up to 255 printable characters of ASCII, without a colon",
             );
             return None;
         }

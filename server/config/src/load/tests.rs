@@ -389,13 +389,12 @@ const BAD: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "[[server]]\nname = \"a\"\nhostname = \"mx\"\nprotocol = \"milter\"\nlisten = [{ address = \"localhost:25\" }, { address = \"127.0.0.1:25\", proxy = true }, \"fd:smtp\"]\nproxy_from = []\nmixed_verdicts = \"split\"\n",
+        "[[server]]\nname = \"a\"\nhostname = \"mx\"\nprotocol = \"milter\"\nlisten = [{ address = \"localhost:25\" }, { address = \"127.0.0.1:25\", proxy = true }, \"fd:a:b\"]\nxclient_from = []\nmixed_verdicts = \"split\"\n",
         &[
             "p.toml:4:12: server.a.protocol: \"milter\" is not in this version; write \"smtp\", \"submission\" or \"lmtp\"",
             "p.toml:5:23: server.a.listen.address: \"localhost:25\" is not an address; write IP address and port, such as \"127.0.0.1:2525\" or \"[::]:25\"",
-            "p.toml:5:69: server.a.listen.proxy: is not in this version; remove it",
-            "p.toml:5:85: server.a.listen: \"fd:\" is not in this version; write an address and a port",
-            "p.toml:6:1: server.a.proxy_from: is not in this version; remove it",
+            "p.toml:5:85: server.a.listen: \"a:b\" is not the name of a socket; write the FileDescriptorName of its unit: up to 255 printable characters of ASCII, without a colon",
+            "p.toml:6:1: server.a.xclient_from: is not in this version; remove it",
             "p.toml:7:18: server.a.mixed_verdicts: \"split\" is not in this version; write \"reject\"",
         ],
     ),

@@ -29,6 +29,9 @@ section! {
         max_message_size: u64 as Size = "25 MiB" => "552 5.3.4 after MAIL when SIZE says so, else after the content";
         /// Networks whose clients may send to any domain. Others reach only the `[[domain]]`s.
         relay_from: Vec<IpNet> as List<Network> = "[]" => "550 5.7.1 after RCPT for a domain that is not ours";
+        /// Networks of the proxies that connect to listeners with `proxy = true`. What their headers say is believed: the client's
+        /// address counts everywhere, in `relay_from` too.
+        proxy_from: Vec<IpNet> as List<Network> = "[]" => "554 5.7.1 in place of the greeting, for others";
         /// Networks whose clients may give their messages a priority (MT-PRIORITY, RFC 6710). To others it is not offered.
         priority_from: Vec<IpNet> as List<Network> = "[]" => "555 5.5.4 after MAIL with MT-PRIORITY from others";
         /// What one client is told when verdicts differ between the recipients of a message.
@@ -46,7 +49,6 @@ section! {
         budgets: Budgets as Sub<Budgets>;
     }
     later {
-        "proxy_from" => 3;
         "xclient_from" => 3;
     }
 }

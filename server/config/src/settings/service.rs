@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::kind::{Account, File, Maybe, Size, Socket};
+use crate::kind::{Account, File, Maybe, Size, Socket, Span};
 use crate::section::{choice, section};
 
 section! {
@@ -13,6 +14,9 @@ section! {
         /// number, with the groups that the system knows for it. `"root"`: it stays root and is not warned of. Left out: it
         /// stays whoever starts it.
         user: Option<String> as Maybe<Account>;
+        /// Time for what runs to end, once the gateway is told to stop: sessions that are in a transaction, questions to
+        /// sinks, deliveries. A service manager must give more (`TimeoutStopSec`, `terminationGracePeriodSeconds`).
+        drain: Duration as Span = "25s";
     }
 }
 

@@ -11,7 +11,8 @@ use postern_smtp::reply::Reply;
 use rustix::io::Errno;
 
 use super::VirtualServer;
-use super::admission::{Denied, Ticket};
+use super::admission::{Denied, Ticket, Unknown};
+use super::client::Client;
 use super::listener::{Bound, Listening, Stream};
 use super::memory::Reservation;
 use super::replies;
@@ -30,9 +31,64 @@ pub struct Arrival {
     pub(super) server: Arc<VirtualServer>,
     pub(super) listener: Arc<ListenerFacts>,
     pub(super) stream: Stream,
+    pub(super) from: From,
+}
+
+/// Who connected.
+#[derive(Debug)]
+pub(super) enum From {
+    /// A client.
+    Client(Place),
+    /// A proxy, which has yet to say for whom.
+    Proxy(Unknown),
+}
+
+/// What a client has among all others.
+#[derive(Debug)]
+pub(super) struct Place {
     pub(super) ticket: Ticket,
     /// Set aside for its session.
     pub(super) memory: Reservation,
+}
+
+/// There is no place.
+#[derive(Debug)]
+pub(super) struct Full {
+    pub(super) limit: LimitName,
+    pub(super) reply: Reply,
+}
+
+impl Full {
+    fn denied(denied: Denied, hostname: &str) -> Self {
+        let (limit, reply) = match denied {
+            Denied::Server => (LimitName::Connections, replies::server_full(hostname)),
+            Denied::Client => (
+                LimitName::ConnectionsPerClient,
+                replies::client_full(hostname),
+            ),
+        };
+        Self { limit, reply }
+    }
+}
+
+impl Place {
+    /// A place for a client whose connection is counted already.
+    pub(super) fn find(
+        server: &VirtualServer,
+        counted: Unknown,
+        client: Client,
+    ) -> Result<Self, Full> {
+        let hostname = &server.hostname;
+        let ticket = counted
+            .known_as(client)
+            .map_err(|denied| Full::denied(denied, hostname))?;
+        let memory = server.memory.reserve(client, SESSION);
+        let memory = memory.map_err(|short| Full {
+            limit: short.into(),
+            reply: replies::no_memory_for_session(hostname),
+        })?;
+        Ok(Self { ticket, memory })
+    }
 }
 
 /// What sessions know of the listener that they came in by.
@@ -42,6 +98,8 @@ pub(super) struct ListenerFacts {
     pub(super) label: Arc<str>,
     pub(super) address: ListenAddress,
     pub(super) implicit_tls: bool,
+    /// Whoever connects is a proxy, and says for whom.
+    pub(super) proxy: bool,
 }
 
 /// Accepts on one listening socket.
@@ -62,6 +120,7 @@ impl Acceptor {
         server: Arc<VirtualServer>,
         bound: Bound,
         implicit_tls: bool,
+        proxy: bool,
         out: Arc<HandOut<Arrival>>,
         metrics: Arc<Metrics>,
     ) -> io::Result<Self> {
@@ -69,6 +128,7 @@ impl Acceptor {
             label: bound.address().to_string().into(),
             address: bound.address().clone(),
             implicit_tls,
+            proxy,
         };
         Ok(Self {
             server,
@@ -103,42 +163,41 @@ impl Acceptor {
     /// Work for a client begins only if it is within the limits and a runtime has room.
     fn admit(&self, stream: Stream) {
         let name = &self.server.name;
-        let hostname = &self.server.hostname;
-        let (peer, client) = (stream.peer(), stream.client());
-        let ticket = match self.server.admission.admit(client) {
-            Ok(ticket) => ticket,
-            Err(denied) => {
-                let (limit, reply) = match denied {
-                    Denied::Server => (LimitName::Connections, replies::server_full(hostname)),
-                    Denied::Client => (
-                        LimitName::ConnectionsPerClient,
-                        replies::client_full(hostname),
-                    ),
-                };
-                self.metrics.count_limit(name, limit);
-                tracing::debug!(server = %name, ?peer, ?denied, "connection refused");
-                return self.refuse(stream, &reply);
-            }
-        };
-        let memory = match self.server.memory.reserve(client, SESSION) {
-            Ok(memory) => memory,
-            Err(short) => {
-                self.metrics.count_limit(name, short.into());
-                tracing::debug!(server = %name, ?peer, ?short, "connection refused for want of memory");
-                return self.refuse(stream, &replies::no_memory_for_session(hostname));
+        let peer = stream.peer();
+        let from = match self.receive(&stream) {
+            Ok(from) => from,
+            Err(full) => {
+                self.metrics.count_limit(name, full.limit);
+                tracing::debug!(server = %name, ?peer, limit = ?full.limit, "connection refused");
+                return self.refuse(stream, &full.reply);
             }
         };
         let arrival = Arrival {
             server: Arc::clone(&self.server),
             listener: Arc::clone(&self.facts),
             stream,
-            ticket,
-            memory,
+            from,
         };
         if let Err(arrival) = self.out.offer(arrival) {
             self.metrics.count_limit(name, LimitName::Backlog);
-            self.refuse(arrival.stream, &replies::server_full(hostname));
+            self.refuse(arrival.stream, &replies::server_full(&self.server.hostname));
         }
+    }
+
+    fn receive(&self, stream: &Stream) -> Result<From, Full> {
+        let server = &self.server;
+        if self.facts.proxy && !server.policy.is_proxy(stream.peer()) {
+            return Err(Full {
+                limit: LimitName::NotAProxy,
+                reply: replies::not_a_proxy(&server.hostname),
+            });
+        }
+        let counted = server.admission.admit_unknown();
+        let counted = counted.map_err(|denied| Full::denied(denied, &server.hostname))?;
+        Ok(match self.facts.proxy {
+            true => From::Proxy(counted),
+            false => From::Client(Place::find(server, counted, stream.client())?),
+        })
     }
 
     /// Sends a reply in place of the banner. The socket is new, so its buffer has room; if not, the reply is lost.

@@ -46,10 +46,14 @@ impl ClientConnections {
     }
 }
 
+/// A connection of a client that is not known yet, behind a proxy. It counts among all until this is dropped.
+#[derive(Debug)]
+pub struct Unknown(Arc<Admission>);
+
 /// A connection that counts until this is dropped.
 #[derive(Debug)]
 pub struct Ticket {
-    admission: Arc<Admission>,
+    among_all: Unknown,
     client: Client,
     connections: ClientConnections,
 }
@@ -77,24 +81,21 @@ impl Admission {
     /// # Errors
     /// The limit that is reached.
     pub fn admit(self: &Arc<Self>, client: Client) -> Result<Ticket, Denied> {
+        self.admit_unknown()?.known_as(client)
+    }
+
+    /// Counts one more connection, of a client that is still to be named.
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub fn admit_unknown(self: &Arc<Self>) -> Result<Unknown, Denied> {
         let mut counts = self.counts.lock();
         if counts.all >= self.most {
             return Err(Denied::Server);
         }
-        let own = counts.by_client.entry(client).or_default();
-        // An entry just made is 0 and stays below any limit that the configuration takes.
-        if own.open() >= self.most_per_client {
-            return Err(Denied::Client);
-        }
-        own.set(own.open() + 1);
-        let connections = own.clone();
         counts.all += 1;
         drop(counts);
-        Ok(Ticket {
-            admission: Arc::clone(self),
-            client,
-            connections,
-        })
+        Ok(Unknown(Arc::clone(self)))
     }
 
     /// Connections now.
@@ -104,10 +105,39 @@ impl Admission {
     }
 }
 
+impl Unknown {
+    /// The client is known: the connection counts among its own from now on.
+    ///
+    /// # Errors
+    /// It has as many as it may.
+    pub fn known_as(self, client: Client) -> Result<Ticket, Denied> {
+        let mut counts = self.0.counts.lock();
+        let own = counts.by_client.entry(client).or_default();
+        // An entry just made is 0 and stays below any limit that the configuration takes.
+        if own.open() >= self.0.most_per_client {
+            return Err(Denied::Client);
+        }
+        own.set(own.open() + 1);
+        let connections = own.clone();
+        drop(counts);
+        Ok(Ticket {
+            among_all: self,
+            client,
+            connections,
+        })
+    }
+}
+
+impl Drop for Unknown {
+    fn drop(&mut self) {
+        let mut counts = self.0.counts.lock();
+        counts.all = counts.all.saturating_sub(1);
+    }
+}
+
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut counts = self.admission.counts.lock();
-        counts.all = counts.all.saturating_sub(1);
+        let mut counts = self.among_all.0.counts.lock();
         let left = self.connections.open().saturating_sub(1);
         self.connections.set(left);
         if left == 0 {
@@ -168,7 +198,12 @@ mod tests {
             Denied::Server
         );
         drop(one);
-        drop(admission.admit(from("192.0.2.3")).unwrap());
+        // It counts while nobody knows whose it is, and once when somebody does.
+        let unknown = admission.admit_unknown().unwrap();
+        assert_eq!(admission.admit_unknown().unwrap_err(), Denied::Server);
+        let known = unknown.known_as(from("192.0.2.3")).unwrap();
+        assert_eq!(admission.connections(), 2);
+        drop(known);
         assert_eq!(admission.connections(), 1);
         assert_eq!(admission.counts.lock().by_client.len(), 1);
     }

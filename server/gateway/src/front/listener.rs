@@ -1,4 +1,5 @@
-//! Listening sockets: all are bound before anything else starts, so that a port in use ends the start.
+//! Listening sockets: all are bound, or taken over from the service manager, before anything else starts, so that a port
+//! in use ends the start.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -11,6 +12,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::client::Client;
+use super::inherited::Inherited;
 use super::unix_socket::{self, OwnPath};
 
 /// Connections that the system keeps for us until we accept them.
@@ -80,15 +82,20 @@ impl Stream {
     }
 }
 
-/// Binds and listens. `beside` are all addresses of the configuration: an IPv6 wildcard leaves IPv4 to a listener
-/// of its own on the same port, if there is one.
+/// Binds and listens, or takes over what was bound before: all sockets of that name. `beside` are all addresses of the
+/// configuration: an IPv6 wildcard leaves IPv4 to a listener of its own on the same port, if there is one.
 ///
 /// # Errors
 /// [`ListenError`]
-pub fn bind(listener: &Listener, beside: &[ListenAddress]) -> Result<Bound, ListenError> {
+pub fn bind(
+    listener: &Listener,
+    beside: &[ListenAddress],
+    inherited: &mut Inherited,
+) -> Result<Vec<Bound>, ListenError> {
     let made = match &listener.address {
-        ListenAddress::Tcp(tcp) => bind_tcp(*tcp, beside),
-        ListenAddress::Unix(path) => bind_unix(path, &listener.access),
+        ListenAddress::Tcp(tcp) => bind_tcp(*tcp, beside).map(|bound| vec![bound]),
+        ListenAddress::Unix(path) => bind_unix(path, &listener.access).map(|bound| vec![bound]),
+        ListenAddress::Inherited(name) => take_over(name, inherited),
     };
     made.map_err(|source| ListenError {
         address: listener.address.clone(),
@@ -128,6 +135,39 @@ fn bind_unix(path: &Path, access: &SocketAccess) -> io::Result<Bound> {
     })
 }
 
+fn take_over(name: &str, inherited: &mut Inherited) -> io::Result<Vec<Bound>> {
+    let sockets = inherited.take(name);
+    if sockets.is_empty() {
+        return Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "the service manager hands over no socket of that name; write FileDescriptorName into the socket's unit, and \
+             start that unit",
+        ));
+    }
+    sockets.into_iter().map(adopt).collect()
+}
+
+/// It stays whose it is: a Unix socket's path is not removed at the end.
+fn adopt(socket: Socket) -> io::Result<Bound> {
+    let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what.to_owned());
+    if socket.r#type()? != Type::STREAM || !socket.is_listener()? {
+        return Err(wrong(
+            "the service manager hands over something else than a listening stream socket; write ListenStream into its \
+             unit, and leave Accept out",
+        ));
+    }
+    socket.set_cloexec(true)?;
+    socket.set_nonblocking(true)?;
+    let local = socket.local_addr()?;
+    let path = || Some(ListenAddress::Unix(local.as_pathname()?.to_owned()));
+    let address = local.as_socket().map(ListenAddress::Tcp).or_else(path);
+    Ok(Bound {
+        socket,
+        address: address.ok_or_else(|| wrong("it listens neither on TCP nor at a path"))?,
+        path: None,
+    })
+}
+
 impl Bound {
     /// The address as it came out: with the port that was given for port 0.
     #[must_use]
@@ -142,7 +182,9 @@ impl Bound {
     pub fn open(self) -> io::Result<Listening> {
         let socket = match &self.address {
             ListenAddress::Tcp(_) => Open::Tcp(TcpListener::from_std(self.socket.into())?),
-            ListenAddress::Unix(_) => Open::Unix(UnixListener::from_std(self.socket.into())?),
+            ListenAddress::Unix(_) | ListenAddress::Inherited(_) => {
+                Open::Unix(UnixListener::from_std(self.socket.into())?)
+            }
         };
         Ok(Listening {
             socket,
@@ -213,10 +255,16 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn one(listener: &Listener, beside: &[ListenAddress]) -> Result<Bound, ListenError> {
+        let bound = bind(listener, beside, &mut Inherited::default())?;
+        Ok(bound.into_iter().next().unwrap())
+    }
+
     fn at(address: &ListenAddress) -> Listener {
         Listener {
             address: address.clone(),
             implicit_tls: false,
+            proxy: false,
             access: SocketAccess::default(),
         }
     }
@@ -224,9 +272,9 @@ mod tests {
     #[tokio::test]
     async fn a_free_port_is_named_and_taken_ones_are_refused() {
         let any = ListenAddress::Tcp("127.0.0.1:0".parse().unwrap());
-        let bound = bind(&at(&any), &[]).unwrap();
+        let bound = one(&at(&any), &[]).unwrap();
         let address = bound.address().clone();
-        let error = bind(&at(&address), &[]).unwrap_err();
+        let error = one(&at(&address), &[]).unwrap_err();
         assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
         assert!(
             error
@@ -246,7 +294,7 @@ mod tests {
     async fn x12_who_connects_to_a_unix_socket_is_known_by_its_user() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("in.sock");
-        let listening = bind(&at(&ListenAddress::Unix(path.clone())), &[])
+        let listening = one(&at(&ListenAddress::Unix(path.clone())), &[])
             .unwrap()
             .open()
             .unwrap();
@@ -259,7 +307,7 @@ mod tests {
     #[test]
     fn both_wildcards_can_have_one_port() {
         let six = ListenAddress::Tcp("[::]:0".parse().unwrap());
-        let Ok(first) = bind(&at(&six), &[]) else {
+        let Ok(first) = one(&at(&six), &[]) else {
             return;
         };
         let ListenAddress::Tcp(tcp) = *first.address() else {
@@ -272,7 +320,7 @@ mod tests {
             tcp.port(),
         ));
         let both = [six.clone(), four.clone()];
-        let _six = bind(&at(&six), &both).unwrap();
-        let _four = bind(&at(&four), &both).unwrap();
+        let _six = one(&at(&six), &both).unwrap();
+        let _four = one(&at(&four), &both).unwrap();
     }
 }

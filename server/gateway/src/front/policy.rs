@@ -3,7 +3,7 @@
 mod ways_out;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -82,6 +82,8 @@ pub struct Policy {
     pub relay_from: Vec<IpNet>,
     /// Networks that may set priorities.
     pub priority_from: Vec<IpNet>,
+    /// Whose headers of the PROXY protocol are believed.
+    pub proxy_from: Vec<IpNet>,
     /// Domains accepted from anybody.
     pub domains: Arc<Domains>,
     /// Where mail of other domains may go.
@@ -89,6 +91,12 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Whether whoever connects from here may speak for clients. On a Unix socket, whoever may connect may.
+    #[must_use]
+    pub fn is_proxy(&self, peer: Option<SocketAddr>) -> bool {
+        peer.is_none_or(|peer| is_in(Some(peer.ip().to_canonical()), &self.proxy_from))
+    }
+
     /// Whether a client at this address may send anywhere. Clients on a Unix socket have no address and may not.
     #[must_use]
     pub fn may_relay(&self, client: Option<IpAddr>) -> bool {

@@ -35,6 +35,18 @@ pub(super) fn client_full(hostname: &str) -> Reply {
     )
 }
 
+/// Only proxies may connect to this listener.
+#[must_use]
+pub(super) fn not_a_proxy(hostname: &str) -> Reply {
+    reply(
+        554,
+        (7, 1),
+        &format!(
+            "{hostname} Connections come through a proxy here, and you are none of those that are listed"
+        ),
+    )
+}
+
 /// There is no memory for one more session, of this client or of any.
 #[must_use]
 pub(super) fn no_memory_for_session(hostname: &str) -> Reply {

@@ -20,6 +20,7 @@ use tokio_rustls::server::TlsStream;
 use super::client::Client;
 use super::handshakes::{HOLD, Handshakes};
 use super::listener::Stream;
+use super::proxied::{self, Ends, HeaderError};
 use crate::tls::{cipher_name, version_name};
 
 /// Octets that are read at once, at first and when the client keeps them filled.
@@ -112,6 +113,11 @@ impl Wire {
         self.io.flush().await?;
         output.clear();
         Ok(())
+    }
+
+    /// Reads what a proxy says of the client, and nothing beyond.
+    pub(super) async fn proxy_header(&mut self) -> Result<Option<Ends>, HeaderError> {
+        proxied::header(&mut self.io).await
     }
 
     /// Ends our direction: with TLS, so that the client can tell the end from a cut.

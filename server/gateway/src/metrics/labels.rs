@@ -176,6 +176,10 @@ words! {
         Memory = "memory",
         /// `[memory] per_client`
         MemoryPerClient = "memory_per_client",
+        /// A listener for proxies, and a peer that is not in `proxy_from`.
+        NotAProxy = "proxy_from",
+        /// A proxy that sent no header of the PROXY protocol, or none in time.
+        ProxyHeader = "proxy_header",
         /// All runtimes have as many new connections waiting as they may.
         Backlog = "backlog",
     }

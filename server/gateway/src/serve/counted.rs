@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use postern_dispatch::content::Content;
-use postern_events::delivery::{DeliveryStatus, Result as DeliveryResult};
+use postern_events::delivery::Result as DeliveryResult;
 use postern_events::event::EventKind;
-use postern_message::{Message, Origin};
+use postern_message::{Message, Origin, RecipientState};
 use postern_spool::StoredMessage;
 use postern_transport::{Case, Handle, Judge, Sinks};
 use tokio::sync::broadcast;
@@ -74,28 +74,49 @@ impl Judge for CountedJudge {
         self.metrics.delay_notifications.inc();
     }
 
-    fn note(&self, message: &Message, result: &DeliveryResult) {
-        for recipient in &result.recipients {
+    fn became(&self, message: &Message, changes: &[(usize, RecipientState)]) {
+        let mut counted = [0; 5];
+        for (_, state) in changes {
             let lost = matches!(
-                recipient.status,
-                DeliveryStatus::Failed | DeliveryStatus::Expired
+                state,
+                RecipientState::Failed(_) | RecipientState::Expired(_)
             );
             if lost && message.origin == Origin::Dsn {
                 self.metrics.lost_notifications.inc();
             }
-            let became = match recipient.status {
-                DeliveryStatus::Delivered => Label::Delivered,
-                DeliveryStatus::Deferred => Label::Deferred,
-                DeliveryStatus::Failed => Label::Failed,
-                DeliveryStatus::Expired => Label::Expired,
-                DeliveryStatus::Relayed => Label::Relayed,
+            let place = match state {
+                RecipientState::Delivered(_) => 0,
+                RecipientState::Pending { .. } => 1,
+                RecipientState::Failed(_) => 2,
+                RecipientState::Expired(_) => 3,
+                RecipientState::Relayed(_) => 4,
+                RecipientState::Discarded(_) => continue,
             };
-            let label = Delivered {
-                server: message.server.as_str().into(),
-                result: became,
-            };
-            self.metrics.deliveries.get_or_create(&label).inc();
+            counted[place] += 1;
         }
+        let labels = [
+            Label::Delivered,
+            Label::Deferred,
+            Label::Failed,
+            Label::Expired,
+            Label::Relayed,
+        ];
+        for (became, count) in labels.into_iter().zip(counted) {
+            if count > 0 {
+                let label = Delivered {
+                    server: message.server.as_str().into(),
+                    result: became,
+                };
+                self.metrics.deliveries.get_or_create(&label).inc_by(count);
+            }
+        }
+    }
+
+    fn notes(&self) -> bool {
+        self.listen.is_some()
+    }
+
+    fn note(&self, message: &Message, result: &DeliveryResult) {
         if let Some(listen) = &self.listen {
             listen(&ServiceEvent::Delivery {
                 server: &message.server,

@@ -27,6 +27,9 @@ pub enum ServeError {
     /// An address that cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The service manager says something of sockets that cannot be read.
+    #[error("LISTEN_PID, LISTEN_FDS or LISTEN_FDNAMES: {0}")]
+    Inherited(#[from] sd_listen_fds::Error),
     /// The admin socket cannot be made.
     #[error("{0}")]
     Admin(io::Error),
@@ -85,7 +88,7 @@ impl ServeError {
                 Exit::NoPerm
             }
             Self::Admin(error) if error.kind() == io::ErrorKind::PermissionDenied => Exit::NoPerm,
-            Self::Listen(_) | Self::Admin(_) => Exit::Unavailable,
+            Self::Listen(_) | Self::Inherited(_) | Self::Admin(_) => Exit::Unavailable,
             Self::Spool(error) | Self::OpenSpool { source: error, .. } => spool_exit(error),
             Self::System(_) => Exit::TempFail,
             Self::Tls(_) | Self::Resolver(_) | Self::Failed(_) => Exit::Software,

@@ -16,7 +16,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::counted::{CountedJudge, Submit};
-use super::{Gateway, Listen, ServeError, ServiceEvent, readiness, settings, state_folder};
+use super::{
+    Gateway, Listen, ServeError, ServiceEvent, readiness, settings, state_folder, systemd,
+};
 use crate::admin::Desk;
 use crate::front::{Acceptor, Arrival, FrontWorker, Tools};
 use crate::mail_hosts;
@@ -256,6 +258,7 @@ async fn run_control(
         None
     };
     let out = Arc::new(out);
+    let listening = listeners.len();
     let mut acceptors = Tasks::new("listener", metrics.panics.clone());
     for listener in listeners {
         let label = listener.bound.address().to_string();
@@ -265,6 +268,7 @@ async fn run_control(
             server,
             listener.bound,
             listener.implicit_tls,
+            listener.proxy,
             Arc::clone(&out),
             Arc::clone(&metrics),
         )?;
@@ -288,7 +292,7 @@ async fn run_control(
         sinks: Arc::clone(&sinks),
         closed: Arc::clone(&closed),
         shutdown: shutdown.clone(),
-        drain: options.drain,
+        drain: config.process.drain,
     };
     if let Some(admin) = admin {
         tracing::info!(path = %config.admin_socket().display(), "operators are heard");
@@ -308,17 +312,25 @@ async fn run_control(
         };
         aside.spawn(endpoint.serve(listener));
     }
+    aside.spawn(systemd::keep_watchdog(
+        threads
+            .iter()
+            .map(|thread| thread.handle().clone())
+            .collect(),
+    ));
+    systemd::ready(listening);
     tell(options.listen.as_ref(), &ServiceEvent::Ready);
 
     wait_for_end(
         &mut signals,
         &shutdown,
         &look_now,
-        options.drain,
+        config.process.drain,
         &mut acceptors,
         &health,
     )
     .await;
+    systemd::stopping(shutdown.time_left().unwrap_or_default());
     tell(options.listen.as_ref(), &ServiceEvent::Stopping);
     acceptors.abort().await;
     let well = wait_for_threads(&mut signals, &shutdown, threads).await;

@@ -126,6 +126,8 @@ pub(super) fn own_listeners<'a>(listeners: impl IntoIterator<Item = &'a Bound>) 
         match bound.address() {
             ListenAddress::Tcp(address) => own.add_tcp(*address),
             ListenAddress::Unix(path) => own.add_unix(path.clone()),
+            // What was bound has an address.
+            ListenAddress::Inherited(_) => {}
         }
     }
     own

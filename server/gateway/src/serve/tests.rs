@@ -4,6 +4,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use super::*;
 use crate::cli::Exit;
@@ -46,7 +47,7 @@ impl Setup {
 fn smtp(gateway: &Gateway) -> SocketAddr {
     match gateway.addresses().remove(0).address {
         ListenAddress::Tcp(address) => address,
-        ListenAddress::Unix(path) => panic!("{}", path.display()),
+        other => panic!("{other}"),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::stage::Kind;
 use crate::sums::seal;
 use crate::{
     Batch, ContentFacts, DestinationChange, Due, MessageUpdate, NewMessage, RecipientChange,
-    SpoolError, Stage, UsedKey,
+    SpoolError, Stage, UsedKey, weight_in_hand,
 };
 
 /// Contents up to this size are kept in the database.
@@ -219,10 +219,9 @@ pub(super) fn columns(message: &Message, length: usize) -> Columns {
     }
 }
 
-/// A message with its recipients' states, as a delivery holds it, without its content: measured, not
-/// exact.
+/// A message with its recipients' states, as a delivery holds it, without its content.
 fn weight(recipients: usize, record: usize) -> i64 {
-    (4096 + 600 * recipients + 2 * record) as i64
+    (weight_in_hand(recipients) + 2 * record as u64) as i64
 }
 
 fn pending(state: &RecipientState) -> Option<(u32, Option<&Status>)> {
@@ -262,8 +261,12 @@ pub(super) fn reason(stage: &Stage) -> Option<String> {
     }
 }
 
+/// Octets of a recipient's state, without what a reply says.
+const STATE: usize = 64;
+
 fn progress(message: MessageId, change: &RecipientChange) -> Progress {
-    let mut out = Writer::new();
+    let reply = change.state.status().map_or(0, |status| status.text.len());
+    let mut out = Writer::with_capacity(STATE + reply);
     change.state.encode(&mut out);
     Progress {
         id: change.id,

@@ -186,7 +186,7 @@ fn of_server(server: &Server) -> String {
 /// Who may connect to a Unix socket.
 fn of_access(listener: &Listener) -> String {
     let access = &listener.access;
-    if matches!(listener.address, ListenAddress::Tcp(_)) {
+    if !matches!(listener.address, ListenAddress::Unix(_)) {
         return String::new();
     }
     let mut text = format!(" (mode {:04o}", access.mode);

@@ -15,6 +15,7 @@ fn policy() -> (Policy, tempfile::TempDir) {
         None,
     );
     let policy = Policy {
+        proxy_from: Vec::new(),
         relay_from: vec![
             "127.0.0.0/8".parse().unwrap(),
             "2001:db8::/32".parse().unwrap(),

@@ -2,18 +2,21 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use bytes::BytesMut;
 use postern_config::settings::server::{ListenAddress, Protocol};
-use postern_events::context::{Client, Protocol as Spoken, SessionContext, Tls};
+use postern_events::context::{AddressSource, Client, Protocol as Spoken, SessionContext, Tls};
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::time::timeout;
 
 use super::Session;
 use crate::front::VirtualServer;
-use crate::front::accept::Arrival;
+use crate::front::accept::{Arrival, From, Full, ListenerFacts, Place};
 use crate::front::admission::ClientConnections;
 use crate::front::client::Client as Who;
 use crate::front::memory::Reservation;
+use crate::front::proxied::Ends;
 use crate::front::reception::Reception;
 use crate::front::wire::{HandshakeError, Wire};
 use crate::front::worker::Tools;
@@ -25,34 +28,121 @@ pub(in crate::front) async fn run(tools: Arc<Tools>, arrival: Arrival) {
         server,
         listener,
         stream,
-        ticket,
-        memory,
+        from,
     } = arrival;
     let label = OfServer {
         server: (&server.name).into(),
     };
+    let mut peer = stream.peer();
+    let mut client = stream.client();
+    let mut local = stream.local().unwrap_or_else(|| listener.address.clone());
+    let mut wire = match Wire::accept(stream) {
+        Ok(wire) => wire,
+        Err(error) => {
+            tracing::error!(server = %server.name, %error, "connection not taken over");
+            return;
+        }
+    };
+    let proxy = peer.map(|peer| peer.ip().to_canonical());
+    let mut by_proxy = false;
+    let place = match from {
+        From::Client(place) => place,
+        From::Proxy(counted) => {
+            match introduce(&tools, &server, &mut wire, peer).await {
+                Introduced::Client(ends) => {
+                    client = Who::from(ends.source.ip());
+                    peer = Some(ends.source);
+                    local = ListenAddress::Tcp(ends.destination);
+                    by_proxy = true;
+                }
+                // It is the client itself.
+                Introduced::Proxy => {}
+                Introduced::Nobody => return,
+            }
+            match Place::find(&server, counted, client) {
+                Ok(place) => place,
+                Err(full) => return refuse(&tools, &server, &listener, wire, &full).await,
+            }
+        }
+    };
     let open = tools.metrics.sessions_open.get_or_create_owned(&label);
     tools.metrics.sessions.get_or_create(&label).inc();
     let _open = OpenSession::count(open);
-    let peer = stream.peer();
-    let client = stream.client();
-    let local = stream.local().unwrap_or_else(|| listener.address.clone());
-    match Wire::accept(stream) {
-        Ok(wire) => {
-            let connection = Connection {
-                wire,
-                client,
-                peer,
-                local,
-                listener: Arc::clone(&listener.label),
-                connections: ticket.connections(),
-                memory,
-            };
-            serve(tools, server, connection, listener.implicit_tls).await;
-        }
-        Err(error) => tracing::error!(server = %server.name, %error, "connection not taken over"),
+    let connection = Connection {
+        wire,
+        client,
+        peer,
+        proxy: by_proxy.then_some(proxy),
+        local,
+        listener: Arc::clone(&listener.label),
+        connections: place.ticket.connections(),
+        memory: place.memory,
+    };
+    serve(tools, server, connection, listener.implicit_tls).await;
+    drop(place.ticket);
+}
+
+/// Time for a proxy to say who its client is: it says so at once.
+const INTRODUCTION: Duration = Duration::from_secs(5);
+/// Time for a refusal to leave.
+const REFUSAL: Duration = Duration::from_secs(5);
+
+/// What a proxy said.
+enum Introduced {
+    Client(Ends),
+    /// It came for itself.
+    Proxy,
+    /// Nothing that can be believed.
+    Nobody,
+}
+
+async fn introduce(
+    tools: &Tools,
+    server: &VirtualServer,
+    wire: &mut Wire,
+    proxy: Option<SocketAddr>,
+) -> Introduced {
+    let said = tokio::select! {
+        said = timeout(INTRODUCTION, wire.proxy_header()) => said,
+        () = tools.shutdown.begun() => return Introduced::Nobody,
+    };
+    let why = match said {
+        Ok(Ok(Some(ends))) => return Introduced::Client(ends),
+        Ok(Ok(None)) => return Introduced::Proxy,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "no header of the PROXY protocol came in time".to_owned(),
+    };
+    tools
+        .metrics
+        .count_limit(&server.name, LimitName::ProxyHeader);
+    let proxy = proxy.map_or_else(|| "a Unix socket".to_owned(), |proxy| proxy.to_string());
+    tracing::warn!(server = %server.name, proxy, why, "a proxy does not say for whom it connects; is it told to send the header?");
+    Introduced::Nobody
+}
+
+/// Says in place of the greeting why there is none.
+async fn refuse(
+    tools: &Tools,
+    server: &VirtualServer,
+    listener: &ListenerFacts,
+    mut wire: Wire,
+    full: &Full,
+) {
+    tools.metrics.count_limit(&server.name, full.limit);
+    if listener.implicit_tls {
+        return;
     }
-    drop(ticket);
+    let class = full.reply.code().class();
+    tools.metrics.count_reply(&server.name, class);
+    let mut line = BytesMut::new();
+    full.reply.encode(false, &mut line);
+    let said = async {
+        wire.write(&mut line).await?;
+        wire.close().await
+    };
+    if !matches!(timeout(REFUSAL, said).await, Ok(Ok(()))) {
+        tracing::trace!("refusal not sent");
+    }
 }
 
 /// Counts as open until it is dropped, also by a panic or an abort.
@@ -77,6 +167,8 @@ pub(super) struct Connection {
     /// Who it counts as.
     pub(super) client: Who,
     pub(super) peer: Option<SocketAddr>,
+    /// A proxy says so. Its own address; over a Unix socket it has none.
+    pub(super) proxy: Option<Option<IpAddr>>,
     /// Our end of it.
     pub(super) local: ListenAddress,
     pub(super) listener: Arc<str>,
@@ -95,6 +187,7 @@ pub(super) async fn serve(
         wire,
         client: who,
         peer,
+        proxy,
         local,
         listener,
         connections,
@@ -118,12 +211,18 @@ pub(super) async fn serve(
         local_address: match &local {
             ListenAddress::Tcp(local) => local.ip().to_canonical().to_string(),
             ListenAddress::Unix(path) => path.display().to_string(),
+            ListenAddress::Inherited(name) => name.clone(),
         },
         local_port: match local {
             ListenAddress::Tcp(local) => local.port(),
-            ListenAddress::Unix(_) => 0,
+            ListenAddress::Unix(_) | ListenAddress::Inherited(_) => 0,
         },
         implicit_tls: secure,
+        address_source: match proxy {
+            Some(_) => AddressSource::Proxy,
+            None => AddressSource::Connection,
+        },
+        proxy_address: proxy.flatten(),
         ..Client::default()
     };
     let context = SessionContext {

@@ -95,6 +95,7 @@ fn session(session: &v1::Session) -> Vec<String> {
         fact("listener", Some(&session.listener)),
         fact("protocol", Some(&session.protocol_name)),
         fact("client", Some(&client.address)),
+        fact("proxy", Some(&client.proxy_address)),
         fact("port", Some(client.port)),
         fact("local", Some(&client.local_address)),
         fact("local_port", Some(client.local_port)),

@@ -148,6 +148,7 @@ impl Setting {
             }),
             client: std::net::IpAddr::from([192, 0, 2, 7]).into(),
             peer: Some("192.0.2.7:40000".parse().unwrap()),
+            proxy: None,
             local: ListenAddress::Tcp("192.0.2.1:25".parse().unwrap()),
             listener: "192.0.2.1:25".into(),
             connections: ClientConnections::default(),
