@@ -215,7 +215,7 @@ pub struct ShowMessageResponse {
     /// What a list says of it.
     #[prost(message, optional, tag = "1")]
     pub entry: ::core::option::Option<MessageEntry>,
-    /// How it came: `smtp`, `lmtp` or `dsn`. Empty where the message is damaged, as all that follows.
+    /// How it came: `smtp`, `lmtp`, `dsn` or `sink`. Empty where the message is damaged, as all that follows.
     #[prost(string, tag = "2")]
     pub origin: ::prost::alloc::string::String,
     /// The session that brought it. Empty: none did.
@@ -239,6 +239,24 @@ pub struct ShowMessageResponse {
     /// Octets as it would be delivered, with all edits.
     #[prost(uint64, tag = "9")]
     pub size_as_delivered: u64,
+    /// When it expires, where that is not by the queue's own rule.
+    #[prost(message, optional, tag = "10")]
+    pub expires: ::core::option::Option<::prost_types::Timestamp>,
+    /// When its sender is warned, where that is not by the queue's own rule.
+    #[prost(message, optional, tag = "11")]
+    pub warns: ::core::option::Option<::prost_types::Timestamp>,
+    /// -9 to 9; higher goes first.
+    #[prost(sint32, tag = "12")]
+    pub priority: i32,
+    /// Its routing class. Empty: the default class.
+    #[prost(string, tag = "13")]
+    pub routing_class: ::prost::alloc::string::String,
+    /// The sink that put it in. Empty: none did.
+    #[prost(string, tag = "14")]
+    pub put_in_by: ::prost::alloc::string::String,
+    /// The message that caused it, where a sink put it in. Empty: none did.
+    #[prost(string, tag = "15")]
+    pub parent: ::prost::alloc::string::String,
 }
 /// What keeps a message from going on.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -277,7 +295,7 @@ pub struct RecipientEntry {
     /// When it is tried next, where it has a time of its own.
     #[prost(message, optional, tag = "5")]
     pub due: ::core::option::Option<::prost_types::Timestamp>,
-    /// Where it goes. Empty: nowhere is configured.
+    /// Where it goes. Empty: nowhere.
     #[prost(string, tag = "6")]
     pub destination: ::prost::alloc::string::String,
     /// What the last attempt came to.

@@ -2320,18 +2320,7 @@ pub const GRANTS: &[&str; 30] = &[
     "act:look",
 ];
 /// Words of `may` that the gateway of this version has nothing to apply to.
-pub const LATER_GRANTS: &[&str; 10] = &[
-    "expiry",
-    "priority",
-    "inject",
-    "dsn",
-    "size",
-    "act:inject",
-    "act:queue",
-    "act:routes",
-    "act:links",
-    "act:look",
-];
+pub const LATER_GRANTS: &[&str; 3] = &["dsn", "size", "act:routes"];
 /// Kinds of failure, the words of `on_failure`.
 pub const FAULTS: &[&str; 7] = &[
     "unreachable",
@@ -2347,16 +2336,16 @@ pub const NEVER_BY_PREFIX: &[&str; 2] = &["Received", "Return-Path"];
 /// Optional parts of the protocol.
 pub const FEATURES: &[FeatureRule; 5] = &[
     FeatureRule {
+        name: "actions",
+        published_in: 1,
+    },
+    FeatureRule {
         name: "parts",
         published_in: 1,
     },
     FeatureRule {
         name: "settled",
         published_in: 1,
-    },
-    FeatureRule {
-        name: "actions",
-        published_in: 2,
     },
     FeatureRule {
         name: "uploads",

@@ -8,6 +8,7 @@ mod mime;
 mod slot;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -275,6 +276,53 @@ impl Message {
             recipient_ids: Vec::new(),
             next_hops: vec![hop],
         }))
+    }
+
+    /// Other times for its expiry and for the warning of its sender, both from its acceptance. `None`: unchanged.
+    ///
+    /// # Errors
+    /// The grant `expiry` is missing.
+    pub fn set_expiry(
+        &mut self,
+        lifetime: Option<Duration>,
+        warn_after: Option<Duration>,
+    ) -> Result<(), Refusal> {
+        let span = |span: Duration| prost_types::Duration {
+            seconds: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
+            nanos: span.subsec_nanos().cast_signed(),
+        };
+        self.edit(edit::Kind::SetExpiry(v1::SetExpiry {
+            lifetime: lifetime.map(span),
+            warn_after: warn_after.map(span),
+        }))
+    }
+
+    /// Another priority, -9 to 9: higher ones leave the queue first.
+    ///
+    /// # Errors
+    /// The grant `priority` is missing.
+    pub fn set_priority(&mut self, priority: i8) -> Result<(), Refusal> {
+        let priority = i32::from(priority);
+        self.edit(edit::Kind::SetPriority(v1::SetPriority { priority }))
+    }
+
+    /// Another routing class; empty: the default class.
+    ///
+    /// # Errors
+    /// The grant `redirect` is missing.
+    pub fn set_routing_class(&mut self, class: &str) -> Result<(), Refusal> {
+        let routing_class = class.to_owned();
+        self.edit(edit::Kind::SetRoutingClass(v1::SetRoutingClass {
+            routing_class,
+        }))
+    }
+
+    /// Puts a message in beside this one: once for this message and its key.
+    ///
+    /// # Errors
+    /// The grant `inject` is missing.
+    pub fn inject(&mut self, inject: v1::Inject) -> Result<(), Refusal> {
+        self.edit(edit::Kind::Inject(Box::new(inject)))
     }
 
     /// Makes any other edit of the protocol.

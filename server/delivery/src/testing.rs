@@ -61,6 +61,8 @@ pub fn message(content: &Bytes, recipients: &[&str], received_at: SystemTime) ->
         passed: Vec::new(),
         properties: Properties::new(),
         version: Version::original(&section, Some(content.len() as u64)),
+        handling: postern_message::Handling::default(),
+        injected: None,
     }
 }
 

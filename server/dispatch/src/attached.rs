@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use postern_attach::{Ending, MessageId, Tried};
 use postern_events::event::EventKind;
+use postern_events::plan::Binding;
 
 /// The number of an instance among all of this process.
 pub(crate) type Key = u64;
@@ -15,6 +16,7 @@ pub(crate) type Key = u64;
 pub(crate) struct Attached {
     /// Its number.
     pub(crate) key: Key,
+    binding: Option<Arc<Binding>>,
     state: Mutex<State>,
 }
 
@@ -32,11 +34,17 @@ struct State {
 }
 
 impl Attached {
-    pub(crate) fn new(key: Key) -> Self {
+    pub(crate) fn new(key: Key, binding: impl Into<Option<Arc<Binding>>>) -> Self {
         Self {
             key,
+            binding: binding.into(),
             state: Mutex::default(),
         }
+    }
+
+    /// The binding that it is of, as it was when the scope began.
+    pub(crate) fn binding(&self) -> Option<Arc<Binding>> {
+        self.binding.clone()
     }
 
     /// Notes where it was opened, and whether the sink wants to hear what became of its verdicts.

@@ -208,7 +208,7 @@ impl Attachment {
         let opening = self
             .picture
             .open(context, &self.binding, &open, encodings)?;
-        let attached = Arc::new(Attached::new(next_number()));
+        let attached = Arc::new(Attached::new(next_number(), Arc::clone(&self.binding)));
         let begin = Begin {
             bulky: self.is_bulky(),
             avoid: self.current.as_ref().and_then(|before| before.avoid()),

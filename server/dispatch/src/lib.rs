@@ -19,6 +19,7 @@ pub mod settings;
 pub mod stores;
 pub mod transport;
 
+pub mod actor;
 mod answers;
 mod attached;
 mod attachment;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use postern_message::{Edit, MessageId, SessionId};
 use postern_smtp::reply::Reply;
 
+use postern_events::action::Status;
 use postern_events::event::EventKind;
 use postern_events::fault::Fault;
 use postern_events::ruling::Decision;
@@ -152,6 +153,17 @@ pub enum What<'a> {
     ContractBroken {
         /// What it did.
         fault: &'a Fault,
+    },
+    /// The sink did something of its own accord, or wanted to.
+    Acted {
+        /// What, in a word.
+        deed: &'static str,
+        /// What became of it.
+        status: Status,
+        /// Why, for the sink's author.
+        detail: &'a str,
+        /// From the action to its answer.
+        elapsed: Duration,
     },
     /// A replica takes no new instances on a stream; it is about to stop.
     GoingAway {

@@ -7,6 +7,8 @@ use arc_swap::ArcSwap;
 use postern_attach::{Features, FleetSettings, LinkSettings};
 use postern_events::plan::{CHUNK_BYTES, Plan};
 
+use crate::actor::{Acting, Actor};
+
 /// Longest time between probes of a replica that cannot be reached: what waits for its sink waits no longer.
 const PROBE_MAX: Duration = Duration::from_secs(1);
 
@@ -25,6 +27,8 @@ pub struct Settings {
     pub fleet: FleetSettings,
     /// The features that this gateway has.
     pub features: Features,
+    /// Who carries out what sinks do of their own accord, see [`Settings::acting_by`].
+    pub acting: Acting,
     /// Time after which TCP asks an idle peer for a sign of life.
     pub keep_alive_interval: Duration,
     /// Octets of frames of one stream that are handed to the network before it has taken them.
@@ -54,11 +58,22 @@ impl Default for Settings {
                 settled: true,
                 ..Features::default()
             },
+            acting: Acting::default(),
             keep_alive_interval: Duration::from_secs(30),
             stream_bytes: 128 << 10,
             one_way_bytes: 4 << 20,
             one_way_patience: Duration::from_secs(10),
             commands: 16 << 10,
         }
+    }
+}
+
+impl Settings {
+    /// Sinks may act of their own accord: this carries it out.
+    #[must_use]
+    pub fn acting_by(mut self, actor: Arc<dyn Actor>) -> Self {
+        self.features.actions = true;
+        self.acting = Acting(Some(actor));
+        self
     }
 }

@@ -1,6 +1,8 @@
 //! The task of one sink on one runtime thread. It owns the sink's fleet and all of its streams, each with its link:
 //! whatever sessions want of the sink reaches it as a command, whatever the sink says is handed on as an answer.
 
+mod acting;
+mod acts;
 mod asking;
 mod command;
 mod connections;

@@ -223,7 +223,7 @@ attributes! {
     MessageHeaders = "message.headers", Headers, Headers, "Header fields: name in lower case to the value of the first field of that name.";
     MessageHeaderCount = "message.header_count", Int, Headers, "How many header fields there are.";
     MessageSize = "message.size", Int, Size, "Octets of the message as it is now. At `inbound.message` the binding is asked only when all of it has arrived.";
-    MessageOrigin = "message.origin", Text, Message, "`smtp`, `lmtp` or `dsn`.";
+    MessageOrigin = "message.origin", Text, Message, "`smtp`, `lmtp`, `dsn` or `sink`.";
     MessageAttempt = "message.attempt", Int, Message, "How often this stage was begun for the message, from 1.";
     ExpansionDepth = "expansion.depth", Int, Expand, "How many expansions led to the recipient.";
     CategorizationResolvedCount = "categorization.resolved_count", Int, Categorized, "Recipients to be delivered.";

@@ -173,6 +173,30 @@ impl Context {
         }
     }
 
+    /// The message is one in transport that this sink put in itself.
+    #[must_use]
+    pub fn is_injected_by(&self, sink: &str) -> bool {
+        let message = match self {
+            Self::Transport(own) => Some(own.message()),
+            Self::Outgoing(own) => own.message.as_ref().map(|message| message.message()),
+            _ => None,
+        };
+        let injected = message.and_then(|message| message.injected.as_ref());
+        injected.is_some_and(|own| own.sink == sink)
+    }
+
+    /// How many injections led to the message.
+    #[must_use]
+    pub fn injection_depth(&self) -> u8 {
+        let message = match self {
+            Self::Transport(own) => Some(own.message()),
+            Self::Outgoing(own) => own.message.as_ref().map(|message| message.message()),
+            _ => None,
+        };
+        let injected = message.and_then(|message| message.injected.as_ref());
+        injected.map_or(0, |own| own.depth)
+    }
+
     /// The version of the content as it is now.
     #[must_use]
     pub fn version(&self) -> Option<&Version> {

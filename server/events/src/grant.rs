@@ -486,7 +486,7 @@ mod tests {
 
     #[test]
     fn words_of_later_versions_and_unknown_ones_are_told_apart() {
-        assert!(Grants::parse(&["inject"]).unwrap_err().later);
+        assert!(Grants::parse(&["act:routes"]).unwrap_err().later);
         assert!(!Grants::parse(&["injekt"]).unwrap_err().later);
         assert!(Grants::parse(&["quarantine"]).is_ok());
         assert!(

@@ -68,6 +68,9 @@ pub fn fires(
     context: &Context,
     question: &Question,
 ) -> Result<bool, Fault> {
+    if !binding.asks_about_own && context.is_injected_by(&binding.sink.name) {
+        return Ok(false);
+    }
     if binding.rule.is_empty() && binding.condition.is_none() {
         return Ok(true);
     }

@@ -3,6 +3,7 @@
 //! Nothing here does I/O or reads a clock: times come in as arguments. A gateway asks through a shell that carries
 //! questions to sinks; this crate says whom to ask, what to show, and what the answers mean.
 
+pub mod action;
 pub mod answer;
 pub mod attributes;
 pub mod budget;

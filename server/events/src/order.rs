@@ -1,10 +1,11 @@
 //! What a verdict orders beside edits of the draft: carried out by the gateway, together with the commit.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use postern_message::{BodyKind, MessageId, NewRecipient, RecipientId};
+use postern_message::{
+    BodyKind, EditError, EditLimits, Handling, HeaderSection, MessageId, Recipient, RecipientId,
+};
 use postern_smtp::address::ReversePath;
 
 use crate::route::NextHop;
@@ -47,12 +48,16 @@ pub struct Injection {
     pub idempotency_key: String,
     /// The sink that puts it in.
     pub sink: String,
+    /// The binding of that sink.
+    pub binding: String,
     /// Its sender.
     pub sender: ReversePath,
     /// Its recipients; at least one.
-    pub recipients: Vec<NewRecipient>,
+    pub recipients: Vec<Recipient>,
     /// Header section, empty line, body.
     pub content: Bytes,
+    /// Its header section, parsed.
+    pub section: HeaderSection,
     /// It needs SMTPUTF8.
     pub smtp_utf8: bool,
     /// How it is encoded.
@@ -61,17 +66,49 @@ pub struct Injection {
     pub server: String,
 }
 
+impl Injection {
+    /// Checks it against the limits of its virtual server.
+    ///
+    /// # Errors
+    /// The first limit that it is over.
+    pub fn fits(&self, limits: &EditLimits) -> Result<(), EditError> {
+        let fields = self.section.fields();
+        let octets: usize = fields.iter().map(|field| field.raw().len()).sum();
+        for (what, value, limit) in [
+            (
+                "octets of an injected message",
+                self.content.len() as u64,
+                limits.message,
+            ),
+            (
+                "octets of an injected message's header",
+                octets as u64,
+                limits.header_octets,
+            ),
+            (
+                "header fields of an injected message",
+                fields.len() as u64,
+                limits.header_count as u64,
+            ),
+            (
+                "recipients of an injected message",
+                self.recipients.len() as u64,
+                limits.recipients as u64,
+            ),
+        ] {
+            if value > limit {
+                return Err(EditError::OverLimit { what, value, limit });
+            }
+        }
+        Ok(())
+    }
+}
+
 /// All orders about one message that stand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Orders {
-    /// Where recipients go that were sent another way.
-    pub next_hops: HashMap<RecipientId, Vec<NextHop>>,
-    /// Its routing class, where a verdict set one.
-    pub routing_class: Option<String>,
-    /// When it expires, from acceptance.
-    pub lifetime: Option<Duration>,
-    /// When its sender is warned, from acceptance.
-    pub warn_after: Option<Duration>,
+    /// How it is handled where that is not as configured: kept with the message.
+    pub handling: Handling,
     /// Messages to be put in with it.
     pub injected: Vec<Injection>,
 }
@@ -91,19 +128,20 @@ impl Orders {
                 };
                 for id in ids {
                     if next_hops.is_empty() {
-                        self.next_hops.remove(&id);
+                        self.handling.next_hops.remove(&id);
                     } else {
-                        self.next_hops.insert(id, next_hops.clone());
+                        self.handling.next_hops.insert(id, next_hops.clone());
                     }
                 }
             }
-            Order::RoutingClass(class) => self.routing_class = Some(class.clone()),
+            Order::RoutingClass(class) => self.handling.routing_class = Some(class.clone()),
             Order::Expiry {
                 lifetime,
                 warn_after,
             } => {
-                self.lifetime = lifetime.or(self.lifetime);
-                self.warn_after = warn_after.or(self.warn_after);
+                let own = &mut self.handling;
+                own.lifetime = lifetime.or(own.lifetime);
+                own.warn_after = warn_after.or(own.warn_after);
             }
             Order::Inject(injection) => {
                 let same = |own: &Injection| {
@@ -120,7 +158,14 @@ impl Orders {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used)]
     use super::*;
+
+    fn section() -> HeaderSection {
+        let mut parser =
+            postern_message::HeaderParser::new(postern_message::HeaderLimits::default());
+        parser.feed(b"\r\n").ok().flatten().expect("no fields")
+    }
 
     #[test]
     fn one_sinks_message_of_a_key_is_put_in_once() {
@@ -129,9 +174,11 @@ mod tests {
                 message_id: MessageId::new(),
                 idempotency_key: key.to_owned(),
                 sink: sink.to_owned(),
+                binding: "b".to_owned(),
                 sender: ReversePath::Null,
                 recipients: Vec::new(),
                 content: Bytes::new(),
+                section: section(),
                 smtp_utf8: false,
                 body: BodyKind::SevenBit,
                 server: String::new(),
@@ -168,10 +215,8 @@ mod tests {
         ] {
             orders.take(&order, [a, b].into_iter());
             let way = |id| {
-                orders
-                    .next_hops
-                    .get(&id)
-                    .map(|hops| hops[0].deliver.as_str())
+                let hops = orders.handling.hops(id).first();
+                hops.map(|hop| hop.deliver.as_str())
             };
             assert_eq!([way(a), way(b)], ways);
         }
@@ -197,7 +242,7 @@ mod tests {
             };
             orders.take(&order, std::iter::empty());
         }
-        assert_eq!(orders.lifetime, Some(hour));
-        assert_eq!(orders.warn_after, Some(hour / 2));
+        assert_eq!(orders.handling.lifetime, Some(hour));
+        assert_eq!(orders.handling.warn_after, Some(hour / 2));
     }
 }

@@ -38,7 +38,7 @@ pub use spec::{
     SinkTls, Timeouts,
 };
 pub use wants::{Caution, Shortfall, Stranger};
-pub use wire::{CHUNK_BYTES, limits};
+pub use wire::{ACTIONS_PER_MINUTE, CHUNK_BYTES, limits};
 
 pub(crate) use reserve::longest;
 
@@ -115,6 +115,8 @@ pub struct Binding {
     pub side_effects: bool,
     /// It may be asked again on another replica even though it has side effects.
     pub repeatable: bool,
+    /// It is asked about messages, too, that its own sink put in.
+    pub asks_about_own: bool,
     /// Attributes that are shown to it with each event.
     pub attributes: Vec<Shown>,
     /// Its properties: a JSON object, or empty.
@@ -310,6 +312,21 @@ impl Plan {
         };
         let mut stages = events.iter().filter_map(|event| stages.get(event.index()));
         stages.any(Stages::is_wanted)
+    }
+
+    /// A binding is for this virtual server, and there is such a server.
+    #[must_use]
+    pub fn serves(&self, binding: &Binding, server: &str) -> bool {
+        let named = binding.servers.is_empty() || binding.servers.iter().any(|own| own == server);
+        named && self.servers.contains_key(server)
+    }
+
+    /// The virtual server that a binding is for, if it is only one.
+    #[must_use]
+    pub fn only_server<'a>(&'a self, binding: &'a Binding) -> Option<&'a str> {
+        let mut all = self.servers.keys().filter(|own| self.serves(binding, own));
+        let only = all.next()?;
+        all.next().is_none().then_some(only.as_str())
     }
 
     /// What edits may come to for messages of this virtual server.

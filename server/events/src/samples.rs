@@ -81,6 +81,8 @@ pub(crate) fn message() -> MessageContext {
         passed: Vec::new(),
         properties: Properties::new(),
         version: version(),
+        handling: postern_message::Handling::default(),
+        injected: None,
     };
     MessageContext::new(Arc::new(message)).unwrap()
 }

@@ -159,6 +159,7 @@ impl Source<'_> {
                         Origin::Smtp => "smtp",
                         Origin::Lmtp => "lmtp",
                         Origin::Dsn => "dsn",
+                        Origin::Sink => "sink",
                     })
                 }
             }

@@ -86,6 +86,8 @@ pub(crate) fn stored() -> Message {
         passed: Vec::new(),
         properties: Properties::new(),
         version: version(true),
+        handling: postern_message::Handling::default(),
+        injected: None,
     }
 }
 

@@ -29,6 +29,7 @@ pub use crate::check::{
     MAX_WARNINGS,
 };
 pub use asked::{Asked, NoUploads, Uploads};
+pub(crate) use order::{goes, injection};
 
 /// Checks a verdict. The event id is the caller's matter.
 ///

@@ -24,9 +24,9 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use self::labels::{
-    AuthMechanism, AuthResult, Authenticated, Delivered, Endpoint, Faulted, Handshake, LimitName,
-    Limited, MessageEnd, Messages, OfServer, OfSink, Reasoned, Replied, Ruled, Stage, StageLabel,
-    Waited, WaitedFor,
+    ActedLabel, AuthMechanism, AuthResult, Authenticated, Delivered, Endpoint, Faulted, Handshake,
+    LimitName, Limited, MessageEnd, Messages, OfServer, OfSink, Reasoned, Replied, Ruled, Stage,
+    StageLabel, Waited, WaitedFor,
 };
 
 use self::lookups::Lookups;
@@ -89,6 +89,8 @@ pub struct Metrics {
     pub faults: Family<Faulted, Counter>,
     /// From the question to the verdict.
     pub sink_time: Family<OfSink, Histogram, fn() -> Histogram>,
+    /// What sinks did of their own accord.
+    pub actions: Family<ActedLabel, Counter>,
     /// Verdicts that came when nobody waited any more.
     pub late: Family<Endpoint, Counter>,
     /// One-way events that were lost because a queue was full.
@@ -147,6 +149,7 @@ impl Metrics {
             reasons: Family::default(),
             faults: Family::default(),
             sink_time: Family::new_with_constructor(latency),
+            actions: Family::default(),
             late: Family::default(),
             dropped: Family::default(),
             stalls: Family::default(),
@@ -243,6 +246,11 @@ impl Metrics {
             "From the question to the verdict",
             Unit::Seconds,
             self.sink_time.clone(),
+        );
+        registry.add(
+            "sink_actions",
+            "What sinks did of their own accord, by binding, what it was and what became of it",
+            self.actions.clone(),
         );
         registry.add(
             "sink_late",

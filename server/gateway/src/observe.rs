@@ -14,7 +14,9 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 
 use crate::metrics::Metrics;
-use crate::metrics::labels::{Change, Endpoint, Faulted, OfSink, Reasoned, ReplicaChange, Ruled};
+use crate::metrics::labels::{
+    ActedLabel, Change, Endpoint, Faulted, OfSink, Reasoned, ReplicaChange, Ruled,
+};
 
 pub mod addresses;
 mod lines;
@@ -155,6 +157,15 @@ impl Watch {
                     kind: fault.kind.name(),
                 };
                 self.metrics.faults.get_or_create(&failure).inc();
+            }
+            What::Acted { deed, status, .. } => {
+                let acted = ActedLabel {
+                    binding: record.binding.into(),
+                    sink: record.sink.into(),
+                    deed,
+                    status: status.name(),
+                };
+                self.metrics.actions.get_or_create(&acted).inc();
             }
             What::Late => {
                 self.metrics

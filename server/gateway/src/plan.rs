@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use postern_config::settings::binding::{AskMode, AskModes, Binding, BodyDepth, ByFault, Policy};
+use postern_config::settings::binding::{
+    AskMode, AskModes, Binding, BodyDepth, ByFault, OwnMessages, Policy,
+};
 use postern_config::settings::delivery::Deliver;
 use postern_config::settings::server::Server;
 use postern_config::settings::sink::Sink;
@@ -184,6 +186,7 @@ fn binding(binding: &Binding) -> BindingSpec {
         may: binding.may.clone(),
         ask: binding.ask.as_ref().map_or_else(Vec::new, asked),
         side_effects: binding.side_effects,
+        asks_about_own: binding.own_messages == OwnMessages::Ask,
         attributes: binding.attributes.clone(),
         properties_json,
         enabled: binding.enabled,

@@ -493,7 +493,7 @@ fn what_a_sink_asks_for_is_given_once_it_is_accepted_and_no_more_after() {
 fn what_a_binding_of_its_own_words_does_not_give_is_shown_without_any_consent() {
     let address = serve(description(
         &[EventKind::InboundRcpt],
-        &["body", "redirect"],
+        &["body", "act:routes"],
     ));
     let own = "events = [\"inbound.rcpt\"]\nmay = []\n";
     let outcome = with_sink(&address.to_string(), own).run(&["check"]);
@@ -509,7 +509,7 @@ fn what_a_binding_of_its_own_words_does_not_give_is_shown_without_any_consent() 
     assert!(
         outcome
             .out
-            .contains("  not given   its sink also asks for body, redirect\n"),
+            .contains("  not given   its sink also asks for body, act:routes\n"),
         "{}",
         outcome.out
     );

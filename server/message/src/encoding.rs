@@ -105,6 +105,11 @@ impl Writer {
         self.signed(to_millis(time));
     }
 
+    /// A span of time, to the millisecond.
+    pub fn span(&mut self, span: Duration) {
+        self.number(u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
+    }
+
     /// A value that may be absent.
     pub fn option<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
         self.flag(value.is_some());
@@ -277,6 +282,14 @@ impl Reader {
     /// As [`Reader::number`]; [`DecodeError::Value`] when no clock shows it.
     pub fn time(&mut self) -> Result<SystemTime, DecodeError> {
         from_millis(self.signed()?).ok_or(DecodeError::Value("time"))
+    }
+
+    /// A span of time.
+    ///
+    /// # Errors
+    /// As [`Reader::number`].
+    pub fn span(&mut self) -> Result<Duration, DecodeError> {
+        self.number().map(Duration::from_millis)
     }
 
     /// A value that may be absent.

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use crate::{Envelope, MessageId, Properties, Recipient, SessionId, Version};
+use crate::{Envelope, Handling, Injected, MessageId, Properties, Recipient, SessionId, Version};
 
 /// How a message came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Origin {
     Lmtp,
     /// A delivery status notification of our own.
     Dsn,
+    /// Put in by a sink.
+    Sink,
 }
 
 /// A message without its content, which the spool keeps beside it.
@@ -47,6 +49,10 @@ pub struct Message {
     pub properties: Properties,
     /// The content as edited so far.
     pub version: Version,
+    /// How it is handled where that is not as configured.
+    pub handling: Handling,
+    /// The sink that put it in, where one did.
+    pub injected: Option<Injected>,
 }
 
 impl Message {

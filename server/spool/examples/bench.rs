@@ -176,6 +176,8 @@ fn message(content: &Bytes) -> Message {
         passed: Vec::new(),
         properties: Properties::new(),
         version: Version::original(&section, Some(content.len() as u64)),
+        handling: postern_message::Handling::default(),
+        injected: None,
     }
 }
 

@@ -39,6 +39,8 @@ macro_rules! every_driver_does {
             basics::a_batch_is_all_or_nothing_and_spoils_no_other,
             basics::a_notification_comes_with_the_failure_that_it_is_about,
             basics::an_id_is_committed_once,
+            basics::a_key_is_used_once,
+            basics::a_key_is_known_for_a_day_and_while_its_messages_are_here,
             basics::a_message_whose_content_still_arrives_is_not_committed,
             basics::messages_are_due_in_their_order,
             claims::a_claim_is_one_holders,

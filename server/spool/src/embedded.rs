@@ -17,6 +17,7 @@ mod coming;
 mod content;
 mod extents;
 mod housekeeper;
+mod keys;
 mod ledger;
 mod list;
 mod migrate;
@@ -49,7 +50,7 @@ use crate::files::Folder;
 use crate::stage::Kind;
 use crate::{
     Backlog, Batch, Budget, Claimed, Durable, Entry, Filter, FromSender, Health, Lease, Page,
-    Purpose, Receiving, Seized, SpoolError, StageCounts, Store, StoredMessage,
+    Purpose, Receiving, Seized, SpoolError, StageCounts, Store, StoredMessage, UsedKey,
 };
 
 use coming::Coming;
@@ -454,6 +455,13 @@ impl Store for Embedded {
             Reached::Busy => Seized::Busy,
             Reached::Gone => Seized::Gone,
         })
+    }
+
+    async fn used(&self, owner: &str, key: &[u8]) -> Result<Option<UsedKey>, SpoolError> {
+        let (owner, key) = (owner.to_owned(), key.to_vec());
+        self.readers
+            .run(move |connection| keys::read(connection, &owner, &key))
+            .await
     }
 
     async fn renew(&self, leases: &[Lease]) -> Result<Vec<Lease>, SpoolError> {

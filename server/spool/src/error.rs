@@ -33,6 +33,9 @@ pub enum SpoolError {
     /// A message that is already there.
     #[error("message {0} is in the spool already")]
     Duplicate(MessageId),
+    /// A key that was used before: what it stands for is done.
+    #[error("the key was used before by {0}")]
+    KeyUsed(String),
     /// The record or the content of a message is damaged. It is kept aside; others go on.
     #[error("message {id} is damaged: {what}")]
     Damaged {

@@ -38,7 +38,7 @@ pub use rendered::Rendered;
 pub use stage::Stage;
 pub use store::{
     Batch, DestinationChange, Due, Durable, MessageUpdate, NewMessage, Purpose, RecipientChange,
-    StageCounts, Store, StoredMessage,
+    StageCounts, Store, StoredMessage, UsedKey,
 };
 
 #[cfg(test)]

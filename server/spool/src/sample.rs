@@ -57,6 +57,8 @@ pub(crate) fn message(content: &[u8], recipients: usize) -> Message {
         passed: Vec::new(),
         properties: Properties::new(),
         version: Version::original(&section, Some(content.len() as u64)),
+        handling: postern_message::Handling::default(),
+        injected: None,
     }
 }
 

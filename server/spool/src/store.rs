@@ -95,6 +95,19 @@ pub struct RecipientChange {
     pub state: RecipientState,
 }
 
+/// A key under which something was done for somebody, so that it is not done again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsedKey {
+    /// For whom: the name of a sink. Others have keys of their own.
+    pub owner: String,
+    /// The key, at most 255 octets.
+    pub key: Vec<u8>,
+    /// The messages that were made or changed.
+    pub messages: Vec<MessageId>,
+    /// When. Kept to the millisecond.
+    pub at: SystemTime,
+}
+
 /// Changes that are committed together or not at all, in the order insert, update, remove.
 #[derive(Default)]
 pub struct Batch {
@@ -104,6 +117,8 @@ pub struct Batch {
     pub update: Vec<MessageUpdate>,
     /// Messages to be removed. One that is not there is no error.
     pub remove: Vec<MessageId>,
+    /// Keys that are used up by the changes.
+    pub keys: Vec<UsedKey>,
 }
 
 /// Proof that something is on stable storage. Only the spool makes it; the 250 needs it.
@@ -159,7 +174,7 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// When one of them cannot be made, or the disk fails. Nothing has changed then.
-    /// [`SpoolError::LeaseLost`] names the claim that ended.
+    /// [`SpoolError::LeaseLost`] names the claim that ended; [`SpoolError::KeyUsed`] says that a key was used before.
     async fn commit(&self, batch: Batch, leases: &[Lease]) -> Result<Durable, SpoolError>;
 
     /// Commits a new message.
@@ -226,6 +241,12 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When the store cannot be read.
     async fn seize(&self, id: MessageId) -> Result<Seized, SpoolError>;
+
+    /// What was done under a key. It is known for at least a day, and for as long as one of its messages is here.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn used(&self, owner: &str, key: &[u8]) -> Result<Option<UsedKey>, SpoolError>;
 
     /// Prolongs claims, and says which of them had ended. Who holds claims calls it at least once a
     /// minute.

@@ -1,18 +1,20 @@
 //! What all parts of the transport core share, on all runtime threads.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, DefaultHasher, Hash, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use postern_message::{Message, MessageId};
+use postern_message::{Message, MessageId, Recipient};
 use postern_spool::{Claimed, Due, Store, StoredMessage};
 use rustls::ClientConfig;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::clock::Clock;
 use super::disposition::HeldRefusal;
+use super::halts::Halts;
 use super::job::Group;
 use super::parked::{Place, Waiting};
 use super::question::Asked;
@@ -24,7 +26,6 @@ use super::scheduler::{Counts, Tag};
 use super::slots::{Slot, Slots, Source, octets};
 use super::unasked::Unasked;
 use postern_delivery::{Connector, Destination};
-use postern_smtp::address::ForwardPath;
 
 /// The settings of the transport core.
 #[derive(Clone)]
@@ -57,10 +58,16 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// When mail to this recipient is tried again; `None`: as usual.
-    pub(crate) fn schedule_of(&self, recipient: Option<&ForwardPath>) -> &Schedule {
-        let own = recipient.and_then(|recipient| self.routes.schedule(recipient));
+    /// When a message to this recipient is tried again; `None`: as usual.
+    pub(crate) fn schedule_of(
+        &self,
+        message: &Message,
+        recipient: Option<&Recipient>,
+    ) -> Cow<'_, Schedule> {
+        let own = recipient.and_then(|recipient| self.routes.schedule(&recipient.address));
+        let handling = &message.handling;
         own.unwrap_or(&self.schedule)
+            .within(handling.lifetime, handling.warn_after)
     }
 }
 
@@ -79,6 +86,8 @@ pub(crate) struct Core {
     pub(crate) tls: Arc<ClientConfig>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) slots: Arc<Slots>,
+    /// Destinations that sinks have halted.
+    pub(crate) halts: Halts,
     /// Sinks that came back.
     pub(crate) returns: Returns,
     /// Messages that nobody has been asked about.
@@ -177,6 +186,7 @@ impl Core {
             tls,
             clock,
             slots,
+            halts: Halts::default(),
             returns: Returns::default(),
             unasked: Unasked::default(),
             routing: Routing::default(),

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use postern_message::{Message, RecipientState};
 use postern_spool::{
     Batch, DestinationChange, Due, MessageUpdate, ReadAt, RecipientChange, SpoolError, Stage,
-    Waiting,
+    UsedKey, Waiting,
 };
 use tokio::sync::Mutex;
 
@@ -41,6 +41,8 @@ pub(crate) struct Job {
     progress: Mutex<Progress>,
     /// The stage that it stays at, where that changes with its results.
     stays: Option<Stage>,
+    /// The key that is used up by its results.
+    key: Option<UsedKey>,
     /// It is at a stage that it leaves only when a person acts, and is never due.
     kept: bool,
     /// A sink keeps it: a report has no content.
@@ -68,7 +70,7 @@ pub(crate) struct Recorded {
     /// The sender is told that some of them are delayed.
     pub(crate) warned: bool,
     /// They are on stable storage.
-    lasts: bool,
+    pub(crate) lasts: bool,
 }
 
 impl Job {
@@ -99,6 +101,7 @@ impl Job {
                 parked: Vec::new(),
             }),
             stays: None,
+            key: None,
             kept: stored.stage.is_kept(),
             withheld: stored.stage.is_withheld(),
             slot,
@@ -108,6 +111,12 @@ impl Job {
     /// It is not delivered but stays at this stage, which is recorded with what became of it.
     pub(crate) fn staying_at(mut self, stage: Option<Stage>) -> Self {
         self.stays = stage;
+        self
+    }
+
+    /// Its results use up this key.
+    pub(crate) fn using_up(mut self, key: UsedKey) -> Self {
+        self.key = Some(key);
         self
     }
 
@@ -226,8 +235,9 @@ impl Job {
         for (index, outcome) in outcomes {
             if let Some(state) = states.get_mut(index) {
                 let recipient = self.message.recipients.get(index);
-                let schedule = core.settings.schedule_of(recipient.map(|one| &one.address));
-                *state = settle(&self.message, state, outcome, schedule, now);
+                let schedule = core.settings.schedule_of(&self.message, recipient);
+                let hops = recipient.map_or(0, |one| self.message.handling.hops(one.id).len());
+                *state = settle(&self.message, state, outcome, &schedule, hops, now);
                 changes.push((index, state.clone()));
             }
         }
@@ -323,6 +333,7 @@ impl Job {
         loop {
             match core.store.commit(batch(), &[self.slot.lease()]).await {
                 Ok(_durable) => return true,
+                Err(SpoolError::KeyUsed(_)) => return false,
                 Err(SpoolError::Unknown(id)) => {
                     tracing::warn!(id = %id, "message was removed while it was being delivered");
                     return false;
@@ -365,6 +376,7 @@ impl Job {
         let id = self.message.id;
         let mut batch = Batch {
             insert: reports.iter().map(|report| report.new_message()).collect(),
+            keys: self.key.iter().cloned().collect(),
             ..Batch::default()
         };
         let due = next_due(states.iter(), now);

@@ -8,6 +8,7 @@
 //! On each runtime thread runs a [`Worker`], on one of them the [`Scanner`]. A destination belongs to one worker, which
 //! makes all connections to it.
 
+mod acting;
 mod carrier;
 mod clock;
 mod core;
@@ -16,8 +17,10 @@ mod disposition;
 mod encoding;
 mod envelope;
 mod fitting;
+mod halts;
 mod handing;
 mod hops;
+mod injection;
 mod into_maildir;
 mod into_sink;
 mod job;
@@ -29,6 +32,7 @@ mod operator;
 mod outgoing;
 mod parked;
 mod question;
+mod reach;
 mod recording;
 mod release;
 mod report;
@@ -46,18 +50,21 @@ mod slots;
 mod spooled;
 mod submit;
 mod unasked;
+mod way;
 mod worker;
 
 use std::sync::Arc;
 
-use postern_smtp::address::ForwardPath;
+use postern_message::{Message, Recipient};
 use postern_spool::{Store, StoredMessage};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 
+pub use self::acting::Agent;
 pub use self::clock::{Clock, SystemClock};
 pub use self::core::{Depth, Settings};
 pub use self::disposition::{Disposition, HeldRefusal, Position, disposition};
+pub use self::injection::{Cause, InjectionError, Injections};
 pub use self::judge::{Case, Judge, OutgoingCase, Sinks};
 pub use self::operator::{Change, Changed, Operator};
 pub use self::routes::{Route, Routes, Rule};
@@ -151,10 +158,10 @@ impl Handle {
         self.depth().in_memory
     }
 
-    /// Where a recipient's mail goes, as the configuration writes it; `None`: nothing is configured for it.
-    pub fn destination(&self, recipient: &ForwardPath) -> Option<String> {
-        let found = self.core.settings.routes.find(recipient);
-        found.as_deref().map(ToString::to_string)
+    /// Where a message goes for a recipient, as the configuration writes it; `None`: nowhere.
+    pub fn destination(&self, message: &Message, recipient: &Recipient) -> Option<String> {
+        let found = way::destination(&self.core, message, recipient);
+        found.map(|found| found.to_string())
     }
 
     /// What the transport core has to do with now, on all runtime threads.

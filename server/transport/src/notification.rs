@@ -102,7 +102,7 @@ pub(crate) async fn warn(
         .filter_map(|change| {
             let (index, _) = change;
             let recipient = message.recipients.get(*index);
-            let schedule = core.settings.schedule_of(recipient.map(|one| &one.address));
+            let schedule = core.settings.schedule_of(message, recipient);
             let (warns_at, until) = (schedule.warns_at(since)?, schedule.ends_at(since)?);
             let untold = before.get(*index)?.due().is_none_or(|due| due <= warns_at);
             let told = delay(message, change, until)?;
@@ -266,6 +266,8 @@ fn report_message(
         recipients: vec![recipient],
         properties: Properties::new(),
         version: Version::original(&section, Some(built.content.len() as u64)),
+        handling: postern_message::Handling::default(),
+        injected: None,
     })
 }
 

@@ -1,8 +1,6 @@
 //! What an operator does to messages in the queue while it is at work.
 //!
-//! Whoever changes a message holds the claim on it, the operator like everybody else. One that nobody has is claimed at
-//! once. One that waits in a worker's memory, or by its name, is given up by its worker. One that a connection or a sink
-//! has just now is not pulled away: its claim is waited for a moment, and then the operator hears that it is busy.
+//! Whoever changes a message holds the claim on it, the operator like everybody else; [`reach`](super::reach) gets it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -23,17 +21,17 @@ use tokio::time::timeout;
 use super::Handle;
 use super::core::{Begun, Core};
 use super::question::Asked;
+use super::reach::{Reached, Unclaimed, reach_all};
 use super::settle::{Outcome, wants_report};
-use super::slots::{Awaited, Slot};
+use super::slots::Slot;
 use super::submit::end;
+use super::way;
 use super::worker::note;
 
-/// How long a message is waited for that a connection or a sink has.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// How long the record of one change is waited for. It is made all the same.
-const RECORDING: Duration = Duration::from_secs(30);
+pub(super) const RECORDING: Duration = Duration::from_secs(30);
 /// Messages that are changed at the same time.
-const AT_ONCE: usize = 16;
+pub(super) const AT_ONCE: usize = 16;
 /// Destinations that one operator has tried again, remembered.
 const WOKEN: usize = 4096;
 
@@ -119,18 +117,7 @@ impl Operator {
     /// Dropped, it begins no further change: what it has begun is finished, and all other messages are given back.
     pub async fn act(&self, ids: &[MessageId]) -> Vec<(MessageId, Changed)> {
         let intent = &self.0;
-        let mut reached = Vec::with_capacity(ids.len());
-        let mut waits = HashSet::new();
-        for &id in ids {
-            let one = intent.reach(id).await;
-            if matches!(one, Reached::Awaited(_)) {
-                waits.insert(id);
-            }
-            reached.push((id, one));
-        }
-        if !waits.is_empty() {
-            intent.core.withdraw(waits);
-        }
+        let reached = reach_all(&intent.core, ids).await;
         let changes = reached
             .into_iter()
             .map(|(id, one)| async move { (id, intent.change_one(id, one).await) });
@@ -139,52 +126,12 @@ impl Operator {
 }
 
 impl Intent {
-    async fn reach(self: &Arc<Self>, id: MessageId) -> Reached {
-        let core = &self.core;
-        match self.seize(id).await {
-            Reached::Busy => {}
-            other => return other,
-        }
-        let Some(awaited) = core.slots.await_claim(id) else {
-            return Reached::Busy;
-        };
-        // It may have been given back before anybody waited for it.
-        match self.seize(id).await {
-            Reached::Busy => Reached::Awaited(awaited),
-            other => other,
-        }
-    }
-
-    /// Claims a message in a task of its own: whenever nobody waits for it any more, its claim has a slot to go back with.
-    async fn seize(&self, id: MessageId) -> Reached {
-        let core = Arc::clone(&self.core);
-        let seized = tokio::spawn(async move {
-            match core.store.seize(id).await {
-                Ok(Seized::Taken { lease, weight }) => {
-                    let slot = core.slots.take_for_operator(lease, weight);
-                    Reached::Claimed(Box::new(slot))
-                }
-                Ok(Seized::Busy) => Reached::Busy,
-                Ok(Seized::Gone) => Reached::Gone,
-                Err(error) => Reached::Failed(error.to_string()),
-            }
-        });
-        seized.await.unwrap_or_else(|error| {
-            note(&error);
-            Reached::Failed("it could not be claimed".to_owned())
-        })
-    }
-
     async fn change_one(self: &Arc<Self>, id: MessageId, reached: Reached) -> Changed {
-        let slot = match reached {
-            Reached::Claimed(slot) => *slot,
-            Reached::Awaited(mut awaited) => match timeout(PATIENCE, awaited.claim()).await {
-                Ok(Some(slot)) => slot,
-                Ok(None) | Err(_) => return Changed::Busy,
-            },
-            Reached::Busy => return Changed::Busy,
-            Reached::Gone => return Changed::Gone,
-            Reached::Failed(why) => return Changed::Failed(why),
+        let slot = match reached.claim().await {
+            Ok(slot) => slot,
+            Err(Unclaimed::Busy) => return Changed::Busy,
+            Err(Unclaimed::Gone) => return Changed::Gone,
+            Err(Unclaimed::Failed(why)) => return Changed::Failed(why),
         };
         // The task has the claim until the record is made, whoever still waits for it: given back earlier, the message would
         // be worked on while the store still has a change of it to make.
@@ -287,45 +234,11 @@ impl Intent {
 
     /// All recipients that are left are due at once, and their destinations are asked at once.
     async fn hurry(&self, message: &Message, update: &mut MessageUpdate, now: SystemTime) {
-        update.due = Some(Due::At(now));
-        for recipient in &message.recipients {
-            if let RecipientState::Pending { attempts, last, .. } = &recipient.state {
-                let destination = self.core.settings.routes.find(&recipient.address);
-                self.wake(destination.as_deref());
-                // Where sessions are asked about, the virtual server has a destination of its own.
-                let own = destination.map(|one| one.into_owned().asked_for(&message.server));
-                self.wake(own.as_ref());
-                update.recipients.push(RecipientChange {
-                    id: recipient.id,
-                    state: RecipientState::Pending {
-                        attempts: *attempts,
-                        due: None,
-                        last: last.clone(),
-                    },
-                });
-            }
-        }
-        update.destinations = self.waiting(message.id, now).await;
+        let wake = |destination: &Destination| self.wake(destination);
+        hurry(&self.core, message, update, now, wake).await;
     }
 
-    /// What the message waits for, due now: a record that is written anew forgets it.
-    async fn waiting(&self, id: MessageId, due: SystemTime) -> Vec<DestinationChange> {
-        let filter = Filter {
-            id: Some(id),
-            ..Filter::default()
-        };
-        let entries = self.core.store.list(&filter, Page::default()).await;
-        let entries = entries.unwrap_or_default();
-        let waiting = entries.into_iter().flat_map(|entry| entry.waiting);
-        waiting
-            .map(|one| DestinationChange::Waits(Waiting { due, ..one }))
-            .collect()
-    }
-
-    fn wake(&self, destination: Option<&Destination>) {
-        let Some(destination) = destination else {
-            return;
-        };
+    fn wake(&self, destination: &Destination) {
         let mut woken = self.woken.lock();
         if woken.len() < WOKEN && woken.insert(destination.clone()) {
             self.core.wake(destination);
@@ -430,17 +343,51 @@ impl Intent {
     }
 }
 
-/// How far a message was reached.
-enum Reached {
-    Claimed(Box<Slot>),
-    Awaited(Awaited),
-    Busy,
-    Gone,
-    Failed(String),
+/// All recipients that are left are due at once; `wake` hears where they go.
+pub(super) async fn hurry(
+    core: &Core,
+    message: &Message,
+    update: &mut MessageUpdate,
+    now: SystemTime,
+    wake: impl Fn(&Destination),
+) {
+    update.due = Some(Due::At(now));
+    for recipient in &message.recipients {
+        if let RecipientState::Pending { attempts, last, .. } = &recipient.state {
+            if let Some(destination) = way::destination(core, message, recipient) {
+                wake(&destination);
+                // Where sessions are asked about, the virtual server has a destination of its own.
+                wake(&destination.asked_for(&message.server));
+            }
+            update.recipients.push(RecipientChange {
+                id: recipient.id,
+                state: RecipientState::Pending {
+                    attempts: *attempts,
+                    due: None,
+                    last: last.clone(),
+                },
+            });
+        }
+    }
+    update.destinations = waiting(core, message.id, now).await;
+}
+
+/// What the message waits for, due now: a record that is written anew forgets it.
+async fn waiting(core: &Core, id: MessageId, due: SystemTime) -> Vec<DestinationChange> {
+    let filter = Filter {
+        id: Some(id),
+        ..Filter::default()
+    };
+    let entries = core.store.list(&filter, Page::default()).await;
+    let entries = entries.unwrap_or_default();
+    let waiting = entries.into_iter().flat_map(|entry| entry.waiting);
+    waiting
+        .map(|one| DestinationChange::Waits(Waiting { due, ..one }))
+        .collect()
 }
 
 /// The kind of a stage.
-fn kind(stage: &Stage) -> StageKind {
+pub(super) fn kind(stage: &Stage) -> StageKind {
     match stage {
         Stage::Submit { .. } => StageKind::Submit,
         Stage::Deliver => StageKind::Deliver,

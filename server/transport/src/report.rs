@@ -464,7 +464,7 @@ pub(crate) fn is_plain(octets: &[u8]) -> bool {
     rest.len() <= 998 && !octets.contains(&0)
 }
 
-fn date(at: SystemTime) -> String {
+pub(crate) fn date(at: SystemTime) -> String {
     let timestamp = Timestamp::try_from(at).unwrap_or_default();
     let zoned = timestamp.to_zoned(jiff::tz::TimeZone::UTC);
     DateTimePrinter::new()

@@ -295,6 +295,13 @@ impl Routes {
         }
         (groups, lost)
     }
+
+    /// The destination of a recipient in a domain of ours; `None`: it is in none.
+    pub fn own(&self, recipient: &ForwardPath) -> Option<Cow<'_, Destination>> {
+        self.is_own(recipient)
+            .then(|| self.find(recipient))
+            .flatten()
+    }
 }
 
 #[cfg(test)]
@@ -467,5 +474,15 @@ mod tests {
         assert_eq!(groups.get(&to("/a")), Some(&vec![0, 2]));
         assert_eq!(groups.get(&to("/b")), Some(&vec![1]));
         assert_eq!(lost, [3]);
+    }
+
+    #[test]
+    fn only_our_own_domains_are_local() {
+        let mut routes = Routes::new(Some(to("/out").into()));
+        routes.add("a.test", to("/a"));
+        let own = |address| routes.own(&path(address)).map(Cow::into_owned);
+        assert_eq!(own("x@A.test"), Some(to("/a")));
+        assert_eq!(own("x@c.test"), None);
+        assert_eq!(routes.domain(&path("x@C.test")).as_deref(), Some("c.test"));
     }
 }

@@ -15,7 +15,7 @@ use postern_events::context::DestinationContext;
 use postern_events::event::EventKind;
 use postern_events::ruling::{Cause, Decision, Ruling};
 use postern_events::transport::{Resolve, ResolveAnswer, Route, RouteAnswer};
-use postern_message::Message;
+use postern_message::{Message, Recipient};
 use postern_smtp::address::ForwardPath;
 use postern_smtp::reply::Reply;
 use tokio::time::Instant;
@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use super::decided::{how, words};
 use super::hops::{self, Led, Verifier};
 use super::settle::{Outcome, draw};
+use super::way;
 use super::worker::Context;
 
 /// Destinations whose answers are kept. Those beyond are asked about each time.
@@ -163,8 +164,65 @@ pub(crate) struct Sorted {
     pub(crate) settled: Vec<(usize, Outcome)>,
 }
 
-/// Sorts recipients by destination: as the configuration says, or as sinks do, where any listens.
+/// Sorts recipients by destination: where a verdict or an action has sent them, else as the routes have it. Whose way is halted
+/// goes nowhere now.
 pub(crate) async fn sort(
+    context: &Context,
+    message: &Message,
+    recipients: impl Iterator<Item = (usize, &Recipient)>,
+) -> Sorted {
+    let core = &context.core;
+    let mut sent = Vec::new();
+    let others =
+        recipients.filter_map(
+            |(index, recipient)| match way::ordered(core, message, recipient) {
+                Some(way) => {
+                    sent.push((index, way));
+                    None
+                }
+                None => Some((index, &recipient.address)),
+            },
+        );
+    let others: Vec<_> = others.collect();
+    let mut sorted = by_routes(context, message, others.into_iter()).await;
+    for (index, way) in sent {
+        match way {
+            Ok((destination, not_before)) => {
+                sorted.join(destination, not_before, std::iter::once(index), core.now());
+            }
+            Err(attempted) => sorted.settled.push((index, Outcome::Tried(attempted))),
+        }
+    }
+    way::leave_out_halted(core, message, &mut sorted);
+    for members in sorted.groups.values_mut() {
+        members.sort_unstable();
+    }
+    sorted
+}
+
+impl Sorted {
+    /// These go there, unless nothing does before a time to come.
+    fn join(
+        &mut self,
+        destination: Destination,
+        not_before: Option<SystemTime>,
+        members: impl Iterator<Item = usize>,
+        now: SystemTime,
+    ) {
+        match not_before {
+            Some(until) if until > now => {
+                let text = "its route is closed until then".to_owned();
+                let status = Attempted::own(Fate::Deferred, 4, 0, text, now).status;
+                let waits = Outcome::Waits { until, status };
+                self.settled.extend(members.map(|at| (at, waits.clone())));
+            }
+            _ => self.groups.entry(destination).or_default().extend(members),
+        }
+    }
+}
+
+/// As the configuration says, or as sinks do, where any listens.
+async fn by_routes(
     context: &Context,
     message: &Message,
     recipients: impl Iterator<Item = (usize, &ForwardPath)>,
@@ -217,28 +275,12 @@ pub(crate) async fn sort(
                         .or_default()
                         .extend(members);
                 }
-                Way::Given(destination, not_before) => match not_before {
-                    Some(until) if until > context.core.now() => {
-                        let text = "its route is closed until then".to_owned();
-                        let at = context.core.now();
-                        let why = Attempted::own(Fate::Deferred, 4, 0, text, at);
-                        let status = why.status;
-                        sorted
-                            .settled
-                            .extend(settled(Outcome::Waits { until, status }));
-                    }
-                    _ => sorted
-                        .groups
-                        .entry(destination)
-                        .or_default()
-                        .extend(members),
-                },
+                Way::Given(destination, not_before) => {
+                    sorted.join(destination, not_before, members, context.core.now());
+                }
                 Way::Not(attempted) => sorted.settled.extend(settled(Outcome::Tried(attempted))),
             }
         }
-    }
-    for members in sorted.groups.values_mut() {
-        members.sort_unstable();
     }
     sorted
 }
@@ -469,6 +511,11 @@ fn put_off<A>(context: &Context, name: &str, ruling: &Ruling<A>) -> Option<Attem
 }
 
 impl Routing {
+    /// What certificates are verified with where a sink says so.
+    pub(crate) fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
     /// A destination could not be reached: the next message has it asked about again.
     pub(crate) fn failed(&self, destination: &Destination, why: &Attempted) {
         let named = destination.as_named();

@@ -1,5 +1,6 @@
 //! When a delivery that was put off is tried again, and when it is given up.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 /// The retry schedule of `[queue]`.
@@ -38,6 +39,25 @@ impl Schedule {
     pub fn warning_after(self, age: Duration) -> Self {
         let warn_after = (age < self.expire).then_some(age);
         Self { warn_after, ..self }
+    }
+
+    /// As it is, but for a message that has times of its own, both from its acceptance. A warning that would not come
+    /// before the end comes never.
+    #[must_use]
+    pub fn within(
+        &self,
+        lifetime: Option<Duration>,
+        warn_after: Option<Duration>,
+    ) -> Cow<'_, Self> {
+        if lifetime.is_none() && warn_after.is_none() {
+            return Cow::Borrowed(self);
+        }
+        let expire = lifetime.unwrap_or(self.expire);
+        Cow::Owned(Self {
+            waits: self.waits.clone(),
+            expire,
+            warn_after: warn_after.or(self.warn_after).filter(|age| *age < expire),
+        })
     }
 
     /// As [`Schedule::next`], with an attempt at the time of the warning: what the sender is told is true then.
@@ -165,6 +185,28 @@ mod tests {
                 .warns_at(start),
             None
         );
+    }
+
+    #[test]
+    fn a_message_may_have_times_of_its_own() {
+        let start = SystemTime::UNIX_EPOCH;
+        let usual = schedule().warning_after(18 * MINUTE);
+        let times = |lifetime: Option<u32>, warn: Option<u32>| {
+            let own = usual.within(
+                lifetime.map(|own| own * MINUTE),
+                warn.map(|own| own * MINUTE),
+            );
+            let minutes = |at: Option<SystemTime>| {
+                at.and_then(|at| at.duration_since(start).ok())
+                    .map(|span| span.as_secs() / 60)
+            };
+            (minutes(own.ends_at(start)), minutes(own.warns_at(start)))
+        };
+        assert_eq!(times(None, None), (Some(60), Some(18)));
+        assert_eq!(times(Some(10), None), (Some(10), None));
+        assert_eq!(times(Some(90), Some(70)), (Some(90), Some(70)));
+        assert_eq!(times(None, Some(60)), (Some(60), None));
+        assert!(matches!(usual.within(None, None), Cow::Borrowed(_)));
     }
 
     #[test]

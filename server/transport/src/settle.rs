@@ -24,12 +24,14 @@ pub(crate) enum Outcome {
     },
 }
 
-/// The state after `outcome`, for a recipient of `message` in the state `before`.
+/// The state after `outcome`, for a recipient of `message` in the state `before`. `hops`: so many next hops have their turn,
+/// the next one at once; the schedule counts rounds of them.
 pub(crate) fn settle(
     message: &Message,
     before: &RecipientState,
     outcome: Outcome,
     schedule: &Schedule,
+    hops: usize,
     now: SystemTime,
 ) -> RecipientState {
     let RecipientState::Pending { attempts, .. } = before else {
@@ -48,15 +50,17 @@ pub(crate) fn settle(
             Fate::Failed => RecipientState::Failed(status),
             Fate::Deferred => {
                 let attempts = attempts.saturating_add(1);
+                let hops = u32::try_from(hops).unwrap_or(u32::MAX).max(1);
+                let round_is_over = attempts.is_multiple_of(hops);
                 match schedule.retry(
                     message.received_at,
-                    attempts,
+                    attempts.div_ceil(hops),
                     now,
                     draw(message.id, attempts),
                 ) {
                     Next::At(at) => RecipientState::Pending {
                         attempts,
-                        due: Some(at),
+                        due: Some(if round_is_over { at } else { now }),
                         last: Some(status),
                     },
                     Next::Expired => RecipientState::Expired(status),

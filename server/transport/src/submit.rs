@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 
 use postern_dispatch::exchange::MessageRuling;
 use postern_events::event::EventKind;
+use postern_events::order::Injection;
 use postern_events::ruling::{Decision, Ruling};
 use postern_message::recipient::without_duplicates;
-use postern_message::{Draft, Message, Status};
-use postern_spool::{Due, MessageUpdate, Stage, StoredMessage};
+use postern_message::{Draft, Handling, Message, Status};
+use postern_spool::{Batch, Due, MessageUpdate, Stage, StoredMessage};
 
 use super::core::{Begun, Core};
 use super::decided::{Decided, own, words};
 use super::disposition::{Disposition, disposition};
+use super::injection::{Cause, Injections};
 use super::job::Job;
 use super::judge::Judge;
 use super::question::{Question, ask, count, question};
@@ -35,6 +37,7 @@ pub(crate) enum Passed {
 /// What verdicts made of a message: to be recorded with the stage that follows.
 pub(super) struct Changes {
     draft: Draft,
+    handling: Handling,
     skipped: Vec<String>,
     passed: Vec<String>,
 }
@@ -49,9 +52,21 @@ pub(crate) async fn pass(core: &Core, worker: usize, judge: &dyn Judge, begun: B
             if !begun.stored.stage.is_kept() {
                 return Passed::On(begun);
             }
-            // It was found due, and would be again.
             let mut update = MessageUpdate::new(begun.stored.message.id);
-            update.due = Some(Due::Never);
+            match &begun.stored.stage {
+                // It was to be held for a time, which is over.
+                Stage::OnHold { was, by, .. } => {
+                    let id = begun.stored.message.id;
+                    tracing::info!(%id, by, "message released, its hold is over");
+                    update.due = Some(match was.is_kept() {
+                        true => Due::Never,
+                        false => Due::At(core.now()),
+                    });
+                    update.stage = Some(Stage::clone(was));
+                }
+                // It was found due, and would be again.
+                _ => update.due = Some(Due::Never),
+            }
             commit(core, update).await;
             return Passed::Settled;
         };
@@ -101,12 +116,13 @@ async fn apply(
     let MessageRuling {
         ruling,
         draft,
+        orders,
         skipped,
         passed,
-        ..
     } = ruled;
     let changes = Changes {
         draft,
+        handling: orders.handling,
         skipped,
         passed,
     };
@@ -119,25 +135,31 @@ async fn apply(
     let refusals = &core.settings.held_refusals;
     let refusal = refusals.get(&decided.binding).copied().unwrap_or_default();
     let position = question.position(&stored.message);
-    let comes_to = disposition(
-        &ruling,
-        &position,
-        &core.settings.schedule,
-        refusal,
-        draw,
-        now,
-    );
+    let times = &changes.handling;
+    let schedule = core
+        .settings
+        .schedule
+        .within(times.lifetime, times.warn_after);
+    let comes_to = disposition(&ruling, &position, &schedule, refusal, draw, now);
     let kept = goes_on_behind(&ruling, &comes_to)
         .then(|| edited(core, &stored.message, &changes))
         .flatten();
+    // What sinks put in goes with the edits beside it.
+    let stands = matches!(comes_to, Disposition::Goes(_) | Disposition::Discarded)
+        || goes_on_behind(&ruling, &comes_to);
+    let injected = if stands { orders.injected } else { Vec::new() };
+    let Some(injections) = injections(core, &stored.message, &injected).await else {
+        put_off(core, stored, None, TROUBLE).await;
+        return None;
+    };
     let reply = ruling.decision.reply();
     match comes_to {
         Disposition::Goes(stage) => {
-            return go_on(core, begun, question, &changes, stage, worker).await;
+            return go_on(core, begun, question, &changes, injections, stage, worker).await;
         }
         Disposition::Kept { stage, due } => {
             decided.log(kept_as(&ruling.decision), reply);
-            keep(core, stored, kept, stage, Due::At(due)).await;
+            keep(core, stored, kept, injections, stage, Due::At(due), worker).await;
         }
         Disposition::Quarantined { by, why, event } => {
             match ruling.decision {
@@ -152,13 +174,22 @@ async fn apply(
                 core,
                 stored,
                 kept,
+                injections,
                 Stage::Quarantined { by, why, event },
                 Due::Never,
+                worker,
             )
             .await;
         }
         Disposition::Discarded => {
             decided.log("discarded", reply);
+            // First: asked again after a crash in between, the sink's key is used up.
+            if !injections.is_empty() {
+                let update = MessageUpdate::new(stored.message.id);
+                if !commit_with(core, update, &injections, worker).await {
+                    return None;
+                }
+            }
             let status = match reply {
                 Some(reply) => words(reply, now),
                 None => own(2, format!("discarded by {}", decided.binding), now),
@@ -223,14 +254,48 @@ async fn keep(
     core: &Core,
     stored: &StoredMessage,
     edited: Option<Arc<Message>>,
+    injections: Injections,
     stage: Stage,
     due: Due,
+    worker: usize,
 ) {
     let mut update = MessageUpdate::new(stored.message.id);
     update.message = edited;
     update.stage = Some(stage);
     update.due = Some(due);
-    commit(core, update).await;
+    commit_with(core, update, &injections, worker).await;
+}
+
+/// Makes ready what sinks put in beside a message. `None`: it cannot be, for a reason of this host.
+async fn injections(
+    core: &Core,
+    message: &Message,
+    injections: &[Injection],
+) -> Option<Injections> {
+    if injections.is_empty() {
+        return Some(Injections::default());
+    }
+    let cause = Cause {
+        parent: Some(message.id),
+        by_verdict: true,
+        server: &message.server,
+        depth: message.injected.as_ref().map_or(0, |own| own.depth),
+    };
+    let made = Injections::prepare(
+        &*core.store,
+        injections,
+        cause,
+        |server| core.hostname(server).to_owned(),
+        |path| core.settings.routes.is_own(path),
+        core.now(),
+    );
+    match made.await {
+        Ok(made) => Some(made),
+        Err(error) => {
+            tracing::error!(id = %message.id, %error, "what a sink puts in with it cannot be stored");
+            None
+        }
+    }
 }
 
 /// Nobody objects: the edits are committed before anything is delivered.
@@ -239,18 +304,19 @@ async fn go_on(
     begun: Begun,
     question: &Question,
     changes: &Changes,
+    injections: Injections,
     next: Stage,
     worker: usize,
 ) -> Option<Begun> {
     let edited = edited(core, &begun.stored.message, changes);
     let mut begun = begun;
     // Without edits the new stage is recorded with the first result: asked again after a crash, the sinks see the same.
-    if edited.is_some() || question.held.is_some() {
+    if edited.is_some() || question.held.is_some() || !injections.is_empty() {
         let mut update = MessageUpdate::new(begun.stored.message.id);
         update.stage = Some(next.clone());
         update.message.clone_from(&edited);
         update.due = Some(Due::At(core.now()));
-        if !commit(core, update).await {
+        if !commit_with(core, update, &injections, worker).await {
             return None;
         }
         begun.stored.stage = next;
@@ -369,17 +435,21 @@ pub(super) fn edited(
 ) -> Option<Arc<Message>> {
     let Changes {
         draft,
+        handling,
         skipped,
         passed,
     } = changes;
     let mut recipients = draft.recipients.clone();
     without_duplicates(&mut recipients, |path| core.settings.routes.is_own(path));
+    let mut handling = handling.clone();
+    handling.keep_only(|id| recipients.iter().any(|one| one.id == id));
     let next = Message {
         envelope: draft.envelope.clone(),
         recipients,
         properties: draft.properties.clone(),
         skipped: skipped.clone(),
         passed: passed.clone(),
+        handling,
         version: draft
             .version
             .clone()
@@ -391,9 +461,27 @@ pub(super) fn edited(
 
 /// False if it failed: the message is as it was, and due as it was.
 pub(super) async fn commit(core: &Core, update: MessageUpdate) -> bool {
+    commit_with(core, update, &Injections::default(), 0).await
+}
+
+/// As [`commit`], together with what sinks put in, which is taken up on a worker.
+async fn commit_with(
+    core: &Core,
+    update: MessageUpdate,
+    injections: &Injections,
+    worker: usize,
+) -> bool {
     let id = update.id;
-    match core.store.update(update).await {
+    let mut batch = Batch {
+        update: vec![update],
+        ..Batch::default()
+    };
+    injections.join(&mut batch);
+    match core.store.commit(batch, &[]).await {
         Ok(_durable) => {
+            for stored in injections.committed() {
+                core.begin(worker, stored);
+            }
             core.slots.scan.notify_one();
             true
         }

@@ -501,7 +501,6 @@ pub(crate) async fn take_up(context: Context, begun: Begun) -> bool {
     let pending = message.recipients.iter().enumerate().filter(|(_, recipient)| {
         matches!(&recipient.state, RecipientState::Pending { due, .. } if early || due.is_none_or(|due| due <= now))
     });
-    let pending = pending.map(|(index, recipient)| (index, &recipient.address));
     let Sorted {
         groups,
         lost,

@@ -205,6 +205,55 @@ impl Actions {
         }
     }
 
+    /// Changes queued messages, as [`Actions::act`] with [`v1::ChangeQueued`]: holds, releases, recalls, expires, retries,
+    /// reroutes them, or has them judged again.
+    ///
+    /// # Errors
+    /// [`ActionError`].
+    pub async fn change(
+        &self,
+        messages: impl IntoIterator<Item = Bytes>,
+        change: v1::change_queued::Change,
+        key: &str,
+        reason: &str,
+    ) -> Result<v1::ActionResult, ActionError> {
+        let change = v1::ChangeQueued {
+            message_ids: messages.into_iter().collect(),
+            recipient_ids: Vec::new(),
+            change: Some(change),
+        };
+        self.act(sink_action::Kind::ChangeQueued(change), key, reason)
+            .await
+    }
+
+    /// Ends the hold of a message: what this sink's verdict held is judged again.
+    ///
+    /// # Errors
+    /// [`ActionError`].
+    pub async fn release(
+        &self,
+        message: Bytes,
+        key: &str,
+        reason: &str,
+    ) -> Result<v1::ActionResult, ActionError> {
+        let release = v1::change_queued::Change::ReleaseQueued(v1::ReleaseQueued {});
+        self.change([message], release, key, reason).await
+    }
+
+    /// Puts a message in. Its key is that of the action.
+    ///
+    /// # Errors
+    /// [`ActionError`].
+    pub async fn inject(
+        &self,
+        inject: v1::Inject,
+        key: &str,
+        reason: &str,
+    ) -> Result<v1::ActionResult, ActionError> {
+        self.act(sink_action::Kind::Inject(inject), key, reason)
+            .await
+    }
+
     /// The spool that the instance's gateway keeps: actions on its messages go to an instance with this id.
     pub fn spool_id(&self) -> Bytes {
         self.context.opening.spool_id.clone()

@@ -54,6 +54,9 @@ section! {
         /// Asking it has effects outside, such as a counter: it is asked in its turn, never ahead of it, and not again on
         /// another replica. Left out: as the sink described it. What a sink says of itself is not taken back by `false`.
         side_effects: Option<bool> as Maybe<Flag>;
+        /// Whether the sink is asked in transport about messages that it put in itself. Whoever says `ask` sees to it that no
+        /// such message leads to the next.
+        own_messages: OwnMessages as OwnMessages = "skip";
         /// Whether its verdicts are applied.
         mode: Mode as Mode = "enforce";
         /// A binding that is not enabled is never asked.
@@ -119,6 +122,16 @@ choice! {
     }
     later {
         "bounce" => 3;
+    }
+}
+
+choice! {
+    /// Whether a sink is asked about messages that it put in itself.
+    OwnMessages {
+        /// It is not.
+        Skip = "skip";
+        /// It is, as about all others.
+        Ask = "ask";
     }
 }
 

@@ -50,18 +50,10 @@ impl SinkTask {
             }
             LinkEvent::ContentWanted { tag, .. } => self.show_more(tag),
             LinkEvent::Action {
-                instance, action, ..
-            } => {
-                let result = pb::ActionResult {
-                    action_id: action.action_id,
-                    status: pb::ActionStatus::Failed.into(),
-                    detail: "this gateway takes no actions".to_owned(),
-                    ..pb::ActionResult::default()
-                };
-                if let Some(stream) = self.streams.touch(stream_id) {
-                    stream.link.answer_action(now, instance, result);
-                }
-            }
+                instance,
+                tag,
+                action,
+            } => self.act(stream_id, instance, tag, *action, now),
             LinkEvent::Upload {
                 instance, upload, ..
             } => {
@@ -224,7 +216,7 @@ impl SinkTask {
         self.stirred = true;
     }
 
-    fn replica_of(&self, stream: StreamId) -> std::sync::Arc<str> {
+    pub(super) fn replica_of(&self, stream: StreamId) -> std::sync::Arc<str> {
         self.streams.get(stream).map_or_else(
             || std::sync::Arc::from(""),
             |stream| std::sync::Arc::clone(&stream.replica_name),

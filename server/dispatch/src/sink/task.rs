@@ -21,6 +21,7 @@ use crate::observer::{Observer, Record, What};
 use crate::randomness::Randomness;
 use crate::settings::{Settings, SharedPlan};
 
+use super::acts::Acts;
 use super::command::Command;
 use super::connections::{Connections, Note};
 use super::face::{Face, Start};
@@ -52,6 +53,7 @@ pub(super) struct SinkTask {
     pub(super) instances: Instances,
     pub(super) questions: Questions,
     pub(super) fetches: Fetches,
+    pub(super) acts: Acts,
     /// Streams and connections, as others see them.
     published: (usize, usize),
     /// Something changed for those who wait.
@@ -111,6 +113,7 @@ impl SinkTask {
             instances: Instances::default(),
             questions: Questions::default(),
             fetches: Fetches::default(),
+            acts: Acts::default(),
             published: (0, 0),
             stirred: false,
             draining: None,
@@ -148,6 +151,13 @@ impl SinkTask {
                 break;
             };
             self.fetched(fetched);
+            busy = true;
+        }
+        for _ in 0..TURN {
+            let Some(ended) = self.acts.poll_ended(cx) else {
+                break;
+            };
+            self.acted(ended);
             busy = true;
         }
         busy |= self.timers(Instant::now());

@@ -183,7 +183,7 @@ async fn heard(answers: &Answers<super::Answer>) -> super::Answer {
 async fn questions_wait_for_the_first_connection_and_are_answered() {
     let handle = start(&serve().await);
     let answers = Arc::new(Answers::new());
-    let attached = Arc::new(Attached::new(1));
+    let attached = Arc::new(Attached::new(1, None));
     for (number, begin) in [(1, Some(begin(1))), (2, None)] {
         let ask = Ask {
             attached: Arc::clone(&attached),
@@ -209,7 +209,7 @@ async fn an_instance_that_was_never_opened_is_gone() {
     let handle = start(&serve().await);
     let answers = Arc::new(Answers::new());
     let ask = Ask {
-        attached: Arc::new(Attached::new(7)),
+        attached: Arc::new(Attached::new(7, None)),
         begin: None,
         told: Vec::new(),
         questions: vec![asking(1, &answers)],
@@ -228,7 +228,7 @@ async fn where_nobody_listens_the_question_fails_as_unreachable() {
     let handle = start(&endpoint);
     let answers = Arc::new(Answers::new());
     let ask = Ask {
-        attached: Arc::new(Attached::new(1)),
+        attached: Arc::new(Attached::new(1, None)),
         begin: Some(begin(1)),
         told: Vec::new(),
         questions: vec![asking(1, &answers)],

@@ -461,6 +461,8 @@ pub fn stored() -> (Message, Arc<dyn Content>) {
         )],
         properties: Properties::new(),
         version: Version::original(&section, Some(octets.len() as u64)),
+        handling: postern_message::Handling::default(),
+        injected: None,
     };
     (message, Arc::new(WholeContent::new(octets, end)))
 }

@@ -64,6 +64,7 @@ impl Observer for Notes {
             What::ReplicaDown { fault, .. } => format!("down {fault}"),
             What::AsksForMore { what } => format!("asks-for-more {what}"),
             What::ContractBroken { fault } => format!("broke {} {fault}", record.detail),
+            What::Acted { deed, status, .. } => format!("acted {deed} {}", status.name()),
             What::GoingAway { reason, .. } => format!("going-away {reason}"),
             What::Stalled => "stalled".to_owned(),
             What::TlsFiles { broken } => format!("files {}", broken.unwrap_or("well")),

@@ -6,7 +6,7 @@ use postern_proto::v1 as pb;
 
 use super::value::{limit, name_or_empty, wait};
 use crate::fault::Fault;
-use crate::route::{NextHop, TlsPolicy};
+use crate::route::{NextHop, Target, TlsPolicy};
 
 /// Next hops in one list.
 const MAX_HOPS: usize = 100;
@@ -19,7 +19,7 @@ pub(crate) fn next_hops(hops: Vec<pb::NextHop>) -> Result<Vec<NextHop>, Fault> {
 
 /// A next hop.
 pub(crate) fn next_hop(hop: pb::NextHop) -> Result<NextHop, Fault> {
-    if !NextHop::is_deliver(&hop.deliver) {
+    if Target::parse(&hop.deliver).is_none() {
         return Err(Fault::protocol(format!(
             "{:?} is no way to deliver",
             hop.deliver

@@ -57,6 +57,7 @@ impl InboundContext {
     pub fn of_held(session: SessionContext, message: &Message) -> Self {
         let mut working = Working::new(message.id, Draft::of(message));
         working.skipped.clone_from(&message.skipped);
+        working.resume(message.handling.clone());
         let mut own = Self::new(session);
         own.transactions = 1;
         own.transaction = Some(TransactionContext {

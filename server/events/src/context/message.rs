@@ -37,6 +37,7 @@ impl MessageContext {
     pub fn with_session(message: Arc<Message>, session: Option<SessionContext>) -> Self {
         let mut working = Working::new(message.id, Draft::of(&message));
         working.skipped.clone_from(&message.skipped);
+        working.resume(message.handling.clone());
         Self {
             server: Arc::from(message.server.as_str()),
             session,

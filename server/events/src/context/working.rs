@@ -8,7 +8,7 @@ mod journal;
 
 use std::collections::HashMap;
 
-use postern_message::{Draft, MessageId, Properties, Recipient, RecipientId, Version};
+use postern_message::{Draft, Handling, MessageId, Properties, Recipient, RecipientId, Version};
 
 use crate::order::Orders;
 
@@ -86,6 +86,11 @@ impl Working {
         };
         working.index();
         working
+    }
+
+    /// What was ordered about the message before holds on.
+    pub fn resume(&mut self, handling: Handling) {
+        self.piece.orders.handling = handling;
     }
 
     /// The branch that is judged now.

@@ -65,7 +65,7 @@ impl MessageSummary {
             received_at: message.received_at,
             session: message.session,
             client: session.and_then(|session| session.client.address),
-            parent: None,
+            parent: message.injected.as_ref().and_then(|own| own.parent),
             tenant: tenant::of_message(session, &message.recipients).to_owned(),
             recipient_count: u32::try_from(message.recipients.len()).unwrap_or(u32::MAX),
             priority: message.envelope.priority,
@@ -78,6 +78,7 @@ impl MessageSummary {
             Origin::Smtp => pb::Origin::Smtp,
             Origin::Lmtp => pb::Origin::Lmtp,
             Origin::Dsn => pb::Origin::Dsn,
+            Origin::Sink => pb::Origin::Sink,
         };
         let reads = view.reads;
         let sender = match &self.sender {

@@ -252,6 +252,7 @@ fn build_binding(
         repeatable: pin.map_or(spec.side_effects != Some(true), |pin| {
             pin.repeatable || !(pin.side_effects || spec.side_effects == Some(true))
         }),
+        asks_about_own: spec.asks_about_own,
         attributes,
         properties_json: spec.properties_json.clone(),
         accepted_name: pin

@@ -109,6 +109,8 @@ pub struct BindingSpec {
     pub ask: Vec<(Option<String>, Ask)>,
     /// Asking it has effects outside. Left out: as the sink describes; the more careful of both counts.
     pub side_effects: Option<bool>,
+    /// It is asked about messages, too, that its own sink put in.
+    pub asks_about_own: bool,
     /// Attributes that are shown to it with each event: name and CEL expression.
     pub attributes: Vec<(String, String)>,
     /// Handed to the sink when an instance opens: a JSON object, or empty.
@@ -137,6 +139,7 @@ impl BindingSpec {
             may: None,
             ask: Vec::new(),
             side_effects: None,
+            asks_about_own: false,
             attributes: Vec::new(),
             properties_json: Vec::new(),
             enabled: true,

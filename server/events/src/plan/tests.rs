@@ -554,7 +554,7 @@ fn every_error_is_collected_with_its_key() {
         when: Some("message.size > 1".to_owned()),
         priority: 40_000,
         reads: words(&["bdy"]),
-        may: words(&["inject"]),
+        may: words(&["act:routes"]),
         on_failure: hold,
         timeouts: Timeouts::uniform(Duration::ZERO),
         properties_json: b"[]".to_vec(),

@@ -92,6 +92,9 @@ impl Binding {
     }
 }
 
+/// Actions that a sink may begin in a minute.
+pub const ACTIONS_PER_MINUTE: u32 = 600;
+
 /// Largest piece of content in one frame, in octets.
 pub const CHUNK_BYTES: usize = 256 << 10;
 
@@ -110,7 +113,7 @@ pub fn limits(edits: &EditLimits) -> pb::Limits {
         header_count: narrow(edits.header_count),
         recipient_count: narrow(edits.recipients),
         property_bytes: narrow(edits.properties.octets),
-        actions_per_minute: 0,
+        actions_per_minute: ACTIONS_PER_MINUTE,
         chunk_bytes: narrow(CHUNK_BYTES),
     }
 }

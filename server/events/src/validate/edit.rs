@@ -28,6 +28,7 @@ pub(super) struct Checker<'a, 'q> {
     uploads: &'a mut dyn Uploads,
     literal: usize,
     splice_end: u64,
+    pub(super) injections: usize,
 }
 
 impl<'a, 'q> Checker<'a, 'q> {
@@ -37,6 +38,7 @@ impl<'a, 'q> Checker<'a, 'q> {
             uploads,
             literal: 0,
             splice_end: 0,
+            injections: 0,
         }
     }
 

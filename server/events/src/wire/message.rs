@@ -148,6 +148,7 @@ pub(crate) fn message(
         Origin::Smtp => pb::Origin::Smtp,
         Origin::Lmtp => pb::Origin::Lmtp,
         Origin::Dsn => pb::Origin::Dsn,
+        Origin::Sink => pb::Origin::Sink,
     };
     let after =
         |span: Option<std::time::Duration>| span.map(|span| moment(message.received_at + span));
@@ -158,7 +159,10 @@ pub(crate) fn message(
         .digest()
         .filter(|_| view.reads.digest && is_received);
     let digest = digest.map(|digest| Bytes::copy_from_slice(&digest));
-    let parent = (piece.id != message.id).then(|| id(message.id.as_bytes()));
+    let injected = message.injected.as_ref();
+    let parent = (piece.id != message.id).then_some(message.id);
+    let parent = parent.or_else(|| injected.and_then(|own| own.parent));
+    let parent = parent.map(|parent| id(parent.as_bytes()));
     pb::Message {
         message_id: id(piece.id.as_bytes()),
         envelope: view
@@ -176,14 +180,19 @@ pub(crate) fn message(
             .session
             .map(|session| id(session.as_bytes()))
             .unwrap_or_default(),
-        expires_at: after(piece.orders.lifetime),
-        warns_at: after(piece.orders.warn_after),
-        routing_class: piece.orders.routing_class.clone().unwrap_or_default(),
+        expires_at: after(piece.orders.handling.lifetime),
+        warns_at: after(piece.orders.handling.warn_after),
+        routing_class: piece
+            .orders
+            .handling
+            .routing_class
+            .clone()
+            .unwrap_or_default(),
         tenant: tenant::of_message(context.session(), &piece.draft.recipients).to_owned(),
         skipped_bindings: context.working().skipped.clone(),
         revision: u32::from(shown.is_some_and(Version::is_edited)) + 1,
-        injected_by: String::new(),
-        injection_depth: 0,
+        injected_by: injected.map(|own| own.sink.clone()).unwrap_or_default(),
+        injection_depth: injected.map_or(0, |own| u32::from(own.depth)),
     }
 }
 

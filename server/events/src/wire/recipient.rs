@@ -34,9 +34,7 @@ pub(crate) fn recipient(
         | RecipientState::Expired(status)
         | RecipientState::Discarded(status) => (0, Some(status)),
     };
-    let hop = piece
-        .and_then(|piece| piece.orders.next_hops.get(&recipient.id))
-        .and_then(|hops| hops.first());
+    let hop = piece.and_then(|piece| piece.orders.handling.hops(recipient.id).first());
     pb::Recipient {
         address: address(&recipient.address),
         given_address: recipient.given.as_ref().map(address).unwrap_or_default(),

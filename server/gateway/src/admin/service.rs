@@ -178,8 +178,8 @@ impl AdminService for Service {
         let id = id(&request.into_inner().id)?;
         let listed = self.entry(id).await?;
         let shown = match answered(self.desk.spool.load(id)).await {
-            Ok(Some(stored)) => shown::message(listed, &stored, |path| {
-                self.desk.transport.destination(path)
+            Ok(Some(stored)) => shown::message(listed, &stored, |message, recipient| {
+                self.desk.transport.destination(message, recipient)
             }),
             Ok(None) => return Err(not_there(id)),
             // What there is to say is in the list.

@@ -1,9 +1,9 @@
 //! What the queue holds, as an operator is shown it.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use postern_events::context::SessionContext;
-use postern_message::{Origin, Recipient, RecipientState, Status as Words};
+use postern_message::{Message, Origin, Recipient, RecipientState, Status as Words};
 use postern_proto::admin::v1::{
     DestinationSum, Keeper, MessageEntry, MessageState, RecipientEntry, SenderSum,
     ShowMessageResponse, SinkHealth, SinkStatus, StateCount, WaitingDestination,
@@ -114,17 +114,20 @@ pub(super) fn sink(standing: Standing) -> SinkStatus {
 pub(super) fn message(
     listed: MessageEntry,
     stored: &StoredMessage,
-    destination: impl Fn(&ForwardPath) -> Option<String>,
+    destination: impl Fn(&Message, &Recipient) -> Option<String>,
 ) -> ShowMessageResponse {
     let message = &stored.message;
     let session = SessionContext::decode(&message.context).ok();
     let helo = session.as_ref().and_then(|session| session.helo.as_ref());
+    let (handling, injected) = (&message.handling, message.injected.as_ref());
+    let after = |span: Option<Duration>| time(message.received_at.checked_add(span?)?);
     ShowMessageResponse {
         entry: Some(listed),
         origin: match message.origin {
             Origin::Smtp => "smtp",
             Origin::Lmtp => "lmtp",
             Origin::Dsn => "dsn",
+            Origin::Sink => "sink",
         }
         .to_owned(),
         session: message
@@ -144,10 +147,18 @@ pub(super) fn message(
             .recipients
             .iter()
             .take(RECIPIENTS)
-            .map(|one| recipient(one, destination(&one.address)))
+            .map(|one| recipient(one, destination(message, one)))
             .collect(),
         skipped: message.skipped.clone(),
         size_as_delivered: message.version.size().unwrap_or_default(),
+        expires: after(handling.lifetime),
+        warns: after(handling.warn_after),
+        priority: message.envelope.priority.into(),
+        routing_class: handling.routing_class.clone().unwrap_or_default(),
+        put_in_by: injected.map_or_else(String::new, |own| own.sink.clone()),
+        parent: injected
+            .and_then(|own| own.parent)
+            .map_or_else(String::new, |id| id.to_string()),
     }
 }
 

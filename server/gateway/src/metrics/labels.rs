@@ -383,6 +383,8 @@ labels! {
     Reasoned { binding: Name, sink: Name, event: &'static str, reason: Name, }
     /// Failures of sinks.
     Faulted { binding: Name, sink: Name, event: &'static str, kind: &'static str, }
+    /// What sinks did of their own accord.
+    ActedLabel { binding: Name, sink: Name, deed: &'static str, status: &'static str, }
     /// Times of sinks.
     OfSink { sink: Name, event: &'static str, }
     /// By sink.

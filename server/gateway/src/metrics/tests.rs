@@ -80,6 +80,13 @@ fn all() -> Arc<Metrics> {
         kind: "timeout",
     };
     metrics.faults.get_or_create(&faulted).inc();
+    let acted = ActedLabel {
+        binding: binding(),
+        sink: sink(),
+        deed: "release",
+        status: "done",
+    };
+    metrics.actions.get_or_create(&acted).inc();
     let of_sink = OfSink {
         sink: sink(),
         event,

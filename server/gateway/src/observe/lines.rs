@@ -63,6 +63,40 @@ pub(super) fn log(record: &Record<'_>) {
             let about = record.detail;
             tracing::warn!(about, event, binding, sink, replica, %fault, "a sink broke the protocol");
         }
+        What::Acted {
+            deed: "refused",
+            status,
+            detail,
+            ..
+        } => {
+            let status = status.name();
+            tracing::debug!(
+                binding,
+                sink,
+                replica,
+                status,
+                detail,
+                "an action of a sink was refused"
+            );
+        }
+        What::Acted {
+            deed,
+            status,
+            detail,
+            elapsed,
+        } => {
+            let status = status.name();
+            tracing::info!(
+                binding,
+                sink,
+                replica,
+                deed,
+                status,
+                detail,
+                ?elapsed,
+                "a sink acted"
+            );
+        }
         What::GoingAway { drain, reason } => {
             tracing::info!(sink, replica, ?drain, reason, "a replica goes away");
         }

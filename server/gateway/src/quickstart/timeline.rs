@@ -198,6 +198,7 @@ fn line(record: &Record<'_>, paint: Paint) -> Option<String> {
         | What::ReplicaDown { .. }
         | What::AsksForMore { .. }
         | What::ContractBroken { .. }
+        | What::Acted { .. }
         | What::GoingAway { .. }
         | What::Stalled
         | What::TlsFiles { .. }

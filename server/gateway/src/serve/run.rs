@@ -11,7 +11,7 @@ use postern_dispatch::dispatcher::Dispatcher;
 use postern_dispatch::settings::Settings as DispatchSettings;
 use postern_events::service::{Start, Stop};
 use postern_spool::{Health, SpoolError, Store};
-use postern_transport::{Handle, Scanner, Schedule, Sinks, SystemClock, Transport, Worker};
+use postern_transport::{Agent, Handle, Scanner, Schedule, Sinks, SystemClock, Transport, Worker};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -182,7 +182,7 @@ impl Part {
         let dispatcher = Dispatcher::new(
             Arc::clone(&self.plan),
             self.observer,
-            DispatchSettings::default(),
+            DispatchSettings::default().acting_by(Arc::new(Agent::new(&self.submit.handle))),
         );
         dispatcher.warm_up();
         self.board.add(dispatcher.states());

@@ -6,8 +6,8 @@ use postern_smtp::address::{AddressSyntax, ForwardPath, ReversePath};
 use super::{Message, Origin};
 use crate::encoding::{Reader, Writer};
 use crate::{
-    BodyKind, DecodeError, Envelope, Lifetime, MessageId, Notify, Properties, Recipient,
-    RecipientId, RecipientState, Return, SessionId, Status, Value, Version,
+    BodyKind, DecodeError, Envelope, Handling, Injected, Lifetime, MessageId, Notify, Properties,
+    Recipient, RecipientId, RecipientState, Return, SessionId, Status, Value, Version,
 };
 
 /// The format that is written.
@@ -27,6 +27,7 @@ impl Message {
             Origin::Smtp => 1,
             Origin::Lmtp => 2,
             Origin::Dsn => 3,
+            Origin::Sink => 4,
         });
         out.time(self.received_at);
         out.octets(&self.context);
@@ -39,6 +40,11 @@ impl Message {
         }
         self.properties.encode(&mut out);
         self.version.encode(&mut out);
+        // Records of earlier programs end here, and so do those of most messages.
+        if !self.handling.is_as_configured() || self.injected.is_some() {
+            self.handling.encode(&mut out);
+            out.option(self.injected.as_ref(), |out, injected| injected.encode(out));
+        }
         out.into_bytes()
     }
 
@@ -89,7 +95,7 @@ impl Message {
             other => return Err(DecodeError::Format(other)),
         }
         reader.number()?;
-        let message = Self {
+        let mut message = Self {
             id: MessageId::from_bytes(reader.id()?),
             session: reader.option(|reader| reader.id().map(SessionId::from_bytes))?,
             server: reader.text()?,
@@ -97,6 +103,7 @@ impl Message {
                 1 => Origin::Smtp,
                 2 => Origin::Lmtp,
                 3 => Origin::Dsn,
+                4 => Origin::Sink,
                 _ => return Err(DecodeError::Value("origin")),
             },
             received_at: reader.time()?,
@@ -107,7 +114,13 @@ impl Message {
             recipients: read_recipients(&mut reader)?,
             properties: Properties::decode(&mut reader)?,
             version: Version::decode(&mut reader, head)?,
+            handling: Handling::default(),
+            injected: None,
         };
+        if !reader.is_at_end() {
+            message.handling = Handling::decode(&mut reader)?;
+            message.injected = reader.option(Injected::decode)?;
+        }
         reader.end()?;
         Ok(message)
     }

@@ -6,7 +6,9 @@ use postern_message::{Message, MessageId, RecipientState, Version};
 
 use super::{Rig, status};
 use crate::sample::{commit, content, due, message, new, read, time};
-use crate::{Batch, Due, MessageUpdate, NewMessage, RecipientChange, Rendered, SpoolError, Stage};
+use crate::{
+    Batch, Due, MessageUpdate, NewMessage, RecipientChange, Rendered, SpoolError, Stage, UsedKey,
+};
 
 pub(crate) async fn what_was_committed_is_there_after_a_restart(rig: &dyn Rig) {
     let mut spool = rig.open();
@@ -124,6 +126,7 @@ pub(crate) async fn a_batch_is_all_or_nothing_and_spoils_no_other(rig: &dyn Rig)
         insert: vec![second],
         update: vec![stranger],
         remove: Vec::new(),
+        ..Batch::default()
     };
     // Asked at once, so that they meet in one transaction.
     let (a, b, c) = tokio::join!(
@@ -213,4 +216,74 @@ pub(crate) async fn messages_are_due_in_their_order(rig: &dyn Rig) {
     let all = spool.claim(time(99), 9, "test").await.unwrap();
     assert_eq!(all.len(), 3);
     assert_eq!(spool.next_due().await.unwrap(), None);
+}
+
+fn used(key: &str, messages: &[MessageId], seconds: u64) -> UsedKey {
+    UsedKey {
+        owner: "sandbox".to_owned(),
+        key: key.as_bytes().to_vec(),
+        messages: messages.to_vec(),
+        at: time(seconds),
+    }
+}
+
+pub(crate) async fn a_key_is_used_once(rig: &dyn Rig) {
+    let spool = rig.open();
+    let first = new(&*spool, &content(300, 1)).await;
+    let id = first.message.id;
+    let batch = Batch {
+        insert: vec![first],
+        keys: vec![used("k", &[id], 1)],
+        ..Batch::default()
+    };
+    spool.commit(batch, &[]).await.unwrap();
+    let again = new(&*spool, &content(300, 2)).await;
+    let second = again.message.id;
+    let batch = Batch {
+        insert: vec![again],
+        keys: vec![used("k", &[second], 2)],
+        ..Batch::default()
+    };
+    let refused = spool.commit(batch, &[]).await.unwrap_err();
+    assert!(matches!(refused, SpoolError::KeyUsed(_)), "{refused}");
+    assert!(
+        spool.load(second).await.unwrap().is_none(),
+        "nothing of it is done"
+    );
+    drop(spool);
+    let spool = rig.open();
+    let known = spool.used("sandbox", b"k").await.unwrap();
+    assert_eq!(known, Some(used("k", &[id], 1)));
+    // Another one of the same name is another's.
+    assert_eq!(spool.used("archive", b"k").await.unwrap(), None);
+    assert_eq!(spool.used("sandbox", b"l").await.unwrap(), None);
+}
+
+pub(crate) async fn a_key_is_known_for_a_day_and_while_its_messages_are_here(rig: &dyn Rig) {
+    const DAY: u64 = 24 * 3600;
+    let spool = rig.open();
+    let here = commit(&*spool, &content(300, 1)).await;
+    let use_up = async |key: UsedKey| {
+        let batch = Batch {
+            keys: vec![key],
+            ..Batch::default()
+        };
+        spool.commit(batch, &[]).await.unwrap();
+    };
+    use_up(used("here", &[here], 0)).await;
+    use_up(used("gone", &[MessageId::new()], 0)).await;
+    let is_known = async |key: &str| {
+        let found = spool.used("sandbox", key.as_bytes()).await.unwrap();
+        found.is_some()
+    };
+    use_up(used("a", &[], DAY)).await;
+    assert!(is_known("here").await && is_known("gone").await);
+    use_up(used("b", &[], DAY + 1)).await;
+    assert!(is_known("here").await && !is_known("gone").await);
+    spool.remove(here).await.unwrap();
+    // It is looked at again an hour later.
+    use_up(used("c", &[], DAY + 2)).await;
+    assert!(is_known("here").await);
+    use_up(used("d", &[], DAY + 3602)).await;
+    assert!(!is_known("here").await && is_known("d").await);
 }

@@ -14,7 +14,7 @@ use crate::stage::Kind;
 use crate::sums::seal;
 use crate::{
     Batch, ContentFacts, DestinationChange, Due, MessageUpdate, NewMessage, RecipientChange,
-    SpoolError, Stage, weight_in_hand,
+    SpoolError, Stage, UsedKey, weight_in_hand,
 };
 
 /// Contents up to this size are kept in the database.
@@ -26,6 +26,7 @@ pub(super) struct Prepared {
     pub(super) inserts: Vec<Insert>,
     pub(super) updates: Vec<Update>,
     pub(super) removes: Vec<MessageId>,
+    pub(super) keys: Vec<UsedKey>,
     pub(super) damages: Vec<Damaged>,
 }
 
@@ -115,6 +116,7 @@ impl Prepared {
     pub(super) fn of(batch: Batch) -> Result<Self, SpoolError> {
         let mut prepared = Self {
             removes: batch.remove,
+            keys: batch.keys,
             ..Self::default()
         };
         for new in batch.insert {

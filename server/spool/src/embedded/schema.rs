@@ -21,7 +21,7 @@ const CHECKED_SIZE: u64 = 64 * 1024 * 1024;
 /// `message.record`, `message.stage` and `recipient.state` carry a CRC-32 over the message's id
 /// (and the recipient's) and themselves in their last four octets; they are the truth about a
 /// message. The other columns of `message`, and `delivery`, repeat some of it for those who search
-/// and list. `recipient` has only those whose state differs from the record's. Times are in
+/// and list. `used_key` has what must not be done again; its messages are ids of 16 octets one behind the other. `recipient` has only those whose state differs from the record's. Times are in
 /// milliseconds since 1970; `due` NULL: not by itself.
 ///
 /// A body is `content`, or the `size` octets of `file` from `start` on: the file of extents, or one of its
@@ -79,6 +79,14 @@ CREATE TABLE delivery (
     PRIMARY KEY (message, destination)
 ) WITHOUT ROWID;
 CREATE INDEX delivery_destination ON delivery (destination, due);
+CREATE TABLE used_key (
+    owner TEXT NOT NULL,
+    key BLOB NOT NULL,
+    at INTEGER NOT NULL,
+    messages BLOB NOT NULL,
+    PRIMARY KEY (owner, key)
+) WITHOUT ROWID;
+CREATE INDEX used_key_at ON used_key (at);
 CREATE TABLE damaged (
     message BLOB PRIMARY KEY,
     why TEXT NOT NULL,
@@ -115,6 +123,16 @@ pub(super) fn connect_writer(path: &Path) -> rusqlite::Result<Connection> {
 
 /// Adds what the format has gained without a new number: a program that does not know it writes and reads the rest.
 pub(super) fn complete(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "CREATE TABLE IF NOT EXISTS used_key (
+             owner TEXT NOT NULL,
+             key BLOB NOT NULL,
+             at INTEGER NOT NULL,
+             messages BLOB NOT NULL,
+             PRIMARY KEY (owner, key)
+         ) WITHOUT ROWID;
+         CREATE INDEX IF NOT EXISTS used_key_at ON used_key (at);",
+    )?;
     let has_waits = "SELECT 1 FROM pragma_table_info('message') WHERE name = 'waits'";
     if connection.prepare(has_waits)?.exists([])? {
         return Ok(());

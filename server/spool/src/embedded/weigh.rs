@@ -11,7 +11,7 @@ const ROW: usize = 512;
 pub(super) fn weigh(batch: &Batch) -> usize {
     let inserts: usize = batch.insert.iter().map(insert).sum();
     let updates: usize = batch.update.iter().map(update).sum();
-    inserts + updates + 8 * ROW * batch.remove.len()
+    inserts + updates + 8 * ROW * batch.remove.len() + ROW * batch.keys.len()
 }
 
 fn insert(new: &NewMessage) -> usize {

@@ -6,6 +6,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::Counts;
 use super::extents::{self, Lent, Place};
+use super::keys;
 use super::prepare::{Content, Damaged, Insert, Prepared, Update, short};
 use crate::stage::Kind;
 use crate::store::DestinationChange;
@@ -52,6 +53,9 @@ pub(super) fn apply(
     lent: &Lent,
 ) -> Result<Effects, SpoolError> {
     let mut effects = Effects::default();
+    for key in &prepared.keys {
+        keys::use_up(connection, key)?;
+    }
     for new in &prepared.inserts {
         insert(connection, new, lent, &mut effects)?;
     }

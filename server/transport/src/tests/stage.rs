@@ -137,6 +137,16 @@ impl Store for Steady {
             .await
     }
 
+    async fn used(
+        &self,
+        owner: &str,
+        key: &[u8],
+    ) -> Result<Option<postern_spool::UsedKey>, SpoolError> {
+        let (owner, key) = (owner.to_owned(), key.to_vec());
+        self.on_a_thread(move |store| async move { store.used(&owner, &key).await })
+            .await
+    }
+
     async fn senders(&self, limit: usize) -> Result<Vec<FromSender>, SpoolError> {
         self.on_a_thread(move |store| async move { store.senders(limit).await })
             .await

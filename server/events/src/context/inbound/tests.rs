@@ -332,6 +332,7 @@ fn what_sinks_say_of_a_recipient_holds_once_it_is_kept() {
             .working()
             .piece()
             .orders
+            .handling
             .next_hops
             .clone()
     };

@@ -84,6 +84,16 @@ impl Working {
         session: &mut Properties,
         limits: &EditLimits,
     ) -> Result<Made, EditError> {
+        for order in split
+            .forks
+            .iter()
+            .flat_map(|fork| &fork.orders)
+            .chain(orders)
+        {
+            if let Order::Inject(injection) = order {
+                injection.fits(limits)?;
+            }
+        }
         // The forks are made of what the verdict was shown, so before its own edits.
         let mut made = Made::default();
         let mut pieces = Vec::new();

@@ -70,7 +70,7 @@ impl Working {
     /// Notes who goes another way than before.
     fn note_routes(&mut self, before: &Piece) {
         let now = self.clock;
-        let hops = |piece: &Piece, id| piece.orders.next_hops.get(&id).cloned();
+        let hops = |piece: &Piece, id| piece.orders.handling.next_hops.get(&id).cloned();
         for one in &self.piece.draft.recipients {
             if hops(before, one.id) != hops(&self.piece, one.id) {
                 self.changes.push((now, one.id));

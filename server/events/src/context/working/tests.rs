@@ -89,7 +89,10 @@ fn a_fork_gets_its_own_edits_and_the_rest_those_of_the_verdict() {
     assert_eq!(ids(&own), [all[1]]);
     assert_eq!(fields(own.piece()), [2]);
     assert_ne!(own.piece().id, trunk);
-    assert_eq!(own.piece().orders.routing_class.as_deref(), Some("bulk"));
+    assert_eq!(
+        own.piece().orders.handling.routing_class.as_deref(),
+        Some("bulk")
+    );
     // A fork of a fork.
     let again = Split {
         forks: vec![ForkEdits {
@@ -283,11 +286,11 @@ fn a_redirect_is_seen_on_its_recipients() {
     let orders = [redirect(&[], &["smtp://relay"])];
     own.apply("s", &[], &orders, &NONE, &mut none, &limits)
         .unwrap();
-    assert_eq!(own.piece().orders.next_hops.len(), 2);
+    assert_eq!(own.piece().orders.handling.next_hops.len(), 2);
     let orders = [redirect(&all[..1], &[]), Order::Priority(4)];
     own.apply("s", &[], &orders, &NONE, &mut none, &limits)
         .unwrap();
-    assert_eq!(own.piece().orders.next_hops.len(), 1);
+    assert_eq!(own.piece().orders.handling.next_hops.len(), 1);
     assert_eq!(own.draft().envelope.priority, 4);
 }
 

@@ -284,7 +284,7 @@ fn an_injected_message_is_encoded_as_it_says() {
             other => panic!("{other:?}"),
         }
     };
-    let (ascii, eight, bare) = (&b"a\r\n"[..], &b"\xe4\r\n"[..], &b"a\nb"[..]);
+    let (ascii, eight, bare) = (&b"\r\na\r\n"[..], &b"\r\n\xe4\r\n"[..], &b"\r\na\nb"[..]);
     for (body, content, expected) in [
         (W::Unspecified, ascii, Some(BodyKind::SevenBit)),
         (W::Unspecified, eight, Some(BodyKind::EightBitMime)),

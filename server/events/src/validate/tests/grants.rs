@@ -73,7 +73,7 @@ fn edit_of(kind: EditKind, id: &Bytes) -> E {
                 ..pb::AddRecipient::default()
             }],
             content: Some(pb::Data {
-                kind: Some(pb::data::Kind::Literal(value)),
+                kind: Some(pb::data::Kind::Literal(Bytes::from_static(b"A: b\r\n\r\n"))),
             }),
             ..pb::Inject::default()
         })),

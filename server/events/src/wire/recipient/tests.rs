@@ -1,6 +1,4 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-use std::collections::HashMap;
-
 use postern_message::{Draft, MessageId, RecipientId};
 
 use super::*;
@@ -215,7 +213,10 @@ fn the_first_of_the_hops_that_were_ordered_for_a_recipient_is_shown() {
         id: MessageId::new(),
         draft: Draft::empty(),
         orders: Orders {
-            next_hops: HashMap::from([(one.id, hops)]),
+            handling: postern_message::Handling {
+                next_hops: std::collections::BTreeMap::from([(one.id, hops)]),
+                ..Default::default()
+            },
             ..Orders::default()
         },
     };

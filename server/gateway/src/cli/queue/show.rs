@@ -108,7 +108,12 @@ fn as_text(shown: &ShowMessageResponse, paint: Paint, now: SystemTime) -> String
         helo => format!("{} ({})", shown.client, safe(helo)),
     };
     line("client", &client);
-    line("origin", &shown.origin);
+    let origin = match (shown.put_in_by.as_str(), shown.parent.as_str()) {
+        ("", _) => shown.origin.clone(),
+        (sink, "") => format!("put in by the sink {sink}"),
+        (sink, parent) => format!("put in by the sink {sink}, because of {parent}"),
+    };
+    line("origin", &origin);
     line("session", &shown.session);
     let size = match shown.size_as_delivered {
         0 => octets(entry.size),
@@ -116,6 +121,15 @@ fn as_text(shown: &ShowMessageResponse, paint: Paint, now: SystemTime) -> String
         other => format!("{}, {} as delivered", octets(entry.size), octets(other)),
     };
     line("size", &size);
+    if shown.priority != 0 {
+        line("priority", &shown.priority.to_string());
+    }
+    line("class", &shown.routing_class);
+    for (label, stamp) in [("warns", shown.warns), ("expires", shown.expires)] {
+        if let Some(when) = stamp.and_then(time) {
+            line(label, &format!("in {}, at {}", until(when, now), at(when)));
+        }
+    }
     line("passed by", &shown.skipped.join(", "));
     for one in &shown.recipients {
         line("recipient", &recipient(one, now));
@@ -171,6 +185,12 @@ fn as_json(shown: &ShowMessageResponse) -> Value {
     json["helo"] = json!(shown.helo);
     json["size_as_delivered"] = json!(shown.size_as_delivered);
     json["skipped"] = json!(shown.skipped);
+    json["priority"] = json!(shown.priority);
+    json["routing_class"] = json!(shown.routing_class);
+    json["warns"] = json!(when(shown.warns));
+    json["expires"] = json!(when(shown.expires));
+    json["put_in_by"] = json!(shown.put_in_by);
+    json["parent"] = json!(shown.parent);
     json["kept_by"] = shown.keeper.as_ref().map_or(Value::Null, |own| {
         json!({
             "binding": own.binding,

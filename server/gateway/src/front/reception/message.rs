@@ -11,12 +11,18 @@ use postern_events::budget::Budget;
 use postern_events::context::SessionContext;
 use postern_events::event::EventKind;
 use postern_events::inbound::Fate;
+use postern_events::order::{Injection, Orders};
 use postern_events::ruling::{Cause, Ruling};
 use postern_message::recipient::without_duplicates;
 use postern_message::{Draft, HeaderSection, Message, MessageId, Origin, Version};
 use postern_smtp::reply::Reply;
-use postern_spool::{Due, Durable, NewMessage, SpoolError, Stage, StoredBody, StoredMessage};
-use postern_transport::{Disposition, HeldRefusal, Position, disposition, draw};
+use postern_spool::{
+    Batch, Due, Durable, NewMessage, SpoolError, Stage, StoredBody, StoredMessage,
+};
+use postern_transport::{
+    Cause as InjectedBy, Disposition, HeldRefusal, InjectionError, Injections, Position,
+    disposition, draw,
+};
 
 use super::Reception;
 use super::ruling::{Refused, hold_back, refusal};
@@ -60,23 +66,24 @@ pub(in crate::front) async fn judge(
         section,
         exchange,
     } = arrived;
-    let (ruling, draft, skipped, passed) = match exchange {
+    let (ruling, draft, orders, skipped, passed) = match exchange {
         Some(exchange) => {
             let MessageRuling {
                 ruling,
                 draft,
+                orders,
                 skipped,
                 passed,
-                ..
             } = exchange.finish(&budget).await;
             let scope = &reception.scope;
             let budget = scope.reserving(&budget, EventKind::InboundMessage, b"");
             hold_back(&ruling, &budget).await;
-            (ruling, draft, skipped, passed)
+            (ruling, draft, orders, skipped, passed)
         }
         None => (
             Ruling::proceed(EventKind::InboundMessage),
             reception.draft(),
+            Orders::default(),
             reception.scope.skipped(),
             Vec::new(),
         ),
@@ -88,6 +95,7 @@ pub(in crate::front) async fn judge(
             body,
             section,
             draft,
+            orders,
             skipped,
             passed,
             ruling,
@@ -101,6 +109,7 @@ pub(in crate::front) struct Ready {
     body: StoredBody,
     section: HeaderSection,
     draft: Draft,
+    orders: Orders,
     skipped: Vec<String>,
     passed: Vec<String>,
     ruling: Ruling,
@@ -140,7 +149,7 @@ pub(in crate::front) async fn commit(
             let stage = Stage::Quarantined { by, why, event };
             (stage, Due::Never, Fate::Quarantined)
         }
-        Disposition::Discarded => return discard(&ready),
+        Disposition::Discarded => return discard_with(&reception, &ready).await,
         Disposition::Refused(reply) | Disposition::Deferred { reply: Some(reply) } => {
             return refused(Refused::by_service(reply), ready.size());
         }
@@ -154,6 +163,7 @@ pub(in crate::front) async fn commit(
         body,
         section,
         mut draft,
+        orders,
         skipped,
         passed,
         ruling,
@@ -187,9 +197,19 @@ pub(in crate::front) async fn commit(
             return refused(replies::storage_failed(id));
         }
     };
+    let Orders {
+        mut handling,
+        injected,
+    } = orders;
+    handling.keep_only(|id| draft.recipients.iter().any(|one| one.id == id));
+    let injections = match put_in(&reception, id, &injected).await {
+        Ok(injections) => injections,
+        Err(reply) => return refused(reply),
+    };
     let message = Arc::new(Message {
         skipped,
         passed,
+        handling,
         ..message(&reception, id, session, draft, version, at)
     });
     let content = body.reader();
@@ -199,8 +219,16 @@ pub(in crate::front) async fn commit(
         stage: stage.clone(),
         due,
     };
-    match reception.tools.spool.insert(new).await {
+    let mut batch = Batch {
+        insert: vec![new],
+        ..Batch::default()
+    };
+    injections.join(&mut batch);
+    match reception.tools.spool.commit(batch, &[]).await {
         Ok(proof) => {
+            for stored in injections.committed() {
+                reception.tools.onward.accept(stored);
+            }
             reception.tools.onward.accept(StoredMessage {
                 message: Arc::clone(&message),
                 stage,
@@ -229,6 +257,64 @@ fn promise(
 /// Accepted and dropped: the record is the log line.
 fn discard(ready: &Ready) -> Answered {
     positive(ready.id, Fate::Discarded, &ready.ruling, ready.size())
+}
+
+/// As [`discard`], with what sinks put in instead.
+async fn discard_with(reception: &Reception, ready: &Ready) -> Answered {
+    if ready.orders.injected.is_empty() {
+        return discard(ready);
+    }
+    let injections = match put_in(reception, ready.id, &ready.orders.injected).await {
+        Ok(injections) => injections,
+        Err(reply) => return refused(Refused::by_service(reply), ready.size()),
+    };
+    let mut batch = Batch::default();
+    injections.join(&mut batch);
+    match reception.tools.spool.commit(batch, &[]).await {
+        Ok(_durable) => {
+            for stored in injections.committed() {
+                reception.tools.onward.accept(stored);
+            }
+            discard(ready)
+        }
+        Err(error) => {
+            let reply = storage_reply(reception, ready.id, &error);
+            refused(Refused::by_service(reply), ready.size())
+        }
+    }
+}
+
+/// Makes ready what sinks put in beside a message.
+async fn put_in(
+    reception: &Reception,
+    id: MessageId,
+    injections: &[Injection],
+) -> Result<Injections, Reply> {
+    if injections.is_empty() {
+        return Ok(Injections::default());
+    }
+    let server = &reception.server;
+    let cause = InjectedBy {
+        parent: Some(id),
+        by_verdict: true,
+        server: &server.name,
+        depth: 0,
+    };
+    let made = Injections::prepare(
+        &*reception.tools.spool,
+        injections,
+        cause,
+        |_| server.hostname.to_string(),
+        |path| server.policy.is_ours(path),
+        SystemTime::now(),
+    );
+    made.await.map_err(|error| match error {
+        InjectionError::Spool(error) => storage_reply(reception, id, &error),
+        InjectionError::Trace(error) => {
+            tracing::error!(%id, %error, "what a sink puts in was refused");
+            replies::storage_failed(id)
+        }
+    })
 }
 
 fn positive(id: MessageId, fate: Fate, ruling: &Ruling, size: u64) -> Answered {
@@ -362,5 +448,7 @@ fn message(
         skipped: Vec::new(),
         passed: Vec::new(),
         version,
+        handling: postern_message::Handling::default(),
+        injected: None,
     }
 }

@@ -216,7 +216,7 @@ fn orders_are_of_the_branch_that_they_were_given_for() {
     own.apply("s", &[], &[class("rest")], &split, &mut none, &limits)
         .unwrap();
     let seen = |own: &Working| {
-        let class = own.piece().orders.routing_class.clone();
+        let class = own.piece().orders.handling.routing_class.clone();
         (class.unwrap(), own.draft().envelope.priority)
     };
     assert_eq!(seen(&own), ("rest".to_owned(), 0));
