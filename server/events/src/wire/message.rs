@@ -8,8 +8,7 @@ use postern_smtp::address::ReversePath;
 use super::recipient::from_xtext;
 use super::session::parameters;
 use super::{View, id, moment};
-use crate::context::{MessageContext, RawParameter, TransactionContext};
-use crate::tenant;
+use crate::context::{MessageContext, RawParameter, TransactionContext, tenant_of};
 
 /// The running transaction, without its recipients.
 pub(crate) fn transaction(running: &TransactionContext, view: &View<'_>) -> pb::Transaction {
@@ -179,7 +178,7 @@ pub(crate) fn message(
         expires_at: after(piece.orders.lifetime),
         warns_at: after(piece.orders.warn_after),
         routing_class: piece.orders.routing_class.clone().unwrap_or_default(),
-        tenant: tenant::of_message(context.session(), &piece.draft.recipients).to_owned(),
+        tenant: tenant_of(context.session(), &piece.draft.recipients).to_owned(),
         skipped_bindings: context.working().skipped.clone(),
         revision: u32::from(shown.is_some_and(Version::is_edited)) + 1,
         injected_by: String::new(),
