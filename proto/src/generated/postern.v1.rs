@@ -1556,7 +1556,8 @@ pub struct AuthMechanisms {
 /// or a refusal ends it, `proceed` is refused.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DialogueAnswer {
-    /// What goes to the client now; 3xx is allowed. Absent: nothing.
+    /// What goes to the client now: 3xx as long as the dialogue goes on, any other class where it is over. Absent: nothing,
+    /// the client sends what is wanted of its own accord.
     #[prost(message, optional, tag = "1")]
     pub reply: ::core::option::Option<Reply>,
     /// What the sink wants next; it comes as another inbound.command. Unset: the dialogue is over.

@@ -240,7 +240,7 @@ impl Verdict {
         self.answer(answer::Kind::Rcpt(said))
     }
 
-    /// Answers a command that changes nothing in the service with this reply, a 3xx or any other, and wants a line of at most
+    /// Answers a command that changes nothing in the service with this reply, a 3xx, and wants a line of at most
     /// `most` octets next (0: as the gateway takes it): it comes as another `inbound.command`. Text alone goes with 354.
     /// Grant `respond`.
     pub fn ask_line(reply: impl Into<Reply>, most: u64) -> Self {

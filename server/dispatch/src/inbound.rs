@@ -7,7 +7,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use postern_events::budget::Budget;
 use postern_events::chain::Start;
-use postern_events::context::{Authentication, Conduct, Context, InboundContext, SessionContext};
+use postern_events::context::{
+    Authentication, Conduct, Context, InboundContext, SessionContext, tenant_of,
+};
 use postern_events::deferred::Deferred;
 use postern_events::event::EventKind;
 use postern_events::inbound::{
@@ -16,7 +18,6 @@ use postern_events::inbound::{
 use postern_events::order::Orders;
 use postern_events::question::{Event, Question};
 use postern_events::ruling::{Ruling, Standing};
-use postern_events::tenant;
 use postern_message::{Envelope, MessageId, Properties, Recipient, RecipientId};
 use postern_proto::v1 as pb;
 use postern_smtp::server::Additions;
@@ -82,7 +83,7 @@ impl InboundScope {
     /// Whose a message of this session to these recipients is; empty: nobody's.
     #[must_use]
     pub fn tenant_of(&self, recipients: &[Recipient]) -> String {
-        self.read(|own| tenant::of_message(Some(own.session()), recipients).to_owned())
+        self.read(|own| tenant_of(Some(own.session()), recipients).to_owned())
     }
 
     /// Somebody has proved who the client is, or a sink has said so.

@@ -6,6 +6,7 @@ mod inbound;
 mod message;
 mod outgoing;
 mod session;
+mod tenant;
 mod working;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub use session::{
     AddressSource, Authentication, Client, CommandLine, Conduct, Helo, Protocol, RawParameter,
     ReverseName, SessionContext, Tls,
 };
+pub use tenant::tenant_of;
 pub use working::{Apart, ForkEdits, Made, Piece, Split, TRUNK, Working};
 
 /// What is known where an event happens.

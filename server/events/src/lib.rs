@@ -31,7 +31,6 @@ pub mod ruling;
 pub mod service;
 pub mod source;
 pub mod table;
-pub mod tenant;
 #[cfg(test)]
 mod testing;
 pub mod transport;

@@ -5,10 +5,9 @@ use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_smtp::command::HelloName;
 
 use crate::attributes::{Attribute, AttributeSource, AttributeValue, domain};
-use crate::context::Context;
+use crate::context::{Context, tenant_of};
 use crate::question::Question;
 use crate::rule::RuleFacts;
-use crate::tenant;
 use crate::wire::path;
 
 /// A question in its context.
@@ -139,10 +138,9 @@ impl Source<'_> {
             ),
             Attribute::MessageRecipientDomains => AttributeValue::Texts(self.domains()),
             Attribute::MessageRecipientCount => AttributeValue::count(draft.recipients.len()),
-            Attribute::MessageTenant => AttributeValue::text(tenant::of_message(
-                self.context.session(),
-                &draft.recipients,
-            )),
+            Attribute::MessageTenant => {
+                AttributeValue::text(tenant_of(self.context.session(), &draft.recipients))
+            }
             Attribute::MessageHeaders => AttributeValue::Map(header_map(version()?)),
             Attribute::MessageHeaderCount => AttributeValue::count(version()?.headers().len()),
             Attribute::MessageSize => AttributeValue::count(version()?.size()?),

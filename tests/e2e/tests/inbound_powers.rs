@@ -689,3 +689,50 @@ fn guessing_at_a_sink_is_bounded() {
     client.expect(&guess(SECRET), 454);
     assert_eq!(door.asked(), asked, "it was not asked");
 }
+
+#[test]
+fn over_lmtp_a_sink_says_as_much() {
+    let words = RawSink::answering(|wire, asked| match event(asked) {
+        Some(Happened::InboundResponse(response)) if &response.verb[..] == b"LHLO" => {
+            let said = v1::ResponseAnswer {
+                added_lines: vec!["XTHING".into()],
+                removed_keywords: vec!["DSN".into()],
+                ..Default::default()
+            };
+            answer(wire, asked, Answered::Response(said))
+        }
+        _ => proceed(wire, asked),
+    });
+    let (next_hop, directory) = (NextHop::start(), directory());
+    let gateway = hosting(&next_hop)
+        .server("protocol = \"lmtp\"")
+        .with(&words.table("words"))
+        .with(&binding(
+            "words",
+            "\"inbound.response\"",
+            "may = [\"ehlo\"]",
+        ))
+        .with(&directory.table("directory"))
+        .with(&binding(
+            "directory",
+            "\"inbound.rcpt\"",
+            "may = [\"admit\", \"relay\", \"tenant\"]",
+        ))
+        .start();
+    let mut client = Client::open(gateway.smtp());
+    assert_eq!(client.reply().code, 220);
+    let greeting = client.expect("LHLO client.example.test", 250);
+    assert!(
+        greeting.lines.contains(&"XTHING".to_owned()),
+        "{greeting:?}"
+    );
+    assert!(!greeting.lines.contains(&"DSN".to_owned()), "{greeting:?}");
+    client.expect("MAIL FROM:<a@example.org> RET=HDRS", 555);
+    client.expect("MAIL FROM:<a@example.org>", 250);
+    client.expect("RCPT TO:<known@example.test>", 250);
+    client.expect("RCPT TO:<x@example.test>", 550);
+    client.expect("RCPT TO:<friend@far.test>", 250);
+    client.expect("DATA", 354);
+    client.send(postern_e2e::client::stuffed(CONTENT));
+    assert_eq!([client.reply().code, client.reply().code], [250, 250]);
+}

@@ -102,6 +102,23 @@ fn grants(
                 greeting && !answer.added_lines.is_empty() || !answer.removed_keywords.is_empty();
             needed.extend(keywords.then_some("ehlo"));
         }
+        answer::Kind::Dialogue(answer) => {
+            let class = match &answer.reply {
+                Some(reply) => Some(reply::well_formed(reply, question)?),
+                None => None,
+            };
+            match (answer.expects.is_some(), class) {
+                (true, None | Some(3)) | (false, Some(2 | 4 | 5)) => {}
+                (true, Some(_)) => {
+                    return Err(Refusal::new("a dialogue that goes on says so by 3xx"));
+                }
+                (false, _) => {
+                    return Err(Refusal::new(
+                        "a dialogue that is over needs a reply, not 3xx",
+                    ));
+                }
+            }
+        }
         answer::Kind::Auth(answer) => {
             if let Some(auth_answer::Kind::Success(success)) = &answer.kind {
                 needed.extend(success.may_relay.then_some("relay"));

@@ -86,3 +86,101 @@ fn raw_values_keep_the_rules_of_folding() {
     assert!(set(b" one\n two").is_err());
     assert!(set(b" nul\0").is_err());
 }
+
+/// What a sink says to clients beyond yes and no, each with exactly the words that it needs.
+#[test]
+fn answers_to_clients_need_their_words_and_no_others() {
+    use v1::EventKind as E;
+    let success = v1::AuthSuccess {
+        identity: "anna".into(),
+        may_relay: true,
+        tenant: "acme".to_owned(),
+        ..Default::default()
+    };
+    let success = v1::auth_answer::Kind::Success(success);
+    let success = v1::answer::Kind::Auth(v1::AuthAnswer {
+        kind: Some(success),
+    });
+    for (verdict, event, needed) in [
+        (
+            Verdict::proceed().admit_hosted(),
+            E::InboundRcpt,
+            &["admit"][..],
+        ),
+        (
+            Verdict::proceed().admit_relayed(),
+            E::InboundRcpt,
+            &["admit", "relay"],
+        ),
+        (
+            Verdict::proceed().of_tenant("acme"),
+            E::InboundRcpt,
+            &["tenant"],
+        ),
+        (
+            Verdict::proceed().of_tenant("acme").admit_hosted(),
+            E::InboundRcpt,
+            &["admit", "tenant"],
+        ),
+        (
+            Verdict::ask_line("Go on", 0),
+            E::InboundCommand,
+            &["respond"],
+        ),
+        (
+            Verdict::ask_octets(None, 5),
+            E::InboundCommand,
+            &["respond"],
+        ),
+        (
+            Verdict::proceed().offer_mechanisms(&["XTOKEN"]),
+            E::InboundHelo,
+            &["authenticated"],
+        ),
+        (
+            Verdict::challenge("who?"),
+            E::InboundAuth,
+            &["authenticated"],
+        ),
+        (
+            Verdict::authenticated("anna"),
+            E::InboundAuth,
+            &["authenticated"],
+        ),
+        (
+            Verdict::proceed().answer(success),
+            E::InboundAuth,
+            &["authenticated", "relay", "tenant"],
+        ),
+        (
+            Verdict::proceed()
+                .remove_keywords(&["SIZE"])
+                .append_lines(&["X"]),
+            E::InboundResponse,
+            &["ehlo"],
+        ),
+    ] {
+        assert_eq!(checked(&verdict, event, needed), Ok(()), "{verdict:?}");
+        for missing in needed {
+            let fewer: Vec<&str> = needed
+                .iter()
+                .copied()
+                .filter(|own| own != missing)
+                .collect();
+            assert!(
+                checked(&verdict, event, &fewer).is_err(),
+                "{verdict:?} without {missing}"
+            );
+        }
+    }
+    let early = Verdict::ask_line(crate::Reply::new(250, "", "Done"), 0);
+    assert!(
+        checked(&early, E::InboundCommand, &["respond"]).is_err(),
+        "it is not done"
+    );
+    // Lines behind another reply than that to EHLO need none.
+    let lines = Verdict::proceed()
+        .replace_reply("Hello")
+        .append_lines(&["there"]);
+    assert_eq!(checked(&lines, E::InboundResponse, &[]), Ok(()));
+}

@@ -515,3 +515,42 @@ fn questions_that_wait_for_rcpt_refuse_it() {
         ]
     );
 }
+
+#[test]
+fn a_dialogue_is_a_row_of_commands_with_input_and_has_to_be_answered() {
+    async fn talk(command: postern_sdk::Command) -> Verdict {
+        match (&*command.verb(), command.input()) {
+            ("XGREET", None) => Verdict::ask_line("Who are you?", 100),
+            ("XGREET", Some(b"nobody")) => Verdict::proceed(),
+            ("XGREET", Some(name)) => Verdict::respond(String::from_utf8_lossy(name).into_owned()),
+            _ => Verdict::proceed(),
+        }
+    }
+    let said = |input: Option<&'static str>| {
+        v1::event::Kind::InboundCommand(v1::InboundCommand {
+            command: Some(v1::Command {
+                verb: "XGREET".into(),
+                line: "XGREET".into(),
+                ..Default::default()
+            }),
+            handling: v1::CommandHandling::Registered.into(),
+            dialogue_input: input.map(Into::into),
+        })
+    };
+    let sink = sink!()
+        .may("respond")
+        .verb("XGREET", "greets by name")
+        .on(inbound::COMMAND, talk);
+    let transcript = Session::connect(sink, "192.0.2.1")
+        .event(said(None))
+        .event(said(Some("Anna")))
+        .event(said(Some("nobody")))
+        .tolerant()
+        .play();
+    let answers: Vec<_> = transcript.answers_to(EventKind::InboundCommand).collect();
+    assert!(answers[0].as_ref().unwrap().as_proto().answer.is_some());
+    let anna = answers[1].as_ref().unwrap();
+    assert!(format!("{anna:?}").contains("Anna"), "{anna:?}");
+    let nobody = answers[2].as_ref().unwrap_err();
+    assert!(format!("{nobody:?}").contains("dialogue"), "{nobody:?}");
+}

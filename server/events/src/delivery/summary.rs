@@ -8,8 +8,7 @@ use postern_message::{Message, MessageId, Origin, SessionId};
 use postern_proto::v1 as pb;
 use postern_smtp::address::ReversePath;
 
-use crate::context::SessionContext;
-use crate::tenant;
+use crate::context::{SessionContext, tenant_of};
 use crate::wire::{self, View};
 
 /// What identifies a message.
@@ -66,7 +65,7 @@ impl MessageSummary {
             session: message.session,
             client: session.and_then(|session| session.client.address),
             parent: message.injected.as_ref().and_then(|own| own.parent),
-            tenant: tenant::of_message(session, &message.recipients).to_owned(),
+            tenant: tenant_of(session, &message.recipients).to_owned(),
             recipient_count: u32::try_from(message.recipients.len()).unwrap_or(u32::MAX),
             priority: message.envelope.priority,
         }

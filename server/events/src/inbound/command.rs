@@ -132,11 +132,8 @@ impl TypedAnswer for DialogueAnswer {
                 ));
             }
         };
-        let classes: &[u8] = if expects.is_some() {
-            &[2, 3, 4, 5]
-        } else {
-            &[2, 4, 5]
-        };
+        // After anything but 3xx the client is done with its command: what it says next is not meant for the sink.
+        let classes: &[u8] = if expects.is_some() { &[3] } else { &[2, 4, 5] };
         let reply = own.reply;
         let reply = reply.map(|reply| checks.reply(reply, classes, "the dialogue"));
         let reply = reply.transpose()?;

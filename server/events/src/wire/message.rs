@@ -8,8 +8,7 @@ use postern_smtp::address::ReversePath;
 use super::recipient::from_xtext;
 use super::session::parameters;
 use super::{View, id, moment};
-use crate::context::{MessageContext, RawParameter, TransactionContext};
-use crate::tenant;
+use crate::context::{MessageContext, RawParameter, TransactionContext, tenant_of};
 
 /// The running transaction, without its recipients.
 pub(crate) fn transaction(running: &TransactionContext, view: &View<'_>) -> pb::Transaction {
@@ -188,7 +187,7 @@ pub(crate) fn message(
             .routing_class
             .clone()
             .unwrap_or_default(),
-        tenant: tenant::of_message(context.session(), &piece.draft.recipients).to_owned(),
+        tenant: tenant_of(context.session(), &piece.draft.recipients).to_owned(),
         skipped_bindings: context.working().skipped.clone(),
         revision: u32::from(shown.is_some_and(Version::is_edited)) + 1,
         injected_by: injected.map(|own| own.sink.clone()).unwrap_or_default(),

@@ -113,7 +113,7 @@ impl Session {
         }
     }
 
-    pub(super) fn count(&mut self, exchange: &Exchange, reply: &Reply) {
+    fn count(&mut self, exchange: &Exchange, reply: &Reply) {
         let refused = reply.code().is_permanent() || reply.code().is_transient();
         if exchange.verb.is_none() || !refused {
             return;

@@ -63,8 +63,8 @@ impl Exchange {
             Expects::Line(_) => true,
             Expects::Octets(octets) => (1..=MAX_DIALOGUE_OCTETS).contains(&octets),
         };
-        // With 421 the session ends.
-        is_inert && fits && reply.is_none_or(|reply| reply.code().value() != 421)
+        // After any other reply the client's next words are its next command.
+        is_inert && fits && reply.is_none_or(|reply| reply.code().is_intermediate())
     }
 }
 
@@ -84,12 +84,11 @@ impl Session {
         let verb = exchange.verb.unwrap_or(Verb::Other);
         let to = ReplyTo::Command(Some(id), verb);
         if let Some(reply) = reply {
-            if exchange.talked_over && reply.code().is_intermediate() {
+            if exchange.talked_over {
                 self.push_reply(to, replies::premature());
                 return self.close(CloseReason::PrematureInput);
             }
-            self.count(&exchange, &reply);
-            self.push_reply(to, reply.with_some_enhanced());
+            self.push_reply(to, reply);
         }
         self.talk.get_or_insert_default();
         self.state = State::ExpectInput(ExpectInput {

@@ -148,9 +148,9 @@ pub enum Answer {
     /// AUTH: send this with 334, before base64, and ask again with what the client says to it. At most
     /// [`MAX_CHALLENGE`](super::MAX_CHALLENGE) octets.
     Challenge(Bytes),
-    /// Of a command that the session does not act on, and of a step of the dialogue that came of one: send this reply, if
-    /// there is one, then ask again with what the client says to it. A 3xx tells the client to go on; one that has sent more
-    /// before it is told so is refused.
+    /// Of a command that the session does not act on, and of a step of the dialogue that came of one: send this reply, a
+    /// 3xx that tells the client to go on, then ask again with what it says to it. One that has sent more before it is told
+    /// so is refused. Without a reply the client goes on of its own accord.
     Dialogue {
         /// What goes to the client now.
         reply: Option<Reply>,

@@ -115,13 +115,17 @@ fn without_a_word_to_wait_for_what_follows_is_part_of_it() {
 fn it_ends_with_any_other_reply_and_there_is_nothing_to_proceed_with() {
     for (last, said) in [
         (Answer::Reply(reply("550 5.7.1 No")), "550 5.7.1 No"),
+        (
+            step("250 x", Expects::Line(0)),
+            "451 4.3.0 Local error, try again later",
+        ),
         (Answer::Proceed, "451 4.3.0 Local error, try again later"),
         (
-            step("250 x", Expects::Octets(0)),
+            step("354 x", Expects::Octets(0)),
             "451 4.3.0 Local error, try again later",
         ),
         (
-            step("250 x", Expects::Octets(MAX_DIALOGUE_OCTETS + 1)),
+            step("354 x", Expects::Octets(MAX_DIALOGUE_OCTETS + 1)),
             "451 4.3.0 Local error, try again later",
         ),
     ] {
@@ -153,7 +157,7 @@ fn of_a_command_that_does_something_there_is_no_dialogue() {
         }));
         play.send(format!("{line}\r\n").as_bytes());
         let id = play.open.pop().unwrap().id;
-        let answer = step("250 x", Expects::Line(0));
+        let answer = step("354 x", Expects::Line(0));
         assert!(play.session.answer(id, answer, play.now).is_err(), "{line}");
     }
 }

@@ -199,6 +199,14 @@ fn a_dialogue_goes_with_respond() {
     assert!(at(event, dialogue(Some(334), Some(10))).is_ok());
     assert!(at(event, dialogue(Some(250), None)).is_ok());
     assert!(at(event, dialogue(None, Some(10))).is_ok());
+    // As long as it goes on the client is told so: else a sink could answer for its later commands, and take its mail.
+    for code in [250, 451, 550] {
+        refused(
+            event,
+            dialogue(Some(code), Some(10)),
+            "contradicts the dialogue",
+        );
+    }
     // What is over has a last word, and not 3xx.
     assert!(at(event, dialogue(Some(334), None)).is_err());
     assert!(at(event, dialogue(None, None)).is_err());

@@ -138,6 +138,8 @@ pub(super) fn begin(
             let deed = match reception.scope.wants(EventKind::InboundAuth) {
                 true => {
                     barred = reception.may_ask_sinks().err().filter(|_| step.step == 1);
+                    // One that the client has broken off has left its binding behind.
+                    let vouching = vouching.filter(|_| step.step > 1);
                     Deed::Auth(facts::auth(step, command), vouching)
                 }
                 false => Deed::Other,

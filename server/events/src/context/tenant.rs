@@ -2,12 +2,12 @@
 
 use postern_message::Recipient;
 
-use crate::context::SessionContext;
+use super::SessionContext;
 
 /// The tenant of a message: that of the session that brought it, else the one that all its recipients belong to. Empty
 /// where there is none, or where they belong to several.
 #[must_use]
-pub fn of_message<'a>(session: Option<&'a SessionContext>, recipients: &'a [Recipient]) -> &'a str {
+pub fn tenant_of<'a>(session: Option<&'a SessionContext>, recipients: &'a [Recipient]) -> &'a str {
     match session.map(|session| session.tenant.as_str()) {
         Some(own) if !own.is_empty() => own,
         _ => {
@@ -43,12 +43,8 @@ mod tests {
         ] {
             own.clone_into(&mut session.tenant);
             let recipients = of(tenants);
-            assert_eq!(
-                of_message(Some(&session), &recipients),
-                found,
-                "{tenants:?}"
-            );
+            assert_eq!(tenant_of(Some(&session), &recipients), found, "{tenants:?}");
         }
-        assert_eq!(of_message(None, &of(&["a"])), "a");
+        assert_eq!(tenant_of(None, &of(&["a"])), "a");
     }
 }
