@@ -41,6 +41,9 @@ pub trait Checks {
     /// The event that was asked about.
     fn event(&self) -> &dyn Any;
 
+    /// Where properties of the sink that answered are kept.
+    fn namespace(&self) -> &str;
+
     /// Addresses, values and replies may hold UTF-8.
     fn utf8(&self) -> bool;
 

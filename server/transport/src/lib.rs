@@ -1,7 +1,7 @@
 //! The transport core: what becomes of a message between its acceptance and its last recipient.
 //!
-//! A message is taken up ([`Handle::accept`] or the [`Scanner`]), asked about at the submit stage, sorted by destination, and
-//! delivered; what became of each recipient is recorded before a connection takes its next message. What is not done waits
+//! A message is taken up ([`Handle::accept`] or the [`Scanner`]), taken through the stages before its delivery, sorted by
+//! destination, and delivered; what became of each recipient is recorded before a connection takes its next message. What is not done waits
 //! in the spool until its due time. Nothing that matters is only in memory: a message that does not fit there, or that is
 //! lost from there with the process, is found again by its due time.
 //!
@@ -9,6 +9,7 @@
 //! makes all connections to it.
 
 mod carrier;
+mod categorizer;
 mod clock;
 mod core;
 mod decided;
@@ -38,6 +39,7 @@ mod settle;
 pub mod shutdown;
 mod slots;
 mod spooled;
+mod stages;
 mod submit;
 mod unasked;
 mod worker;
@@ -49,10 +51,11 @@ use postern_spool::{Store, StoredMessage};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 
+pub use self::categorizer::{Directory, Empty, Entry, Tally};
 pub use self::clock::{Clock, SystemClock};
 pub use self::core::{Depth, Settings};
 pub use self::disposition::{Disposition, HeldRefusal, Position, disposition};
-pub use self::judge::{Case, Judge, Sinks};
+pub use self::judge::{About, Case, Judge, Sinks};
 pub use self::operator::{Change, Changed, Operator};
 pub use self::routes::{Route, Routes, Rule};
 pub use self::scanner::Scanner;
@@ -60,7 +63,7 @@ pub use self::schedule::{Next, Schedule};
 pub use self::settle::draw;
 pub use self::worker::Worker;
 
-use self::core::{Core, Owner, PARKING, Tally, orders};
+use self::core::{Core, Counted, Owner, PARKING, orders};
 use postern_delivery::Connector;
 
 /// The parts of a transport core, before they run.
@@ -93,7 +96,7 @@ impl Transport {
         let channels = (0..threads.max(1)).map(|_| {
             let (orders, ordered) = mpsc::channel(room);
             let (parking, parked) = mpsc::channel(PARKING);
-            let counts = Tally::default();
+            let counts = Counted::default();
             let owner = Owner {
                 orders,
                 parking,

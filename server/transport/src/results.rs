@@ -148,7 +148,7 @@ fn words(state: &RecipientState) -> Option<(&'static str, Option<&Status>)> {
         RecipientState::Failed(status) => ("failed", Some(status)),
         RecipientState::Expired(status) => ("expired", Some(status)),
         RecipientState::Pending { last, .. } => ("deferred", last.as_ref()),
-        RecipientState::Discarded(_) => return None,
+        RecipientState::Discarded(_) | RecipientState::Expanded(_) => return None,
     })
 }
 
@@ -207,7 +207,7 @@ fn recipient_result(
             due,
             last,
         } => (DeliveryStatus::Deferred, last.as_ref(), *attempts, *due),
-        RecipientState::Discarded(_) => return None,
+        RecipientState::Discarded(_) | RecipientState::Expanded(_) => return None,
     };
     Some(RecipientResult {
         id: recipient.id,

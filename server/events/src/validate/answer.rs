@@ -77,6 +77,10 @@ impl Checks for Checker<'_, '_> {
         self.asked.question.event().as_any()
     }
 
+    fn namespace(&self) -> &str {
+        &self.asked.binding.sink.name
+    }
+
     fn utf8(&self) -> bool {
         self.asked.utf8()
     }

@@ -7,13 +7,13 @@ use postern_events::delivery::{DeliveryStatus, Result as DeliveryResult};
 use postern_events::event::EventKind;
 use postern_message::{Message, Origin};
 use postern_spool::StoredMessage;
-use postern_transport::{Case, Handle, Judge, Sinks};
+use postern_transport::{Case, Handle, Judge, Sinks, Tally};
 use tokio::sync::broadcast;
 
 use super::{Listen, ServiceEvent};
 use crate::front::Onward;
 use crate::metrics::Metrics;
-use crate::metrics::labels::{Delivered, DeliveryResult as Label};
+use crate::metrics::labels::{Categorized, Delivered, DeliveryResult as Label, Found};
 
 /// Hands accepted messages to the transport core.
 pub(super) struct Submit {
@@ -68,6 +68,22 @@ impl Judge for CountedJudge {
 
     fn sinks_back(&self) -> Option<broadcast::Receiver<Arc<str>>> {
         self.sinks.sinks_back()
+    }
+
+    fn categorized(&self, message: &Message, tally: &Tally) {
+        let counts = [
+            (Found::Expanded, tally.expanded),
+            (Found::Member, tally.members),
+            (Found::Rewritten, tally.rewritten),
+            (Found::Failed, tally.failed),
+        ];
+        for (found, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+            let label = Categorized {
+                server: message.server.as_str().into(),
+                result: found,
+            };
+            self.metrics.categorized.get_or_create(&label).inc_by(count);
+        }
     }
 
     fn warned(&self, _message: &Message) {
