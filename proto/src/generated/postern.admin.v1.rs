@@ -448,6 +448,8 @@ pub enum MessageState {
     OnHold = 5,
     /// Set aside because its record or content is damaged.
     Damaged = 6,
+    /// Submitted; its recipients are to be resolved, or the sinks of a point around that are to be asked.
+    Categorize = 7,
 }
 impl MessageState {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -463,6 +465,7 @@ impl MessageState {
             Self::Quarantined => "MESSAGE_STATE_QUARANTINED",
             Self::OnHold => "MESSAGE_STATE_ON_HOLD",
             Self::Damaged => "MESSAGE_STATE_DAMAGED",
+            Self::Categorize => "MESSAGE_STATE_CATEGORIZE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -475,6 +478,7 @@ impl MessageState {
             "MESSAGE_STATE_QUARANTINED" => Some(Self::Quarantined),
             "MESSAGE_STATE_ON_HOLD" => Some(Self::OnHold),
             "MESSAGE_STATE_DAMAGED" => Some(Self::Damaged),
+            "MESSAGE_STATE_CATEGORIZE" => Some(Self::Categorize),
             _ => None,
         }
     }

@@ -1637,8 +1637,8 @@ pub struct FinalAddress {
 /// Other addresses in its place.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Members {
-    /// The addresses. A list too long for one verdict: the first part; the event is asked again with `page_token`, and what
-    /// was expanded so far is stored.
+    /// The addresses. A list too long for one verdict: the first part, at transport.expand; that is asked again with
+    /// `page_token`. An address that is a recipient already stays once. `parent_recipient_id` and `duplicates` stay unset.
     #[prost(message, repeated, tag = "1")]
     pub recipients: ::prost::alloc::vec::Vec<AddRecipient>,
     /// The sender of what goes to them: a list's owner (RFC 5321, 3.9.2). Absent: unchanged.

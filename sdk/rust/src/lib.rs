@@ -104,6 +104,11 @@ pub use verdict::Verdict;
 #[doc = include_str!("../../../docs/sinks.md")]
 pub struct Book;
 
+/// The examples of the page on addresses, as tests.
+#[cfg(all(doctest, feature = "testing", feature = "mime"))]
+#[doc = include_str!("../../../docs/addresses.md")]
+pub struct Addresses;
+
 /// Octets in place, as the protocol has them.
 pub(crate) fn data(octets: bytes::Bytes) -> v1::Data {
     v1::Data {

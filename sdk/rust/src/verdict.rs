@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::address::{Address, Id};
 use crate::message::HeaderValue;
-use crate::v1::{self, answer, auth_answer, decision::Kind, edit, header_place};
+use crate::v1::{self, answer, auth_answer, decision::Kind, edit, expansion, header_place};
 use crate::{Reply, Value};
 
 /// What a sink decides about an event.
@@ -310,6 +310,61 @@ impl Verdict {
         self.answer(answer::Kind::Response(said))
     }
 
+    /// Says at `transport.categorize` and `transport.expand` that this recipient stands for these addresses. Grant
+    /// `recipients`. Several of these for one recipient add up.
+    pub fn members<A: AsRef<[u8]>>(
+        self,
+        recipient_id: &[u8],
+        addresses: impl IntoIterator<Item = A>,
+    ) -> Self {
+        let recipients = addresses.into_iter().map(|address| v1::AddRecipient {
+            address: Bytes::copy_from_slice(address.as_ref()),
+            ..Default::default()
+        });
+        self.expands(
+            recipient_id,
+            expansion::Kind::Members(v1::Members {
+                recipients: recipients.collect(),
+                ..Default::default()
+            }),
+        )
+    }
+
+    /// Says at `transport.categorize` and `transport.expand` that mail for this recipient goes to this address; with an
+    /// empty one, to the one that it has. Nobody else is asked about it. Grant `recipients`.
+    pub fn final_address(self, recipient_id: &[u8], address: impl AsRef<[u8]>) -> Self {
+        self.expands(
+            recipient_id,
+            expansion::Kind::FinalAddress(v1::FinalAddress {
+                address: Bytes::copy_from_slice(address.as_ref()),
+                ..Default::default()
+            }),
+        )
+    }
+
+    /// Says at `transport.categorize` and `transport.expand` that there is no such recipient. Grant `recipients`.
+    pub fn no_such_recipient(self, recipient_id: &[u8]) -> Self {
+        let unknown = v1::NoSuchRecipient::default();
+        self.expands(recipient_id, expansion::Kind::Unknown(unknown))
+    }
+
+    /// Adds to the answer `expansion`.
+    fn expands(mut self, recipient_id: &[u8], kind: expansion::Kind) -> Self {
+        let expansion = v1::Expansion {
+            recipient_id: Bytes::copy_from_slice(recipient_id),
+            kind: Some(kind),
+        };
+        if let Some(answer) = &mut self.0.answer
+            && let Some(answer::Kind::Expansion(answer)) = &mut answer.kind
+        {
+            answer.expansions.push(expansion);
+            return self;
+        }
+        self.answer(answer::Kind::Expansion(v1::ExpansionAnswer {
+            expansions: vec![expansion],
+        }))
+    }
+
     /// Gives the typed answer, where the event asks a question.
     pub fn answer(mut self, answer: answer::Kind) -> Self {
         self.0.answer = Some(Box::new(v1::Answer { kind: Some(answer) }));
@@ -431,4 +486,35 @@ fn duration(duration: Duration) -> prost_types::Duration {
         seconds: 315_576_000_000,
         nanos: 0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_recipients_stand_for_adds_up_to_one_answer() {
+        let verdict = Verdict::proceed()
+            .members(b"1", ["a@x.test", "b@x.test"])
+            .final_address(b"2", "c@x.test")
+            .no_such_recipient(b"3");
+        let answer = verdict.as_proto().answer.as_ref().unwrap();
+        let Some(answer::Kind::Expansion(answer)) = &answer.kind else {
+            panic!("{answer:?}");
+        };
+        let kinds: Vec<_> = answer
+            .expansions
+            .iter()
+            .map(|one| (&one.recipient_id[..], one.kind.as_ref().unwrap()))
+            .collect();
+        assert!(matches!(
+            kinds[..],
+            [
+                (b"1", expansion::Kind::Members(_)),
+                (b"2", expansion::Kind::FinalAddress(_)),
+                (b"3", expansion::Kind::Unknown(_)),
+            ]
+        ));
+    }
 }

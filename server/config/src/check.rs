@@ -8,7 +8,7 @@ use crate::origin::KeyPath;
 use crate::reader::Reader;
 use crate::settings::Config;
 use crate::settings::binding::Binding;
-use crate::settings::delivery::{Deliver, Domain, LineEnds};
+use crate::settings::delivery::{Deliver, Domain, DomainAlias, LineEnds, Recipients};
 use crate::settings::route::{Route, TlsPolicy};
 use crate::settings::server::{AuthInClear, ListenAddress, Listener, Protocol, Server};
 use crate::settings::sink::{Endpoint, Sink};
@@ -49,6 +49,57 @@ pub(crate) fn config(config: &Config, root: &Node, reader: &mut Reader) {
     for domain in &config.domains {
         check_domain(domain, reader);
     }
+    for alias in &config.domain_aliases {
+        check_domain_alias(alias, config, reader);
+    }
+}
+
+/// What may stand between a user and a tag.
+const SEPARATORS: [&str; 6] = ["+", "-", "_", "=", ".", "#"];
+
+fn check_names(domain: &Domain, reader: &mut Reader) {
+    let key = |last| ["domain", domain.name.as_str(), last];
+    let separator = domain.subaddress.as_deref();
+    if separator.is_some_and(|separator| !SEPARATORS.contains(&separator)) {
+        fail(
+            reader,
+            &key("subaddress"),
+            "separates no user from a tag",
+            format!("write one of {}", SEPARATORS.join(" ")),
+        );
+    }
+    let who_exists_is_known = matches!(domain.recipients, Recipients::File(_))
+        || (matches!(domain.deliver, Deliver::Maildir(_)) && !domain.create);
+    if domain.catch_all.is_some() && !who_exists_is_known {
+        fail(
+            reader,
+            &key("catch_all"),
+            "has no effect here: every recipient exists",
+            "say who does, with recipients = { file = \"…\" }",
+        );
+    }
+}
+
+/// Another name of a domain that is none, or that is one itself.
+fn check_domain_alias(alias: &DomainAlias, config: &Config, reader: &mut Reader) {
+    let names = || config.domains.iter().map(|domain| domain.name.as_str());
+    if !names().any(|name| name == alias.of) {
+        let near = nearest(&alias.of, names());
+        let advice = near.map_or("name a [[domain]]".to_owned(), |near| {
+            format!("did you mean \"{near}\"?")
+        });
+        let key = ["domain_alias", alias.name.as_str(), "of"];
+        let what = format!("there is no [[domain]] \"{}\"", alias.of);
+        fail(reader, &key, what, advice);
+    } else if alias.of.starts_with("*.") {
+        let key = ["domain_alias", alias.name.as_str(), "of"];
+        fail(reader, &key, "is no domain but many", "name one of them");
+    }
+    if names().any(|name| name == alias.name) {
+        let key = ["domain_alias", alias.name.as_str(), "name"];
+        let what = "is a [[domain]] itself";
+        fail(reader, &key, what, "leave one of the two out");
+    }
 }
 
 /// Each sink that is named as a store is there.
@@ -85,6 +136,7 @@ fn missing(kind: &str, wanted: &str, names: &[&str]) -> (String, String) {
 }
 
 fn check_domain(domain: &Domain, reader: &mut Reader) {
+    check_names(domain, reader);
     if domain.line_ends == LineEnds::Lf && !matches!(domain.deliver, Deliver::Maildir(_)) {
         fail(
             reader,

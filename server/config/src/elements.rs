@@ -83,7 +83,7 @@ fn keyed(
             );
             continue;
         };
-        let text = if section == "domain" {
+        let text = if section == "domain" || section == "domain_alias" {
             text.to_ascii_lowercase()
         } else {
             text.to_owned()

@@ -12,7 +12,7 @@ pub mod service;
 pub mod sink;
 
 use binding::Binding;
-use delivery::{Dns, Domain, Outbound, Queue};
+use delivery::{Dns, Domain, DomainAlias, Outbound, Queue};
 use route::Route;
 use server::Server;
 use service::{Admin, Log, Memory, Metrics, Process, Spool};
@@ -42,6 +42,8 @@ section! {
         bindings named "binding": Vec<Binding> as Elements<Binding>;
         /// Domains that are accepted from anybody.
         domains named "domain": Vec<Domain> as Elements<Domain>;
+        /// Other names of these domains.
+        domain_aliases named "domain_alias": Vec<DomainAlias> as Elements<DomainAlias>;
         /// Delivery of everything that is for no `[[domain]]`, and the times of every delivery.
         outbound: Outbound as Sub<Outbound>;
         /// How mail for some domains goes.

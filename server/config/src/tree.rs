@@ -3,7 +3,14 @@
 use crate::origin::Origin;
 
 /// Sections whose elements have names: `[[server]]` and its like.
-pub(crate) const ELEMENTS: &[&str] = &["server", "sink", "binding", "domain", "route"];
+pub(crate) const ELEMENTS: &[&str] = &[
+    "server",
+    "sink",
+    "binding",
+    "domain",
+    "domain_alias",
+    "route",
+];
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,7 +11,6 @@ use postern_events::event::EventKind;
 use postern_events::inbound::{Headers, Message};
 use postern_events::question::{Event, Question};
 use postern_events::ruling::Ruling;
-use postern_events::transport::Submit;
 use postern_proto::v1 as pb;
 
 use crate::content::Content;
@@ -74,13 +73,15 @@ impl TransportScope {
         self.scope.plan.wants(&self.scope.server, event)
     }
 
-    /// `transport.submit`: asks all bindings, or those from where the message was put off.
-    pub fn submit(
+    /// Asks all bindings, or those from where the message was put off. What they made of the message is returned with
+    /// their ruling; [`Ruling::typed`] has the answer.
+    pub fn judge<E: Event<Context = MessageContext>>(
         &self,
+        event: E,
         budget: &Budget,
         start: Start,
         attempt: Attempt,
-    ) -> impl Future<Output = MessageRuling> + Send + use<> {
+    ) -> impl Future<Output = MessageRuling> + Send + use<E> {
         if let Context::Transport(own) = &mut self.scope.state().context {
             own.attempt = attempt.earlier.saturating_add(1);
         }
@@ -88,7 +89,7 @@ impl TransportScope {
             start,
             ..self.beginning(budget, attempt)
         };
-        let ruling = self.ask_with(Submit, begin);
+        let ruling = self.ask_with(event, begin);
         let scope = Arc::clone(&self.scope);
         async move { MessageRuling::of(&scope, ruling.await) }
     }

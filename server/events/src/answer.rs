@@ -44,6 +44,9 @@ pub trait Checks {
     /// At the stages and commands of outgoing sessions: verb and line of the command that is due.
     fn due(&self) -> Option<(&[u8], &[u8])>;
 
+    /// Where properties of the sink that answered are kept.
+    fn namespace(&self) -> &str;
+
     /// Addresses, values and replies may hold UTF-8.
     fn utf8(&self) -> bool;
 

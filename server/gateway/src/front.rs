@@ -6,7 +6,9 @@
 
 mod accept;
 pub mod admission;
+pub mod aliases;
 pub mod client;
+pub mod directory;
 mod handshakes;
 pub mod inherited;
 pub mod listener;
@@ -31,10 +33,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern_config::Config;
-use postern_config::settings::delivery::{Deliver, Recipients as RecipientsSetting};
+use postern_config::settings::delivery::{
+    Deliver, Domain as DomainSettings, Recipients as RecipientsSetting,
+};
 use postern_config::settings::server::{AddressSyntax, EarlyRefusal, HelloNames, Protocol, Server};
 use postern_message::HeaderLimits;
-use postern_smtp::address::{self, AddressError, Domain};
+use postern_smtp::address::{self, AddressError, Domain, ForwardPath, Mailbox};
 use postern_smtp::command;
 use postern_smtp::server as machine;
 
@@ -42,6 +46,8 @@ pub use self::accept::{Acceptor, Arrival};
 pub use self::worker::{FrontWorker, Onward, Tools};
 
 use self::admission::Admission;
+use self::aliases::{AliasError, AliasFile};
+use self::directory::{KnownNames, Names};
 use self::handshakes::Handshakes;
 use self::mailboxes::Mailboxes;
 use self::memory::Memory;
@@ -130,6 +136,22 @@ pub enum FrontError {
         /// What is wrong.
         source: UserFileError,
     },
+    /// Aliases of a domain.
+    #[error("domain.{domain}.aliases: {source}")]
+    Aliases {
+        /// The domain.
+        domain: String,
+        /// What is wrong.
+        source: AliasError,
+    },
+    /// Who gets the mail of a domain that is for nobody else.
+    #[error("domain.{domain}.catch_all: {source}")]
+    CatchAll {
+        /// The domain.
+        domain: String,
+        /// What is wrong.
+        source: AddressError,
+    },
     /// Recipients of a domain.
     #[error("domain.{domain}.recipients: {source}")]
     Recipients {
@@ -148,6 +170,8 @@ pub struct Front {
     pub files: Vec<Arc<dyn Reload>>,
     /// What all sessions hold in memory.
     pub memory: Arc<Memory>,
+    /// What is known of the names of our domains.
+    pub names: Arc<KnownNames>,
 }
 
 impl Front {
@@ -157,7 +181,8 @@ impl Front {
     /// [`FrontError`]
     pub fn load(config: &Config) -> Result<Self, FrontError> {
         let mut files: Vec<Arc<dyn Reload>> = Vec::new();
-        let domains = Arc::new(load_domains(config, &mut files)?);
+        let (domains, names) = load_domains(config, &mut files)?;
+        let (domains, names) = (Arc::new(domains), Arc::new(names));
         let memory = Memory::new(config.memory.clients, config.memory.per_client);
         let memory = Arc::new(memory);
         let checks = Arc::new(Checks::default());
@@ -172,6 +197,7 @@ impl Front {
                     proxy_from: server.proxy_from.clone(),
                     priority_from: server.priority_from.clone(),
                     domains: Arc::clone(&domains),
+                    names: Arc::clone(&names),
                     ways_out: ways_out.clone(),
                 };
                 let submission = load_submission(server, &checks, &mut files)?;
@@ -183,6 +209,7 @@ impl Front {
             servers,
             files,
             memory,
+            names,
         })
     }
 }
@@ -195,9 +222,15 @@ impl std::fmt::Debug for Front {
     }
 }
 
-fn load_domains(config: &Config, files: &mut Vec<Arc<dyn Reload>>) -> Result<Domains, FrontError> {
+/// The domains, and what is known of their names.
+fn load_domains(
+    config: &Config,
+    files: &mut Vec<Arc<dyn Reload>>,
+) -> Result<(Domains, KnownNames), FrontError> {
     let mut loaded: HashMap<&PathBuf, Arc<RecipientFile>> = HashMap::new();
+    let mut aliases: HashMap<&PathBuf, Arc<AliasFile>> = HashMap::new();
     let mut domains = Domains::default();
+    let mut names = KnownNames::default();
     for domain in &config.domains {
         let recipients = match &domain.recipients {
             RecipientsSetting::Any => Recipients::Any,
@@ -230,9 +263,73 @@ fn load_domains(config: &Config, files: &mut Vec<Arc<dyn Reload>>) -> Result<Dom
                 .iter()
                 .map(|all| Arc::clone(all) as Arc<dyn Reload>),
         );
+        let own = Names {
+            aliases: load_aliases(domain, &mut aliases, files)?,
+            separator: domain
+                .subaddress
+                .as_ref()
+                .and_then(|own| own.chars().next()),
+            catch_all: catch_all(domain).map_err(|source| FrontError::CatchAll {
+                domain: domain.name.clone(),
+                source,
+            })?,
+            recipients: Some(recipients.clone()),
+            mailboxes: mailboxes.clone(),
+            of: None,
+        };
+        names.insert(&domain.name, own);
+        let others = config.domain_aliases.iter();
+        for other in others.filter(|other| other.of == domain.name) {
+            let of = Some(domain.name.clone());
+            names.insert(
+                &other.name,
+                Names {
+                    of,
+                    ..Names::default()
+                },
+            );
+            domains.insert(&other.name, recipients.clone(), mailboxes.clone());
+        }
         domains.insert(&domain.name, recipients, mailboxes);
     }
-    Ok(domains)
+    Ok((domains, names))
+}
+
+fn load_aliases<'a>(
+    domain: &'a DomainSettings,
+    loaded: &mut HashMap<&'a PathBuf, Arc<AliasFile>>,
+    files: &mut Vec<Arc<dyn Reload>>,
+) -> Result<Option<Arc<AliasFile>>, FrontError> {
+    let Some(path) = &domain.aliases else {
+        return Ok(None);
+    };
+    if let Some(file) = loaded.get(path) {
+        return Ok(Some(Arc::clone(file)));
+    }
+    let file = AliasFile::load(path.clone()).map_err(|source| FrontError::Aliases {
+        domain: domain.name.clone(),
+        source,
+    })?;
+    let file = Arc::new(file);
+    files.push(Arc::clone(&file) as Arc<dyn Reload>);
+    loaded.insert(path, Arc::clone(&file));
+    Ok(Some(file))
+}
+
+/// Who gets the mail of a domain that is for nobody else: a local part of it, or an address.
+///
+/// # Errors
+/// It is neither.
+pub fn catch_all(domain: &DomainSettings) -> Result<Option<ForwardPath>, AddressError> {
+    let Some(text) = &domain.catch_all else {
+        return Ok(None);
+    };
+    let address = match text.contains('@') {
+        true => text.clone(),
+        false => format!("{text}@{}", domain.name),
+    };
+    let mailbox = Mailbox::parse(address.as_bytes(), true)?;
+    Ok(Some(ForwardPath::Mailbox(mailbox)))
 }
 
 fn load_submission(

@@ -24,9 +24,9 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use self::labels::{
-    ActedLabel, AuthMechanism, AuthResult, Authenticated, Delivered, Endpoint, Faulted, Handshake,
-    LimitName, Limited, MessageEnd, Messages, OfServer, OfSink, Reasoned, Replied, Ruled, Stage,
-    StageLabel, Waited, WaitedFor,
+    ActedLabel, AuthMechanism, AuthResult, Authenticated, Categorized, Delivered, Endpoint,
+    Faulted, Handshake, LimitName, Limited, MessageEnd, Messages, OfServer, OfSink, Reasoned,
+    Replied, Ruled, Stage, StageLabel, Waited, WaitedFor,
 };
 
 use self::lookups::Lookups;
@@ -101,6 +101,8 @@ pub struct Metrics {
     pub replica_changes: Family<labels::ReplicaChange, Counter>,
     /// Attempts to deliver, one for each recipient.
     pub deliveries: Family<Delivered, Counter>,
+    /// Recipients that were found to be something else than they are.
+    pub categorized: Family<Categorized, Counter>,
     /// Messages that are being worked on by the transport core.
     pub queue_active: Gauge,
     /// Messages that wait for room at a destination.
@@ -155,6 +157,7 @@ impl Metrics {
             stalls: Family::default(),
             replica_changes: Family::default(),
             deliveries: Family::default(),
+            categorized: Family::default(),
             queue_active: Gauge::default(),
             queue_waiting: Gauge::default(),
             delivery_connections: Gauge::default(),
@@ -290,6 +293,11 @@ impl Metrics {
             self.deliveries.clone(),
         );
         registry.add(
+            "categorized_recipients",
+            "Recipients that were found to be something else, by what",
+            self.categorized.clone(),
+        );
+        registry.add(
             "queue_active",
             "Messages being worked on by the transport core",
             self.queue_active.clone(),
@@ -408,6 +416,7 @@ impl Metrics {
     pub fn set_spool(&self, counts: &StageCounts) {
         let all = [
             (Stage::Submit, counts.submit),
+            (Stage::Categorize, counts.categorize),
             (Stage::Deliver, counts.deliver),
             (Stage::Held, counts.held),
             (Stage::Quarantined, counts.quarantined),

@@ -18,6 +18,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::accepted::{self, AcceptedError};
 use crate::accounts::{self, AccountError};
+use crate::front;
+use crate::front::aliases::AliasFile;
 use crate::front::recipients::RecipientFile;
 use crate::front::submission::users_file;
 use crate::terms::{self, TermsError};
@@ -175,6 +177,24 @@ pub fn files(effective: &Effective) -> Vec<ConfigError> {
                 &["route", &route.name, key],
                 error.to_string(),
                 advice,
+            ));
+        }
+    }
+    for domain in &config.domains {
+        if let Some(path) = &domain.aliases
+            && let Err(error) = AliasFile::load(path.clone())
+        {
+            errors.push(effective.error_at(
+                &["domain", &domain.name, "aliases"],
+                error.to_string(),
+                "name a file of lines such as \"info: anna, bert@example.org\"",
+            ));
+        }
+        if let Err(error) = front::catch_all(domain) {
+            errors.push(effective.error_at(
+                &["domain", &domain.name, "catch_all"],
+                error.to_string(),
+                "name a local part of the domain, or an address",
             ));
         }
     }

@@ -28,6 +28,8 @@ pub struct Recipient {
     pub parent: Option<RecipientId>,
     /// The tenant that it belongs to; empty where there is none.
     pub tenant: String,
+    /// What it stands for has been looked up: mail goes to this address.
+    pub resolved: bool,
     /// How far its delivery has come.
     pub state: RecipientState,
     /// Properties that sinks keep on this recipient.
@@ -47,6 +49,7 @@ impl Recipient {
             parameters: Vec::new(),
             parent: None,
             tenant: String::new(),
+            resolved: false,
             state: RecipientState::pending(),
             properties: Properties::new(),
         }
@@ -109,6 +112,8 @@ pub enum RecipientState {
     Expired(Status),
     /// Dropped by a verdict that is on record; the status says whose.
     Discarded(Status),
+    /// It stands for others, which are recipients of their own and name it as their parent; the status says how many.
+    Expanded(Status),
 }
 
 impl RecipientState {
@@ -121,7 +126,8 @@ impl RecipientState {
             | Self::Relayed(status)
             | Self::Failed(status)
             | Self::Expired(status)
-            | Self::Discarded(status) => Some(status),
+            | Self::Discarded(status)
+            | Self::Expanded(status) => Some(status),
         }
     }
 

@@ -562,6 +562,7 @@ impl Drop for Embedded {
 #[derive(Default)]
 struct Counts {
     submit: AtomicU64,
+    categorize: AtomicU64,
     deliver: AtomicU64,
     held: AtomicU64,
     quarantined: AtomicU64,
@@ -573,6 +574,7 @@ impl Counts {
     fn of(&self, kind: Kind) -> &AtomicU64 {
         match kind {
             Kind::Submit => &self.submit,
+            Kind::Categorize => &self.categorize,
             Kind::Deliver => &self.deliver,
             Kind::Held => &self.held,
             Kind::Quarantined => &self.quarantined,
@@ -590,6 +592,7 @@ impl Counts {
         let read = |kind| self.of(kind).load(Ordering::Relaxed);
         StageCounts {
             submit: read(Kind::Submit),
+            categorize: read(Kind::Categorize),
             deliver: read(Kind::Deliver),
             held: read(Kind::Held),
             quarantined: read(Kind::Quarantined),

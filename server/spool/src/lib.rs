@@ -35,7 +35,7 @@ pub use listing::{
 };
 pub use receiving::Receiving;
 pub use rendered::Rendered;
-pub use stage::Stage;
+pub use stage::{Point, Stage};
 pub use store::{
     Batch, DestinationChange, Due, Durable, MessageUpdate, NewMessage, Purpose, RecipientChange,
     StageCounts, Store, StoredMessage, UsedKey,

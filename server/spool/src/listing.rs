@@ -10,8 +10,10 @@ pub const MOST_ON_A_PAGE: usize = 1000;
 /// The stage of a message, without what belongs to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StageKind {
-    /// [`Stage::Submit`](crate::Stage::Submit)
+    /// [`Stage::At`](crate::Stage::At) the point of the submission.
     Submit,
+    /// [`Stage::At`](crate::Stage::At) any other point.
+    Categorize,
     /// [`Stage::Deliver`](crate::Stage::Deliver)
     Deliver,
     /// [`Stage::Held`](crate::Stage::Held)

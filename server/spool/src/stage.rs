@@ -6,11 +6,67 @@ use bytes::Bytes;
 use postern_message::DecodeError;
 use postern_message::encoding::{Reader, Writer};
 
+/// A point of a message's way at which sinks are asked about it, in the order of that way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Point {
+    /// It was accepted.
+    Submit = 1,
+    /// Its recipients are about to be resolved.
+    PreCategorize = 2,
+    /// Its recipients are to be resolved, all together.
+    Categorize = 3,
+    /// Its recipients are to be resolved, one by one, lists and what is in them among them.
+    Expand = 4,
+    /// Its recipients are resolved.
+    PostCategorize = 5,
+}
+
+impl Point {
+    /// All of them, in their order.
+    pub const ALL: [Self; 5] = [
+        Self::Submit,
+        Self::PreCategorize,
+        Self::Categorize,
+        Self::Expand,
+        Self::PostCategorize,
+    ];
+
+    /// The dotted name of its event.
+    #[must_use]
+    pub const fn event(self) -> &'static str {
+        match self {
+            Self::Submit => "transport.submit",
+            Self::PreCategorize => "transport.pre_categorize",
+            Self::Categorize => "transport.categorize",
+            Self::Expand => "transport.expand",
+            Self::PostCategorize => "transport.post_categorize",
+        }
+    }
+
+    /// The point with this event; `None`: the event is of another kind.
+    #[must_use]
+    pub fn of_event(event: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|point| point.event() == event)
+    }
+
+    /// The next one; `None`: what follows is the delivery.
+    #[must_use]
+    pub fn next(self) -> Option<Self> {
+        Self::ALL.into_iter().find(|point| *point > self)
+    }
+
+    fn of(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|point| *point as u8 == number)
+    }
+}
+
 /// The stage of a message. What of it concerns single recipients is in their state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stage {
-    /// Accepted; the chain of `transport.submit` is to be asked.
-    Submit {
+    /// On its way to its delivery; the sinks of a point are to be asked.
+    At {
+        /// The point.
+        point: Point,
         /// The binding to go on from; `None`: from the first. Empty: from the first that has not had its say, see
         /// `Message::passed`.
         from_binding: Option<String>,
@@ -64,6 +120,8 @@ pub(crate) enum Kind {
     Held = 3,
     Quarantined = 4,
     OnHold = 5,
+    /// At any point behind that of the submission.
+    Categorize = 6,
     /// Set aside because something of the message is damaged.
     Damaged = 9,
 }
@@ -76,6 +134,7 @@ impl Kind {
             3 => Self::Held,
             4 => Self::Quarantined,
             5 => Self::OnHold,
+            6 => Self::Categorize,
             9 => Self::Damaged,
             _ => return None,
         })
@@ -86,25 +145,42 @@ impl Stage {
     /// Accepted, and nobody has been asked about `transport.submit` yet.
     #[must_use]
     pub const fn submit() -> Self {
-        Self::Submit {
+        Self::at(Point::Submit)
+    }
+
+    /// Nobody has been asked at this point yet.
+    #[must_use]
+    pub const fn at(point: Point) -> Self {
+        Self::At {
+            point,
             from_binding: None,
             attempts: 0,
             waits_for: None,
         }
     }
 
+    /// Nobody has been asked behind this point yet.
+    #[must_use]
+    pub fn behind(point: Point) -> Self {
+        point.next().map_or(Self::Deliver, Self::at)
+    }
+
     /// The binding whose sink failed, if it is asked again as soon as that sink can be.
     #[must_use]
     pub fn waits_for(&self) -> Option<&str> {
         match self {
-            Self::Submit { waits_for, .. } | Self::Held { waits_for, .. } => waits_for.as_deref(),
+            Self::At { waits_for, .. } | Self::Held { waits_for, .. } => waits_for.as_deref(),
             Self::Deliver | Self::Quarantined { .. } | Self::OnHold { .. } => None,
         }
     }
 
     pub(crate) fn kind(&self) -> Kind {
         match self {
-            Self::Submit { .. } => Kind::Submit,
+            Self::At {
+                point: Point::Submit,
+                ..
+            } => Kind::Submit,
+            Self::At { .. } => Kind::Categorize,
             Self::Deliver => Kind::Deliver,
             Self::Held { .. } => Kind::Held,
             Self::Quarantined { .. } => Kind::Quarantined,
@@ -124,7 +200,7 @@ impl Stage {
         match self {
             Self::Held { .. } | Self::Quarantined { .. } => true,
             Self::OnHold { was, .. } => was.is_withheld(),
-            Self::Submit { .. } | Self::Deliver => false,
+            Self::At { .. } | Self::Deliver => false,
         }
     }
 
@@ -141,16 +217,18 @@ impl Stage {
             Self::Quarantined { by, event, .. } => {
                 Some((by, Some(event.as_str()).filter(|event| !event.is_empty())))
             }
-            Self::Submit {
+            Self::At {
+                point,
                 waits_for: Some(binding),
                 ..
             }
-            | Self::Submit {
+            | Self::At {
+                point,
                 from_binding: Some(binding),
                 ..
-            } if !binding.is_empty() => Some((binding, Some("transport.submit"))),
+            } if !binding.is_empty() => Some((binding, Some(point.event()))),
             Self::OnHold { was, .. } => was.kept_by(),
-            Self::Submit { .. } | Self::Deliver => None,
+            Self::At { .. } | Self::Deliver => None,
         }
     }
 
@@ -158,11 +236,15 @@ impl Stage {
         let mut out = Writer::new();
         out.octet(self.kind() as u8);
         match self {
-            Self::Submit {
+            Self::At {
+                point,
                 from_binding,
                 attempts,
                 waits_for,
             } => {
+                if *point != Point::Submit {
+                    out.octet(*point as u8);
+                }
                 out.option(from_binding.as_deref(), Writer::text);
                 out.number(u64::from(*attempts));
                 out.option(waits_for.as_deref(), Writer::text);
@@ -204,7 +286,13 @@ impl Stage {
     pub(crate) fn decode(record: Bytes) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(record);
         let stage = match Kind::of(i64::from(reader.octet()?)) {
-            Some(Kind::Submit) => Self::Submit {
+            Some(kind @ (Kind::Submit | Kind::Categorize)) => Self::At {
+                point: match kind {
+                    Kind::Submit => Point::Submit,
+                    _ => Point::of(reader.octet()?)
+                        .filter(|point| *point != Point::Submit)
+                        .ok_or(DecodeError::Value("point"))?,
+                },
                 from_binding: reader.option(Reader::text)?,
                 attempts: appended(&mut reader, |reader| reader.narrow("attempts"))?,
                 waits_for: appended(&mut reader, |reader| reader.option(Reader::text))?,
@@ -264,7 +352,8 @@ mod tests {
         old.octet(Kind::Submit as u8);
         old.option(Some("b"), Writer::text);
         let stage = Stage::decode(old.into_bytes().into()).unwrap();
-        let expected = Stage::Submit {
+        let expected = Stage::At {
+            point: Point::Submit,
             from_binding: Some("b".to_owned()),
             attempts: 0,
             waits_for: None,
@@ -285,6 +374,36 @@ mod tests {
                 ..
             }
         ));
+    }
+
+    #[test]
+    fn each_point_is_read_as_it_was_written_and_leads_to_the_next() {
+        let mut stage = Stage::submit();
+        for point in Point::ALL {
+            assert_eq!(stage, Stage::at(point));
+            assert_eq!(Point::of_event(point.event()), Some(point));
+            let put_off = Stage::At {
+                point,
+                from_binding: Some("b".to_owned()),
+                attempts: 3,
+                waits_for: Some("c".to_owned()),
+            };
+            assert_eq!(Stage::decode(put_off.encode().into()).unwrap(), put_off);
+            assert_eq!(put_off.kept_by(), Some(("c", Some(point.event()))));
+            stage = Stage::behind(point);
+        }
+        assert_eq!(stage, Stage::Deliver);
+        // A point that no program has written.
+        for number in [0, 1, 6] {
+            let mut other = Writer::new();
+            other.octet(Kind::Categorize as u8);
+            other.octet(number);
+            other.option(None, Writer::text);
+            assert!(
+                Stage::decode(other.into_bytes().into()).is_err(),
+                "{number}"
+            );
+        }
     }
 
     #[test]

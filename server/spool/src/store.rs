@@ -141,8 +141,10 @@ pub struct StoredMessage {
 /// How many messages stand where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StageCounts {
-    /// [`Stage::Submit`]
+    /// [`Stage::At`] the point of the submission.
     pub submit: u64,
+    /// [`Stage::At`] any other point.
+    pub categorize: u64,
     /// [`Stage::Deliver`]
     pub deliver: u64,
     /// [`Stage::Held`]

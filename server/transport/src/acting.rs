@@ -14,7 +14,7 @@ use postern_events::plan::{Binding, Plan};
 use postern_message::{Message, MessageId, RecipientId, RecipientState};
 use postern_smtp::address::ForwardPath;
 use postern_spool::{
-    Batch, Due, MessageUpdate, SpoolError, Stage, StageKind, StoredMessage, UsedKey,
+    Batch, Due, MessageUpdate, Point, SpoolError, Stage, StageKind, StoredMessage, UsedKey,
 };
 use tokio::time::timeout;
 
@@ -335,7 +335,7 @@ impl Intent {
                     "the binding's `may` does not grant quarantine",
                 ));
             }
-            stage @ (Stage::Held { .. } | Stage::Submit { .. }) => stage,
+            stage @ (Stage::Held { .. } | Stage::At { .. }) => stage,
             Stage::Deliver => {
                 let why = format!("message {}: nothing keeps it", one.id);
                 return Err(Outcome::new(Status::Invalid, why));
@@ -373,8 +373,13 @@ impl Intent {
         let mut message = Message::clone(&stored.message);
         message.passed = others.map(ToString::to_string).collect();
         let mut update = MessageUpdate::new(one.id);
+        // What they stand for was looked up before it was to be delivered.
+        for recipient in &mut message.recipients {
+            recipient.resolved = true;
+        }
         update.message = Some(Arc::new(message));
-        update.stage = Some(Stage::Submit {
+        update.stage = Some(Stage::At {
+            point: Point::Submit,
             from_binding: Some(String::new()),
             attempts: 0,
             waits_for: None,

@@ -12,6 +12,7 @@ use postern_spool::{Claimed, Due, Store, StoredMessage};
 use rustls::ClientConfig;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
+use super::categorizer::Directory;
 use super::clock::Clock;
 use super::disposition::HeldRefusal;
 use super::halts::Halts;
@@ -42,11 +43,13 @@ pub struct Settings {
     pub command_timeout: Duration,
     /// Time for a next hop's reply to the end of the content.
     pub data_timeout: Duration,
+    /// What the service itself knows of addresses.
+    pub directory: Arc<dyn Directory>,
     /// Contents that a way does not take are converted for it.
     pub convert: bool,
     /// Connections to one destination at the same time; deliveries at the same time to Maildirs.
     pub connections_per_destination: usize,
-    /// Time for all bindings of `transport.submit` together.
+    /// Time for all bindings of one stage of transport together.
     pub submit_budget: Duration,
     /// What a refusal means for a message that was held because of a binding, by the binding's name. Where none is named:
     /// [`HeldRefusal::Quarantine`].
@@ -105,17 +108,17 @@ pub(crate) struct Owner {
     /// Names of messages that wait for room at its destinations.
     pub(crate) parking: mpsc::Sender<Waiting>,
     /// What it has to do with, for who counts it.
-    pub(crate) counts: Tally,
+    pub(crate) counts: Counted,
 }
 
 /// What a worker has to do with, as it says itself.
 #[derive(Default)]
-pub(crate) struct Tally {
+pub(crate) struct Counted {
     parked: AtomicUsize,
     connections: AtomicUsize,
 }
 
-impl Tally {
+impl Counted {
     pub(crate) fn set(&self, counts: Counts) {
         self.parked.store(counts.parked, Ordering::Relaxed);
         self.connections
@@ -299,7 +302,7 @@ impl Core {
     }
 
     pub(crate) fn depth(&self) -> Depth {
-        let sum = |own: fn(&Tally) -> &AtomicUsize| {
+        let sum = |own: fn(&Counted) -> &AtomicUsize| {
             let counts = self.workers.iter().map(|worker| &worker.counts);
             counts
                 .map(|counts| own(counts).load(Ordering::Relaxed))

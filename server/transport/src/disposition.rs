@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use postern_events::event::EventKind;
 use postern_events::ruling::{Cause, Decision, Ruling};
 use postern_smtp::reply::Reply;
-use postern_spool::Stage;
+use postern_spool::{Point, Stage};
 
 use super::schedule::{Next, Schedule};
 
@@ -15,8 +15,10 @@ use super::schedule::{Next, Schedule};
 pub enum Position<'a> {
     /// At the front end, with a client that waits for its reply.
     Arriving,
-    /// Queued: asked about at `transport.submit`.
+    /// Queued: asked about at a point of its way.
     Queued {
+        /// The point.
+        point: Point,
         /// When it was received: its age counts from then.
         received_at: SystemTime,
         /// How often it may have been asked about before.
@@ -90,17 +92,17 @@ pub fn disposition(
     match &ruling.decision {
         Decision::Proceed | Decision::Finish(_) | Decision::Respond(_) => {
             Disposition::Goes(match position {
-                // A message that was held on its way in is submitted now.
                 Position::Arriving => Stage::submit(),
-                Position::Held { event, .. } if *event != EventKind::TransportSubmit => {
-                    Stage::submit()
+                // A message that was held on its way in is submitted now.
+                Position::Held { event, .. } => {
+                    Point::of_event(event.name()).map_or_else(Stage::submit, Stage::behind)
                 }
-                Position::Held { .. } | Position::Queued { .. } => Stage::Deliver,
+                Position::Queued { point, .. } => Stage::behind(*point),
             })
         }
         Decision::Reject(reply) => match position {
             Position::Held { event, binding, .. }
-                if *event != EventKind::TransportSubmit || *binding == by(ruling) =>
+                if Point::of_event(event.name()).is_none() || *binding == by(ruling) =>
             {
                 match refusal {
                     HeldRefusal::Quarantine => Disposition::Quarantined {
@@ -152,9 +154,13 @@ pub fn disposition(
                     still_held(ruling, position, schedule, draw, now)
                 }
                 _ if is_over => Disposition::Deferred { reply: None },
-                Position::Queued { attempts, .. } => Disposition::Kept {
-                    stage: Stage::Submit {
-                        from_binding: Some(by(ruling).to_owned()),
+                Position::Queued {
+                    point, attempts, ..
+                } => Disposition::Kept {
+                    stage: Stage::At {
+                        point: *point,
+                        // Recipients that are asked about one by one have a chain each.
+                        from_binding: (*point != Point::Expand).then(|| by(ruling).to_owned()),
                         attempts: *attempts,
                         waits_for: None,
                     },

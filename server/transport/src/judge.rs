@@ -17,10 +17,14 @@ use postern_events::outbound;
 use postern_events::plan::BodyDepth;
 use postern_events::question::{Event as _, Question};
 use postern_events::ruling::Ruling;
-use postern_events::transport::{Resolve, ResolveAnswer, Route, RouteAnswer};
+use postern_events::transport::{
+    Categorize, Expand, PostCategorize, PreCategorize, Resolve, ResolveAnswer, Route, RouteAnswer,
+    Submit,
+};
 use postern_message::{Draft, Message, RecipientState};
 use tokio::sync::broadcast;
 
+use super::categorizer::Tally;
 use postern_delivery::BoxFuture;
 
 /// Asks the sinks about messages. One for each runtime thread.
@@ -107,23 +111,50 @@ pub trait Judge: Send + Sync {
 
     /// Hears that the sender of a message is told of its delay. Must not block.
     fn warned(&self, _message: &Message) {}
+
+    /// Hears what the recipients of a message were found to be. Must not block.
+    fn categorized(&self, _message: &Message, _tally: &Tally) {}
+}
+
+/// What is asked about a message.
+#[derive(Debug, Clone)]
+pub enum About {
+    /// An inbound event that it was held at, once more.
+    Inbound(EventKind),
+    /// `transport.submit`.
+    Submit,
+    /// `transport.pre_categorize`.
+    PreCategorize,
+    /// `transport.categorize`.
+    Categorize(Categorize),
+    /// `transport.expand`.
+    Expand(Expand),
+    /// `transport.post_categorize`.
+    PostCategorize(PostCategorize),
+}
+
+impl About {
+    /// The event.
+    #[must_use]
+    pub const fn event(&self) -> EventKind {
+        match self {
+            Self::Inbound(event) => *event,
+            Self::Submit => EventKind::TransportSubmit,
+            Self::PreCategorize => EventKind::TransportPreCategorize,
+            Self::Categorize(_) => EventKind::TransportCategorize,
+            Self::Expand(_) => EventKind::TransportExpand,
+            Self::PostCategorize(_) => EventKind::TransportPostCategorize,
+        }
+    }
 }
 
 /// One message before the sinks.
 pub trait Case: Send + Sync {
-    /// Asks about `transport.submit`.
-    fn submit(
+    /// Asks about the message, from where it was put off if it was.
+    fn ask(
         &self,
+        about: About,
         budget: &Budget,
-        start: Start,
-        attempt: Attempt,
-    ) -> BoxFuture<'static, MessageRuling>;
-
-    /// Asks again about an inbound event that the message was held at.
-    fn redo_inbound(
-        &self,
-        budget: &Budget,
-        event: EventKind,
         start: Start,
         attempt: Attempt,
     ) -> BoxFuture<'static, MessageRuling>;
@@ -271,25 +302,21 @@ impl Judge for Sinks {
 }
 
 impl Case for TransportScope {
-    fn submit(
+    fn ask(
         &self,
+        about: About,
         budget: &Budget,
         start: Start,
         attempt: Attempt,
     ) -> BoxFuture<'static, MessageRuling> {
-        Box::pin(TransportScope::submit(self, budget, start, attempt))
-    }
-
-    fn redo_inbound(
-        &self,
-        budget: &Budget,
-        event: EventKind,
-        start: Start,
-        attempt: Attempt,
-    ) -> BoxFuture<'static, MessageRuling> {
-        Box::pin(TransportScope::redo_inbound(
-            self, budget, event, start, attempt,
-        ))
+        match about {
+            About::Inbound(event) => Box::pin(self.redo_inbound(budget, event, start, attempt)),
+            About::Submit => Box::pin(self.judge(Submit, budget, start, attempt)),
+            About::PreCategorize => Box::pin(self.judge(PreCategorize, budget, start, attempt)),
+            About::Categorize(event) => Box::pin(self.judge(event, budget, start, attempt)),
+            About::Expand(event) => Box::pin(self.judge(event, budget, start, attempt)),
+            About::PostCategorize(event) => Box::pin(self.judge(event, budget, start, attempt)),
+        }
     }
 
     fn local_delivery(

@@ -1,7 +1,7 @@
 //! The transport core: what becomes of a message between its acceptance and its last recipient.
 //!
-//! A message is taken up ([`Handle::accept`] or the [`Scanner`]), asked about at the submit stage, sorted by destination, and
-//! delivered; what became of each recipient is recorded before a connection takes its next message. What is not done waits
+//! A message is taken up ([`Handle::accept`] or the [`Scanner`]), taken through the stages before its delivery, sorted by
+//! destination, and delivered; what became of each recipient is recorded before a connection takes its next message. What is not done waits
 //! in the spool until its due time. Nothing that matters is only in memory: a message that does not fit there, or that is
 //! lost from there with the process, is found again by its due time.
 //!
@@ -10,6 +10,7 @@
 
 mod acting;
 mod carrier;
+mod categorizer;
 mod clock;
 mod core;
 mod decided;
@@ -48,6 +49,7 @@ mod settle;
 pub mod shutdown;
 mod slots;
 mod spooled;
+mod stages;
 mod submit;
 mod unasked;
 mod way;
@@ -61,11 +63,12 @@ use rustls::ClientConfig;
 use tokio::sync::mpsc;
 
 pub use self::acting::Agent;
+pub use self::categorizer::{Directory, Empty, Entry, Tally};
 pub use self::clock::{Clock, SystemClock};
 pub use self::core::{Depth, Settings};
 pub use self::disposition::{Disposition, HeldRefusal, Position, disposition};
 pub use self::injection::{Cause, InjectionError, Injections};
-pub use self::judge::{Case, Judge, OutgoingCase, Sinks};
+pub use self::judge::{About, Case, Judge, OutgoingCase, Sinks};
 pub use self::operator::{Change, Changed, Operator};
 pub use self::routes::{Route, Routes, Rule};
 pub use self::scanner::Scanner;
@@ -73,7 +76,7 @@ pub use self::schedule::{Next, Schedule};
 pub use self::settle::draw;
 pub use self::worker::Worker;
 
-use self::core::{Core, Owner, PARKING, Tally, orders};
+use self::core::{Core, Counted, Owner, PARKING, orders};
 use postern_delivery::Connector;
 
 /// The parts of a transport core, before they run.
@@ -106,7 +109,7 @@ impl Transport {
         let channels = (0..threads.max(1)).map(|_| {
             let (orders, ordered) = mpsc::channel(room);
             let (parking, parked) = mpsc::channel(PARKING);
-            let counts = Tally::default();
+            let counts = Counted::default();
             let owner = Owner {
                 orders,
                 parking,

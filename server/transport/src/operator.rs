@@ -13,7 +13,7 @@ use postern_delivery::{Attempted, Destination, Fate};
 use postern_message::{Message, MessageId, RecipientState};
 use postern_smtp::address::ReversePath;
 use postern_spool::{
-    Batch, DestinationChange, Due, Filter, MessageUpdate, Page, RecipientChange, Seized,
+    Batch, DestinationChange, Due, Filter, MessageUpdate, Page, Point, RecipientChange, Seized,
     SpoolError, Stage, StageKind, StoredMessage, Waiting,
 };
 use tokio::time::timeout;
@@ -389,7 +389,11 @@ async fn waiting(core: &Core, id: MessageId, due: SystemTime) -> Vec<Destination
 /// The kind of a stage.
 pub(super) fn kind(stage: &Stage) -> StageKind {
     match stage {
-        Stage::Submit { .. } => StageKind::Submit,
+        Stage::At {
+            point: Point::Submit,
+            ..
+        } => StageKind::Submit,
+        Stage::At { .. } => StageKind::Categorize,
         Stage::Deliver => StageKind::Deliver,
         Stage::Held { .. } => StageKind::Held,
         Stage::Quarantined { .. } => StageKind::Quarantined,
@@ -400,23 +404,27 @@ pub(super) fn kind(stage: &Stage) -> StageKind {
 /// Where a message goes on that a binding kept. That binding is in `Message::passed` and is not asked again.
 fn onward(stage: Stage, now: SystemTime) -> Stage {
     match stage {
-        Stage::Quarantined { by, event, .. } if event == "transport.submit" => Stage::Submit {
-            from_binding: Some(by),
-            attempts: 0,
-            waits_for: None,
-        },
         // It was before anybody noted the event: only that binding is left out.
-        Stage::Quarantined { event, .. } if event.is_empty() => Stage::Submit {
+        Stage::Quarantined { event, .. } if event.is_empty() => Stage::At {
+            point: Point::Submit,
             from_binding: Some(String::new()),
             attempts: 0,
             waits_for: None,
         },
-        Stage::Quarantined { by, event, .. } => Stage::Held {
-            event,
-            binding: by,
-            since: now,
-            attempts: 0,
-            waits_for: None,
+        Stage::Quarantined { by, event, .. } => match Point::of_event(&event) {
+            Some(point) => Stage::At {
+                point,
+                from_binding: Some(by),
+                attempts: 0,
+                waits_for: None,
+            },
+            None => Stage::Held {
+                event,
+                binding: by,
+                since: now,
+                attempts: 0,
+                waits_for: None,
+            },
         },
         Stage::Held {
             event,
@@ -430,11 +438,13 @@ fn onward(stage: Stage, now: SystemTime) -> Stage {
             attempts,
             waits_for: None,
         },
-        Stage::Submit {
+        Stage::At {
+            point,
             from_binding,
             attempts,
             ..
-        } => Stage::Submit {
+        } => Stage::At {
+            point,
             // What the others said was not kept: they are asked again.
             from_binding: Some(from_binding.unwrap_or_default()),
             attempts,

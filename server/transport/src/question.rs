@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::SystemTime;
 
+use postern_delivery::BoxFuture;
 use postern_dispatch::exchange::MessageRuling;
 use postern_dispatch::transport::Attempt;
 use postern_events::budget::Budget;
@@ -12,12 +13,12 @@ use postern_events::chain::Start;
 use postern_events::event::EventKind;
 use postern_message::{Message, RecipientState};
 use postern_proto::v1::AskReason;
-use postern_spool::{Batch, MessageUpdate, Stage, StoredMessage};
+use postern_spool::{Batch, MessageUpdate, Point, Stage, StoredMessage};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::core::{Begun, Core};
 use super::disposition::Position;
-use super::judge::Judge;
+use super::judge::{About, Case, Judge};
 use super::spooled::Spooled;
 
 /// What is known of earlier questions about a message at its stage.
@@ -41,6 +42,8 @@ pub(super) struct Held {
 /// What is being asked about.
 pub(super) struct Question {
     pub(super) event: EventKind,
+    /// The point of its way that the message is at; `None`: it was held before it was submitted.
+    pub(super) point: Option<Point>,
     pub(super) from: Option<String>,
     /// How often it may have been asked before.
     pub(super) attempt: u32,
@@ -60,9 +63,36 @@ impl Question {
                 attempts: held.attempts,
             },
             None => Position::Queued {
+                point: self.point.unwrap_or(Point::Submit),
                 received_at: message.received_at,
                 attempts: self.attempt,
             },
+        }
+    }
+
+    /// Where its chain begins.
+    pub(super) fn start(&self, message: &Message) -> Start {
+        let passed = || message.passed.clone();
+        match (&self.from, self.point) {
+            // Recipients that are asked about one by one have a chain each: all begin with the first binding, but for those
+            // that an operator lets the message go without.
+            (Some(_), Some(Point::Expand)) => Start::At {
+                binding: String::new(),
+                passed: passed(),
+            },
+            (Some(binding), _) => Start::At {
+                binding: binding.clone(),
+                passed: passed(),
+            },
+            (None, _) => Start::First,
+        }
+    }
+
+    /// How often, and why, it is asked.
+    pub(super) fn attempt(&self) -> Attempt {
+        Attempt {
+            earlier: self.attempt,
+            reason: self.reason(),
         }
     }
 
@@ -89,16 +119,22 @@ pub(super) fn question(stored: &StoredMessage) -> Option<Question> {
         });
     let put_off = pending.max().unwrap_or(0);
     match &stored.stage {
-        Stage::Submit {
+        Stage::At {
+            point,
             from_binding,
             attempts,
             ..
         } => Some(Question {
-            event: EventKind::TransportSubmit,
+            event: event_of(*point),
+            point: Some(*point),
             from: from_binding.clone(),
-            attempt: put_off.max(*attempts),
+            attempt: match point {
+                Point::Submit => put_off.max(*attempts),
+                // Behind it, recipients may have been put off where they were before.
+                _ => *attempts,
+            },
             held: None,
-            was_put_off: put_off > 0,
+            was_put_off: put_off > 0 && (*point == Point::Submit || *attempts > 0),
         }),
         Stage::Held {
             event,
@@ -107,10 +143,12 @@ pub(super) fn question(stored: &StoredMessage) -> Option<Question> {
             attempts,
             ..
         } => Some(Question {
-            event: [EventKind::TransportSubmit, EventKind::InboundHeaders]
-                .into_iter()
-                .find(|kind| kind.name() == event)
-                .unwrap_or(EventKind::InboundMessage),
+            event: match Point::of_event(event) {
+                Some(point) => event_of(point),
+                None if event == EventKind::InboundHeaders.name() => EventKind::InboundHeaders,
+                None => EventKind::InboundMessage,
+            },
+            point: Point::of_event(event),
             from: Some(binding.clone()),
             attempt: *attempts,
             held: Some(Held {
@@ -121,6 +159,17 @@ pub(super) fn question(stored: &StoredMessage) -> Option<Question> {
             was_put_off: false,
         }),
         Stage::Deliver | Stage::Quarantined { .. } | Stage::OnHold { .. } => None,
+    }
+}
+
+/// The event of a point.
+pub(super) const fn event_of(point: Point) -> EventKind {
+    match point {
+        Point::Submit => EventKind::TransportSubmit,
+        Point::PreCategorize => EventKind::TransportPreCategorize,
+        Point::Categorize => EventKind::TransportCategorize,
+        Point::Expand => EventKind::TransportExpand,
+        Point::PostCategorize => EventKind::TransportPostCategorize,
     }
 }
 
@@ -135,8 +184,9 @@ pub(super) async fn count(core: &Core, mut begun: Vec<Begun>) -> Option<Vec<Begu
         }
         one.asked = Asked::Counted;
         match &mut one.stored.stage {
-            Stage::Submit { attempts, .. } | Stage::Held { attempts, .. } => {
+            Stage::At { attempts, .. } | Stage::Held { attempts, .. } => {
                 *attempts = attempts.saturating_add(1);
+                one.unrecorded = false;
             }
             Stage::Deliver | Stage::Quarantined { .. } | Stage::OnHold { .. } => continue,
         }
@@ -162,51 +212,57 @@ pub(super) async fn count(core: &Core, mut begun: Vec<Begun>) -> Option<Vec<Begu
     }
 }
 
+/// Shows a message to the sinks, to be asked about at `event`. `None`: the content cannot be read.
+pub(super) async fn show(
+    judge: &dyn Judge,
+    event: EventKind,
+    stored: &StoredMessage,
+) -> Option<Box<dyn Case>> {
+    let message = &stored.message;
+    // To read all of it only to know its digests costs more than the question.
+    let in_transport = Point::of_event(event.name()).is_some();
+    let content = if in_transport && !judge.shows_content(&message.server, event) {
+        Ok(Spooled::undigested(Arc::clone(&stored.content)))
+    } else {
+        Spooled::read(Arc::clone(&stored.content), message.version.body_offset()).await
+    };
+    match content {
+        Ok(content) => Some(judge.begin(message, Arc::new(content))),
+        Err(error) => {
+            tracing::error!(id = %message.id, %error, "content cannot be read");
+            None
+        }
+    }
+}
+
 /// Asks, and ends the `turn` once the question is on its way. `None`: the content cannot be read.
 pub(super) async fn ask(
     core: &Core,
     judge: &dyn Judge,
     question: &Question,
+    about: About,
     stored: &StoredMessage,
     turn: Option<OwnedSemaphorePermit>,
 ) -> Option<MessageRuling> {
-    let message = &stored.message;
-    // To read all of it only to know its digests costs more than the question.
-    let submit = question.event == EventKind::TransportSubmit;
-    let content = if submit && !judge.shows_content(&message.server, question.event) {
-        Ok(Spooled::undigested(Arc::clone(&stored.content)))
-    } else {
-        Spooled::read(Arc::clone(&stored.content), message.version.body_offset()).await
-    };
-    let content = match content {
-        Ok(content) => Arc::new(content),
-        Err(error) => {
-            tracing::error!(id = %message.id, %error, "content cannot be read");
-            return None;
-        }
-    };
-    let case = judge.begin(message, content);
-    let now = tokio::time::Instant::now().into_std();
-    let budget = Budget::starting(now, core.settings.submit_budget);
-    let start = match &question.from {
-        Some(binding) => Start::At {
-            binding: binding.clone(),
-            passed: message.passed.clone(),
-        },
-        None => Start::First,
-    };
-    let attempt = Attempt {
-        earlier: question.attempt,
-        reason: question.reason(),
-    };
-    let mut answer = match question.event {
-        EventKind::TransportSubmit => case.submit(&budget, start, attempt),
-        event => case.redo_inbound(&budget, event, start, attempt),
-    };
+    let case = show(judge, question.event, stored).await?;
+    let mut answer = put(core, &*case, question, about, &stored.message);
     let early = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
     drop(turn);
     match early {
         Poll::Ready(ruling) => Some(ruling),
         Poll::Pending => Some(answer.await),
     }
+}
+
+/// Puts a question about a message that is shown.
+pub(super) fn put(
+    core: &Core,
+    case: &dyn Case,
+    question: &Question,
+    about: About,
+    message: &Message,
+) -> BoxFuture<'static, MessageRuling> {
+    let now = tokio::time::Instant::now().into_std();
+    let budget = Budget::starting(now, core.settings.submit_budget);
+    case.ask(about, &budget, question.start(message), question.attempt())
 }

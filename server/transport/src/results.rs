@@ -171,7 +171,7 @@ fn word(state: &RecipientState) -> Option<&'static str> {
         RecipientState::Failed(_) => "failed",
         RecipientState::Expired(_) => "expired",
         RecipientState::Pending { .. } => "deferred",
-        RecipientState::Discarded(_) => return None,
+        RecipientState::Discarded(_) | RecipientState::Expanded(_) => return None,
     })
 }
 
@@ -229,7 +229,7 @@ fn recipient_result(
         RecipientState::Pending { attempts, due, .. } => {
             (DeliveryStatus::Deferred, *attempts, *due)
         }
-        RecipientState::Discarded(_) => return None,
+        RecipientState::Discarded(_) | RecipientState::Expanded(_) => return None,
     };
     let words = state.status();
     Some(RecipientResult {

@@ -220,6 +220,19 @@ pub(crate) fn octets(stored: &StoredMessage) -> u64 {
 }
 
 impl Slot {
+    /// The message has so many recipients more. False: there is no room for them now.
+    pub(crate) fn grow(&mut self, recipients: usize) -> bool {
+        let octets = weight_in_hand(recipients) - weight_in_hand(0);
+        let mut inner = self.slots.inner.lock();
+        // One that is larger than all of it has it alone.
+        let fits = inner.taken <= 1 || inner.octets.saturating_add(octets) <= MEMORY;
+        if fits {
+            inner.octets += octets;
+            self.octets += octets;
+        }
+        fits
+    }
+
     /// The claim on the message.
     pub(crate) fn lease(&self) -> Lease {
         self.lease

@@ -1,10 +1,9 @@
-//! The submit stage: what the sinks make of an accepted message before it is delivered, and of one that was held.
+//! What a ruling about a whole message comes to: done, and recorded with the stage that follows.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use postern_dispatch::exchange::MessageRuling;
-use postern_events::event::EventKind;
 use postern_events::order::Injection;
 use postern_events::ruling::{Decision, Ruling};
 use postern_message::recipient::without_duplicates;
@@ -17,22 +16,13 @@ use super::disposition::{Disposition, disposition};
 use super::injection::{Cause, Injections};
 use super::job::Job;
 use super::judge::Judge;
-use super::question::{Question, ask, count, question};
+use super::question::Question;
 use super::settle::{Outcome, draw};
+use super::stages;
 use postern_delivery::{Attempted, Fate};
 
 /// When a message is looked at again whose content or record could not be read or written.
 pub(super) const TROUBLE: Duration = Duration::from_secs(60);
-
-/// How a stage ended.
-pub(crate) enum Passed {
-    /// The message goes on to its delivery.
-    On(Begun),
-    /// It does not, and that is recorded.
-    Settled,
-    /// A sink failed, and it is asked about again when that sink can be asked.
-    Waits,
-}
 
 /// What verdicts made of a message: to be recorded with the stage that follows.
 pub(super) struct Changes {
@@ -40,71 +30,11 @@ pub(super) struct Changes {
     handling: Handling,
     skipped: Vec<String>,
     passed: Vec<String>,
-}
-
-/// Takes a message through the stages before its delivery.
-pub(crate) async fn pass(core: &Core, worker: usize, judge: &dyn Judge, begun: Begun) -> Passed {
-    let mut next = begun;
-    // Twice at most: a message that was held at its way in is asked about there, and then submitted.
-    loop {
-        let begun = next;
-        let Some(question) = question(&begun.stored) else {
-            if !begun.stored.stage.is_kept() {
-                return Passed::On(begun);
-            }
-            let mut update = MessageUpdate::new(begun.stored.message.id);
-            match &begun.stored.stage {
-                // It was to be held for a time, which is over.
-                Stage::OnHold { was, by, .. } => {
-                    let id = begun.stored.message.id;
-                    tracing::info!(%id, by, "message released, its hold is over");
-                    update.due = Some(match was.is_kept() {
-                        true => Due::Never,
-                        false => Due::At(core.now()),
-                    });
-                    update.stage = Some(Stage::clone(was));
-                }
-                // It was found due, and would be again.
-                _ => update.due = Some(Due::Never),
-            }
-            commit(core, update).await;
-            return Passed::Settled;
-        };
-        let server = begun.stored.message.server.as_str();
-        if question.held.is_none() && !judge.listens(server, question.event) {
-            return Passed::On(begun.submitted());
-        }
-        // The number that is asked with is that which was counted.
-        let counted = count(core, vec![begun]).await;
-        let Some(mut begun) = counted.and_then(|mut one| one.pop()) else {
-            return Passed::Settled;
-        };
-        let Some(question) = self::question(&begun.stored) else {
-            return Passed::Settled;
-        };
-        let asked_at = Instant::now();
-        let Some(ruled) = ask(core, judge, &question, &begun.stored, begun.turn.take()).await
-        else {
-            return put_off(core, &begun.stored, None, TROUBLE).await;
-        };
-        let decided = Decided::of(&begun.stored, &question, &ruled.ruling, judge);
-        match apply(core, worker, judge, begun, &question, ruled, &decided).await {
-            Some(went) if question.event == EventKind::TransportSubmit => return Passed::On(went),
-            Some(went) => next = went,
-            None => {
-                let Some(binding) = decided.waits_for() else {
-                    return Passed::Settled;
-                };
-                // The sink may have come back while that was recorded.
-                core.look_again(worker, binding, asked_at);
-                return Passed::Waits;
-            }
-        }
-    }
+    injections: Injections,
 }
 
 /// Does what was decided. The message goes on if this returns it.
-async fn apply(
+pub(super) async fn apply(
     core: &Core,
     worker: usize,
     judge: &dyn Judge,
@@ -120,11 +50,12 @@ async fn apply(
         skipped,
         passed,
     } = ruled;
-    let changes = Changes {
+    let mut changes = Changes {
         draft,
         handling: orders.handling,
         skipped,
         passed,
+        injections: Injections::default(),
     };
     let (stored, now) = (&begun.stored, core.now());
     let held = question.held.as_ref();
@@ -149,13 +80,14 @@ async fn apply(
         || goes_on_behind(&ruling, &comes_to);
     let injected = if stands { orders.injected } else { Vec::new() };
     let Some(injections) = injections(core, &stored.message, &injected).await else {
-        put_off(core, stored, None, TROUBLE).await;
+        put_off(core, stored, TROUBLE).await;
         return None;
     };
     let reply = ruling.decision.reply();
     match comes_to {
         Disposition::Goes(stage) => {
-            return go_on(core, begun, question, &changes, injections, stage, worker).await;
+            changes.injections = injections;
+            return go_on(core, worker, judge, begun, question, &changes, stage).await;
         }
         Disposition::Kept { stage, due } => {
             decided.log(kept_as(&ruling.decision), reply);
@@ -231,7 +163,7 @@ fn goes_on_behind(ruling: &Ruling, comes_to: &Disposition) -> bool {
             ..
         } => Some(binding.as_str()),
         Disposition::Kept {
-            stage: Stage::Submit { from_binding, .. },
+            stage: Stage::At { from_binding, .. },
             ..
         } => from_binding.as_deref(),
         Disposition::Quarantined { by, .. } => Some(by.as_str()),
@@ -298,31 +230,37 @@ async fn injections(
     }
 }
 
-/// Nobody objects: the edits are committed before anything is delivered.
+/// Nobody objects: the edits are committed before anything follows.
 async fn go_on(
     core: &Core,
+    worker: usize,
+    judge: &dyn Judge,
     begun: Begun,
     question: &Question,
     changes: &Changes,
-    injections: Injections,
     next: Stage,
-    worker: usize,
 ) -> Option<Begun> {
     let edited = edited(core, &begun.stored.message, changes);
     let mut begun = begun;
-    // Without edits the new stage is recorded with the first result: asked again after a crash, the sinks see the same.
-    if edited.is_some() || question.held.is_some() || !injections.is_empty() {
-        let mut update = MessageUpdate::new(begun.stored.message.id);
-        update.stage = Some(next.clone());
-        update.message.clone_from(&edited);
-        update.due = Some(Due::At(core.now()));
-        if !commit_with(core, update, &injections, worker).await {
-            return None;
-        }
-        begun.stored.stage = next;
+    let injections = &changes.injections;
+    let recorded = edited.is_some() || question.held.is_some() || !injections.is_empty();
+    if let Some(message) = &edited {
+        begun.stored.message = Arc::clone(message);
     }
-    if let Some(message) = edited {
-        begun.stored.message = message;
+    let next = stages::ahead(core, judge, &begun.stored.message, next);
+    // Without edits the new stage is recorded with the first result: asked again after a crash, the sinks see the same.
+    match recorded {
+        true => {
+            let mut update = MessageUpdate::new(begun.stored.message.id);
+            update.stage = Some(next.clone());
+            update.message = edited;
+            update.due = Some(Due::At(core.now()));
+            if !commit_with(core, update, injections, worker).await {
+                return None;
+            }
+            begun.is_at(next);
+        }
+        false => begun.passes_to(next),
     }
     if begun
         .stored
@@ -342,21 +280,7 @@ async fn go_on(
         .await;
         return None;
     }
-    Some(match question.event {
-        EventKind::TransportSubmit => begun.submitted(),
-        _ => begun,
-    })
-}
-
-impl Begun {
-    /// The sinks have been asked: what follows is the delivery, whatever the record says yet.
-    fn submitted(mut self) -> Self {
-        if matches!(self.stored.stage, Stage::Submit { .. }) {
-            self.unrecorded = true;
-            self.stored.stage = Stage::Deliver;
-        }
-        self
-    }
+    Some(begun)
 }
 
 /// All pending recipients come to the same.
@@ -376,7 +300,10 @@ pub(super) async fn end(
         .filter(|(_, recipient)| !recipient.state.is_done())
         .map(|(index, _)| (index, outcome(status.clone())))
         .collect();
+    // If nobody can be told of a failure yet, it stays where it is.
+    let stays = begun.unrecorded.then(|| begun.stored.stage.clone());
     Job::new(begun, 1, core.now())
+        .staying_at(stays)
         .record(core, worker, outcomes, false)
         .await;
 }
@@ -392,10 +319,10 @@ async fn defer_all(
     waits_for: Option<&str>,
 ) {
     let mut stage = begun.stored.stage.clone();
-    if let Stage::Submit { waits_for: now, .. } = &mut stage {
+    if let Stage::At { waits_for: now, .. } = &mut stage {
         *now = waits_for.map(str::to_owned);
     }
-    let stays = (stage != begun.stored.stage).then_some(stage);
+    let stays = (begun.unrecorded || stage != begun.stored.stage).then_some(stage);
     let job = Job::new(begun, 1, core.now()).staying_at(stays);
     let recipients = job.message.recipients.iter().enumerate();
     let outcomes = recipients
@@ -414,17 +341,11 @@ async fn defer_all(
     }
 }
 
-async fn put_off(
-    core: &Core,
-    stored: &StoredMessage,
-    stage: Option<Stage>,
-    wait: Duration,
-) -> Passed {
+/// The message is as it was, and looked at again after this time.
+pub(super) async fn put_off(core: &Core, stored: &StoredMessage, wait: Duration) {
     let mut update = MessageUpdate::new(stored.message.id);
-    update.stage = stage;
     update.due = core.now().checked_add(wait).map(Due::At);
     commit(core, update).await;
-    Passed::Settled
 }
 
 /// The message with the changes; `None` if they change nothing.
@@ -438,6 +359,7 @@ pub(super) fn edited(
         handling,
         skipped,
         passed,
+        injections: _,
     } = changes;
     let mut recipients = draft.recipients.clone();
     without_duplicates(&mut recipients, |path| core.settings.routes.is_own(path));

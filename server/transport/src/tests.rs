@@ -9,3 +9,4 @@ mod operator;
 mod queued;
 mod reports;
 mod stage;
+mod walk;

@@ -30,7 +30,7 @@ use super::scheduler::{Action, ConnectionId, DestinationId, Limits, Load, Schedu
 use super::seat::{Given, Seat, Told, What};
 use super::settle::Outcome;
 use super::slots::Source;
-use super::submit::{Passed, pass};
+use super::stages::{self, Passed, pass};
 use crate::shutdown::Shutdown;
 
 /// The wait for a slot in memory, when there is room at a destination.
@@ -64,10 +64,9 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Sinks are asked about the message at the submit stage.
+    /// Sinks are asked about the message on its way.
     fn asks_about(&self, job: &Job) -> bool {
-        let server = job.message.server.as_str();
-        self.judge.listens(server, EventKind::TransportSubmit)
+        stages::are_asked(&*self.judge, &job.message.server)
     }
 }
 

@@ -1,13 +1,14 @@
 //! Where accepted messages go: `[[domain]]`, `[outbound]`, `[queue]`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 pub use crate::kind::deliver::Deliver;
 pub use crate::kind::recipients::Recipients;
-use crate::kind::{Count, DomainName, Flag, List, Maybe, Network, Port, Socket, Span};
+use crate::kind::{Count, DomainName, File, Flag, List, Maybe, Network, Port, Socket, Span, Text};
 use crate::section::{choice, section};
 
 section! {
@@ -26,6 +27,26 @@ section! {
         create: bool as Flag = "false" => "550 5.1.1 after RCPT for one without a mailbox; 452 4.2.2 for one too many";
         /// How lines end in the files of `maildir:`.
         line_ends: LineEnds as LineEnds = "crlf";
+        /// A text file of aliases and lists, `name: address, address` on each line, as aliases(5) has it: a name is a local
+        /// part or a whole address; `:include:FILE` stands for the addresses in that file. An alias is a recipient,
+        /// whatever `recipients` says. Of a list with an alias `owner-NAME` that is the sender of what goes to its members.
+        aliases: Option<PathBuf> as Maybe<File>;
+        /// What stands between the name of a user and a tag of the user's own, as the `+` of `anna+lists@example.test`: one of
+        /// `+ - _ = . #`. Mail goes to the user, unless there is a recipient or an alias with the whole name.
+        subaddress: Option<String> as Maybe<Text>;
+        /// Who gets mail for recipients that do not exist, in place of a refusal: a local part of the domain, or an address.
+        /// It has to be known who exists: by `recipients = { file = "…" }`, or by mailboxes with `create = false`.
+        catch_all: Option<String> as Maybe<Text>;
+    }
+}
+
+section! {
+    /// Another name of a `[[domain]]`: mail for it is mail for that one.
+    DomainAlias at "domain_alias" {
+        /// The domain in its ASCII form, lower case; `*.example.test` for all its subdomains and not itself.
+        name: String as DomainName;
+        /// The `[[domain]]` that it is another name of.
+        of: String as DomainName;
     }
 }
 

@@ -14,6 +14,7 @@ use postern_events::delivery::{self, DeliveryStatus, MessageSummary, RecipientRe
 use postern_events::fault::FaultKind;
 use postern_events::plan::BodyDepth;
 use postern_events::ruling::Decision;
+use postern_events::transport::Submit;
 use postern_message::{
     AttemptId, Envelope, HeaderLimits, HeaderParser, Message, MessageId, Origin, Properties,
     Recipient, Segment, Version,
@@ -487,7 +488,7 @@ async fn a_stored_message_is_submitted_and_its_delivery_told() {
     let recipient = message.recipients[0].clone();
     let summary = MessageSummary::of(&message, None);
     let scope = begin(&rig, message, content);
-    let ruling = scope.submit(&budget(), Start::First, again(2)).await;
+    let ruling = scope.judge(Submit, &budget(), Start::First, again(2)).await;
     assert_eq!(
         ruling.ruling.decision,
         Decision::Proceed,

@@ -13,6 +13,7 @@ use postern_events::context::MessageContext;
 use postern_events::fault::FaultKind;
 use postern_events::plan::{BindingSpec, Plan, PlanSpec, ServerSpec, SinkSpec, Timeouts};
 use postern_events::ruling::Decision;
+use postern_events::transport::Submit;
 use postern_proto::v1 as pb;
 use postern_proto::v1::attach_request::Kind as In;
 use postern_proto::v1::attach_response::Kind as Out;
@@ -82,7 +83,7 @@ async fn a_chain_that_was_put_off_by_a_binding_that_is_gone_goes_on_behind_those
         MessageContext::new(Arc::new(message.clone())).unwrap()
     };
     let scope = before.begin_message(context(&message), Arc::clone(&content));
-    let ruled = scope.submit(&budget(), Start::First, again(0)).await;
+    let ruled = scope.judge(Submit, &budget(), Start::First, again(0)).await;
     assert_eq!(
         ruled.ruling.decision,
         Decision::Postpone(Duration::from_secs(60)),
@@ -110,7 +111,7 @@ async fn a_chain_that_was_put_off_by_a_binding_that_is_gone_goes_on_behind_those
     let after = dispatcher(plan(&[("first", &first), ("last", &last)], event, None));
     let ruled = after
         .begin_message(context(&message), content)
-        .submit(&budget(), gone, again(1))
+        .judge(Submit, &budget(), gone, again(1))
         .await;
     assert_eq!(
         ruled.ruling.decision,

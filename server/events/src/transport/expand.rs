@@ -125,9 +125,20 @@ pub struct Members {
     pub sender: Option<ReversePath>,
     /// More to come: this is handed back. Empty: complete.
     pub next_page_token: Bytes,
+    /// The sink that says so: whose properties the recipients have.
+    pub namespace: String,
 }
 
 impl ExpansionAnswer {
+    /// Takes out what was said of a recipient, or of the sender.
+    pub fn take(&mut self, recipient: Option<RecipientId>) -> Option<Expanded> {
+        let place = self
+            .expansions
+            .iter()
+            .position(|own| own.recipient == recipient)?;
+        Some(self.expansions.swap_remove(place).expanded)
+    }
+
     /// What was said of a recipient, or of the sender.
     #[must_use]
     pub fn of_item(&self, recipient: Option<RecipientId>) -> Option<&Expanded> {
@@ -170,7 +181,17 @@ impl TypedAnswer for ExpansionAnswer {
                         recipient_kind,
                     }
                 }
-                Some(K::Members(own)) => Expanded::Members(members(own, utf8)?),
+                Some(K::Members(own)) => {
+                    let in_parts = checks.event().is::<Expand>();
+                    if !in_parts && !own.next_page_token.is_empty() {
+                        return Err(Fault::protocol(
+                            "a list comes in parts at transport.expand alone",
+                        ));
+                    }
+                    let mut members = members(own, utf8)?;
+                    members.namespace = checks.namespace().to_owned();
+                    Expanded::Members(members)
+                }
                 Some(K::Unknown(own)) => {
                     let reply = own.reply;
                     let reply = reply.map(|reply| checks.reply(reply, &[5], "unknown"));
@@ -216,6 +237,18 @@ impl TypedAnswer for ExpansionAnswer {
 fn members(own: pb::Members, utf8: bool) -> Result<Members, Fault> {
     limit("members", own.recipients.len(), MAX_ITEMS)?;
     limit("octets of a page token", own.next_page_token.len(), 4 << 10)?;
+    for one in &own.recipients {
+        if !one.parent_recipient_id.is_empty() {
+            return Err(Fault::protocol(
+                "the parent of a member is the recipient that was asked about",
+            ));
+        }
+        if one.duplicates() != pb::DuplicateHandling::Unspecified {
+            return Err(Fault::protocol(
+                "a member that is a recipient already is skipped, nothing else",
+            ));
+        }
+    }
     let recipients = own.recipients.iter().map(|one| new_recipient(one, utf8));
     let sender = own.reverse_path.as_ref();
     let sender = sender.map(|path| reverse_path(path, utf8));
@@ -223,6 +256,7 @@ fn members(own: pb::Members, utf8: bool) -> Result<Members, Fault> {
         recipients: recipients.collect::<Result<_, _>>()?,
         sender: sender.transpose()?,
         next_page_token: own.next_page_token,
+        namespace: String::new(),
     })
 }
 

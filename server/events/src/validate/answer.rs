@@ -82,6 +82,10 @@ impl Checks for Checker<'_, '_> {
         Some((&due.verb, &due.line))
     }
 
+    fn namespace(&self) -> &str {
+        &self.asked.binding.sink.name
+    }
+
     fn utf8(&self) -> bool {
         self.asked.utf8()
     }

@@ -32,7 +32,8 @@ pub(crate) fn recipient(
         | RecipientState::Relayed(status)
         | RecipientState::Failed(status)
         | RecipientState::Expired(status)
-        | RecipientState::Discarded(status) => (0, Some(status)),
+        | RecipientState::Discarded(status)
+        | RecipientState::Expanded(status) => (0, Some(status)),
     };
     let hop = piece.and_then(|piece| piece.orders.handling.hops(recipient.id).first());
     pb::Recipient {
@@ -103,6 +104,7 @@ pub(crate) const fn standing(state: &RecipientState) -> pb::RecipientState {
         RecipientState::Delivered(_) | RecipientState::Relayed(_) => pb::RecipientState::Delivered,
         RecipientState::Failed(_) | RecipientState::Expired(_) => pb::RecipientState::Failed,
         RecipientState::Discarded(_) => pb::RecipientState::Discarded,
+        RecipientState::Expanded(_) => pb::RecipientState::Expanded,
     }
 }
 

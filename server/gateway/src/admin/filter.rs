@@ -67,6 +67,7 @@ fn stage(number: i32) -> Result<Option<StageKind>, Status> {
     Ok(Some(match state {
         MessageState::Unspecified => return Ok(None),
         MessageState::Submit => StageKind::Submit,
+        MessageState::Categorize => StageKind::Categorize,
         MessageState::Deliver => StageKind::Deliver,
         MessageState::Held => StageKind::Held,
         MessageState::Quarantined => StageKind::Quarantined,

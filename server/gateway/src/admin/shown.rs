@@ -52,6 +52,7 @@ pub(super) fn entry(entry: Entry) -> MessageEntry {
 pub(super) fn state(stage: StageKind) -> MessageState {
     match stage {
         StageKind::Submit => MessageState::Submit,
+        StageKind::Categorize => MessageState::Categorize,
         StageKind::Deliver => MessageState::Deliver,
         StageKind::Held => MessageState::Held,
         StageKind::Quarantined => MessageState::Quarantined,
@@ -63,6 +64,7 @@ pub(super) fn state(stage: StageKind) -> MessageState {
 pub(super) fn states(counts: &StageCounts) -> Vec<StateCount> {
     let all = [
         (MessageState::Submit, counts.submit),
+        (MessageState::Categorize, counts.categorize),
         (MessageState::Deliver, counts.deliver),
         (MessageState::Held, counts.held),
         (MessageState::Quarantined, counts.quarantined),
@@ -192,7 +194,7 @@ fn keeper(stage: &Stage) -> Option<Keeper> {
             since: time(*since),
             ..Keeper::default()
         },
-        Stage::Submit { .. } => {
+        Stage::At { .. } => {
             let (binding, event) = stage.kept_by()?;
             Keeper {
                 binding: binding.to_owned(),
@@ -213,6 +215,7 @@ fn recipient(one: &Recipient, destination: Option<String>) -> RecipientEntry {
         RecipientState::Failed(words) => ("failed", 0, Some(words)),
         RecipientState::Expired(words) => ("expired", 0, Some(words)),
         RecipientState::Discarded(words) => ("discarded", 0, Some(words)),
+        RecipientState::Expanded(words) => ("expanded", 0, Some(words)),
     };
     RecipientEntry {
         address: address(&one.address),

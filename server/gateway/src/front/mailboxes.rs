@@ -111,6 +111,20 @@ impl Mailboxes {
     }
 }
 
+impl Mailboxes {
+    /// Whether the recipient has a mailbox. `None`: whoever is accepted gets one, or it is not known.
+    #[must_use]
+    pub fn exists(&self, path: &ForwardPath) -> Option<bool> {
+        let folder = self.folders.of(path);
+        match &self.who {
+            Who::Existing(existing) if !existing.found.load().is_unknown => {
+                Some(folder.is_some_and(|folder| existing.has(&folder)))
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Existing {
     fn has(&self, folder: &Path) -> bool {
         self.found.load().mailboxes.contains(folder)

@@ -2,6 +2,7 @@
 
 mod ways_out;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -10,11 +11,16 @@ use ipnet::IpNet;
 use postern_events::recipient_kind::RecipientKind;
 use postern_smtp::address::{DomainOrLiteral, ForwardPath, Mailbox};
 use postern_smtp::reply::Reply;
+use postern_transport::{Directory as _, Entry};
 
 pub use self::ways_out::WaysOut;
+use super::directory::KnownNames;
 use super::mailboxes::Mailboxes;
 use super::recipients::RecipientFile;
 use super::replies;
+
+/// Names that one recipient may have one after the other.
+const MOST_NAMES: usize = 10;
 
 /// Which recipients of one `[[domain]]` exist.
 #[derive(Clone, Debug)]
@@ -132,6 +138,8 @@ pub struct Policy {
     pub proxy_from: Vec<IpNet>,
     /// Domains accepted from anybody.
     pub domains: Arc<Domains>,
+    /// Other names of their recipients.
+    pub names: Arc<KnownNames>,
     /// Where mail of other domains may go.
     pub ways_out: WaysOut,
 }
@@ -176,10 +184,19 @@ impl Policy {
     /// # Errors
     /// The reply that refuses it.
     pub fn judge(&self, path: &ForwardPath, may_relay: bool) -> Result<(), Reply> {
-        match path {
+        let mut named = Cow::Borrowed(path);
+        // Each name is looked up, and bounded: what leads in a circle is judged as it is, and fails when it is resolved.
+        for _ in 0..MOST_NAMES {
+            match self.names.look_up(&named) {
+                Some(Entry::Members { .. }) => return Ok(()),
+                Some(Entry::Other(other)) => named = Cow::Owned(other),
+                None => break,
+            }
+        }
+        match &*named {
             // RFC 5321 4.5.1: always there.
             ForwardPath::Postmaster => Ok(()),
-            ForwardPath::Mailbox(mailbox) => self.judge_mailbox(path, mailbox, may_relay),
+            ForwardPath::Mailbox(mailbox) => self.judge_mailbox(&named, mailbox, may_relay),
         }
     }
 

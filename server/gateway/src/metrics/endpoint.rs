@@ -271,9 +271,10 @@ impl Guests {
 }
 
 /// The stages that messages wait at, with what is there.
-fn stages(counts: &StageCounts) -> [(Stage, StageKind, u64); 6] {
+fn stages(counts: &StageCounts) -> [(Stage, StageKind, u64); 7] {
     [
         (Stage::Submit, StageKind::Submit, counts.submit),
+        (Stage::Categorize, StageKind::Categorize, counts.categorize),
         (Stage::Deliver, StageKind::Deliver, counts.deliver),
         (Stage::Held, StageKind::Held, counts.held),
         (

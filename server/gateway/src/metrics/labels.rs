@@ -321,6 +321,20 @@ words! {
 }
 
 words! {
+    /// What a recipient was found to be.
+    Found {
+        /// Others, for whom it stands.
+        Expanded = "expanded",
+        /// One of those that another one stands for.
+        Member = "member",
+        /// Another address.
+        Rewritten = "rewritten",
+        /// Nobody.
+        Failed = "failed",
+    }
+}
+
+words! {
     /// Which way a replica changed.
     Change {
         /// It can be used.
@@ -335,6 +349,8 @@ words! {
     Stage {
         /// To be asked about at `transport.submit`.
         Submit = "submit",
+        /// Its recipients are to be resolved, or sinks asked around that.
+        Categorize = "categorize",
         /// To be delivered.
         Deliver = "deliver",
         /// Kept by a failure policy.
@@ -397,6 +413,8 @@ labels! {
     ReplicaChange { sink: Name, replica: Name, change: Change, }
     /// Attempts by recipient.
     Delivered { server: Name, result: DeliveryResult, }
+    /// Recipients that were resolved.
+    Categorized { server: Name, result: Found, }
     /// Names looked up.
     Lookup { record: Record, result: LookupResult, }
     /// By what is looked up.

@@ -33,7 +33,9 @@ fn what_is_counted_can_be_read() {
 
 /// Every family has a value, so that each metric is exported.
 fn all() -> Arc<Metrics> {
-    use crate::metrics::labels::{Change, DeliveryResult, ReplicaChange, TlsMode, TlsResult};
+    use crate::metrics::labels::{
+        Categorized, Change, DeliveryResult, Found, ReplicaChange, TlsMode, TlsResult,
+    };
     use crate::observe::standing::ReplicaStanding;
     use postern_dispatch::dispatcher::ReplicaHealth;
 
@@ -107,6 +109,11 @@ fn all() -> Arc<Metrics> {
         result: DeliveryResult::Delivered,
     };
     metrics.deliveries.get_or_create(&delivered).inc();
+    let categorized = Categorized {
+        server: server(),
+        result: Found::Expanded,
+    };
+    metrics.categorized.get_or_create(&categorized).inc();
     let (mx, found) = (
         postern_delivery::RecordKind::Mx,
         postern_delivery::LookedUp::Found,

@@ -12,13 +12,13 @@ use postern_events::ruling::Ruling;
 use postern_events::transport::{Resolve, ResolveAnswer, Route, RouteAnswer};
 use postern_message::{Message, Origin, RecipientState};
 use postern_spool::StoredMessage;
-use postern_transport::{Case, Handle, Judge, OutgoingCase, Sinks};
+use postern_transport::{Case, Handle, Judge, OutgoingCase, Sinks, Tally};
 use tokio::sync::broadcast;
 
 use super::{Listen, ServiceEvent};
 use crate::front::Onward;
 use crate::metrics::Metrics;
-use crate::metrics::labels::{Delivered, DeliveryResult as Label};
+use crate::metrics::labels::{Categorized, Delivered, DeliveryResult as Label, Found};
 
 /// Hands accepted messages to the transport core.
 pub(super) struct Submit {
@@ -105,6 +105,22 @@ impl Judge for CountedJudge {
         self.sinks.resolve(destination, event, budget)
     }
 
+    fn categorized(&self, message: &Message, tally: &Tally) {
+        let counts = [
+            (Found::Expanded, tally.expanded),
+            (Found::Member, tally.members),
+            (Found::Rewritten, tally.rewritten),
+            (Found::Failed, tally.failed),
+        ];
+        for (found, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+            let label = Categorized {
+                server: message.server.as_str().into(),
+                result: found,
+            };
+            self.metrics.categorized.get_or_create(&label).inc_by(count);
+        }
+    }
+
     fn warned(&self, _message: &Message) {
         self.metrics.delay_notifications.inc();
     }
@@ -125,7 +141,7 @@ impl Judge for CountedJudge {
                 RecipientState::Failed(_) => 2,
                 RecipientState::Expired(_) => 3,
                 RecipientState::Relayed(_) => 4,
-                RecipientState::Discarded(_) => continue,
+                RecipientState::Discarded(_) | RecipientState::Expanded(_) => continue,
             };
             counted[place] += 1;
         }

@@ -115,7 +115,11 @@ fn make_transport(gateway: &Gateway, count: usize) -> Result<Transport, ServeErr
         connector = connector.finding_hosts_by(found);
     }
     Ok(Transport::new(
-        settings::transport(&gateway.config, gateway.addresses.clone())?,
+        settings::transport(
+            &gateway.config,
+            Arc::clone(&gateway.front.names),
+            gateway.addresses.clone(),
+        )?,
         Arc::clone(&gateway.spool),
         Arc::new(connector),
         opportunistic()?,

@@ -11,11 +11,12 @@ use postern_config::settings::server::ListenAddress;
 use postern_delivery::{Destination, Hop, HopAddress, LineEnds, OwnListeners};
 use postern_transport::{HeldRefusal, Route, Routes, Rule, Schedule, Settings};
 
+use crate::front::directory::KnownNames;
 use crate::front::listener::Bound;
 use crate::observe::addresses::AddressLog;
 use crate::terms::{self, TermsError};
 
-/// Time for all bindings of `transport.submit` together. Nobody waits for a reply.
+/// Time for all bindings of one stage of transport together. Nobody waits for a reply.
 const SUBMIT_BUDGET: Duration = Duration::from_secs(3600);
 
 /// Messages in memory at the same time. Others wait in the spool.
@@ -25,7 +26,11 @@ const MESSAGES_IN_MEMORY: usize = 2000;
 ///
 /// # Errors
 /// Files that a `[[route]]` names cannot be used.
-pub(super) fn transport(config: &Config, addresses: AddressLog) -> Result<Settings, TermsError> {
+pub(super) fn transport(
+    config: &Config,
+    names: Arc<KnownNames>,
+    addresses: AddressLog,
+) -> Result<Settings, TermsError> {
     let hostname = |server: &postern_config::settings::server::Server| server.hostname.clone();
     Ok(Settings {
         hostname: config
@@ -42,6 +47,7 @@ pub(super) fn transport(config: &Config, addresses: AddressLog) -> Result<Settin
         schedule: schedule(config),
         command_timeout: config.outbound.command_timeout,
         data_timeout: config.outbound.data_timeout,
+        directory: names,
         convert: config.outbound.convert,
         connections_per_destination: usize::try_from(config.outbound.connections_per_destination)
             .unwrap_or(usize::MAX),
@@ -72,6 +78,10 @@ fn routes(config: &Config) -> Result<Routes, TermsError> {
             };
             // Whoever is in a list is known.
             *create = domain.create || matches!(domain.recipients, Recipients::File(_));
+        }
+        let others = config.domain_aliases.iter();
+        for other in others.filter(|other| other.of == domain.name) {
+            routes.add(&other.name, to.clone());
         }
         routes.add(&domain.name, to);
     }

@@ -13,6 +13,9 @@ use crate::{
 /// The format that is written.
 const FORMAT: u8 = 2;
 
+/// Stands before the state of a recipient that is resolved. No state begins with it.
+const RESOLVED: u8 = 0x7f;
+
 impl Message {
     /// The message as a record of the spool. Bytes of the original content are not in it.
     #[must_use]
@@ -146,6 +149,7 @@ impl RecipientState {
             Self::Failed(status) => (3, status),
             Self::Expired(status) => (4, status),
             Self::Discarded(status) => (5, status),
+            Self::Expanded(status) => (6, status),
         };
         out.octet(kind);
         write_status(out, status);
@@ -156,7 +160,12 @@ impl RecipientState {
     /// # Errors
     /// When it is none.
     pub fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
-        let done = match reader.octet()? {
+        let kind = reader.octet()?;
+        Self::decode_as(kind, reader)
+    }
+
+    fn decode_as(kind: u8, reader: &mut Reader) -> Result<Self, DecodeError> {
+        let done = match kind {
             0 => {
                 return Ok(Self::Pending {
                     attempts: reader.narrow("attempts")?,
@@ -169,6 +178,7 @@ impl RecipientState {
             3 => Self::Failed,
             4 => Self::Expired,
             5 => Self::Discarded,
+            6 => Self::Expanded,
             _ => return Err(DecodeError::Value("recipient state")),
         };
         read_status(reader).map(done)
@@ -297,12 +307,15 @@ fn write_recipient(out: &mut Writer, recipient: &Recipient) {
     write_parameters(out, &recipient.parameters);
     out.option(recipient.parent, |out, parent| out.raw(parent.as_bytes()));
     out.text(&recipient.tenant);
+    if recipient.resolved {
+        out.octet(RESOLVED);
+    }
     recipient.state.encode(out);
     recipient.properties.encode(out);
 }
 
 fn read_recipient(reader: &mut Reader) -> Result<Recipient, DecodeError> {
-    Ok(Recipient {
+    let mut recipient = Recipient {
         id: RecipientId::from_bytes(reader.id()?),
         address: read_path(reader)?,
         given: reader.option(read_path)?,
@@ -318,9 +331,18 @@ fn read_recipient(reader: &mut Reader) -> Result<Recipient, DecodeError> {
         parameters: read_parameters(reader)?,
         parent: reader.option(|reader| reader.id().map(RecipientId::from_bytes))?,
         tenant: reader.text()?,
-        state: RecipientState::decode(reader)?,
-        properties: Properties::decode(reader)?,
-    })
+        resolved: false,
+        state: RecipientState::pending(),
+        properties: Properties::new(),
+    };
+    let mut kind = reader.octet()?;
+    if kind == RESOLVED {
+        recipient.resolved = true;
+        kind = reader.octet()?;
+    }
+    recipient.state = RecipientState::decode_as(kind, reader)?;
+    recipient.properties = Properties::decode(reader)?;
+    Ok(recipient)
 }
 
 impl Properties {

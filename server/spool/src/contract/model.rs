@@ -12,8 +12,8 @@ use postern_message::{Message, MessageId, RecipientState};
 use super::{Rig, status};
 use crate::sample::{content, due, new, read, time};
 use crate::{
-    Batch, Due, Lease, MessageUpdate, NewMessage, RecipientChange, SpoolError, Stage, StageCounts,
-    Store,
+    Batch, Due, Lease, MessageUpdate, NewMessage, Point, RecipientChange, SpoolError, Stage,
+    StageCounts, Store,
 };
 
 #[derive(Debug, Clone)]
@@ -116,7 +116,8 @@ impl Entry {
 
 fn stage(number: u8) -> Stage {
     match number {
-        0 => Stage::Submit {
+        0 => Stage::At {
+            point: Point::Submit,
             from_binding: Some("b".to_owned()),
             attempts: 3,
             waits_for: Some("b".to_owned()),
@@ -134,8 +135,14 @@ fn stage(number: u8) -> Stage {
             why: "w".to_owned(),
             event: "transport.submit".to_owned(),
         },
+        4 => Stage::At {
+            point: Point::Expand,
+            from_binding: None,
+            attempts: 2,
+            waits_for: Some("c".to_owned()),
+        },
         _ => Stage::OnHold {
-            was: Box::new(stage(number % 4)),
+            was: Box::new(stage(number % 5)),
             by: "uid 0".to_owned(),
             why: "w".to_owned(),
             since: time(1),
@@ -352,7 +359,11 @@ impl Pair<'_> {
             assert_eq!((&loaded.stage, loaded.due), (&entry.stage, entry.due));
             assert_eq!(read(&*loaded.content).await, entry.content);
             *match entry.stage {
-                Stage::Submit { .. } => &mut counts.submit,
+                Stage::At {
+                    point: Point::Submit,
+                    ..
+                } => &mut counts.submit,
+                Stage::At { .. } => &mut counts.categorize,
                 Stage::Deliver => &mut counts.deliver,
                 Stage::Held { .. } => &mut counts.held,
                 Stage::Quarantined { .. } => &mut counts.quarantined,

@@ -88,7 +88,7 @@ fn conditions(filter: &Filter, page: Page) -> (String, Vec<Value>) {
     }
     if filter.kept_by.is_some() {
         // Nobody keeps the others.
-        conditions.push("kind IN (1, 3, 4, 5)");
+        conditions.push("kind IN (1, 3, 4, 5, 6)");
     }
     if let Some(before) = filter.received_before {
         conditions.push("received < ?");
@@ -219,6 +219,7 @@ fn time(millis: i64) -> SystemTime {
 fn kind(stage: StageKind) -> Kind {
     match stage {
         StageKind::Submit => Kind::Submit,
+        StageKind::Categorize => Kind::Categorize,
         StageKind::Deliver => Kind::Deliver,
         StageKind::Held => Kind::Held,
         StageKind::Quarantined => Kind::Quarantined,
@@ -230,6 +231,7 @@ fn kind(stage: StageKind) -> Kind {
 fn stage(kind: Kind) -> StageKind {
     match kind {
         Kind::Submit => StageKind::Submit,
+        Kind::Categorize => StageKind::Categorize,
         Kind::Deliver => StageKind::Deliver,
         Kind::Held => StageKind::Held,
         Kind::Quarantined => StageKind::Quarantined,

@@ -257,7 +257,7 @@ pub(super) fn reason(stage: &Stage) -> Option<String> {
         Stage::Quarantined { by, why, .. } => Some(short(&format!("{by}: {why}"))),
         Stage::OnHold { by, why, .. } if why.is_empty() => Some(short(&format!("on hold by {by}"))),
         Stage::OnHold { by, why, .. } => Some(short(&format!("on hold by {by}: {why}"))),
-        Stage::Submit { .. } | Stage::Deliver => None,
+        Stage::At { .. } | Stage::Deliver => None,
     }
 }
 

@@ -5,7 +5,9 @@ use postern_events::fault::{Fault, FaultKind, Policy};
 use postern_events::ruling::By;
 
 use super::*;
-use EventKind::{InboundHeaders, InboundMessage, TransportSubmit};
+use EventKind::{
+    InboundHeaders, InboundMessage, TransportExpand, TransportPostCategorize, TransportSubmit,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -49,7 +51,12 @@ fn held(event: EventKind, since: SystemTime) -> Position<'static> {
 const ARRIVING: Position<'static> = Position::Arriving;
 
 fn queued() -> Position<'static> {
+    queued_at(Point::Submit)
+}
+
+fn queued_at(point: Point) -> Position<'static> {
     Position::Queued {
+        point,
         received_at: now(),
         attempts: 3,
     }
@@ -92,9 +99,19 @@ fn what_nobody_objects_to_goes_on_to_the_next_stage() {
         (
             TransportSubmit,
             held(TransportSubmit, now()),
+            Stage::at(Point::PreCategorize),
+        ),
+        (TransportSubmit, queued(), Stage::at(Point::PreCategorize)),
+        (
+            TransportExpand,
+            held(TransportExpand, now()),
+            Stage::at(Point::PostCategorize),
+        ),
+        (
+            TransportPostCategorize,
+            queued_at(Point::PostCategorize),
             Stage::Deliver,
         ),
-        (TransportSubmit, queued(), Stage::Deliver),
     ] {
         let goes = comes_to(&Ruling::proceed(event), &position);
         assert_eq!(goes, Disposition::Goes(stage), "{position:?}");
@@ -214,7 +231,8 @@ fn what_was_held_too_long_is_kept_for_a_person() {
 fn what_is_postponed_goes_on_from_its_binding_at_the_time_that_it_named() {
     let ruling = ruling(TransportSubmit, Decision::Postpone(HOUR), "a");
     let due = now() + HOUR;
-    let stage = Stage::Submit {
+    let stage = Stage::At {
+        point: Point::Submit,
         from_binding: Some("a".to_owned()),
         attempts: 3,
         waits_for: None,
@@ -229,6 +247,7 @@ fn what_is_postponed_goes_on_from_its_binding_at_the_time_that_it_named() {
         Disposition::Kept { stage, due }
     );
     let late = Position::Queued {
+        point: Point::Submit,
         received_at: now() - 48 * HOUR,
         attempts: 3,
     };

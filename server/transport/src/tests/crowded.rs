@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use postern_message::{MessageId, RecipientState};
-use postern_spool::{Filter, Page, SpoolError, Stage, Store as _};
+use postern_spool::{Filter, Page, Point, SpoolError, Stage, Store as _};
 use tokio::time::Instant;
 
 use super::judged::proceeds;
@@ -135,7 +135,8 @@ async fn what_a_sink_let_go_keeps_its_turn_at_a_crowded_destination() {
     peer.takes(Duration::from_secs(1));
     let play = Play::new(&peer, Script::new(proceeds));
     let hour = Duration::from_secs(3600);
-    let stage = Stage::Submit {
+    let stage = Stage::At {
+        point: Point::Submit,
         from_binding: None,
         attempts: 1,
         waits_for: Some("checker".to_owned()),

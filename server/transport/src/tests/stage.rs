@@ -26,7 +26,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::shutdown::Shutdown;
-use crate::{Case, Clock, Handle, HeldRefusal, Judge, Routes, Schedule, Settings, Transport};
+use crate::{
+    About, Case, Clock, Empty, Handle, HeldRefusal, Judge, Routes, Schedule, Settings, Transport,
+};
 use postern_delivery::testing::message;
 use postern_delivery::testing::peer::Peer;
 use postern_delivery::{BoxFuture, Destination, Hop, HopAddress, opportunistic};
@@ -227,6 +229,8 @@ pub(super) struct Script {
     answer: Option<Answer>,
     pub(super) asked: Mutex<Vec<Asked>>,
     pub(super) told: Mutex<Vec<delivery::Result>>,
+    /// The events of stages that somebody listens to. To all others somebody does.
+    listens: Vec<EventKind>,
     /// Hears of sinks that are back, each of which has one binding of the same name.
     back: Back,
 }
@@ -245,7 +249,16 @@ impl Script {
     ) -> Self {
         Self {
             answer: Some(Box::new(answer)),
+            listens: vec![EventKind::TransportSubmit],
             ..Self::default()
+        }
+    }
+
+    /// It listens at these events of stages, and at no other one.
+    pub(super) fn at(self, listens: &[EventKind]) -> Self {
+        Self {
+            listens: listens.to_vec(),
+            ..self
         }
     }
 
@@ -272,8 +285,9 @@ impl Judge for Shared {
         })
     }
 
-    fn listens(&self, _server: &str, _event: EventKind) -> bool {
-        self.0.answer.is_some()
+    fn listens(&self, _server: &str, event: EventKind) -> bool {
+        let on_the_way = postern_spool::Point::of_event(event.name()).is_some();
+        self.0.answer.is_some() && (!on_the_way || self.0.listens.contains(&event))
     }
 
     fn bindings_of(&self, sink: &str) -> Vec<String> {
@@ -290,7 +304,7 @@ impl Judge for Shared {
 }
 
 impl OneCase {
-    fn ask(
+    fn hear(
         &self,
         event: EventKind,
         start: Start,
@@ -314,23 +328,14 @@ impl OneCase {
 }
 
 impl Case for OneCase {
-    fn submit(
+    fn ask(
         &self,
+        about: About,
         _budget: &Budget,
         start: Start,
         attempt: Attempt,
     ) -> BoxFuture<'static, MessageRuling> {
-        self.ask(EventKind::TransportSubmit, start, attempt)
-    }
-
-    fn redo_inbound(
-        &self,
-        _budget: &Budget,
-        event: EventKind,
-        start: Start,
-        attempt: Attempt,
-    ) -> BoxFuture<'static, MessageRuling> {
-        self.ask(event, start, attempt)
+        self.hear(about.event(), start, attempt)
     }
 
     fn tell(&self, result: delivery::Result) {
@@ -354,6 +359,7 @@ fn settings() -> Settings {
         ),
         command_timeout: Duration::from_secs(300),
         data_timeout: Duration::from_secs(600),
+        directory: Arc::new(Empty),
         convert: true,
         connections_per_destination: 4,
         submit_budget: Duration::from_secs(3600),

@@ -575,6 +575,17 @@ fn of_expansions() {
             ..pb::Members::default()
         })
     });
+    let context = testing::message();
+    let a = context.working().draft().recipients[0].id;
+    let case = expanding(context);
+    let members = |members: pb::Members| {
+        answered(A::Expansion(pb::ExpansionAnswer {
+            expansions: vec![pb::Expansion {
+                recipient_id: Bytes::copy_from_slice(a.as_bytes()),
+                kind: Some(pb::expansion::Kind::Members(members)),
+            }],
+        }))
+    };
     bounded(4096, "N octets of a page token", &case, |n| {
         members(pb::Members {
             next_page_token: octets(n),
@@ -583,11 +594,68 @@ fn of_expansions() {
     });
 }
 
+/// A question about the first recipient alone.
+fn expanding(context: MessageContext) -> Case {
+    let recipient = context.working().draft().recipients[0].id;
+    Case {
+        question: Question::new(transport::Expand {
+            recipient,
+            is_local: true,
+            depth: 0,
+            page_token: Bytes::new(),
+        }),
+        context: context.into(),
+        version: None,
+    }
+}
+
 #[test]
-fn of_a_list_in_parts_the_last_page_and_the_last_sender_count() {
+fn members_are_added_and_nothing_else() {
     let context = testing::message();
     let a = context.working().draft().recipients[0].id;
-    let case = Case {
+    let member = |change: fn(&mut pb::AddRecipient)| {
+        let mut one = pb::AddRecipient {
+            address: Bytes::from_static(b"x@y.test"),
+            ..pb::AddRecipient::default()
+        };
+        change(&mut one);
+        pb::Members {
+            recipients: vec![one],
+            ..pb::Members::default()
+        }
+    };
+    let of = |members| {
+        let expansion = pb::Expansion {
+            recipient_id: Bytes::copy_from_slice(a.as_bytes()),
+            kind: Some(pb::expansion::Kind::Members(members)),
+        };
+        answered(A::Expansion(pb::ExpansionAnswer {
+            expansions: vec![expansion],
+        }))
+    };
+    let case = expanding(context.clone());
+    let whole = check(of(member(|_| {})), &case, &trusted()).unwrap();
+    let whole = whole.answer.unwrap();
+    let whole = whole.get::<transport::ExpansionAnswer>().unwrap();
+    let Some(transport::Expanded::Members(whole)) = whole.of_item(Some(a)) else {
+        panic!("{whole:?}");
+    };
+    assert_eq!(whole.namespace, &*trusted().sink.name);
+    for (wrong, what) in [
+        (
+            member(|one| one.parent_recipient_id = Bytes::from_static(&[1; 16])),
+            "the parent of a member",
+        ),
+        (
+            member(|one| one.set_duplicates(pb::DuplicateHandling::Refuse)),
+            "a recipient already is skipped",
+        ),
+    ] {
+        let fault = check(of(wrong), &case, &trusted()).unwrap_err();
+        assert!(fault.detail.contains(what), "{fault}");
+    }
+    // All together are asked about once.
+    let together = Case {
         question: Question::new(transport::Categorize {
             recipients: vec![a],
             sender_too: false,
@@ -595,6 +663,19 @@ fn of_a_list_in_parts_the_last_page_and_the_last_sender_count() {
         context: context.into(),
         version: None,
     };
+    let part = pb::Members {
+        next_page_token: Bytes::from_static(b"2"),
+        ..member(|_| {})
+    };
+    let fault = check(of(part), &together, &trusted()).unwrap_err();
+    assert!(fault.detail.contains("transport.expand alone"), "{fault}");
+}
+
+#[test]
+fn of_a_list_in_parts_the_last_page_and_the_last_sender_count() {
+    let context = testing::message();
+    let a = context.working().draft().recipients[0].id;
+    let case = expanding(context);
     let part = |sender: Option<&'static str>, page: &'static str| pb::Expansion {
         recipient_id: Bytes::copy_from_slice(a.as_bytes()),
         kind: Some(pb::expansion::Kind::Members(pb::Members {

@@ -77,11 +77,26 @@ impl Listing<'_> {
             Recipients::Any => "any".to_owned(),
             Recipients::File(path) => format!("those in {}", path.display()),
         };
-        line("recipients", &recipients)
-            + &line(
-                "deliver",
-                &self.hops.shown(&domain.deliver, Some(&domain.name)),
-            )
+        let mut text = line("recipients", &recipients);
+        if let Some(path) = &domain.aliases {
+            text += &line("aliases", &format!("those in {}", path.display()));
+        }
+        if let Some(separator) = &domain.subaddress {
+            text += &line("subaddress", &format!("user{separator}tag"));
+        }
+        if let Some(address) = &domain.catch_all {
+            text += &line("catch-all", address);
+        }
+        let others = self.effective.config.domain_aliases.iter();
+        let others = others.filter(|other| other.of == domain.name);
+        let others: Vec<_> = others.map(|other| other.name.as_str()).collect();
+        if !others.is_empty() {
+            text += &line("other names", &others.join(", "));
+        }
+        text + &line(
+            "deliver",
+            &self.hops.shown(&domain.deliver, Some(&domain.name)),
+        )
     }
 
     fn of_route(&self, route: &Route) -> String {

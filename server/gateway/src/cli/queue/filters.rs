@@ -45,6 +45,8 @@ pub(crate) struct Filters {
 enum State {
     /// Sinks are to be asked
     Submit,
+    /// Recipients are to be resolved
+    Categorize,
     /// To be delivered
     Deliver,
     /// Kept by a failure policy or a verdict, and asked about again
@@ -69,6 +71,7 @@ impl Filters {
         let state = match self.state {
             None => MessageState::Unspecified,
             Some(State::Submit) => MessageState::Submit,
+            Some(State::Categorize) => MessageState::Categorize,
             Some(State::Deliver) => MessageState::Deliver,
             Some(State::Held) => MessageState::Held,
             Some(State::Quarantined) => MessageState::Quarantined,

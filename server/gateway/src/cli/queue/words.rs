@@ -62,6 +62,7 @@ pub(crate) fn state_word(state: MessageState) -> &'static str {
     match state {
         MessageState::Unspecified => "unknown",
         MessageState::Submit => "submit",
+        MessageState::Categorize => "categorize",
         MessageState::Deliver => "deliver",
         MessageState::Held => "held",
         MessageState::Quarantined => "quarantined",

@@ -22,6 +22,7 @@ fn policy() -> (Policy, tempfile::TempDir) {
         ],
         priority_from: vec!["192.0.2.0/24".parse().unwrap()],
         domains: Arc::new(domains),
+        names: Arc::default(),
         ways_out: ways_out("[outbound]\ndeliver = \"mx\""),
     };
     (policy, folder)

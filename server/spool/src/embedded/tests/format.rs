@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::contract::status;
-use crate::{Filter, Page, StageKind};
+use crate::{Filter, Page, Point, StageKind};
 
 const OLD: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -165,7 +165,8 @@ async fn a_spool_without_what_messages_wait_for_gains_it_and_keeps_all_else() {
     connection.close().unwrap();
     let spool = open(folder.path());
     let mut update = MessageUpdate::new(id);
-    update.stage = Some(Stage::Submit {
+    update.stage = Some(Stage::At {
+        point: Point::Submit,
         from_binding: None,
         attempts: 1,
         waits_for: Some("scan".to_owned()),

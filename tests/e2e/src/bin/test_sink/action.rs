@@ -105,6 +105,14 @@ pub(crate) enum Action {
     Around(Around),
     /// In an outgoing session: the reply is taken so, see [`Taken::parse`].
     Taken(Taken),
+    /// The recipient stands for these, by this owner.
+    Members(Vec<String>, Option<String>),
+    /// The recipient stands for these, each in a part of its own.
+    Pages(Vec<String>),
+    /// Mail goes to this address; empty: to the recipient's own.
+    Final(String),
+    /// There is no such recipient.
+    Unknown,
     /// This frame, which breaks the protocol, in place of a verdict.
     Breach(Breach),
 }
@@ -224,6 +232,16 @@ fn parse_action(action: &str) -> Result<Action, String> {
         "store-from" => Action::StoreFrom(number()?),
         "around" => Action::Around(Around::parse(argument)?),
         "taken" => Action::Taken(Taken::parse(argument)?),
+        "members" => {
+            let (members, owner) = match argument.split_once(" by ") {
+                Some((members, owner)) => (members, Some(owner.to_owned())),
+                None => (argument, None),
+            };
+            Action::Members(members.split(',').map(str::to_owned).collect(), owner)
+        }
+        "pages" => Action::Pages(argument.split(',').map(str::to_owned).collect()),
+        "final" => Action::Final(own()),
+        "unknown" => Action::Unknown,
         "done-with-other" => Action::Breach(Breach::DoneWithOther),
         "done-unset" => Action::Breach(Breach::DoneUnset),
         "ready-for-other" => Action::Breach(Breach::ReadyForOther),

@@ -31,6 +31,10 @@ pub(crate) fn name(event: &v1::Event) -> &'static str {
         Some(Happened::ServiceStop(_)) => "stop",
         Some(Happened::TransportResolve(_)) => "resolve",
         Some(Happened::TransportLocalDelivery(_)) => "local_delivery",
+        Some(Happened::TransportPreCategorize(_)) => "pre_categorize",
+        Some(Happened::TransportCategorize(_)) => "categorize",
+        Some(Happened::TransportExpand(_)) => "expand",
+        Some(Happened::TransportPostCategorize(_)) => "post_categorize",
         Some(Happened::DeliveryResult(_)) => "result",
         _ => outgoing::name(event).unwrap_or("other"),
     }
@@ -39,6 +43,7 @@ pub(crate) fn name(event: &v1::Event) -> &'static str {
 /// What it is about, in one line, and what the sink knows beside it: with `facts` all of that.
 pub(crate) fn detail(event: &v1::Event, known: &Known, facts: bool) -> String {
     let mut words = subject(event);
+    words.extend(resolving(event, known));
     if event.attempt > 0 {
         words.push(format!("attempt={}", event.attempt));
     }
@@ -123,6 +128,39 @@ fn subject(event: &v1::Event) -> Vec<String> {
         Some(Happened::TransportResolve(asked)) => routers::of_resolve(asked),
         Some(Happened::TransportLocalDelivery(asked)) => stores::subject(asked),
         _ => outgoing::subject(event).unwrap_or_default(),
+    }
+}
+
+/// What is to be resolved, and what was.
+fn resolving(event: &v1::Event, known: &Known) -> Vec<String> {
+    let address = |id: &[u8]| {
+        let mut all = known.recipients.iter();
+        let one = all.find(|one| one.recipient_id == id);
+        one.map_or_else(
+            || "?".to_owned(),
+            |one| String::from_utf8_lossy(&one.address).into_owned(),
+        )
+    };
+    match &event.kind {
+        Some(Happened::TransportCategorize(own)) => {
+            let all = own.recipient_ids.iter().map(|id| address(id));
+            let mut words: Vec<_> = all.collect();
+            words.push(format!("sender={}", own.sender_too));
+            words
+        }
+        Some(Happened::TransportExpand(own)) => {
+            let page = String::from_utf8_lossy(&own.page_token);
+            let mut words = vec![address(&own.recipient_id), format!("depth={}", own.depth)];
+            if !page.is_empty() {
+                words.push(format!("page={page}"));
+            }
+            words
+        }
+        Some(Happened::TransportPostCategorize(own)) => vec![format!(
+            "resolved={} unresolved={} expanded={}",
+            own.resolved_count, own.unresolved_count, own.expanded_count
+        )],
+        _ => Vec::new(),
     }
 }
 

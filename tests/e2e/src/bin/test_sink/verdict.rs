@@ -51,6 +51,22 @@ pub(crate) fn verdict(action: &Action, event: &v1::Event, known: &Known) -> v1::
         Action::Taken(taken) => verdict.answer = Some(Box::new(taken.answer())),
         _ => {}
     }
+    if let Some(kind) = expanded(action, event) {
+        let asked = match &event.kind {
+            Some(Happened::TransportCategorize(own)) => own.recipient_ids.first().cloned(),
+            Some(Happened::TransportExpand(own)) => Some(own.recipient_id.clone()),
+            _ => None,
+        };
+        let answer = v1::ExpansionAnswer {
+            expansions: vec![v1::Expansion {
+                recipient_id: asked.unwrap_or_default(),
+                kind: Some(kind),
+            }],
+        };
+        verdict.answer = Some(Box::new(v1::Answer {
+            kind: Some(v1::answer::Kind::Expansion(answer)),
+        }));
+    }
     if let Action::Reply(code, text) = action {
         let answer = v1::ResponseAnswer {
             reply: reply(*code, "", text),
@@ -65,6 +81,42 @@ pub(crate) fn verdict(action: &Action, event: &v1::Event, known: &Known) -> v1::
         verdict.answer = Some(Box::new(v1::Answer { kind: Some(kind) }));
     }
     verdict
+}
+
+/// What a recipient stands for.
+fn expanded(action: &Action, event: &v1::Event) -> Option<v1::expansion::Kind> {
+    let members = |all: &[String]| all.iter().map(|one| added(one)).collect();
+    Some(match action {
+        Action::Members(all, owner) => v1::expansion::Kind::Members(v1::Members {
+            recipients: members(all),
+            reverse_path: owner.clone().map(Into::into),
+            ..Default::default()
+        }),
+        Action::Pages(all) => {
+            let page = match &event.kind {
+                Some(Happened::TransportExpand(own)) => String::from_utf8_lossy(&own.page_token),
+                _ => return None,
+            };
+            let page: usize = page.parse().unwrap_or(0);
+            let next = page + 1;
+            v1::expansion::Kind::Members(v1::Members {
+                recipients: members(all.get(page..next).unwrap_or_default()),
+                next_page_token: match next < all.len() {
+                    true => next.to_string().into(),
+                    false => Default::default(),
+                },
+                ..Default::default()
+            })
+        }
+        Action::Final(address) => v1::expansion::Kind::FinalAddress(v1::FinalAddress {
+            address: address.clone().into(),
+            ..Default::default()
+        }),
+        Action::Unknown => v1::expansion::Kind::Unknown(v1::NoSuchRecipient {
+            reply: reply(550, "5.1.1", "the sink knows nobody of that name"),
+        }),
+        _ => return None,
+    })
 }
 
 pub(crate) fn reply(code: u32, enhanced: &'static str, text: &str) -> Option<v1::Reply> {
