@@ -240,6 +240,12 @@ fn commands_are_added_replaced_and_left_out_at_every_stage() {
     let seen = sink.seen();
     let first = seen.first().unwrap().instance;
     assert!(seen.iter().take(10).all(|seen| seen.instance == first));
+    let metrics = gateway.http("/metrics").1;
+    let counted = |line: &str| {
+        line.starts_with("postern_sink_verdicts_total{")
+            && line.contains("event=\"outbound.before_data\"")
+    };
+    assert!(metrics.lines().any(counted), "{metrics}");
     // An idle connection ends in good order.
     let end = hop.until("QUIT");
     assert!(
@@ -397,6 +403,89 @@ fn a_failing_sink_puts_the_attempt_off() {
         hop.assert_silent(Duration::from_secs(2));
         assert_eq!(reports.count(), 0, "{event}");
     }
+}
+
+/// What a failure comes to is the operator's word, by the group `outgoing`.
+#[test]
+fn failure_policies_of_outgoing_sessions() {
+    for (policy, comes_to) in [
+        ("continue", "relayed"),
+        ("tempfail", "deferred"),
+        ("reject", "failed"),
+        ("disconnect", "deferred"),
+    ] {
+        let hop = Hop::start(&["PIPELINING"], &[]);
+        let reports = NextHop::start();
+        let sink = Sink::start(&["out-recipient:b@=fault"]);
+        let keys = format!(
+            "may = []\nreads = [\"recipients\"]\non_failure = {{ outgoing = \"{policy}\" }}"
+        );
+        let gateway = gateway(&hop, &reports, &sink, "\"outbound.recipient\"", &keys);
+        send(&gateway, &["b@example.test"]);
+        gateway.wait_for_line(LIMIT, |line| {
+            line.contains(comes_to) && line.contains("to=\"b@example.test\"")
+        });
+        if policy == "reject" {
+            let report = reports.wait_for(1, LIMIT);
+            assert!(report.first().unwrap().text().contains("Action: failed"));
+        } else {
+            assert_eq!(reports.count(), 0, "{policy}");
+        }
+    }
+}
+
+/// What the session cannot do at that moment, as to ask for ever, puts the attempt off, and the log says why.
+#[test]
+fn what_does_not_fit_the_session_puts_the_attempt_off() {
+    let hop = Hop::start(&["PIPELINING"], &[]);
+    let reports = NextHop::start();
+    let sink = Sink::start(&["out-before-data=around:before=XAGAIN;again"]);
+    let keys = "may = [\"commands\"]";
+    let events = "\"outbound.before_data\"";
+    let gateway = trying_again_in("10m", &hop, &reports, &sink, events, keys);
+    send(&gateway, &["b@example.test"]);
+    gateway.wait_for_line(LIMIT, |line| {
+        line.contains("what the sinks asked for does not fit the session")
+            && line.contains("outbound.before_data")
+    });
+    gateway.wait_for_line(LIMIT, |line| {
+        line.contains("deferred") && line.contains("A filter asked for what this session cannot do")
+    });
+    let lines = hop.until("QUIT");
+    let again = lines.iter().filter(|line| *line == "XAGAIN").count();
+    assert_eq!(again, 10, "{lines:?}");
+    assert!(!lines.iter().any(|line| line == "DATA"), "{lines:?}");
+}
+
+/// A sink that takes its time holds up the connection that it is asked about, and no other.
+#[test]
+fn a_slow_sink_holds_up_its_own_connection_alone() {
+    let (slow, quick) = (
+        Hop::start(&["PIPELINING"], &[]),
+        Hop::start(&["PIPELINING"], &[]),
+    );
+    let sink = Sink::start(&["out-recipient:b@=hang"]);
+    let gateway = Setup::default()
+        .domain("example.test", &slow.domain())
+        .domain("other.test", &quick.domain())
+        .with(&sink.table("sink"))
+        .with(&binding(
+            "\"outbound.recipient\"",
+            "may = []\nreads = [\"recipients\"]\ntimeout = \"100s\"",
+        ))
+        .start();
+    send(&gateway, &["b@example.test"]);
+    sink.wait_asked("out-recipient", 1, LIMIT);
+    send(&gateway, &["c@other.test"]);
+    quick.until("CONTENT");
+    // What was gathered before the question is on its way: the remote is not kept waiting without a word.
+    slow.until("MAIL");
+    send(&gateway, &["d@example.test"]);
+    let lines = slow.until("CONTENT");
+    assert!(
+        lines.iter().any(|line| line.starts_with("RCPT TO:<d@")),
+        "{lines:?}"
+    );
 }
 
 /// A session that a sink refuses is used for nothing: for now the mail waits, for good it comes back.
