@@ -8,14 +8,12 @@ use postern_smtp::command::Verb;
 use postern_smtp::reply::Reply;
 use postern_smtp::server::{Answer, Ask, Expects, MAX_DIALOGUE_OCTETS, Prospect, Question};
 
-use super::driver::{Play, agree, config, reply};
+use super::driver::{Play, Respond, agree, config, reply};
 
 type Heard = Rc<RefCell<Vec<Vec<u8>>>>;
 
 /// Talks about XTALK as `steps` say: the first to the command, each further one to what the client said last.
-fn talking(
-    steps: impl Fn(usize) -> Answer + 'static,
-) -> (Box<dyn FnMut(&Question) -> Option<Answer>>, Heard) {
+fn talking(steps: impl Fn(usize) -> Answer + 'static) -> (Respond, Heard) {
     let heard = Heard::default();
     let own = Rc::clone(&heard);
     let respond = move |question: &Question| {
@@ -43,7 +41,7 @@ fn step(text: &str, expects: Expects) -> Answer {
     }
 }
 
-fn greeted(respond: Box<dyn FnMut(&Question) -> Option<Answer>>) -> Play {
+fn greeted(respond: Respond) -> Play {
     let mut play = Play::with(config(), respond);
     play.script("S: 220 mx.test ESMTP Postern\nC: HELO client.test\nS: 250 mx.test");
     play
