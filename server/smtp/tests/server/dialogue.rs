@@ -8,7 +8,7 @@ use postern_smtp::command::Verb;
 use postern_smtp::reply::Reply;
 use postern_smtp::server::{Answer, Ask, Expects, MAX_DIALOGUE_OCTETS, Prospect, Question};
 
-use super::driver::{Play, agree, config, reply};
+use super::driver::{Play, Respond, agree, config, reply};
 
 type Respond = Box<dyn FnMut(&Question) -> Option<Answer>>;
 type Heard = Rc<RefCell<Vec<Vec<u8>>>>;
