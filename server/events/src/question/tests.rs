@@ -516,6 +516,8 @@ fn each_event_is_to_rules_and_validation_what_it_is() {
         let one = [
             E::InboundRcpt,
             E::TransportExpand,
+            // As long as it is about one alone.
+            E::TransportLocalDelivery,
             E::OutboundRecipient,
             E::OutboundResponse,
         ];
