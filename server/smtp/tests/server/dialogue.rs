@@ -10,7 +10,6 @@ use postern_smtp::server::{Answer, Ask, Expects, MAX_DIALOGUE_OCTETS, Prospect, 
 
 use super::driver::{Play, Respond, agree, config, reply};
 
-type Respond = Box<dyn FnMut(&Question) -> Option<Answer>>;
 type Heard = Rc<RefCell<Vec<Vec<u8>>>>;
 
 /// Talks about XTALK as `steps` say: the first to the command, each further one to what the client said last.
