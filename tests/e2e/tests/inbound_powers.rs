@@ -188,6 +188,62 @@ fn a_sink_knows_who_is_here_who_may_be_sent_to_and_whose_they_are() {
     assert_eq!(gateway.metric(counted), 1);
 }
 
+/// Whether or not anybody is asked about the message itself.
+#[test]
+fn a_sink_says_by_which_way_a_recipient_is_reached() {
+    for later in ["", "\"inbound.message\""] {
+        let (usual, elsewhere) = (NextHop::start(), NextHop::start());
+        let hop = format!("smtp://{}", elsewhere.address());
+        let directory = RawSink::answering(move |wire, asked| match recipient(asked) {
+            Some(address) if address.starts_with("moved@") => answer(
+                wire,
+                asked,
+                Answered::Rcpt(v1::RcptAnswer {
+                    recipient_kind: RecipientKind::Hosted.into(),
+                    next_hop: Some(v1::NextHop {
+                        deliver: hop.clone(),
+                        ..Default::default()
+                    }),
+                    ..Default::default()
+                }),
+            ),
+            _ => proceed(wire, asked),
+        });
+        let other = RawSink::start(proceed);
+        let mut setup = hosting(&usual)
+            .with(&directory.table("directory"))
+            .with(&binding(
+                "directory",
+                "\"inbound.rcpt\"",
+                "may = [\"admit\", \"redirect\"]",
+            ));
+        if !later.is_empty() {
+            setup = setup
+                .with(&other.table("later"))
+                .with(&binding("later", later, "may = []\nbody = \"headers\""));
+        }
+        let gateway = setup.start();
+        let mut client = Client::ready(gateway.smtp());
+        // Also in a domain that the configuration does not have.
+        let to = [
+            "nobody@example.test",
+            "moved@example.test",
+            "moved@nowhere.test",
+        ];
+        let reply = client.deliver("a@example.org", &to, CONTENT);
+        assert_eq!(reply.code, 250, "{reply:?}");
+        let there = elsewhere.wait_for(1, LIMIT);
+        let mut recipients: Vec<_> = there
+            .into_iter()
+            .flat_map(|message| message.recipients)
+            .collect();
+        recipients.sort();
+        assert_eq!(recipients, ["<moved@example.test>", "<moved@nowhere.test>"]);
+        let here = usual.wait_for(1, LIMIT);
+        assert_eq!(here[0].recipients, ["<nobody@example.test>"]);
+    }
+}
+
 #[test]
 fn what_is_not_granted_admits_nobody() {
     for (may, known, friend) in [

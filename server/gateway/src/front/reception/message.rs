@@ -83,7 +83,7 @@ pub(in crate::front) async fn judge(
         None => (
             Ruling::proceed(EventKind::InboundMessage),
             reception.draft(),
-            Orders::default(),
+            reception.scope.orders(),
             reception.scope.skipped(),
             Vec::new(),
         ),
