@@ -307,6 +307,7 @@ async fn what_a_person_has_to_release_is_never_due() {
         why: String::new(),
         since: std::time::SystemTime::UNIX_EPOCH,
     };
+    // One that was held for a time is released when it is over.
     for stage in [quarantined, on_hold] {
         let wait = Duration::from_secs(2);
         play.accept_due(wait, stage, &["a@example.test"], |_| {})
@@ -315,7 +316,8 @@ async fn what_a_person_has_to_release_is_never_due() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(play.store.next_due().await.unwrap(), None);
     let counts = play.store.counts().await.unwrap();
-    assert_eq!((counts.quarantined, counts.on_hold), (1, 1));
+    assert_eq!((counts.quarantined, counts.on_hold), (1, 0));
+    assert_eq!(peer.taken().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
