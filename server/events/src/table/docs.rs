@@ -303,7 +303,7 @@ the policy of `inbound.rcpt`.
 const LATER: &str = "\
 ## Not in this version
 
-The protocol has them already; `postern check` refuses a binding that names them. Decisions for some recipients, forks and
-dialogues are refused at the verdict. The hint `cache_for` is accepted and not used: the sink is asked each time.
+The protocol has them already; `postern check` refuses a binding that names them. Decisions for some recipients and forks are
+refused at the verdict. The hint `cache_for` is accepted and not used: the sink is asked each time.
 
 ";
