@@ -150,6 +150,7 @@ impl Way {
 enum Found {
     /// Nothing: it is looked up.
     Nothing,
+    /// These hosts; without any the name leads nowhere.
     Hosts(Vec<Host>),
     Not(Attempted),
 }
@@ -307,7 +308,7 @@ async fn way(
     let Destination::Hop(hop) = destination else {
         return way;
     };
-    match resolved(context, server, hop).await {
+    match resolved(context, server, domain, hop).await {
         Ok(()) => way,
         Err(attempted) => Way::Not(attempted),
     }
@@ -392,37 +393,87 @@ fn ruled(
 }
 
 /// Asks `transport.resolve` where a name of the hop, or of one that follows it, would be looked up. The hop leads to what
-/// was found.
+/// was found; one of several that leads nowhere is passed over.
 ///
 /// # Errors
-/// The name leads nowhere, now or ever.
-async fn resolved(context: &Context, server: &str, hop: &mut Hop) -> Result<(), Attempted> {
+/// None of the names leads anywhere, now or ever.
+async fn resolved(
+    context: &Context,
+    server: &str,
+    domain: &str,
+    hop: &mut Hop,
+) -> Result<(), Attempted> {
+    let now = context.core.now();
     let mut all = vec![&mut hop.address];
     all.extend(hop.then.iter_mut().map(|next| &mut next.address));
+    let mut dead = Vec::new();
+    let count = all.len();
     for address in all {
-        let (name, port, mail_exchangers) = match &*address {
-            HopAddress::Mx(domain) if !domain.starts_with('[') => (domain.clone(), 0, true),
-            HopAddress::Tcp(host, port) if host.parse::<IpAddr>().is_err() => {
-                (host.clone(), *port, false)
-            }
-            _ => continue,
+        let Some((name, mail_exchangers)) = asked_about(address) else {
+            continue;
         };
-        match found(context, server, &name, mail_exchangers).await {
-            Found::Nothing => {}
-            Found::Not(attempted) => return Err(attempted),
-            Found::Hosts(hosts) => {
-                let hosts = hosts.into_iter().map(|host| Host {
-                    port: if host.port == 0 { port } else { host.port },
-                    ..host
-                });
-                *address = HopAddress::Hosts(Hosts {
-                    of: Box::new(address.clone()),
-                    hosts: hosts.collect(),
-                });
+        let (name, hosts) = (
+            name.to_owned(),
+            found(context, server, name, mail_exchangers),
+        );
+        let hosts = match hosts.await {
+            Found::Nothing => continue,
+            Found::Hosts(hosts) if !hosts.is_empty() => hosts,
+            Found::Hosts(none) => {
+                dead.push(no_host(&name, mail_exchangers && name == domain, now));
+                none
             }
-        }
+            Found::Not(attempted) => {
+                dead.push(attempted);
+                Vec::new()
+            }
+        };
+        point(address, hosts);
     }
-    Ok(())
+    if dead.len() < count {
+        return Ok(());
+    }
+    // What may pass counts before what does not.
+    match dead.into_iter().min_by_key(|one| one.fate == Fate::Failed) {
+        Some(attempted) => Err(attempted),
+        None => Ok(()),
+    }
+}
+
+/// What is looked up for an address, and whether its mail exchangers are.
+fn asked_about(address: &HopAddress) -> Option<(&str, bool)> {
+    match address {
+        HopAddress::Mx(domain) if !domain.starts_with('[') => Some((domain, true)),
+        HopAddress::Tcp(host, _) if host.parse::<IpAddr>().is_err() => Some((host, false)),
+        _ => None,
+    }
+}
+
+/// The address leads to these hosts. Without any it cannot be reached, and the hop behind it has its turn.
+fn point(address: &mut HopAddress, hosts: Vec<Host>) {
+    let port = match &*address {
+        HopAddress::Tcp(_, port) => *port,
+        _ => 0,
+    };
+    let hosts = hosts.into_iter().map(|host| Host {
+        port: if host.port == 0 { port } else { host.port },
+        ..host
+    });
+    *address = HopAddress::Hosts(Hosts {
+        of: Box::new(address.clone()),
+        hosts: hosts.collect(),
+    });
+}
+
+/// What mail comes to if there is no host of a name. Only a recipient's domain that has none is the recipient's; a next hop
+/// that somebody named may have its name again later.
+fn no_host(name: &str, is_of_recipient: bool, now: SystemTime) -> Attempted {
+    let fate = match is_of_recipient {
+        true => Fate::Failed,
+        false => Fate::Deferred,
+    };
+    let text = format!("a sink says that there is no host of the name {name}");
+    Attempted::own(fate, 4, 4, text, now)
 }
 
 async fn found(context: &Context, server: &str, name: &str, mail_exchangers: bool) -> Found {
@@ -461,9 +512,7 @@ fn named(context: &Context, name: &str, ruling: &Ruling<ResolveAnswer>) -> (Foun
     };
     let lifetime = answer.lifetime.unwrap_or_default();
     if answer.hosts.is_empty() {
-        let text = format!("a sink says that there is no host of the name {name}");
-        let why = Attempted::own(Fate::Failed, 4, 4, text, context.core.now());
-        return (Found::Not(why), lifetime);
+        return (Found::Hosts(Vec::new()), lifetime.min(FAILURE));
     }
     let mut hosts: Vec<_> = answer.hosts.iter().collect();
     // Of equal ones chance has one first.

@@ -8,5 +8,6 @@ mod needs;
 mod operator;
 mod queued;
 mod reports;
+mod resolved;
 mod stage;
 mod walk;
