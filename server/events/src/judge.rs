@@ -59,6 +59,17 @@ pub fn attributes(
     shown.iter().map(|own| own.value(&source)).collect()
 }
 
+/// What is known to the sink alone: whom names stand for, and whose mail it keeps. Without it the mail that the sink itself put
+/// in would come to an end that no other has.
+const fn looks_up(event: EventKind) -> bool {
+    matches!(
+        event,
+        EventKind::TransportCategorize
+            | EventKind::TransportExpand
+            | EventKind::TransportLocalDelivery
+    )
+}
+
 /// Whether a binding's rule and condition hold for a question.
 ///
 /// # Errors
@@ -68,7 +79,10 @@ pub fn fires(
     context: &Context,
     question: &Question,
 ) -> Result<bool, Fault> {
-    if !binding.asks_about_own && context.is_injected_by(&binding.sink.name) {
+    if !binding.asks_about_own
+        && !looks_up(question.kind())
+        && context.is_injected_by(&binding.sink.name)
+    {
         return Ok(false);
     }
     if binding.rule.is_empty() && binding.condition.is_none() {

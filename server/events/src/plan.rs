@@ -349,6 +349,14 @@ impl Plan {
         &self.bindings
     }
 
+    /// A binding of an earlier plan as it is in this one, by its name and its sink; `None`: it is there no more.
+    #[must_use]
+    pub fn same(&self, earlier: &Binding) -> Option<&Arc<Binding>> {
+        self.bindings
+            .iter()
+            .find(|own| own.name == earlier.name && own.sink.name == earlier.sink.name)
+    }
+
     /// The sinks that some enabled binding uses.
     #[must_use]
     pub fn sinks(&self) -> &[Arc<Sink>] {

@@ -194,6 +194,16 @@ impl Stage {
         matches!(self, Self::Quarantined { .. } | Self::OnHold { .. })
     }
 
+    /// It is in quarantine, or goes back there once nobody holds it.
+    #[must_use]
+    pub fn is_quarantined(&self) -> bool {
+        match self {
+            Self::Quarantined { .. } => true,
+            Self::OnHold { was, .. } => was.is_quarantined(),
+            Self::Held { .. } | Self::At { .. } | Self::Deliver => false,
+        }
+    }
+
     /// It was kept because of a sink, and no sink has let it go on yet.
     #[must_use]
     pub fn is_withheld(&self) -> bool {

@@ -9,6 +9,7 @@ use postern_delivery::{Attempted, Fate};
 use postern_dispatch::actor::{Act, Acted, Actor, Found};
 use postern_events::action::{Deed, Link, LinkState, LookUp, Outcome, QueueChange, Status, fits};
 use postern_events::event::EventKind;
+use postern_events::grant::Grants;
 use postern_events::order::Injection;
 use postern_events::plan::{Binding, Plan};
 use postern_message::{Message, MessageId, RecipientId, RecipientState};
@@ -228,6 +229,7 @@ impl Intent {
             slot.put_off(due);
         }
         let places = one.places(&stored.message)?;
+        of_quarantine(&one.change, &stored.stage, &self.binding.grants)?;
         let stage = kind(&stored.stage);
         let unfit = |change: Change| match change.unfit(stage) {
             Some(why) => Err(Outcome::new(
@@ -328,13 +330,7 @@ impl Intent {
     ) -> Result<Outcome, Outcome> {
         let stage = match stored.stage {
             Stage::OnHold { was, .. } => *was,
-            Stage::Quarantined { .. } if self.binding.grants.has("quarantine") => Stage::submit(),
-            Stage::Quarantined { .. } => {
-                return Err(Outcome::new(
-                    Status::Forbidden,
-                    "the binding's `may` does not grant quarantine",
-                ));
-            }
+            Stage::Quarantined { .. } => Stage::submit(),
             stage @ (Stage::Held { .. } | Stage::At { .. }) => stage,
             Stage::Deliver => {
                 let why = format!("message {}: nothing keeps it", one.id);
@@ -583,7 +579,11 @@ impl Intent {
 
     async fn link(&self, name: String) -> Result<Link, Outcome> {
         let core = &self.core;
-        let backlogs = core.store.backlogs(BACKLOGS).await.map_err(failed)?;
+        // What waits is counted for all virtual servers together.
+        let backlogs = match self.binding.servers.is_empty() {
+            true => core.store.backlogs(BACKLOGS).await.map_err(failed)?,
+            false => Vec::new(),
+        };
         let waits = backlogs
             .into_iter()
             .find(|own| own.destination.eq_ignore_ascii_case(&name));
@@ -647,6 +647,22 @@ impl One {
     }
 }
 
+/// Whatever has a message leave quarantine needs the grant for it. What is on hold over it goes back there with a release.
+fn of_quarantine(change: &QueueChange, stage: &Stage, grants: &Grants) -> Result<(), Outcome> {
+    let leaves = match change {
+        QueueChange::Release => matches!(stage, Stage::Quarantined { .. }),
+        QueueChange::Recall | QueueChange::Expire(_) => stage.is_quarantined(),
+        _ => false,
+    };
+    if !leaves || grants.has("quarantine") {
+        return Ok(());
+    }
+    Err(Outcome::new(
+        Status::Forbidden,
+        "the binding's `may` does not grant quarantine",
+    ))
+}
+
 /// What an action came to: the worst of what it came to for each message.
 fn together(outcomes: Vec<Outcome>) -> Outcome {
     let mut messages = Vec::new();
@@ -676,5 +692,47 @@ fn failed(error: SpoolError) -> Outcome {
             Outcome::new(Status::TooLate, format!("message {id} has left the queue"))
         }
         error => Outcome::new(Status::Failed, error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_in_quarantine_is_not_ended_without_the_grant() {
+        let quarantined = Stage::Quarantined {
+            by: "virus-scan".to_owned(),
+            why: String::new(),
+            event: String::new(),
+        };
+        let over = |was: &Stage| Stage::OnHold {
+            was: Box::new(was.clone()),
+            by: "operator".to_owned(),
+            why: String::new(),
+            since: std::time::SystemTime::UNIX_EPOCH,
+        };
+        let none = Grants::parse_all(&["act:queue", "discard"]).unwrap();
+        let granted = Grants::parse_all(&["act:queue", "discard", "quarantine"]).unwrap();
+        let status = |change: &QueueChange, stage: &Stage, grants: &Grants| {
+            of_quarantine(change, stage, grants).map_err(|why| why.status)
+        };
+        for change in [QueueChange::Expire(None), QueueChange::Recall] {
+            for stage in [&quarantined, &over(&quarantined)] {
+                assert_eq!(status(&change, stage, &none), Err(Status::Forbidden));
+                assert_eq!(status(&change, stage, &granted), Ok(()));
+            }
+            for stage in [&Stage::Deliver, &over(&Stage::Deliver)] {
+                assert_eq!(status(&change, stage, &none), Ok(()));
+            }
+        }
+        let release = QueueChange::Release;
+        assert_eq!(
+            status(&release, &quarantined, &none),
+            Err(Status::Forbidden)
+        );
+        // It goes back into quarantine.
+        assert_eq!(status(&release, &over(&quarantined), &none), Ok(()));
     }
 }

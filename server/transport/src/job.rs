@@ -41,7 +41,9 @@ pub(crate) struct Job {
     progress: Mutex<Progress>,
     /// The stage that it stays at, where that changes with its results.
     stays: Option<Stage>,
-    /// The key that is used up by its results.
+    /// It is put off before any of its next hops had a turn.
+    before_delivery: bool,
+    /// The key that is used up by its results, unless they are taken back.
     key: Option<UsedKey>,
     /// It is at a stage that it leaves only when a person acts, and is never due.
     kept: bool,
@@ -101,6 +103,7 @@ impl Job {
                 parked: Vec::new(),
             }),
             stays: None,
+            before_delivery: false,
             key: None,
             kept: stored.stage.is_kept(),
             withheld: stored.stage.is_withheld(),
@@ -111,6 +114,12 @@ impl Job {
     /// It is not delivered but stays at this stage, which is recorded with what became of it.
     pub(crate) fn staying_at(mut self, stage: Option<Stage>) -> Self {
         self.stays = stage;
+        self
+    }
+
+    /// It comes to its results at a stage before delivery: no next hop has had its turn.
+    pub(crate) fn before_delivery(mut self) -> Self {
+        self.before_delivery = true;
         self
     }
 
@@ -236,7 +245,10 @@ impl Job {
             if let Some(state) = states.get_mut(index) {
                 let recipient = self.message.recipients.get(index);
                 let schedule = core.settings.schedule_of(&self.message, recipient);
-                let hops = recipient.map_or(0, |one| self.message.handling.hops(one.id).len());
+                let hops = match recipient {
+                    Some(one) if !self.before_delivery => self.message.handling.hops(one.id).len(),
+                    _ => 0,
+                };
                 *state = settle(&self.message, state, outcome, &schedule, hops, now);
                 changes.push((index, state.clone()));
             }
@@ -259,6 +271,7 @@ impl Job {
         progress: &Progress,
         now: SystemTime,
     ) -> Recorded {
+        let mut undone = false;
         let report = match notification::make(
             core,
             &self.message,
@@ -272,7 +285,7 @@ impl Job {
             Ok(report) => report,
             Err(error) => {
                 tracing::error!(id = %self.message.id, %error, "report cannot be made, tried again later");
-                put_off_failures(&mut changes, states, &progress.states, now);
+                undone = put_off_failures(&mut changes, states, &progress.states, now);
                 None
             }
         };
@@ -302,6 +315,7 @@ impl Job {
                     progress.earlier_stage,
                     waits.clone(),
                     &reports,
+                    self.key.as_ref().filter(|_| !undone),
                     now,
                 )
             })
@@ -371,12 +385,13 @@ impl Job {
         earlier_stage: bool,
         waits: Option<DestinationChange>,
         reports: &[&notification::Made],
+        key: Option<&UsedKey>,
         now: SystemTime,
     ) -> Batch {
         let id = self.message.id;
         let mut batch = Batch {
             insert: reports.iter().map(|report| report.new_message()).collect(),
-            keys: self.key.iter().cloned().collect(),
+            keys: key.into_iter().cloned().collect(),
             ..Batch::default()
         };
         let due = next_due(states.iter(), now);
@@ -467,13 +482,14 @@ fn waits_for(
     })
 }
 
-/// Takes back that recipients failed, since nobody could be told.
+/// Takes back that recipients failed, since nobody could be told. Returns whether any had.
 fn put_off_failures(
     changes: &mut [(usize, RecipientState)],
     states: &mut [RecipientState],
     before: &[RecipientState],
     now: SystemTime,
-) {
+) -> bool {
+    let mut any = false;
     for (index, state) in changes {
         let failed = matches!(
             state,
@@ -490,6 +506,8 @@ fn put_off_failures(
             if let Some(slot) = states.get_mut(*index) {
                 *slot = state.clone();
             }
+            any = true;
         }
     }
+    any
 }

@@ -1,10 +1,10 @@
-//! Routes and addresses that sinks give. A destination is asked about once; the answer holds for its lifetime and serves all
-//! messages that go there.
+//! Routes and addresses that sinks give. A destination is asked about once; the answer holds for its lifetime, as long as the
+//! bindings are those that gave it, and serves all messages that go there.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
@@ -13,6 +13,7 @@ use postern_delivery::{Attempted, Destination, Fate, Hop, HopAddress, Host, Host
 use postern_events::budget::Budget;
 use postern_events::context::DestinationContext;
 use postern_events::event::EventKind;
+use postern_events::plan::Plan;
 use postern_events::ruling::{Cause, Decision, Ruling};
 use postern_events::transport::{Resolve, ResolveAnswer, Route, RouteAnswer};
 use postern_message::{Message, Recipient};
@@ -70,8 +71,23 @@ struct Entry<T> {
     state: tokio::sync::Mutex<State<T>>,
 }
 
+/// What sinks said of something.
+struct Answer<T> {
+    what: T,
+    until: Instant,
+    /// The plan whose bindings said so.
+    by: Weak<Plan>,
+}
+
+impl<T> Answer<T> {
+    /// It may still be used, under this plan.
+    fn holds(&self, plan: &Weak<Plan>) -> bool {
+        self.until > Instant::now() && self.by.ptr_eq(plan)
+    }
+}
+
 struct State<T> {
-    answer: Option<(T, Instant)>,
+    answer: Option<Answer<T>>,
     /// Failed attempts in a row to reach where it led, and the last word.
     failures: u32,
     last: Option<Reply>,
@@ -106,7 +122,7 @@ impl<T> Kept<T> {
             entries.retain(|_, entry| {
                 entry.state.try_lock().map_or(
                     true,
-                    |state| matches!(&state.answer, Some((_, until)) if *until > now),
+                    |state| matches!(&state.answer, Some(answer) if answer.until > now),
                 )
             });
         }
@@ -150,6 +166,7 @@ impl Way {
 enum Found {
     /// Nothing: it is looked up.
     Nothing,
+    /// These hosts; without any the name leads nowhere.
     Hosts(Vec<Host>),
     Not(Attempted),
 }
@@ -307,7 +324,7 @@ async fn way(
     let Destination::Hop(hop) = destination else {
         return way;
     };
-    match resolved(context, server, hop).await {
+    match resolved(context, server, domain, hop).await {
         Ok(()) => way,
         Err(attempted) => Way::Not(attempted),
     }
@@ -330,9 +347,10 @@ async fn routed(
     let _waits = Waits::of(&entry.waiting);
     let mut state = entry.state.lock().await;
     let now = Instant::now();
+    let plan = context.judge.plan();
     let known = state.answer.as_ref();
-    if let Some((way, _)) = known.filter(|(_, until)| *until > now) {
-        return way.clone();
+    if let Some(known) = known.filter(|known| known.holds(&plan)) {
+        return known.what.clone();
     }
     let mut destination = DestinationContext::new(Arc::from(server), domain);
     destination.failures = state.failures;
@@ -344,7 +362,11 @@ async fn routed(
     let budget = Budget::starting(now.into_std(), context.core.settings.submit_budget);
     let ruling = context.judge.route(destination, event, &budget).await;
     let (way, lifetime) = ruled(context, domain, configured, &ruling);
-    state.answer = Some((way.clone(), Instant::now() + lifetime));
+    state.answer = Some(Answer {
+        what: way.clone(),
+        until: Instant::now() + lifetime,
+        by: plan,
+    });
     way
 }
 
@@ -392,37 +414,87 @@ fn ruled(
 }
 
 /// Asks `transport.resolve` where a name of the hop, or of one that follows it, would be looked up. The hop leads to what
-/// was found.
+/// was found; one of several that leads nowhere is passed over.
 ///
 /// # Errors
-/// The name leads nowhere, now or ever.
-async fn resolved(context: &Context, server: &str, hop: &mut Hop) -> Result<(), Attempted> {
+/// None of the names leads anywhere, now or ever.
+async fn resolved(
+    context: &Context,
+    server: &str,
+    domain: &str,
+    hop: &mut Hop,
+) -> Result<(), Attempted> {
+    let now = context.core.now();
     let mut all = vec![&mut hop.address];
     all.extend(hop.then.iter_mut().map(|next| &mut next.address));
+    let mut dead = Vec::new();
+    let count = all.len();
     for address in all {
-        let (name, port, mail_exchangers) = match &*address {
-            HopAddress::Mx(domain) if !domain.starts_with('[') => (domain.clone(), 0, true),
-            HopAddress::Tcp(host, port) if host.parse::<IpAddr>().is_err() => {
-                (host.clone(), *port, false)
-            }
-            _ => continue,
+        let Some((name, mail_exchangers)) = asked_about(address) else {
+            continue;
         };
-        match found(context, server, &name, mail_exchangers).await {
-            Found::Nothing => {}
-            Found::Not(attempted) => return Err(attempted),
-            Found::Hosts(hosts) => {
-                let hosts = hosts.into_iter().map(|host| Host {
-                    port: if host.port == 0 { port } else { host.port },
-                    ..host
-                });
-                *address = HopAddress::Hosts(Hosts {
-                    of: Box::new(address.clone()),
-                    hosts: hosts.collect(),
-                });
+        let (name, hosts) = (
+            name.to_owned(),
+            found(context, server, name, mail_exchangers),
+        );
+        let hosts = match hosts.await {
+            Found::Nothing => continue,
+            Found::Hosts(hosts) if !hosts.is_empty() => hosts,
+            Found::Hosts(none) => {
+                dead.push(no_host(&name, mail_exchangers && name == domain, now));
+                none
             }
-        }
+            Found::Not(attempted) => {
+                dead.push(attempted);
+                Vec::new()
+            }
+        };
+        point(address, hosts);
     }
-    Ok(())
+    if dead.len() < count {
+        return Ok(());
+    }
+    // What may pass counts before what does not.
+    match dead.into_iter().min_by_key(|one| one.fate == Fate::Failed) {
+        Some(attempted) => Err(attempted),
+        None => Ok(()),
+    }
+}
+
+/// What is looked up for an address, and whether its mail exchangers are.
+fn asked_about(address: &HopAddress) -> Option<(&str, bool)> {
+    match address {
+        HopAddress::Mx(domain) if !domain.starts_with('[') => Some((domain, true)),
+        HopAddress::Tcp(host, _) if host.parse::<IpAddr>().is_err() => Some((host, false)),
+        _ => None,
+    }
+}
+
+/// The address leads to these hosts. Without any it cannot be reached, and the hop behind it has its turn.
+fn point(address: &mut HopAddress, hosts: Vec<Host>) {
+    let port = match &*address {
+        HopAddress::Tcp(_, port) => *port,
+        _ => 0,
+    };
+    let hosts = hosts.into_iter().map(|host| Host {
+        port: if host.port == 0 { port } else { host.port },
+        ..host
+    });
+    *address = HopAddress::Hosts(Hosts {
+        of: Box::new(address.clone()),
+        hosts: hosts.collect(),
+    });
+}
+
+/// What mail comes to if there is no host of a name. Only a recipient's domain that has none is the recipient's; a next hop
+/// that somebody named may have its name again later.
+fn no_host(name: &str, is_of_recipient: bool, now: SystemTime) -> Attempted {
+    let fate = match is_of_recipient {
+        true => Fate::Failed,
+        false => Fate::Deferred,
+    };
+    let text = format!("a sink says that there is no host of the name {name}");
+    Attempted::own(fate, 4, 4, text, now)
 }
 
 async fn found(context: &Context, server: &str, name: &str, mail_exchangers: bool) -> Found {
@@ -434,16 +506,21 @@ async fn found(context: &Context, server: &str, name: &str, mail_exchangers: boo
     let entry = context.core.routing.addresses.entry(&key);
     let mut state = entry.state.lock().await;
     let now = Instant::now();
+    let plan = context.judge.plan();
     let known = state.answer.as_ref();
-    if let Some((found, _)) = known.filter(|(_, until)| *until > now) {
-        return found.clone();
+    if let Some(known) = known.filter(|known| known.holds(&plan)) {
+        return known.what.clone();
     }
     let destination = DestinationContext::new(Arc::from(server), name);
     let event = Resolve { mail_exchangers };
     let budget = Budget::starting(now.into_std(), context.core.settings.submit_budget);
     let ruling = context.judge.resolve(destination, event, &budget).await;
     let (found, lifetime) = named(context, name, &ruling);
-    state.answer = Some((found.clone(), Instant::now() + lifetime));
+    state.answer = Some(Answer {
+        what: found.clone(),
+        until: Instant::now() + lifetime,
+        by: plan,
+    });
     found
 }
 
@@ -461,9 +538,7 @@ fn named(context: &Context, name: &str, ruling: &Ruling<ResolveAnswer>) -> (Foun
     };
     let lifetime = answer.lifetime.unwrap_or_default();
     if answer.hosts.is_empty() {
-        let text = format!("a sink says that there is no host of the name {name}");
-        let why = Attempted::own(Fate::Failed, 4, 4, text, context.core.now());
-        return (Found::Not(why), lifetime);
+        return (Found::Hosts(Vec::new()), lifetime.min(FAILURE));
     }
     let mut hosts: Vec<_> = answer.hosts.iter().collect();
     // Of equal ones chance has one first.
@@ -525,7 +600,7 @@ impl Routing {
             let Ok(mut state) = entry.state.try_lock() else {
                 continue;
             };
-            let leads_there = |(way, _): &(Way, Instant)| way.leads_to(&named);
+            let leads_there = |answer: &Answer<Way>| answer.what.leads_to(&named);
             if state.answer.as_ref().is_some_and(leads_there) {
                 state.answer = None;
                 state.failures = state.failures.saturating_add(1);
@@ -548,7 +623,9 @@ impl Routing {
                 continue;
             };
             match &state.answer {
-                Some((way, _)) if way.leads_to(&named) => (state.failures, state.last) = (0, None),
+                Some(answer) if answer.what.leads_to(&named) => {
+                    (state.failures, state.last) = (0, None);
+                }
                 _ if state.failures > 0 => self.failing.store(true, Ordering::Relaxed),
                 _ => {}
             }

@@ -55,7 +55,8 @@ section! {
         /// another replica. Left out: as the sink described it. What a sink says of itself is not taken back by `false`.
         side_effects: Option<bool> as Maybe<Flag>;
         /// Whether the sink is asked in transport about messages that it put in itself. Whoever says `ask` sees to it that no
-        /// such message leads to the next.
+        /// such message leads to the next. Whom names stand for and whose mail it keeps it is asked in any case
+        /// (`transport.categorize`, `transport.expand`, `transport.local_delivery`).
         own_messages: OwnMessages as OwnMessages = "skip";
         /// Whether its verdicts are applied.
         mode: Mode as Mode = "enforce";

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postern_attach::{InstanceId, StreamId};
-use postern_events::action::{self, Deed, LookUp, Outcome, Status};
+use postern_events::action::{self, Action, Deed, LookUp, Outcome, Status};
 use postern_events::context::{Context as World, MessageContext};
 use postern_events::picture::{Encodings, Picture};
-use postern_events::plan::Binding;
+use postern_events::plan::{Binding, Plan};
 use postern_message::Message;
 use postern_proto::v1 as pb;
 use prost::Message as _;
@@ -34,18 +34,18 @@ impl SinkTask {
     ) {
         let action_id = wanted.action_id;
         let entry = self.instances.get_mut(key);
-        let Some(binding) = entry.and_then(|entry| entry.attached.binding()) else {
+        let Some(opened_for) = entry.and_then(|entry| entry.attached.binding()) else {
             let closing = "the instance is being closed; send it on another";
             let result = Outcome::new(Status::Failed, closing).result(action_id);
             return self.answer_action(stream, instance, result);
         };
         let plan = self.plan.load_full();
         let checked = match self.acts.admit(now) {
-            Ok(()) => action::check(wanted, &binding, &plan),
+            Ok(()) => check(wanted, &opened_for, &plan),
             Err(limited) => Err(limited),
         };
-        let (action, actor) = match (checked, &self.settings.acting.0) {
-            (Ok(action), Some(actor)) => (action, Arc::clone(actor)),
+        let (action, binding, actor) = match (checked, &self.settings.acting.0) {
+            (Ok((action, binding)), Some(actor)) => (action, binding, Arc::clone(actor)),
             (Ok(_), None) => {
                 let refused = Outcome::new(Status::Failed, "this gateway takes no actions");
                 return self.answer_action(stream, instance, refused.result(action_id));
@@ -57,7 +57,7 @@ impl SinkTask {
                     detail: &outcome.detail,
                     elapsed: Duration::ZERO,
                 };
-                self.observe(&binding.name, &self.replica_of(stream), what);
+                self.observe(&opened_for.name, &self.replica_of(stream), what);
                 return self.answer_action(stream, instance, outcome.result(action_id));
             }
         };
@@ -156,6 +156,18 @@ impl SinkTask {
     }
 }
 
+/// Checks an action against the binding as the plan has it now: the instance may be older. With it comes that binding.
+fn check(
+    wanted: pb::SinkAction,
+    opened_for: &Binding,
+    plan: &Plan,
+) -> Result<(Action, Arc<Binding>), Outcome> {
+    let gone = || Outcome::new(Status::Forbidden, "the binding is there no more");
+    let binding = Arc::clone(plan.same(opened_for).ok_or_else(gone)?);
+    let action = action::check(wanted, &binding, plan)?;
+    Ok((action, binding))
+}
+
 /// A message as a binding may see it, in results that fit into frames.
 fn snapshots(
     message: &Arc<Message>,
@@ -192,4 +204,54 @@ fn snapshots(
         last.more_follows = false;
     }
     results
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::HashMap;
+
+    use postern_events::plan::{BindingSpec, PlanSpec, ServerSpec, SinkSpec};
+
+    use super::*;
+
+    /// A plan of one binding; `None`: it is disabled.
+    fn plan(may: Option<&str>, servers: &[&str]) -> Plan {
+        let spec = PlanSpec {
+            servers: vec![ServerSpec::new("in"), ServerSpec::new("out")],
+            sinks: vec![SinkSpec {
+                name: "sandbox".to_owned(),
+                endpoints: vec!["unix:/s".to_owned()],
+                ..SinkSpec::default()
+            }],
+            bindings: vec![BindingSpec {
+                events: Some(vec!["inbound.connect".to_owned()]),
+                may: Some(may.into_iter().map(str::to_owned).collect()),
+                servers: servers.iter().map(|name| (*name).to_owned()).collect(),
+                enabled: may.is_some(),
+                ..BindingSpec::new("b", "sandbox")
+            }],
+        };
+        Plan::build(spec, &HashMap::new()).unwrap()
+    }
+
+    #[test]
+    fn a_binding_acts_as_it_is_now_whatever_its_instance_was_opened_with() {
+        let before = plan(Some("act:look"), &[]);
+        let opened_for = before.bindings().first().unwrap();
+        let look = || pb::SinkAction {
+            kind: Some(pb::sink_action::Kind::LookUp(pb::LookUp {
+                what: Some(pb::look_up::What::Destination("x.test".into())),
+            })),
+            ..pb::SinkAction::default()
+        };
+        let status = |now: &Plan| check(look(), opened_for, now).map_err(|outcome| outcome.status);
+        assert!(status(&before).is_ok());
+        for now in [plan(None, &[]), plan(Some("act:queue"), &[]), Plan::empty()] {
+            assert_eq!(status(&now).err(), Some(Status::Forbidden));
+        }
+        // Who carries it out is told what the binding serves now.
+        let (_, binding) = status(&plan(Some("act:look"), &["out"])).unwrap();
+        assert_eq!(*binding.servers, ["out"]);
+    }
 }

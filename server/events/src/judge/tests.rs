@@ -1,3 +1,4 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod model;
+mod own;
 mod random;

@@ -1,8 +1,8 @@
 //! What the tests play on.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -12,8 +12,12 @@ use postern_dispatch::exchange::MessageRuling;
 use postern_dispatch::transport::Attempt;
 use postern_events::budget::Budget;
 use postern_events::chain::Start;
+use postern_events::context::DestinationContext;
 use postern_events::delivery;
 use postern_events::event::EventKind;
+use postern_events::plan::Plan;
+use postern_events::ruling::Ruling;
+use postern_events::transport::{Resolve, ResolveAnswer};
 use postern_message::{Message, MessageId};
 use postern_proto::v1::AskReason;
 use postern_spool::{
@@ -212,6 +216,9 @@ impl Store for Steady {
 /// Says what a test makes it say.
 type Answer = Box<dyn Fn(&Message, &Asked) -> MessageRuling + Send + Sync>;
 
+/// The hosts of a name, if somebody knows.
+pub(super) type Resolves = Box<dyn Fn(&str) -> Option<ResolveAnswer> + Send + Sync>;
+
 /// A question that was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Asked {
@@ -231,6 +238,12 @@ pub(super) struct Script {
     pub(super) told: Mutex<Vec<delivery::Result>>,
     /// The events of stages that somebody listens to. To all others somebody does.
     listens: Vec<EventKind>,
+    /// Answers `transport.resolve`; without it nobody has one.
+    pub(super) resolves: Option<Resolves>,
+    /// Whose bindings it answers for.
+    pub(super) plan: Mutex<Option<Arc<Plan>>>,
+    /// Names that were asked about.
+    pub(super) names: Mutex<Vec<String>>,
     /// Hears of sinks that are back, each of which has one binding of the same name.
     back: Back,
 }
@@ -288,6 +301,27 @@ impl Judge for Shared {
     fn listens(&self, _server: &str, event: EventKind) -> bool {
         let on_the_way = postern_spool::Point::of_event(event.name()).is_some();
         self.0.answer.is_some() && (!on_the_way || self.0.listens.contains(&event))
+    }
+
+    fn plan(&self) -> Weak<Plan> {
+        let plan = self.0.plan.lock();
+        plan.as_ref().map_or_else(Weak::new, Arc::downgrade)
+    }
+
+    fn resolve(
+        &self,
+        destination: DestinationContext,
+        _event: Resolve,
+        _budget: &Budget,
+    ) -> BoxFuture<'static, Ruling<ResolveAnswer>> {
+        let name = destination.domain.to_string();
+        let answer = self.0.resolves.as_ref().and_then(|answer| answer(&name));
+        self.0.names.lock().push(name);
+        let ruling = Ruling {
+            answer,
+            ..Ruling::proceed(EventKind::TransportResolve)
+        };
+        Box::pin(std::future::ready(ruling))
     }
 
     fn bindings_of(&self, sink: &str) -> Vec<String> {
