@@ -97,6 +97,8 @@ pub(crate) struct Tree<'a> {
     next: Vec<RecipientId>,
     /// Names that an address had before.
     names: HashMap<RecipientId, Vec<AddressKey>>,
+    /// What an address was replaced by, also where somebody else had that one.
+    replaced: HashMap<AddressKey, AddressKey>,
     /// Lists that were expanded, and what of their members is somebody else's recipient.
     expanded: HashMap<RecipientId, Vec<AddressKey>>,
     failed: Vec<RecipientId>,
@@ -123,6 +125,7 @@ impl<'a> Tree<'a> {
             now,
             next: Vec::new(),
             names: HashMap::new(),
+            replaced: HashMap::new(),
             expanded: HashMap::new(),
             failed: Vec::new(),
             forks: Vec::new(),
@@ -221,12 +224,19 @@ impl<'a> Tree<'a> {
         if one.address == address {
             return true;
         }
-        let own = key(one, self.is_own);
+        let (own, parent) = (key(one, self.is_own), one.parent);
         self.changed = true;
         self.tally.rewritten += 1;
-        if own != new && !self.taken.insert(new) {
-            self.remove(id);
-            return false;
+        if own != new {
+            self.replaced.insert(own, new.clone());
+            if !self.taken.insert(new.clone()) {
+                // What it came of still reaches somebody by it.
+                if let Some(others) = parent.and_then(|list| self.expanded.get_mut(&list)) {
+                    others.push(new);
+                }
+                self.remove(id);
+                return false;
+            }
         }
         if let Some(one) = self.slot(id) {
             let before = std::mem::replace(&mut one.address, address);
@@ -319,7 +329,11 @@ impl<'a> Tree<'a> {
         let mut lists_of: HashMap<&AddressKey, Vec<RecipientId>> = HashMap::new();
         for (list, others) in &self.expanded {
             for other in others {
-                lists_of.entry(other).or_default().push(*list);
+                // Whoever had this address may have got another one since.
+                let next = |name: &&AddressKey| self.replaced.get(*name);
+                for name in std::iter::successors(Some(other), next).take(MOST_NAMES + 1) {
+                    lists_of.entry(name).or_default().push(*list);
+                }
             }
         }
         // From those who get it up to what stands for them.

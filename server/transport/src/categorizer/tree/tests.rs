@@ -315,3 +315,36 @@ fn what_two_names_come_to_is_one_recipient() {
         Some(path("anna+a@x.test"))
     );
 }
+
+#[test]
+fn an_alias_whose_member_is_somebody_elses_recipient_by_another_name_fails_nobody() {
+    let book: Book<'_> = &[
+        ("sales@x.test", &["bob+sales@x.test"]),
+        ("info@x.test", &["bob+x@x.test"]),
+        ("bob+sales@x.test", &["=", "bob@x.test"]),
+        ("bob+x@x.test", &["=", "bob@x.test"]),
+    ];
+    for to in [
+        // The second member becomes the first one.
+        &["sales@x.test", "info@x.test"][..],
+        // The member is a recipient who has become another one since, or is none any more.
+        &["bob+x@x.test", "info@x.test"],
+        &["bob@x.test", "bob+x@x.test", "info@x.test"],
+    ] {
+        check(to, book, &["bob@x.test"], &[]);
+    }
+    // An alias that comes to nobody but itself by another name still fails.
+    let circle: Book<'_> = &[
+        ("info@x.test", &["other@x.test"]),
+        ("other@x.test", &["=", "info@x.test"]),
+    ];
+    check(&["info@x.test"], circle, &[], &["info@x.test 4.6"]);
+    // As a sink says it.
+    let message = mail(&["bob+x@x.test", "info@x.test"]);
+    let mut tree = Tree::new(&message, &is_own, SystemTime::UNIX_EPOCH);
+    let level = tree.take_level();
+    tree.is_final(level[0], Some(path("bob@x.test")));
+    tree.members(level[1], members(&["bob+x@x.test"]));
+    let (got, failed) = shown(&tree.finish());
+    assert_eq!((got.len(), failed.len()), (1, 0));
+}
