@@ -52,6 +52,8 @@ pub(crate) struct Fork {
     pub(crate) sender: ReversePath,
     /// Its recipients: those that led to them, and then themselves.
     pub(crate) recipients: Vec<Recipient>,
+    /// Addresses of members that are in it.
+    taken: HashSet<AddressKey>,
 }
 
 /// Members of a list, or what an alias stands for.
@@ -252,6 +254,7 @@ impl<'a> Tree<'a> {
             self.failed.push(id);
             self.changed = true;
             self.tally.failed += 1;
+            self.forks.retain(|fork| fork.list != id);
         }
     }
 
@@ -273,13 +276,22 @@ impl<'a> Tree<'a> {
             .sender
             .filter(|sender| *sender != self.message.envelope.sender);
         let forked = sender.is_some();
+        // What goes out by itself has each member once; what goes on here, each recipient of the message.
+        let fork = self.forks.iter_mut().find(|fork| forked && fork.list == id);
+        let mut apart = fork
+            .map(|fork| std::mem::take(&mut fork.taken))
+            .unwrap_or_default();
         let (mut members, mut others) = (Vec::new(), Vec::new());
         for new in found.recipients {
             let address = new.address.key((self.is_own)(&new.address));
             // The list's own address among its members is a mailbox: the copy that an alias leaves at home.
             let itself = address == own;
             let leads_back = above.contains(&address);
-            if leads_back || !(forked || itself || self.taken.insert(address.clone())) {
+            let is_new = match forked {
+                true => apart.insert(address.clone()),
+                false => itself || self.taken.insert(address.clone()),
+            };
+            if leads_back || !is_new {
                 others.push(address);
                 continue;
             }
@@ -298,7 +310,7 @@ impl<'a> Tree<'a> {
         }
         self.tally.members += members.len() as u64;
         match sender {
-            Some(sender) => self.fork(&parent, sender, members),
+            Some(sender) => self.fork(&parent, sender, members, apart),
             None => {
                 for one in members {
                     if is_open(&one) {
@@ -412,6 +424,12 @@ impl<'a> Tree<'a> {
 
     /// What became of all.
     pub(crate) fn finish(mut self) -> Resolved {
+        // A list that is not complete is asked for anew from its beginning, and its members go out then.
+        let (recipients, places) = (&self.message.recipients, &self.places);
+        self.forks.retain(|fork| {
+            let list = places.get(&fork.list).and_then(|at| recipients.get(*at));
+            list.is_some_and(|list| matches!(list.state, RecipientState::Expanded(_)))
+        });
         self.fail_what_comes_to_nobody();
         self.changed |= !self.message.passed.is_empty();
         self.message.passed.clear();
@@ -435,9 +453,16 @@ impl<'a> Tree<'a> {
     }
 
     /// Members of a list whose sender is another one than that of the rest of the message.
-    fn fork(&mut self, list: &Recipient, sender: ReversePath, members: Vec<Recipient>) {
+    fn fork(
+        &mut self,
+        list: &Recipient,
+        sender: ReversePath,
+        members: Vec<Recipient>,
+        taken: HashSet<AddressKey>,
+    ) {
         if let Some(fork) = self.forks.iter_mut().find(|fork| fork.list == list.id) {
             fork.recipients.extend(members);
+            fork.taken = taken;
             return;
         }
         if members.is_empty() {
@@ -451,6 +476,7 @@ impl<'a> Tree<'a> {
             list: list.id,
             sender,
             recipients,
+            taken,
         });
     }
 

@@ -299,6 +299,52 @@ fn a_list_with_an_owner_goes_out_by_itself() {
 }
 
 #[test]
+fn a_list_with_an_owner_goes_out_once_it_is_complete_each_member_once() {
+    let message = mail(&["list@x.test", "anna@x.test"]);
+    let owner = ReversePath::parse(b"<owner@x.test>", true).unwrap();
+    let part = |addresses: &[&str], more| Found {
+        sender: Some(owner.clone()),
+        more,
+        ..members(addresses)
+    };
+    let new = || Tree::new(&message, &is_own, SystemTime::UNIX_EPOCH);
+    // Its second part is not there yet: all of it is asked for again.
+    let mut tree = new();
+    let list = tree.take_level()[0];
+    tree.members(list, part(&["anna@x.test"], true));
+    let resolved = tree.finish();
+    assert_eq!(resolved.forks, []);
+    assert_eq!(shown(&resolved).0, ["list@x.test", "anna@x.test"]);
+    // Its second part cannot be had: it fails as a whole.
+    let mut tree = new();
+    let list = tree.take_level()[0];
+    tree.members(list, part(&["anna@x.test"], true));
+    let refused = own_status(5, (1, 1), "no".to_owned(), SystemTime::UNIX_EPOCH);
+    tree.fail(list, refused);
+    assert_eq!(tree.grown(), 0);
+    let resolved = tree.finish();
+    assert_eq!(resolved.forks, []);
+    assert_eq!(shown(&resolved).1, ["list@x.test 1.1"]);
+    let mut tree = new();
+    let list = tree.take_level()[0];
+    tree.members(list, part(&["anna@x.test", "bert@y.test"], true));
+    tree.members(
+        list,
+        part(&["Anna@x.test", "carl@y.test", "carl@y.test"], false),
+    );
+    let resolved = tree.finish();
+    let addresses = resolved.forks[0].recipients.iter();
+    let addresses: Vec<_> = addresses.map(|one| one.address.to_string()).collect();
+    let expected = [
+        "<list@x.test>",
+        "<anna@x.test>",
+        "<bert@y.test>",
+        "<carl@y.test>",
+    ];
+    assert_eq!(addresses, expected);
+}
+
+#[test]
 fn what_two_names_come_to_is_one_recipient() {
     let book: Book<'_> = &[
         ("anna+a@x.test", &["=", "anna@x.test"]),
