@@ -303,8 +303,6 @@ fn look_up(core: &Core, message: &Message, tree: &mut Tree<'_>, one: &Recipient)
         Some(Entry::Other(address)) => tree.is_another(one.id, address),
         Some(Entry::Members { addresses, owner }) => {
             expanded_to(core, message, one, addresses.len(), "");
-            // A notification stays one, whatever list it goes to.
-            let owner = owner.filter(|_| message.envelope.sender != ReversePath::Null);
             let found = Found {
                 recipients: addresses.into_iter().map(NewRecipient::new).collect(),
                 sender: owner,

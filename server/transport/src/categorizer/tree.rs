@@ -271,10 +271,12 @@ impl<'a> Tree<'a> {
             .ancestors(id)
             .map(|one| key(one, self.is_own))
             .collect();
-        let has_owner = found.sender.is_some();
-        let sender = found
+        // A notification stays one, whatever list it goes to.
+        let owner = found
             .sender
-            .filter(|sender| *sender != self.message.envelope.sender);
+            .filter(|_| self.message.envelope.sender != ReversePath::Null);
+        let has_owner = owner.is_some();
+        let sender = owner.filter(|sender| *sender != self.message.envelope.sender);
         let forked = sender.is_some();
         // What goes out by itself has each member once; what goes on here, each recipient of the message.
         let fork = self.forks.iter_mut().find(|fork| forked && fork.list == id);
@@ -389,10 +391,10 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// The sender is another name of that one.
+    /// The sender is another name of that one. A notification has none, and gets none.
     pub(crate) fn sender(&mut self, sender: ReversePath) {
         let envelope = &mut self.message.envelope;
-        if envelope.sender != sender {
+        if envelope.sender != sender && envelope.sender != ReversePath::Null {
             let before = std::mem::replace(&mut envelope.sender, sender);
             envelope.given.get_or_insert(before);
             self.changed = true;

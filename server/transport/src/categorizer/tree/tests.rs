@@ -345,6 +345,26 @@ fn a_list_with_an_owner_goes_out_once_it_is_complete_each_member_once() {
 }
 
 #[test]
+fn a_notification_gets_no_sender() {
+    let mut message = mail(&["list@x.test"]);
+    message.envelope.sender = ReversePath::Null;
+    let owner = ReversePath::parse(b"<owner@x.test>", true).unwrap();
+    let mut tree = Tree::new(&message, &is_own, SystemTime::UNIX_EPOCH);
+    let list = tree.take_level()[0];
+    tree.sender(owner.clone());
+    let found = Found {
+        sender: Some(owner),
+        ..members(&["carl@y.test"])
+    };
+    tree.members(list, found);
+    walk(&mut tree, &[]);
+    let resolved = tree.finish();
+    assert_eq!(resolved.message.envelope.sender, ReversePath::Null);
+    assert_eq!(resolved.forks, []);
+    assert_eq!(shown(&resolved).0, ["carl@y.test"]);
+}
+
+#[test]
 fn what_two_names_come_to_is_one_recipient() {
     let book: Book<'_> = &[
         ("anna+a@x.test", &["=", "anna@x.test"]),
