@@ -424,8 +424,15 @@ impl<'a> Tree<'a> {
         self.message.skipped = skipped;
     }
 
-    /// What became of all.
+    /// What became of all, and nothing is asked about them any more.
     pub(crate) fn finish(mut self) -> Resolved {
+        self.changed |= !self.message.passed.is_empty();
+        self.message.passed.clear();
+        self.finish_for_now()
+    }
+
+    /// What became of those that were looked at; the others are asked about again, and without whoever was not asked now.
+    pub(crate) fn finish_for_now(mut self) -> Resolved {
         // A list that is not complete is asked for anew from its beginning, and its members go out then.
         let (recipients, places) = (&self.message.recipients, &self.places);
         self.forks.retain(|fork| {
@@ -433,8 +440,6 @@ impl<'a> Tree<'a> {
             list.is_some_and(|list| matches!(list.state, RecipientState::Expanded(_)))
         });
         self.fail_what_comes_to_nobody();
-        self.changed |= !self.message.passed.is_empty();
-        self.message.passed.clear();
         let failures = self.failed.iter().filter_map(|id| {
             let place = *self.places.get(id)?;
             let one = self.message.recipients.get(place)?;
