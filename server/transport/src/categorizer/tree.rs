@@ -91,7 +91,9 @@ pub(crate) struct Tree<'a> {
     message: Message,
     is_own: &'a IsOwn<'a>,
     now: SystemTime,
+    /// Where each recipient is in the message. One that was removed has no place, and is left out later.
     places: HashMap<RecipientId, usize>,
+    removed: bool,
     /// Addresses that have a recipient, whatever became of it.
     taken: HashSet<AddressKey>,
     /// To be looked at now, and after that.
@@ -120,6 +122,7 @@ impl<'a> Tree<'a> {
         let open = recipients.iter().filter(|one| is_open(one));
         Self {
             places: places.map(|(place, one)| (one.id, place)).collect(),
+            removed: false,
             taken: taken.collect(),
             open: open.map(|one| one.id).collect(),
             message: message.clone(),
@@ -141,7 +144,7 @@ impl<'a> Tree<'a> {
     /// Recipients that there are more than in the message that it began with, those of forks among them.
     pub(crate) fn grown(&self) -> usize {
         let forks: usize = self.forks.iter().map(|fork| fork.recipients.len()).sum();
-        (self.message.recipients.len() + forks).saturating_sub(self.began_with)
+        (self.places.len() + forks).saturating_sub(self.began_with)
     }
 
     /// The message as it is now.
@@ -151,6 +154,7 @@ impl<'a> Tree<'a> {
 
     /// Those that are to be looked at, in their order; then those that came of them. Empty: all are resolved.
     pub(crate) fn take_level(&mut self) -> Vec<RecipientId> {
+        self.leave_out_removed();
         if self.open.is_empty() {
             self.open = std::mem::take(&mut self.next);
         }
@@ -236,7 +240,7 @@ impl<'a> Tree<'a> {
                 if let Some(others) = parent.and_then(|list| self.expanded.get_mut(&list)) {
                     others.push(new);
                 }
-                self.remove(id);
+                self.remove([id]);
                 return false;
             }
         }
@@ -302,12 +306,18 @@ impl<'a> Tree<'a> {
             members.push(one);
         }
         self.expanded.entry(id).or_default().extend(others);
-        let count = self.message.recipients.len() + members.len();
+        let count = self.places.len() + members.len();
         let forks: usize = self.forks.iter().map(|fork| fork.recipients.len()).sum();
         if count + forks > MOST_RECIPIENTS
             || (forked && self.forks.len() >= MOST_FORKS && !self.is_forked(id))
         {
             let text = format!("it stands for more than {MOST_RECIPIENTS} recipients");
+            if !forked {
+                let members = members.iter().map(|one| key(one, self.is_own));
+                members.filter(|one| *one != own).for_each(|one| {
+                    self.taken.remove(&one);
+                });
+            }
             return self.take_back(id, own_status(5, (2, 4), text, self.now));
         }
         self.tally.members += members.len() as u64;
@@ -433,6 +443,7 @@ impl<'a> Tree<'a> {
 
     /// What became of those that were looked at; the others are asked about again, and without whoever was not asked now.
     pub(crate) fn finish_for_now(mut self) -> Resolved {
+        self.leave_out_removed();
         // A list that is not complete is asked for anew from its beginning, and its members go out then.
         let (recipients, places) = (&self.message.recipients, &self.places);
         self.forks.retain(|fork| {
@@ -499,28 +510,40 @@ impl<'a> Tree<'a> {
     fn take_back(&mut self, id: RecipientId, status: Status) {
         self.expanded.remove(&id);
         self.forks.retain(|fork| fork.list != id);
-        let members = self.message.recipients.iter();
-        let members: Vec<_> = members
-            .filter(|one| one.parent == Some(id) && !one.state.is_done())
-            .map(|one| one.id)
-            .collect();
-        for member in members {
-            self.remove(member);
+        let is_member = |one: &&Recipient| one.parent == Some(id) && !one.state.is_done();
+        let members = self.message.recipients.iter().filter(is_member);
+        let members: Vec<_> = members.map(|one| (one.id, key(one, self.is_own))).collect();
+        let own = self.recipient(id).map(|one| key(one, self.is_own));
+        // Whoever else names them gets them.
+        for (_, member) in &members {
+            if own.as_ref() != Some(member) {
+                self.taken.remove(member);
+            }
         }
+        self.remove(members.into_iter().map(|(id, _)| id));
         self.fail(id, status);
     }
 
-    /// A recipient is none any more.
-    fn remove(&mut self, id: RecipientId) {
-        let Some(place) = self.places.get(&id).copied() else {
+    /// Recipients are none any more.
+    fn remove(&mut self, ids: impl IntoIterator<Item = RecipientId>) {
+        for id in ids {
+            self.removed |= self.places.remove(&id).is_some();
+        }
+        self.changed |= self.removed;
+    }
+
+    /// Leaves out all that were removed, which moves those behind them: once for many.
+    fn leave_out_removed(&mut self) {
+        if !std::mem::take(&mut self.removed) {
             return;
-        };
-        self.message.recipients.remove(place);
-        let recipients = self.message.recipients.iter().enumerate();
+        }
+        let places = &self.places;
+        let recipients = &mut self.message.recipients;
+        recipients.retain(|one| places.contains_key(&one.id));
+        self.open.retain(|open| places.contains_key(open));
+        self.next.retain(|open| places.contains_key(open));
+        let recipients = recipients.iter().enumerate();
         self.places = recipients.map(|(place, one)| (one.id, place)).collect();
-        self.open.retain(|open| *open != id);
-        self.next.retain(|open| *open != id);
-        self.changed = true;
     }
 
     fn slot(&mut self, id: RecipientId) -> Option<&mut Recipient> {

@@ -202,9 +202,11 @@ fn what_lies_too_deep_fails() {
 
 #[test]
 fn a_list_that_is_too_long_fails_and_takes_nobody_with_it() {
-    let message = mail(&["big@x.test", "anna@x.test"]);
+    let message = mail(&["big@x.test", "anna@x.test", "small@x.test"]);
     let mut tree = Tree::new(&message, &is_own, SystemTime::UNIX_EPOCH);
-    let id = tree.take_level()[0];
+    let [id, _, small] = tree.take_level()[..] else {
+        panic!("three recipients");
+    };
     let part = |from: usize, more| Found {
         recipients: (from..from + MOST_RECIPIENTS / 2)
             .map(|n| NewRecipient::new(path(&format!("u{n}@y.test"))))
@@ -215,11 +217,32 @@ fn a_list_that_is_too_long_fails_and_takes_nobody_with_it() {
     tree.members(id, part(0, true));
     assert!(tree.recipient(id).is_some(), "more of it is to come");
     tree.members(id, part(MOST_RECIPIENTS / 2, false));
+    // Whoever is in it and in another list has that one's copy.
+    tree.members(small, members(&["u1@y.test", "u9999@y.test"]));
     walk(&mut tree, &[]);
     let resolved = tree.finish();
     let (got, failed) = shown(&resolved);
-    assert_eq!(got, ["anna@x.test"]);
+    assert_eq!(got, ["anna@x.test", "u1@y.test", "u9999@y.test"]);
     assert_eq!(failed, ["big@x.test 2.4"]);
+}
+
+#[test]
+fn many_that_come_to_one_are_left_out_together() {
+    let message = mail(&["big@x.test", "anna@x.test"]);
+    let mut tree = Tree::new(&message, &is_own, SystemTime::UNIX_EPOCH);
+    let id = tree.take_level()[0];
+    let addresses = (0..MOST_RECIPIENTS - 2).map(|n| path(&format!("bert+{n}@x.test")));
+    let found = Found {
+        recipients: addresses.map(NewRecipient::new).collect(),
+        ..Found::default()
+    };
+    tree.members(id, found);
+    for id in tree.take_level() {
+        tree.is_another(id, path("bert@x.test"));
+    }
+    walk(&mut tree, &[]);
+    let resolved = tree.finish();
+    assert_eq!(shown(&resolved).0, ["anna@x.test", "bert@x.test"]);
 }
 
 #[test]
