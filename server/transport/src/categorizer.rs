@@ -164,7 +164,7 @@ pub(super) async fn expand(
     };
     // What was found out is kept; the rest is asked about again.
     let stage = begun.stored.stage.clone();
-    let mut resolved = tree.finish();
+    let mut resolved = tree.finish_for_now();
     resolved.changed |= resolved.found;
     let begun = match settle(core, worker, judge, begun, resolved, stage, false).await {
         Went::On(begun) => *begun,
@@ -172,7 +172,8 @@ pub(super) async fn expand(
     };
     ruled.draft = Draft::of(&begun.stored.message);
     ruled.skipped.clone_from(&begun.stored.message.skipped);
-    ruled.passed.clear();
+    // Each recipient has a chain of its own: only whom an operator lets the message go without is left out of all.
+    ruled.passed.clone_from(&begun.stored.message.passed);
     let decided = Decided::of(&begun.stored, question, &ruled.ruling, judge);
     let went = apply(core, worker, judge, begun, question, ruled, &decided).await;
     ended(core, worker, went, &decided, asked_at)
@@ -303,8 +304,6 @@ fn look_up(core: &Core, message: &Message, tree: &mut Tree<'_>, one: &Recipient)
         Some(Entry::Other(address)) => tree.is_another(one.id, address),
         Some(Entry::Members { addresses, owner }) => {
             expanded_to(core, message, one, addresses.len(), "");
-            // A notification stays one, whatever list it goes to.
-            let owner = owner.filter(|_| message.envelope.sender != ReversePath::Null);
             let found = Found {
                 recipients: addresses.into_iter().map(NewRecipient::new).collect(),
                 sender: owner,

@@ -76,10 +76,12 @@ impl Question {
         match (&self.from, self.point) {
             // Recipients that are asked about one by one have a chain each: all begin with the first binding, but for those
             // that an operator lets the message go without.
-            (Some(_), Some(Point::Expand)) => Start::At {
-                binding: String::new(),
-                passed: passed(),
-            },
+            (from, Some(Point::Expand)) if from.is_some() || !message.passed.is_empty() => {
+                Start::At {
+                    binding: String::new(),
+                    passed: passed(),
+                }
+            }
             (Some(binding), _) => Start::At {
                 binding: binding.clone(),
                 passed: passed(),

@@ -52,6 +52,8 @@ pub(crate) struct Fork {
     pub(crate) sender: ReversePath,
     /// Its recipients: those that led to them, and then themselves.
     pub(crate) recipients: Vec<Recipient>,
+    /// Addresses of members that are in it.
+    taken: HashSet<AddressKey>,
 }
 
 /// Members of a list, or what an alias stands for.
@@ -89,7 +91,9 @@ pub(crate) struct Tree<'a> {
     message: Message,
     is_own: &'a IsOwn<'a>,
     now: SystemTime,
+    /// Where each recipient is in the message. One that was removed has no place, and is left out later.
     places: HashMap<RecipientId, usize>,
+    removed: bool,
     /// Addresses that have a recipient, whatever became of it.
     taken: HashSet<AddressKey>,
     /// To be looked at now, and after that.
@@ -97,6 +101,8 @@ pub(crate) struct Tree<'a> {
     next: Vec<RecipientId>,
     /// Names that an address had before.
     names: HashMap<RecipientId, Vec<AddressKey>>,
+    /// What an address was replaced by, also where somebody else had that one.
+    replaced: HashMap<AddressKey, AddressKey>,
     /// Lists that were expanded, and what of their members is somebody else's recipient.
     expanded: HashMap<RecipientId, Vec<AddressKey>>,
     failed: Vec<RecipientId>,
@@ -116,6 +122,7 @@ impl<'a> Tree<'a> {
         let open = recipients.iter().filter(|one| is_open(one));
         Self {
             places: places.map(|(place, one)| (one.id, place)).collect(),
+            removed: false,
             taken: taken.collect(),
             open: open.map(|one| one.id).collect(),
             message: message.clone(),
@@ -123,6 +130,7 @@ impl<'a> Tree<'a> {
             now,
             next: Vec::new(),
             names: HashMap::new(),
+            replaced: HashMap::new(),
             expanded: HashMap::new(),
             failed: Vec::new(),
             forks: Vec::new(),
@@ -136,7 +144,7 @@ impl<'a> Tree<'a> {
     /// Recipients that there are more than in the message that it began with, those of forks among them.
     pub(crate) fn grown(&self) -> usize {
         let forks: usize = self.forks.iter().map(|fork| fork.recipients.len()).sum();
-        (self.message.recipients.len() + forks).saturating_sub(self.began_with)
+        (self.places.len() + forks).saturating_sub(self.began_with)
     }
 
     /// The message as it is now.
@@ -146,6 +154,7 @@ impl<'a> Tree<'a> {
 
     /// Those that are to be looked at, in their order; then those that came of them. Empty: all are resolved.
     pub(crate) fn take_level(&mut self) -> Vec<RecipientId> {
+        self.leave_out_removed();
         if self.open.is_empty() {
             self.open = std::mem::take(&mut self.next);
         }
@@ -221,12 +230,19 @@ impl<'a> Tree<'a> {
         if one.address == address {
             return true;
         }
-        let own = key(one, self.is_own);
+        let (own, parent) = (key(one, self.is_own), one.parent);
         self.changed = true;
         self.tally.rewritten += 1;
-        if own != new && !self.taken.insert(new) {
-            self.remove(id);
-            return false;
+        if own != new {
+            self.replaced.insert(own, new.clone());
+            if !self.taken.insert(new.clone()) {
+                // What it came of still reaches somebody by it.
+                if let Some(others) = parent.and_then(|list| self.expanded.get_mut(&list)) {
+                    others.push(new);
+                }
+                self.remove([id]);
+                return false;
+            }
         }
         if let Some(one) = self.slot(id) {
             let before = std::mem::replace(&mut one.address, address);
@@ -242,6 +258,7 @@ impl<'a> Tree<'a> {
             self.failed.push(id);
             self.changed = true;
             self.tally.failed += 1;
+            self.forks.retain(|fork| fork.list != id);
         }
     }
 
@@ -258,18 +275,29 @@ impl<'a> Tree<'a> {
             .ancestors(id)
             .map(|one| key(one, self.is_own))
             .collect();
-        let has_owner = found.sender.is_some();
-        let sender = found
+        // A notification stays one, whatever list it goes to.
+        let owner = found
             .sender
-            .filter(|sender| *sender != self.message.envelope.sender);
+            .filter(|_| self.message.envelope.sender != ReversePath::Null);
+        let has_owner = owner.is_some();
+        let sender = owner.filter(|sender| *sender != self.message.envelope.sender);
         let forked = sender.is_some();
+        // What goes out by itself has each member once; what goes on here, each recipient of the message.
+        let fork = self.forks.iter_mut().find(|fork| forked && fork.list == id);
+        let mut apart = fork
+            .map(|fork| std::mem::take(&mut fork.taken))
+            .unwrap_or_default();
         let (mut members, mut others) = (Vec::new(), Vec::new());
         for new in found.recipients {
             let address = new.address.key((self.is_own)(&new.address));
             // The list's own address among its members is a mailbox: the copy that an alias leaves at home.
             let itself = address == own;
             let leads_back = above.contains(&address);
-            if leads_back || !(forked || itself || self.taken.insert(address.clone())) {
+            let is_new = match forked {
+                true => apart.insert(address.clone()),
+                false => itself || self.taken.insert(address.clone()),
+            };
+            if leads_back || !is_new {
                 others.push(address);
                 continue;
             }
@@ -278,17 +306,23 @@ impl<'a> Tree<'a> {
             members.push(one);
         }
         self.expanded.entry(id).or_default().extend(others);
-        let count = self.message.recipients.len() + members.len();
+        let count = self.places.len() + members.len();
         let forks: usize = self.forks.iter().map(|fork| fork.recipients.len()).sum();
         if count + forks > MOST_RECIPIENTS
             || (forked && self.forks.len() >= MOST_FORKS && !self.is_forked(id))
         {
             let text = format!("it stands for more than {MOST_RECIPIENTS} recipients");
+            if !forked {
+                let members = members.iter().map(|one| key(one, self.is_own));
+                members.filter(|one| *one != own).for_each(|one| {
+                    self.taken.remove(&one);
+                });
+            }
             return self.take_back(id, own_status(5, (2, 4), text, self.now));
         }
         self.tally.members += members.len() as u64;
         match sender {
-            Some(sender) => self.fork(&parent, sender, members),
+            Some(sender) => self.fork(&parent, sender, members, apart),
             None => {
                 for one in members {
                     if is_open(&one) {
@@ -319,7 +353,11 @@ impl<'a> Tree<'a> {
         let mut lists_of: HashMap<&AddressKey, Vec<RecipientId>> = HashMap::new();
         for (list, others) in &self.expanded {
             for other in others {
-                lists_of.entry(other).or_default().push(*list);
+                // Whoever had this address may have got another one since.
+                let next = |name: &&AddressKey| self.replaced.get(*name);
+                for name in std::iter::successors(Some(other), next).take(MOST_NAMES + 1) {
+                    lists_of.entry(name).or_default().push(*list);
+                }
             }
         }
         // From those who get it up to what stands for them.
@@ -363,10 +401,10 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// The sender is another name of that one.
+    /// The sender is another name of that one. A notification has none, and gets none.
     pub(crate) fn sender(&mut self, sender: ReversePath) {
         let envelope = &mut self.message.envelope;
-        if envelope.sender != sender {
+        if envelope.sender != sender && envelope.sender != ReversePath::Null {
             let before = std::mem::replace(&mut envelope.sender, sender);
             envelope.given.get_or_insert(before);
             self.changed = true;
@@ -396,11 +434,23 @@ impl<'a> Tree<'a> {
         self.message.skipped = skipped;
     }
 
-    /// What became of all.
+    /// What became of all, and nothing is asked about them any more.
     pub(crate) fn finish(mut self) -> Resolved {
-        self.fail_what_comes_to_nobody();
         self.changed |= !self.message.passed.is_empty();
         self.message.passed.clear();
+        self.finish_for_now()
+    }
+
+    /// What became of those that were looked at; the others are asked about again, and without whoever was not asked now.
+    pub(crate) fn finish_for_now(mut self) -> Resolved {
+        self.leave_out_removed();
+        // A list that is not complete is asked for anew from its beginning, and its members go out then.
+        let (recipients, places) = (&self.message.recipients, &self.places);
+        self.forks.retain(|fork| {
+            let list = places.get(&fork.list).and_then(|at| recipients.get(*at));
+            list.is_some_and(|list| matches!(list.state, RecipientState::Expanded(_)))
+        });
+        self.fail_what_comes_to_nobody();
         let failures = self.failed.iter().filter_map(|id| {
             let place = *self.places.get(id)?;
             let one = self.message.recipients.get(place)?;
@@ -421,9 +471,16 @@ impl<'a> Tree<'a> {
     }
 
     /// Members of a list whose sender is another one than that of the rest of the message.
-    fn fork(&mut self, list: &Recipient, sender: ReversePath, members: Vec<Recipient>) {
+    fn fork(
+        &mut self,
+        list: &Recipient,
+        sender: ReversePath,
+        members: Vec<Recipient>,
+        taken: HashSet<AddressKey>,
+    ) {
         if let Some(fork) = self.forks.iter_mut().find(|fork| fork.list == list.id) {
             fork.recipients.extend(members);
+            fork.taken = taken;
             return;
         }
         if members.is_empty() {
@@ -437,6 +494,7 @@ impl<'a> Tree<'a> {
             list: list.id,
             sender,
             recipients,
+            taken,
         });
     }
 
@@ -452,28 +510,40 @@ impl<'a> Tree<'a> {
     fn take_back(&mut self, id: RecipientId, status: Status) {
         self.expanded.remove(&id);
         self.forks.retain(|fork| fork.list != id);
-        let members = self.message.recipients.iter();
-        let members: Vec<_> = members
-            .filter(|one| one.parent == Some(id) && !one.state.is_done())
-            .map(|one| one.id)
-            .collect();
-        for member in members {
-            self.remove(member);
+        let is_member = |one: &&Recipient| one.parent == Some(id) && !one.state.is_done();
+        let members = self.message.recipients.iter().filter(is_member);
+        let members: Vec<_> = members.map(|one| (one.id, key(one, self.is_own))).collect();
+        let own = self.recipient(id).map(|one| key(one, self.is_own));
+        // Whoever else names them gets them.
+        for (_, member) in &members {
+            if own.as_ref() != Some(member) {
+                self.taken.remove(member);
+            }
         }
+        self.remove(members.into_iter().map(|(id, _)| id));
         self.fail(id, status);
     }
 
-    /// A recipient is none any more.
-    fn remove(&mut self, id: RecipientId) {
-        let Some(place) = self.places.get(&id).copied() else {
+    /// Recipients are none any more.
+    fn remove(&mut self, ids: impl IntoIterator<Item = RecipientId>) {
+        for id in ids {
+            self.removed |= self.places.remove(&id).is_some();
+        }
+        self.changed |= self.removed;
+    }
+
+    /// Leaves out all that were removed, which moves those behind them: once for many.
+    fn leave_out_removed(&mut self) {
+        if !std::mem::take(&mut self.removed) {
             return;
-        };
-        self.message.recipients.remove(place);
-        let recipients = self.message.recipients.iter().enumerate();
+        }
+        let places = &self.places;
+        let recipients = &mut self.message.recipients;
+        recipients.retain(|one| places.contains_key(&one.id));
+        self.open.retain(|open| places.contains_key(open));
+        self.next.retain(|open| places.contains_key(open));
+        let recipients = recipients.iter().enumerate();
         self.places = recipients.map(|(place, one)| (one.id, place)).collect();
-        self.open.retain(|open| *open != id);
-        self.next.retain(|open| *open != id);
-        self.changed = true;
     }
 
     fn slot(&mut self, id: RecipientId) -> Option<&mut Recipient> {

@@ -1,6 +1,7 @@
 //! The walk through the stages before the delivery.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use postern_events::answer::AnyAnswer;
 use postern_events::event::EventKind;
@@ -14,6 +15,7 @@ use postern_spool::{Point, Stage, Store as _};
 
 use super::judged::{proceeds, ruled};
 use super::stage::{Play, Script};
+use crate::Change;
 use postern_delivery::testing::peer::Peer;
 
 const ALL: [EventKind; 5] = [
@@ -191,4 +193,31 @@ async fn a_list_with_an_owner_goes_out_as_a_message_of_its_own() {
             one("owner@example.org", "b@example.test")
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_holds_until_all_recipients_are_resolved() {
+    let peer = Peer::with(&[]);
+    // One binding quarantines unless the message was released without it. Another one fails, then wants to be asked later.
+    let times = AtomicUsize::new(0);
+    let script = Script::new(move |message, asked| {
+        if !asked.passed.iter().any(|one| one == "keeper") {
+            return ruled(message, asked, Decision::Quarantine, "keeper");
+        }
+        let decision = match times.fetch_add(1, Ordering::Relaxed) {
+            0 => Decision::Tempfail(refusal(451)),
+            1 => Decision::Postpone(Duration::from_secs(60)),
+            _ => Decision::Proceed,
+        };
+        ruled(message, asked, decision, "looker")
+    });
+    let play = Play::new(&peer, script.at(&[EventKind::TransportExpand]));
+    let message = play.accept(&["a@example.test"]).await;
+    play.until("it is kept", |counts| counts.quarantined == 1)
+        .await;
+    let operator = play.handle.operator(Change::Release, "uid 7", "a test");
+    operator.act(&[message.id]).await;
+    play.until_empty().await;
+    assert_eq!(peer.taken().len(), 1);
+    assert_eq!(asked(&play).len(), 4);
 }

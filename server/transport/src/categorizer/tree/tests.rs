@@ -202,9 +202,11 @@ fn what_lies_too_deep_fails() {
 
 #[test]
 fn a_list_that_is_too_long_fails_and_takes_nobody_with_it() {
-    let message = mail(&["big@x.test", "anna@x.test"]);
+    let message = mail(&["big@x.test", "anna@x.test", "small@x.test"]);
     let mut tree = Tree::new(&message, &is_own, SystemTime::UNIX_EPOCH);
-    let id = tree.take_level()[0];
+    let [id, _, small] = tree.take_level()[..] else {
+        panic!("three recipients");
+    };
     let part = |from: usize, more| Found {
         recipients: (from..from + MOST_RECIPIENTS / 2)
             .map(|n| NewRecipient::new(path(&format!("u{n}@y.test"))))
@@ -215,11 +217,32 @@ fn a_list_that_is_too_long_fails_and_takes_nobody_with_it() {
     tree.members(id, part(0, true));
     assert!(tree.recipient(id).is_some(), "more of it is to come");
     tree.members(id, part(MOST_RECIPIENTS / 2, false));
+    // Whoever is in it and in another list has that one's copy.
+    tree.members(small, members(&["u1@y.test", "u9999@y.test"]));
     walk(&mut tree, &[]);
     let resolved = tree.finish();
     let (got, failed) = shown(&resolved);
-    assert_eq!(got, ["anna@x.test"]);
+    assert_eq!(got, ["anna@x.test", "u1@y.test", "u9999@y.test"]);
     assert_eq!(failed, ["big@x.test 2.4"]);
+}
+
+#[test]
+fn many_that_come_to_one_are_left_out_together() {
+    let message = mail(&["big@x.test", "anna@x.test"]);
+    let mut tree = Tree::new(&message, &is_own, SystemTime::UNIX_EPOCH);
+    let id = tree.take_level()[0];
+    let addresses = (0..MOST_RECIPIENTS - 2).map(|n| path(&format!("bert+{n}@x.test")));
+    let found = Found {
+        recipients: addresses.map(NewRecipient::new).collect(),
+        ..Found::default()
+    };
+    tree.members(id, found);
+    for id in tree.take_level() {
+        tree.is_another(id, path("bert@x.test"));
+    }
+    walk(&mut tree, &[]);
+    let resolved = tree.finish();
+    assert_eq!(shown(&resolved).0, ["anna@x.test", "bert@x.test"]);
 }
 
 #[test]
@@ -299,6 +322,72 @@ fn a_list_with_an_owner_goes_out_by_itself() {
 }
 
 #[test]
+fn a_list_with_an_owner_goes_out_once_it_is_complete_each_member_once() {
+    let message = mail(&["list@x.test", "anna@x.test"]);
+    let owner = ReversePath::parse(b"<owner@x.test>", true).unwrap();
+    let part = |addresses: &[&str], more| Found {
+        sender: Some(owner.clone()),
+        more,
+        ..members(addresses)
+    };
+    let new = || Tree::new(&message, &is_own, SystemTime::UNIX_EPOCH);
+    // Its second part is not there yet: all of it is asked for again.
+    let mut tree = new();
+    let list = tree.take_level()[0];
+    tree.members(list, part(&["anna@x.test"], true));
+    let resolved = tree.finish();
+    assert_eq!(resolved.forks, []);
+    assert_eq!(shown(&resolved).0, ["list@x.test", "anna@x.test"]);
+    // Its second part cannot be had: it fails as a whole.
+    let mut tree = new();
+    let list = tree.take_level()[0];
+    tree.members(list, part(&["anna@x.test"], true));
+    let refused = own_status(5, (1, 1), "no".to_owned(), SystemTime::UNIX_EPOCH);
+    tree.fail(list, refused);
+    assert_eq!(tree.grown(), 0);
+    let resolved = tree.finish();
+    assert_eq!(resolved.forks, []);
+    assert_eq!(shown(&resolved).1, ["list@x.test 1.1"]);
+    let mut tree = new();
+    let list = tree.take_level()[0];
+    tree.members(list, part(&["anna@x.test", "bert@y.test"], true));
+    tree.members(
+        list,
+        part(&["Anna@x.test", "carl@y.test", "carl@y.test"], false),
+    );
+    let resolved = tree.finish();
+    let addresses = resolved.forks[0].recipients.iter();
+    let addresses: Vec<_> = addresses.map(|one| one.address.to_string()).collect();
+    let expected = [
+        "<list@x.test>",
+        "<anna@x.test>",
+        "<bert@y.test>",
+        "<carl@y.test>",
+    ];
+    assert_eq!(addresses, expected);
+}
+
+#[test]
+fn a_notification_gets_no_sender() {
+    let mut message = mail(&["list@x.test"]);
+    message.envelope.sender = ReversePath::Null;
+    let owner = ReversePath::parse(b"<owner@x.test>", true).unwrap();
+    let mut tree = Tree::new(&message, &is_own, SystemTime::UNIX_EPOCH);
+    let list = tree.take_level()[0];
+    tree.sender(owner.clone());
+    let found = Found {
+        sender: Some(owner),
+        ..members(&["carl@y.test"])
+    };
+    tree.members(list, found);
+    walk(&mut tree, &[]);
+    let resolved = tree.finish();
+    assert_eq!(resolved.message.envelope.sender, ReversePath::Null);
+    assert_eq!(resolved.forks, []);
+    assert_eq!(shown(&resolved).0, ["carl@y.test"]);
+}
+
+#[test]
 fn what_two_names_come_to_is_one_recipient() {
     let book: Book<'_> = &[
         ("anna+a@x.test", &["=", "anna@x.test"]),
@@ -314,4 +403,37 @@ fn what_two_names_come_to_is_one_recipient() {
         resolved.message.recipients[0].given,
         Some(path("anna+a@x.test"))
     );
+}
+
+#[test]
+fn an_alias_whose_member_is_somebody_elses_recipient_by_another_name_fails_nobody() {
+    let book: Book<'_> = &[
+        ("sales@x.test", &["bob+sales@x.test"]),
+        ("info@x.test", &["bob+x@x.test"]),
+        ("bob+sales@x.test", &["=", "bob@x.test"]),
+        ("bob+x@x.test", &["=", "bob@x.test"]),
+    ];
+    for to in [
+        // The second member becomes the first one.
+        &["sales@x.test", "info@x.test"][..],
+        // The member is a recipient who has become another one since, or is none any more.
+        &["bob+x@x.test", "info@x.test"],
+        &["bob@x.test", "bob+x@x.test", "info@x.test"],
+    ] {
+        check(to, book, &["bob@x.test"], &[]);
+    }
+    // An alias that comes to nobody but itself by another name still fails.
+    let circle: Book<'_> = &[
+        ("info@x.test", &["other@x.test"]),
+        ("other@x.test", &["=", "info@x.test"]),
+    ];
+    check(&["info@x.test"], circle, &[], &["info@x.test 4.6"]);
+    // As a sink says it.
+    let message = mail(&["bob+x@x.test", "info@x.test"]);
+    let mut tree = Tree::new(&message, &is_own, SystemTime::UNIX_EPOCH);
+    let level = tree.take_level();
+    tree.is_final(level[0], Some(path("bob@x.test")));
+    tree.members(level[1], members(&["bob+x@x.test"]));
+    let (got, failed) = shown(&tree.finish());
+    assert_eq!((got.len(), failed.len()), (1, 0));
 }
