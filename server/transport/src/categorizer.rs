@@ -31,7 +31,8 @@ use super::submit::{TROUBLE, apply, put_off};
 
 pub use self::directory::{Directory, Empty, Entry};
 pub use self::tree::Tally;
-use self::tree::{Found, Resolved, Tree, is_open, own_status};
+pub(super) use self::tree::is_open;
+use self::tree::{Found, Resolved, Tree, own_status};
 
 /// When a message is taken up again for whose members there was no room.
 const NO_ROOM: Duration = Duration::from_secs(5);

@@ -7,7 +7,7 @@ use postern_events::answer::AnyAnswer;
 use postern_events::event::EventKind;
 use postern_events::ruling::Decision;
 use postern_events::transport::{Expanded, Expansion, ExpansionAnswer, Members};
-use postern_message::{NewRecipient, RecipientState};
+use postern_message::{Message, NewRecipient, Recipient, RecipientState};
 use postern_proto::v1::AskReason;
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_smtp::reply::Reply;
@@ -220,4 +220,39 @@ async fn a_release_holds_until_all_recipients_are_resolved() {
     play.until_empty().await;
     assert_eq!(peer.taken().len(), 1);
     assert_eq!(asked(&play).len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_on_its_delivery_goes_back_there_once_it_was_asked_about_again() {
+    let peer = Peer::with(&[]);
+    let script = Script::new(|message, asked| {
+        let mut ruling = proceeds(message, asked);
+        // It is held first, and gains a recipient then.
+        if asked.from.as_deref() == Some("") {
+            return ruled(message, asked, Decision::Hold { at_most: None }, "checker");
+        }
+        if asked.event == EventKind::TransportSubmit {
+            let new = path("b@example.test");
+            ruling.draft.recipients.push(Recipient::new(new));
+        }
+        ruling
+    });
+    let play = Play::new(&peer, script.at(&ALL));
+    let stage = Stage::At {
+        point: Point::Submit,
+        from_binding: Some(String::new()),
+        attempts: 0,
+        waits_for: None,
+    };
+    let again = |message: &mut Message| {
+        message.walked = true;
+        message.recipients[0].resolved = true;
+    };
+    play.accept_at(stage, &["a@example.test"], again).await;
+    play.until_empty().await;
+    let events: Vec<_> = asked(&play).into_iter().map(|(event, _)| event).collect();
+    let [submit, _, _, expand, _] = ALL;
+    // The new recipient alone is looked up.
+    assert_eq!(events, [submit, submit, expand]);
+    assert_eq!(peer.taken()[0].recipients.len(), 2);
 }
