@@ -63,6 +63,7 @@ pub fn message(content: &Bytes, recipients: &[&str], received_at: SystemTime) ->
         version: Version::original(&section, Some(content.len() as u64)),
         handling: postern_message::Handling::default(),
         injected: None,
+        walked: false,
     }
 }
 

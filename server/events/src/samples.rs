@@ -83,6 +83,7 @@ pub(crate) fn message() -> MessageContext {
         version: version(),
         handling: postern_message::Handling::default(),
         injected: None,
+        walked: false,
     };
     MessageContext::new(Arc::new(message)).unwrap()
 }

@@ -88,6 +88,7 @@ pub(crate) fn stored() -> Message {
         version: version(true),
         handling: postern_message::Handling::default(),
         injected: None,
+        walked: false,
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Message {
     pub handling: Handling,
     /// The sink that put it in, where one did.
     pub injected: Option<Injected>,
+    /// It was on its delivery before it was asked about once more: it goes back there, past what was asked behind that.
+    pub walked: bool,
 }
 
 impl Message {

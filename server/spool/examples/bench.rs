@@ -178,6 +178,7 @@ fn message(content: &Bytes) -> Message {
         version: Version::original(&section, Some(content.len() as u64)),
         handling: postern_message::Handling::default(),
         injected: None,
+        walked: false,
     }
 }
 

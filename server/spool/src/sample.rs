@@ -59,6 +59,7 @@ pub(crate) fn message(content: &[u8], recipients: usize) -> Message {
         version: Version::original(&section, Some(content.len() as u64)),
         handling: postern_message::Handling::default(),
         injected: None,
+        walked: false,
     }
 }
 

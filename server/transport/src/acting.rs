@@ -328,6 +328,7 @@ impl Intent {
         stored: StoredMessage,
         slot: &Slot,
     ) -> Result<Outcome, Outcome> {
+        let was_quarantined = matches!(stored.stage, Stage::Quarantined { .. });
         let stage = match stored.stage {
             Stage::OnHold { was, .. } => *was,
             Stage::Quarantined { .. } => Stage::submit(),
@@ -338,6 +339,13 @@ impl Intent {
             }
         };
         let mut update = MessageUpdate::new(one.id);
+        // As if it had just been accepted: all is asked, also behind what it was quarantined at.
+        if was_quarantined && stored.message.walked {
+            update.message = Some(Arc::new(Message {
+                walked: false,
+                ..Message::clone(&stored.message)
+            }));
+        }
         // What was quarantined when it was held goes back there.
         match matches!(stage, Stage::Quarantined { .. }) {
             true => update.due = Some(Due::Never),
@@ -368,6 +376,7 @@ impl Intent {
         let others = others.filter(|name| **name != self.binding.name);
         let mut message = Message::clone(&stored.message);
         message.passed = others.map(ToString::to_string).collect();
+        message.walked = true;
         let mut update = MessageUpdate::new(one.id);
         // What they stand for was looked up before it was to be delivered.
         for recipient in &mut message.recipients {

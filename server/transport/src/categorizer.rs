@@ -9,7 +9,7 @@ mod forks;
 mod tree;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use postern_dispatch::exchange::MessageRuling;
@@ -27,14 +27,13 @@ use super::judge::{About, Case, Judge};
 use super::notification;
 use super::question::{Question, ask, put, show};
 use super::stages::{self, Went, ended};
-use super::submit::{TROUBLE, apply, put_off};
+use super::submit::{TROUBLE, apply, defer_all, put_off};
 
 pub use self::directory::{Directory, Empty, Entry};
 pub use self::tree::Tally;
-use self::tree::{Found, Resolved, Tree, is_open, own_status};
+pub(super) use self::tree::is_open;
+use self::tree::{Found, Resolved, Tree, own_status};
 
-/// When a message is taken up again for whose members there was no room.
-const NO_ROOM: Duration = Duration::from_secs(5);
 /// Parts of one list that a sink is asked for.
 const MOST_PAGES: usize = 10_000;
 
@@ -139,8 +138,8 @@ pub(super) async fn expand(
             if let Some(case) = &case {
                 let went = ask_about(core, &**case, question, &message, &mut tree, &one).await;
                 drop(begun.turn.take());
-                if !has_room(core, &mut begun, &tree, &mut accounted) {
-                    return Went::Settled;
+                if !has_room(&mut begun, &tree, &mut accounted) {
+                    return no_room(core, worker, judge, begun).await;
                 }
                 match went {
                     Asked::Answered => continue,
@@ -152,8 +151,8 @@ pub(super) async fn expand(
                 }
             }
             look_up(core, &message, &mut tree, &one);
-            if !has_room(core, &mut begun, &tree, &mut accounted) {
-                return Went::Settled;
+            if !has_room(&mut begun, &tree, &mut accounted) {
+                return no_room(core, worker, judge, begun).await;
             }
         }
     }
@@ -179,19 +178,21 @@ pub(super) async fn expand(
     ended(core, worker, went, &decided, asked_at)
 }
 
-/// Recipients take memory as soon as there are more of them. Without room the message is given back, and taken up again soon.
-fn has_room(core: &Core, begun: &mut Begun, tree: &Tree<'_>, accounted: &mut usize) -> bool {
+/// Recipients take memory as soon as there are more of them.
+fn has_room(begun: &mut Begun, tree: &Tree<'_>, accounted: &mut usize) -> bool {
     let more = tree.grown().saturating_sub(*accounted);
     *accounted += more;
-    if more == 0 || begun.slot.grow(more) {
-        return true;
-    }
+    more == 0 || begun.slot.grow(more)
+}
+
+/// Without room the message is given back as it was, and taken up again by the retry schedule: until its time is over.
+async fn no_room(core: &Core, worker: usize, judge: &dyn Judge, begun: Begun) -> Went {
     let id = begun.stored.message.id;
-    tracing::info!(%id, "no room in memory for what its recipients stand for, tried again soon");
-    if let Some(later) = core.now().checked_add(NO_ROOM) {
-        begun.slot.put_off(later);
-    }
-    false
+    tracing::info!(%id, "no room in memory for what its recipients stand for, tried again later");
+    let text = "no room in memory for what they stand for".to_owned();
+    let status = own_status(4, (3, 1), text, core.now());
+    defer_all(core, worker, judge, begun, status, None).await;
+    Went::Settled
 }
 
 /// What sinks said of a recipient.

@@ -208,5 +208,6 @@ fn message(
             depth: cause.depth.saturating_add(1),
             parent: cause.parent,
         }),
+        walked: false,
     })
 }

@@ -268,6 +268,7 @@ fn report_message(
         version: Version::original(&section, Some(built.content.len() as u64)),
         handling: postern_message::Handling::default(),
         injected: None,
+        walked: false,
     })
 }
 

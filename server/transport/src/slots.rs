@@ -19,7 +19,7 @@ use tokio::sync::{Notify, oneshot};
 use super::parked::{Alarms, Parked, Place};
 
 /// Octets that all messages in memory may take together.
-const MEMORY: u64 = 32 * 1024 * 1024;
+pub(crate) const MEMORY: u64 = 32 * 1024 * 1024;
 
 /// The bounded set of messages in memory.
 pub(crate) struct Slots {

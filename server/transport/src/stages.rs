@@ -67,7 +67,14 @@ pub(super) fn ahead(core: &Core, judge: &dyn Judge, message: &Message, stage: St
         return stage;
     };
     let steps = STEPS.iter().filter(|step| step.point >= *point);
-    let matters = |step: &&Step| step.matters(core, judge, message);
+    // Asked about once more, recipients are looked up alone that came to it since.
+    let is_left = |step: &Step| match step.point {
+        Point::Submit => true,
+        Point::Expand => message.recipients.iter().any(categorizer::is_open),
+        _ => false,
+    };
+    let matters =
+        |step: &&Step| (!message.walked || is_left(step)) && step.matters(core, judge, message);
     match steps.into_iter().find(matters) {
         Some(step) if step.point == *point => stage,
         Some(step) => Stage::at(step.point),

@@ -310,7 +310,7 @@ pub(super) async fn end(
 
 /// Stays queued, and is asked about again by the retry schedule, or when the sink of the binding that it `waits_for` can be
 /// asked again.
-async fn defer_all(
+pub(super) async fn defer_all(
     core: &Core,
     worker: usize,
     judge: &dyn Judge,

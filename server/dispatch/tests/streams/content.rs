@@ -464,6 +464,7 @@ pub fn stored() -> (Message, Arc<dyn Content>) {
         version: Version::original(&section, Some(octets.len() as u64)),
         handling: postern_message::Handling::default(),
         injected: None,
+        walked: false,
     };
     (message, Arc::new(WholeContent::new(octets, end)))
 }

@@ -44,9 +44,12 @@ impl Message {
         self.properties.encode(&mut out);
         self.version.encode(&mut out);
         // Records of earlier programs end here, and so do those of most messages.
-        if !self.handling.is_as_configured() || self.injected.is_some() {
+        if !self.handling.is_as_configured() || self.injected.is_some() || self.walked {
             self.handling.encode(&mut out);
             out.option(self.injected.as_ref(), |out, injected| injected.encode(out));
+            if self.walked {
+                out.flag(true);
+            }
         }
         out.into_bytes()
     }
@@ -119,10 +122,12 @@ impl Message {
             version: Version::decode(&mut reader, head)?,
             handling: Handling::default(),
             injected: None,
+            walked: false,
         };
         if !reader.is_at_end() {
             message.handling = Handling::decode(&mut reader)?;
             message.injected = reader.option(Injected::decode)?;
+            message.walked = !reader.is_at_end() && reader.flag()?;
         }
         reader.end()?;
         Ok(message)

@@ -93,6 +93,7 @@ fn message() -> Message {
             .unwrap(),
         handling: Handling::default(),
         injected: None,
+        walked: false,
     }
 }
 
@@ -103,7 +104,12 @@ fn a_record_comes_back_as_it_was() {
     let need = Message::head_octets(&record).unwrap() as usize;
     assert!(need < MAIL.len(), "the body is not needed");
     let head = Bytes::from_static(&MAIL[..need]);
-    assert_eq!(Message::decode(&record, &head), Ok(message));
+    assert_eq!(Message::decode(&record, &head), Ok(message.clone()));
+    let again = Message {
+        walked: true,
+        ..message
+    };
+    assert_eq!(Message::decode(&again.encode().into(), &head), Ok(again));
     assert_eq!(
         Message::decode(&record, &head.slice(1..)),
         Err(DecodeError::Value("header field"))

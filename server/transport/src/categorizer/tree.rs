@@ -559,7 +559,7 @@ impl<'a> Tree<'a> {
 }
 
 /// It is still to be found out what a recipient stands for.
-pub(super) fn is_open(one: &Recipient) -> bool {
+pub(in super::super) fn is_open(one: &Recipient) -> bool {
     !one.resolved && !one.state.is_done()
 }
 

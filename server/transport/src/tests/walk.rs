@@ -7,7 +7,7 @@ use postern_events::answer::AnyAnswer;
 use postern_events::event::EventKind;
 use postern_events::ruling::Decision;
 use postern_events::transport::{Expanded, Expansion, ExpansionAnswer, Members};
-use postern_message::{NewRecipient, RecipientState};
+use postern_message::{Message, NewRecipient, Recipient, RecipientState};
 use postern_proto::v1::AskReason;
 use postern_smtp::address::{ForwardPath, ReversePath};
 use postern_smtp::reply::Reply;
@@ -16,6 +16,7 @@ use postern_spool::{Point, Stage, Store as _};
 use super::judged::{proceeds, ruled};
 use super::stage::{Play, Script};
 use crate::Change;
+use crate::slots::MEMORY;
 use postern_delivery::testing::peer::Peer;
 
 const ALL: [EventKind; 5] = [
@@ -220,4 +221,81 @@ async fn a_release_holds_until_all_recipients_are_resolved() {
     play.until_empty().await;
     assert_eq!(peer.taken().len(), 1);
     assert_eq!(asked(&play).len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_on_its_delivery_goes_back_there_once_it_was_asked_about_again() {
+    let peer = Peer::with(&[]);
+    let script = Script::new(|message, asked| {
+        let mut ruling = proceeds(message, asked);
+        // It is held first, and gains a recipient then.
+        if asked.from.as_deref() == Some("") {
+            return ruled(message, asked, Decision::Hold { at_most: None }, "checker");
+        }
+        if asked.event == EventKind::TransportSubmit {
+            let new = path("b@example.test");
+            ruling.draft.recipients.push(Recipient::new(new));
+        }
+        ruling
+    });
+    let play = Play::new(&peer, script.at(&ALL));
+    let stage = Stage::At {
+        point: Point::Submit,
+        from_binding: Some(String::new()),
+        attempts: 0,
+        waits_for: None,
+    };
+    let again = |message: &mut Message| {
+        message.walked = true;
+        message.recipients[0].resolved = true;
+    };
+    play.accept_at(stage, &["a@example.test"], again).await;
+    play.until_empty().await;
+    let events: Vec<_> = asked(&play).into_iter().map(|(event, _)| event).collect();
+    let [submit, _, _, expand, _] = ALL;
+    // The new recipient alone is looked up.
+    assert_eq!(events, [submit, submit, expand]);
+    assert_eq!(peer.taken()[0].recipients.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_for_whose_members_there_is_no_room_is_given_up_in_the_end() {
+    let peer = Peer::with(&[]);
+    let script = Script::new(|message, asked| {
+        let mut ruling = proceeds(message, asked);
+        // The report is no list.
+        if message.envelope.sender == ReversePath::Null {
+            return ruling;
+        }
+        let members = Members {
+            recipients: (0..7000)
+                .map(|n| NewRecipient::new(path(&format!("u{n}@example.test"))))
+                .collect(),
+            ..Members::default()
+        };
+        ruling.ruling.answer = Some(AnyAnswer::new(ExpansionAnswer {
+            expansions: vec![Expansion {
+                recipient: Some(message.recipients[0].id),
+                expanded: Expanded::Members(members),
+            }],
+        }));
+        ruling
+    });
+    let play = Play::new(&peer, script.at(&[EventKind::TransportExpand]));
+    // Another message has most of the memory.
+    let week = Duration::from_secs(7 * 86_400);
+    let large = play
+        .accept_due(week, Stage::Deliver, &["a@example.test"], |_| {})
+        .await;
+    let claimed = play.store.take(large.id).await.unwrap().unwrap();
+    let slots = &play.handle.core.slots;
+    let _held = slots.take_for_operator(claimed.lease, MEMORY / 8 * 5);
+    play.accept(&["list@example.test"]).await;
+    play.until("it is given up", |counts| {
+        counts.categorize == 0 && counts.submit == 0 && counts.deliver == 1
+    })
+    .await;
+    // By the schedule: 300 seconds, then each 900, for 7200.
+    let times = play.judge.asked.lock().len();
+    assert!((3..12).contains(&times), "{times}");
 }

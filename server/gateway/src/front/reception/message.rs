@@ -450,5 +450,6 @@ fn message(
         version,
         handling: postern_message::Handling::default(),
         injected: None,
+        walked: false,
     }
 }
