@@ -8,6 +8,7 @@ use postern_message::Origin;
 use postern_spool::Stage;
 
 use self::harness::{Client, Setting};
+use crate::front::Standing;
 
 const GREETING: &str = "220 mx.example.test ";
 
@@ -408,4 +409,30 @@ fn what_the_disk_takes_is_no_silence_of_the_client() {
         client.expect("QUIT", "221 2.0.0").await;
         client.end().await;
     });
+}
+
+#[tokio::test]
+async fn a_proxy_that_names_nobody_has_no_rights_by_its_address() {
+    let setting =
+        Setting::new("relay_from = [\"192.0.2.0/24\"]\npriority_from = [\"192.0.2.0/24\"]");
+    let mut client = setting.connect().await;
+    client.expect("EHLO c", "250-").await;
+    client.expect("MAIL FROM:<> MT-PRIORITY=4", "250").await;
+    // There is no way out, but leave.
+    client.expect("RCPT TO:<a@other.test>", "550 5.4.4").await;
+    let mut proxy = setting.connect_proxy();
+    assert!(proxy.reply().await.starts_with(GREETING));
+    proxy.expect("EHLO c", "250-").await;
+    proxy.expect("MAIL FROM:<> MT-PRIORITY=4", "555").await;
+    proxy.expect("MAIL FROM:<>", "250").await;
+    proxy.expect("RCPT TO:<a@other.test>", "550 5.7.1").await;
+    proxy.expect("RCPT TO:<a@example.test>", "250").await;
+}
+
+#[test]
+fn only_who_is_known_to_be_here_is_local() {
+    let at = |address: &str| Standing::At(Some(address.parse().unwrap()));
+    assert!(at("127.0.0.1").is_local() && at("::ffff:127.0.0.1").is_local());
+    assert!(Standing::At(None).is_local());
+    assert!(!at("192.0.2.7").is_local() && !Standing::Unknown.is_local());
 }

@@ -129,17 +129,28 @@ impl Setting {
     /// A client that has read nothing yet.
     pub(super) fn connect_silent(&self) -> Client<DuplexStream> {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
-        self.client(ours, theirs)
+        self.client(ours, theirs, false)
+    }
+
+    /// A proxy that names nobody.
+    pub(super) fn connect_proxy(&self) -> Client<DuplexStream> {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        self.client(ours, theirs, true)
     }
 
     /// A client that has sent something before its session began.
     pub(super) async fn connect_early(&self, said: &[u8]) -> Client<DuplexStream> {
         let (mut ours, theirs) = tokio::io::duplex(64 * 1024);
         ours.write_all(said).await.unwrap();
-        self.client(ours, theirs)
+        self.client(ours, theirs, false)
     }
 
-    fn client(&self, ours: DuplexStream, theirs: DuplexStream) -> Client<DuplexStream> {
+    fn client(
+        &self,
+        ours: DuplexStream,
+        theirs: DuplexStream,
+        is_proxy: bool,
+    ) -> Client<DuplexStream> {
         let writes = Arc::new(AtomicUsize::new(0));
         let connection = Connection {
             wire: Wire::over(Counted {
@@ -149,6 +160,7 @@ impl Setting {
             client: std::net::IpAddr::from([192, 0, 2, 7]).into(),
             peer: Some("192.0.2.7:40000".parse().unwrap()),
             proxy: None,
+            is_proxy,
             local: ListenAddress::Tcp("192.0.2.1:25".parse().unwrap()),
             listener: "192.0.2.1:25".into(),
             connections: ClientConnections::default(),
