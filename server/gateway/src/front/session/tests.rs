@@ -411,6 +411,39 @@ fn what_the_disk_takes_is_no_silence_of_the_client() {
     });
 }
 
+/// What belongs to a sink's verb is no command, also where it comes when the verb has its reply.
+#[tokio::test]
+async fn what_follows_a_verb_that_nobody_has_answered_is_no_command() {
+    let unasked = "rule = \"MAIL FROM=*\"";
+    for (keys, code) in [
+        ("", "451"),
+        ("on_failure = \"continue\"", "500 5.5.1"),
+        (unasked, "500 5.5.1"),
+    ] {
+        for together in [true, false] {
+            let setting = Setting::with_verb(&format!(
+                "[[sink]]\nname = \"talker\"\nendpoint = \"http://127.0.0.1:9\"\n\
+                 [[binding]]\nname = \"talker\"\nsink = \"talker\"\nevents = [\"inbound.command\"]\n\
+                 may = [\"respond\", \"ehlo\"]\ntimeout = \"200ms\"\n{keys}"
+            ));
+            let mut client = setting.connect().await;
+            let payload = "MAIL FROM:<evil@example.org>\r\n";
+            let line = "XPUT 4096\r\n";
+            if together {
+                client.send(format!("{line}{payload}").as_bytes()).await;
+            } else {
+                client.send(line.as_bytes()).await;
+            }
+            let reply = client.reply().await;
+            assert!(reply.starts_with(code), "{keys}: {reply}");
+            if !together {
+                client.send(payload.as_bytes()).await;
+            }
+            assert_eq!(client.rest().await, "", "{keys} {together}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_proxy_that_names_nobody_has_no_rights_by_its_address() {
     let setting =

@@ -1,5 +1,6 @@
-//! A session over a pipe, with a real spool and a dispatcher without bindings.
+//! A session over a pipe, with a real spool, and a dispatcher whose sinks do not answer.
 
+use std::collections::HashMap;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use postern_config::settings::server::ListenAddress;
 use postern_dispatch::dispatcher::Dispatcher;
 use postern_dispatch::observer::Deaf;
 use postern_dispatch::settings::Settings as DispatchSettings;
-use postern_events::plan::Plan;
+use postern_events::plan::{Pin as Accepted, PinnedVerb};
 use postern_message::Segment;
 use postern_spool::{Embedded, Store, StoredMessage};
 use postern_transport::Schedule;
@@ -68,8 +69,25 @@ impl Setting {
         Self::new("tls = { cert = \"cert.pem\", key = \"key.pem\" }")
     }
 
+    /// With the sinks and bindings in `keys`, of which `talker` adds the verb XPUT. Nothing listens for a sink.
+    pub(super) fn with_verb(keys: &str) -> Self {
+        let pin = Accepted {
+            verbs: vec![PinnedVerb {
+                name: "XPUT".to_owned(),
+                help: String::new(),
+            }],
+            ..Accepted::default()
+        };
+        let pins = [("talker".to_owned(), pin)].into();
+        Self::build(keys, 0, &pins)
+    }
+
     /// With so much space that must be free.
     pub(super) fn with_spool(keys: &str, min_free: u64) -> Self {
+        Self::build(keys, min_free, &HashMap::new())
+    }
+
+    fn build(keys: &str, min_free: u64, pins: &HashMap<String, Accepted>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(vec!["mx.example.test".to_owned()]).unwrap();
         let write =
@@ -94,7 +112,8 @@ impl Setting {
             memory: 0,
         };
         let spool: Arc<dyn Store> = Arc::new(Embedded::open(&options, SystemTime::now()).unwrap());
-        let plan = Arc::new(ArcSwap::from_pointee(Plan::empty()));
+        let plan = crate::plan::of(&effective, pins).unwrap();
+        let plan = Arc::new(ArcSwap::from_pointee(plan));
         let onward = Arc::new(Kept::default());
         let metrics = Metrics::new();
         let shutdown = Shutdown::new();
