@@ -138,15 +138,15 @@ impl Submission {
     ///
     /// # Errors
     /// [`Spent`]: the hour has had as many as it may.
-    pub(in crate::front) fn count_message(&self, name: &UserName) -> Result<(), Spent> {
-        self.rates.message(name.key(), Instant::now())
+    pub(in crate::front) fn count_message(&self, name: &str) -> Result<(), Spent> {
+        self.rates.message(name, Instant::now())
     }
 
     /// Counts one more recipient of a user.
     ///
     /// # Errors
     /// [`Spent`]: the hour has had as many as it may.
-    pub(in crate::front) fn count_recipient(&self, name: &UserName) -> Result<(), Spent> {
-        self.rates.recipient(name.key(), Instant::now())
+    pub(in crate::front) fn count_recipient(&self, name: &str) -> Result<(), Spent> {
+        self.rates.recipient(name, Instant::now())
     }
 }
