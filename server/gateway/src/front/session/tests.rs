@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use postern_events::context::SessionContext;
 use postern_message::Origin;
+use postern_smtp::server::Expects;
 use postern_spool::Stage;
 
 use self::harness::{Client, Setting};
@@ -468,4 +469,24 @@ fn only_who_is_known_to_be_here_is_local() {
     assert!(at("127.0.0.1").is_local() && at("::ffff:127.0.0.1").is_local());
     assert!(Standing::At(None).is_local());
     assert!(!at("192.0.2.7").is_local() && !Standing::Unknown.is_local());
+}
+
+#[tokio::test]
+async fn what_a_dialogue_waits_for_is_set_aside_until_it_is_answered() {
+    let setting = Setting::new("");
+    let (mut session, memory) = setting.idle_session(256 << 10);
+    session
+        .reserve_for_dialogue(Expects::Octets(100_000))
+        .unwrap();
+    assert!(memory.used() > 100_000, "{}", memory.used());
+    // The client sends it, and it is being asked about.
+    session.follow_memory();
+    assert!(memory.used() > 100_000, "{}", memory.used());
+    session.end_dialogue();
+    session.follow_memory();
+    assert!(memory.used() < 50_000, "{}", memory.used());
+    let refused = session.reserve_for_dialogue(Expects::Octets(512 << 10));
+    assert_eq!(refused.unwrap_err().code().value(), 452);
+    session.reserve_for_dialogue(Expects::Line(0)).unwrap();
+    assert!(memory.used() < 50_000, "{}", memory.used());
 }

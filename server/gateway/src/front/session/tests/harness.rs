@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
@@ -14,8 +14,10 @@ use postern_config::settings::server::ListenAddress;
 use postern_dispatch::dispatcher::Dispatcher;
 use postern_dispatch::observer::Deaf;
 use postern_dispatch::settings::Settings as DispatchSettings;
+use postern_events::context::SessionContext;
 use postern_events::plan::{Pin as Accepted, PinnedVerb};
 use postern_message::Segment;
+use postern_smtp::server::Additions;
 use postern_spool::{Embedded, Store, StoredMessage};
 use postern_transport::Schedule;
 use rustls::pki_types::ServerName;
@@ -26,10 +28,13 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::super::Session;
 use super::super::begin::{Connection, serve};
 use crate::front::admission::ClientConnections;
+use crate::front::memory::Memory;
+use crate::front::reception::Reception;
 use crate::front::wire::Wire;
-use crate::front::{Front, Onward, Tools, VirtualServer};
+use crate::front::{Front, Onward, Standing, Tools, VirtualServer};
 use crate::metrics::Metrics;
 use crate::observe::addresses::AddressLog;
 use crate::runtime::shutdown::Shutdown;
@@ -201,6 +206,36 @@ impl Setting {
             writes,
             session,
         }
+    }
+
+    /// A session that nobody runs, over nothing, and the memory that it shares with nobody.
+    pub(super) fn idle_session(&self, memory: u64) -> (Session, Arc<Memory>) {
+        let memory = Arc::new(Memory::new(2 * memory, memory));
+        let (tools, server) = (Arc::clone(&self.tools), Arc::clone(&self.server));
+        let context = SessionContext::new(
+            Arc::clone(&server.name),
+            Arc::clone(&server.hostname),
+            postern_events::context::Client::default(),
+            SystemTime::now(),
+        );
+        let who = crate::front::client::Client::User(None);
+        let reserved = memory.reserve(who, 0).unwrap();
+        let machine = server.machine(Standing::Unknown, &Additions::default());
+        let reception = Reception {
+            session: context.id,
+            client: String::new(),
+            who,
+            scope: tools.dispatcher.begin_session(context),
+            server,
+            tools,
+            user: OnceLock::new(),
+            vouched: OnceLock::new(),
+            implicit_tls: None,
+            connections: ClientConnections::default(),
+        };
+        let wire = Wire::over(tokio::io::empty());
+        let session = Session::new(Arc::new(reception), machine, wire, false, reserved);
+        (session, memory)
     }
 
     /// What was handed on.
