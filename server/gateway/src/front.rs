@@ -87,6 +87,33 @@ pub struct VirtualServer {
     machines: Machines,
 }
 
+/// Where a client is, as far as it has rights by that.
+#[derive(Clone, Copy, Debug)]
+enum Standing {
+    /// At this address; `None`: on a Unix socket.
+    At(Option<IpAddr>),
+    /// Somewhere behind a proxy that does not say where.
+    Unknown,
+}
+
+impl Standing {
+    /// The address, if there is one and it is known.
+    const fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::At(address) => address,
+            Self::Unknown => None,
+        }
+    }
+
+    /// It is on this machine.
+    fn is_local(self) -> bool {
+        match self {
+            Self::At(address) => address.is_none_or(|own| own.to_canonical().is_loopback()),
+            Self::Unknown => false,
+        }
+    }
+}
+
 /// What sessions are configured with, by what their clients may do.
 #[derive(Debug)]
 struct Machines {
@@ -419,13 +446,9 @@ impl VirtualServer {
         })
     }
 
-    /// What the session of a client at this address is configured with, and what sinks add to it.
-    fn machine(
-        &self,
-        client: Option<IpAddr>,
-        additions: &machine::Additions,
-    ) -> Arc<machine::Config> {
-        let config = match self.policy.may_set_priorities(client) {
+    /// What the session of a client that is there is configured with, and what sinks add to it.
+    fn machine(&self, client: Standing, additions: &machine::Additions) -> Arc<machine::Config> {
+        let config = match self.policy.may_set_priorities(client.address()) {
             true => &self.machines.with_priorities,
             false => &self.machines.plain,
         };

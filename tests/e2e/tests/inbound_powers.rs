@@ -218,9 +218,11 @@ fn a_sink_says_by_which_way_a_recipient_is_reached() {
                 "may = [\"admit\", \"redirect\"]",
             ));
         if !later.is_empty() {
-            setup = setup
-                .with(&other.table("later"))
-                .with(&binding("later", later, "may = []\nbody = \"headers\""));
+            setup = setup.with(&other.table("later")).with(&binding(
+                "later",
+                later,
+                "may = []\nbody = \"headers\"",
+            ));
         }
         let gateway = setup.start();
         let mut client = Client::ready(gateway.smtp());
@@ -512,6 +514,11 @@ fn nothing_in_a_dialogue_is_taken_for_a_command() {
     drop(sink);
     client.send("XTALK now\r\nMAIL FROM:<a@example.org>\r\n");
     assert_eq!(client.reply().code, 451);
+    client.expect_closed();
+    // The same, with the octets only when the verb has its reply.
+    let mut client = Client::ready(gateway.smtp());
+    client.expect("XTALK now", 451);
+    client.send("MAIL FROM:<a@example.org>\r\n");
     client.expect_closed();
     gateway.wait_for_log("dialogue", LIMIT);
 }

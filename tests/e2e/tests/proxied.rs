@@ -21,7 +21,12 @@ const CONTENT: &[u8] = b"From: a@example.org\r\nSubject: x\r\n\r\nbody\r\n";
 type Case = (&'static str, &'static [Peer], fn() -> Result<(), Failed>);
 
 fn main() {
-    let tests: [Case; 6] = [
+    let tests: [Case; 7] = [
+        (
+            "a_proxy_that_names_nobody_may_not_relay",
+            &[],
+            a_proxy_that_names_nobody_may_not_relay,
+        ),
         (
             "b25_the_client_is_the_one_behind_the_proxy",
             &[],
@@ -71,7 +76,7 @@ fn set_up(next_hop: &NextHop, sink: &Sink, keys: &str, tls: &str) -> (Gateway, S
         .with(&format!(
             "[[server]]\nname = \"proxied\"\nhostname = \"mx.example.test\"\n\
              listen = [{{ address = \"{address}\", proxy = true{tls} }}]\nproxy_from = [\"127.0.0.1\"]\n\
-             relay_from = [\"192.0.2.0/24\"]\ntls = {{ cert = \"mx.pem\", key = \"mx.key\" }}\n{keys}"
+             relay_from = [\"192.0.2.0/24\", \"127.0.0.0/8\"]\ntls = {{ cert = \"mx.pem\", key = \"mx.key\" }}\n{keys}"
         ))
         .start();
     (gateway, address)
@@ -115,6 +120,22 @@ fn the_client_is_the_one_behind_the_proxy() -> Result<(), Failed> {
     other.expect("EHLO client.example.test", 250);
     other.expect("MAIL FROM:<a@example.org>", 250);
     other.expect("RCPT TO:<b@elsewhere.test>", 550);
+    Ok(())
+}
+
+/// Though its own network may relay: it may speak for a client of which it knows no address.
+fn a_proxy_that_names_nobody_may_not_relay() -> Result<(), Failed> {
+    let next_hop = NextHop::start();
+    let sink = Sink::start(&[]);
+    let (_gateway, address) = set_up(&next_hop, &sink, "priority_from = [\"127.0.0.0/8\"]", "");
+    let mut client = Client::open(address);
+    client.send("PROXY UNKNOWN\r\n");
+    assert_eq!(client.reply().code, 220);
+    client.expect("EHLO client.example.test", 250);
+    client.expect("MAIL FROM:<a@example.org> MT-PRIORITY=1", 555);
+    client.expect("MAIL FROM:<a@example.org>", 250);
+    client.expect("RCPT TO:<b@elsewhere.test>", 550);
+    client.expect("RCPT TO:<b@example.test>", 250);
     Ok(())
 }
 

@@ -184,20 +184,33 @@ impl Policy {
     /// # Errors
     /// The reply that refuses it.
     pub fn judge(&self, path: &ForwardPath, may_relay: bool) -> Result<(), Reply> {
+        self.judge_routed(path, may_relay, false)
+    }
+
+    /// Judges a recipient. `routed`: where it goes is known, and is neither a mailbox here nor a way out.
+    fn judge_routed(&self, path: &ForwardPath, may_relay: bool, routed: bool) -> Result<(), Reply> {
+        let Some(named) = self.resolve(path) else {
+            return Ok(());
+        };
+        match &*named {
+            // RFC 5321 4.5.1: always there.
+            ForwardPath::Postmaster => Ok(()),
+            ForwardPath::Mailbox(mailbox) => self.judge_mailbox(&named, mailbox, may_relay, routed),
+        }
+    }
+
+    /// Whom a recipient stands for. `None`: for others, who are judged by themselves.
+    fn resolve<'a>(&self, path: &'a ForwardPath) -> Option<Cow<'a, ForwardPath>> {
         let mut named = Cow::Borrowed(path);
         // Each name is looked up, and bounded: what leads in a circle is judged as it is, and fails when it is resolved.
         for _ in 0..MOST_NAMES {
             match self.names.look_up(&named) {
-                Some(Entry::Members { .. }) => return Ok(()),
+                Some(Entry::Members { .. }) => return None,
                 Some(Entry::Other(other)) => named = Cow::Owned(other),
                 None => break,
             }
         }
-        match &*named {
-            // RFC 5321 4.5.1: always there.
-            ForwardPath::Postmaster => Ok(()),
-            ForwardPath::Mailbox(mailbox) => self.judge_mailbox(&named, mailbox, may_relay),
-        }
+        Some(named)
     }
 
     /// Judges a recipient that a sink has spoken for: its word stands in for domain, relay permission and list of recipients,
@@ -214,35 +227,29 @@ impl Policy {
         let ForwardPath::Mailbox(mailbox) = path else {
             return Ok(());
         };
-        let hosted = self.hosted(mailbox);
-        let stored = hosted.filter(|_| !claim.routed);
-        let stored = stored.and_then(|hosted| hosted.mailboxes.as_ref());
+        let is_ours = self.hosted(mailbox).is_some();
         match claim.kind {
-            RecipientKind::Hosted if hosted.is_none() && !claim.routed => {
-                return Err(Unclaimed::NoWay);
-            }
-            RecipientKind::Relayed if hosted.is_none() && !claim.routed => {
-                let leads = self.ways_out.lead_to(mailbox.domain());
-                return leads
-                    .then_some(())
-                    .ok_or_else(|| replies::no_route().into());
-            }
-            RecipientKind::Hosted | RecipientKind::Relayed => {}
+            RecipientKind::Hosted | RecipientKind::Relayed if claim.routed => Ok(()),
+            RecipientKind::Hosted | RecipientKind::Relayed if is_ours => self.judge_stored(path),
+            RecipientKind::Hosted => Err(Unclaimed::NoWay),
+            RecipientKind::Relayed => match self.ways_out.lead_to(mailbox.domain()) {
+                true => Ok(()),
+                false => Err(replies::no_route().into()),
+            },
             RecipientKind::Unspecified | RecipientKind::Forbidden | RecipientKind::Unknown => {
-                match hosted {
-                    Some(hosted) if !hosted.lists(mailbox) => {
-                        return Err(replies::unknown_recipient().into());
-                    }
-                    None if !may_relay => return Err(replies::relay_denied().into()),
-                    None if !claim.routed && !self.ways_out.lead_to(mailbox.domain()) => {
-                        return Err(replies::no_route().into());
-                    }
-                    _ => {}
-                }
+                Ok(self.judge_routed(path, may_relay, claim.routed)?)
             }
         }
-        match stored {
-            Some(mailboxes) => Ok(mailboxes.judge(path)?),
+    }
+
+    /// Judges a recipient of ours by what stores its mail, and by nothing else.
+    fn judge_stored(&self, path: &ForwardPath) -> Result<(), Unclaimed> {
+        let Some(named) = self.resolve(path) else {
+            return Ok(());
+        };
+        let hosted = named.mailbox().and_then(|mailbox| self.hosted(mailbox));
+        match hosted.and_then(|hosted| hosted.mailboxes.as_ref()) {
+            Some(mailboxes) => Ok(mailboxes.judge(&named)?),
             None => Ok(()),
         }
     }
@@ -252,9 +259,11 @@ impl Policy {
         path: &ForwardPath,
         mailbox: &Mailbox,
         may_relay: bool,
+        routed: bool,
     ) -> Result<(), Reply> {
         let Some(hosted) = self.hosted(mailbox) else {
-            return match (may_relay, self.ways_out.lead_to(mailbox.domain())) {
+            let leads = routed || self.ways_out.lead_to(mailbox.domain());
+            return match (may_relay, leads) {
                 (false, _) => Err(replies::relay_denied()),
                 (true, false) => Err(replies::no_route()),
                 (true, true) => Ok(()),
@@ -264,8 +273,8 @@ impl Policy {
             return Err(replies::unknown_recipient());
         }
         match &hosted.mailboxes {
-            Some(mailboxes) => mailboxes.judge(path),
-            None => Ok(()),
+            Some(mailboxes) if !routed => mailboxes.judge(path),
+            _ => Ok(()),
         }
     }
 }

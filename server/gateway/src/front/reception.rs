@@ -43,7 +43,7 @@ pub(in crate::front) struct Reception {
     /// The user that the client has proved to be, or that a sink says it is.
     pub(in crate::front) user: OnceLock<UserName>,
     /// A sink answers for who the client is.
-    pub(in crate::front) vouched: OnceLock<()>,
+    pub(in crate::front) vouched: OnceLock<String>,
     /// TLS was there before the first octet, and nobody has been asked about it yet.
     pub(in crate::front) implicit_tls: Option<Tls>,
     /// Those that the client has open.

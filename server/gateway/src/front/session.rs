@@ -402,12 +402,15 @@ impl Session {
             expects,
             next,
         } = said;
+        let expects = facts::expects(expects);
+        if let Err(reply) = self.reserve_for_dialogue(expects) {
+            return (Answer::Disconnect(reply), None);
+        }
         if reply.is_none() {
             self.asked.remove(&id);
         }
         let by = next.binding.to_string();
         self.left = Some(Left::Dialogue(next));
-        let expects = facts::expects(expects);
         (Answer::Dialogue { reply, expects }, Some(by))
     }
 
@@ -457,6 +460,9 @@ impl Session {
     fn answer(&mut self, id: QuestionId, answer: Answer, by: Option<String>) {
         if let Some(asked) = self.asked.get_mut(&id) {
             asked.by = by;
+        }
+        if !matches!(answer, Answer::Dialogue { .. }) {
+            self.end_dialogue();
         }
         if let Err(error) = self.machine.answer(id, answer, Instant::now()) {
             tracing::error!(session = %self.reception.session, %error, "answer does not fit its question");

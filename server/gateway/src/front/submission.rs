@@ -8,7 +8,6 @@ mod rates;
 pub mod users_file;
 mod window;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +24,7 @@ pub(in crate::front) use self::fields::{Completion, Incomplete, Known};
 use self::rates::Rates;
 pub(in crate::front) use self::rates::Spent;
 use self::users_file::UserFile;
+use super::Standing;
 use super::client::Client;
 use super::replies;
 
@@ -67,12 +67,11 @@ impl Submission {
         }
     }
 
-    /// How AUTH is offered to a client at this address; `None`: one on a Unix socket.
-    pub(super) fn auth(&self, client: Option<IpAddr>) -> Auth {
-        let is_local = client.is_none_or(|address| address.to_canonical().is_loopback());
+    /// How AUTH is offered to a client that is there.
+    pub(super) fn auth(&self, client: Standing) -> Auth {
         Auth {
             mechanisms: Mechanism::ALL.map(|own| own.name().to_owned()).into(),
-            in_clear: is_local && self.auth_in_clear == AuthInClear::Loopback,
+            in_clear: client.is_local() && self.auth_in_clear == AuthInClear::Loopback,
             required: true,
         }
     }
@@ -139,15 +138,15 @@ impl Submission {
     ///
     /// # Errors
     /// [`Spent`]: the hour has had as many as it may.
-    pub(in crate::front) fn count_message(&self, name: &UserName) -> Result<(), Spent> {
-        self.rates.message(name.key(), Instant::now())
+    pub(in crate::front) fn count_message(&self, name: &str) -> Result<(), Spent> {
+        self.rates.message(name, Instant::now())
     }
 
     /// Counts one more recipient of a user.
     ///
     /// # Errors
     /// [`Spent`]: the hour has had as many as it may.
-    pub(in crate::front) fn count_recipient(&self, name: &UserName) -> Result<(), Spent> {
-        self.rates.recipient(name.key(), Instant::now())
+    pub(in crate::front) fn count_recipient(&self, name: &str) -> Result<(), Spent> {
+        self.rates.recipient(name, Instant::now())
     }
 }

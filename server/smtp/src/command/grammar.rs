@@ -84,11 +84,17 @@ impl Verb {
     /// The verb of a line: what stands before the first blank, in any case.
     #[must_use]
     pub fn of(line: &[u8]) -> Self {
-        let word = line.split(|&b| b == b' ').next().unwrap_or_default();
+        let word = Self::word(line);
         VERBS
             .iter()
             .find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()))
             .map_or(Self::Other, |&(_, verb)| verb)
+    }
+
+    /// What stands where a command line has its verb: everything up to the first blank.
+    #[must_use]
+    pub fn word(line: &[u8]) -> &[u8] {
+        line.split(|&b| b == b' ').next().unwrap_or_default()
     }
 
     /// The verb in capitals; nothing for [`Verb::Other`].

@@ -43,6 +43,14 @@ impl Session {
         let Some(exchange) = self.exchanges.iter_mut().find(open) else {
             return Err(AnswerError::UnknownQuestion(id));
         };
+        // Whoever answers a verb that nobody has: it moves no mail. Refused for good, it is an error.
+        let is_error = match &answer {
+            Answer::Reply(reply) | Answer::Disconnect(reply) => reply.code().is_permanent(),
+            _ => matches!(answer, Answer::Proceed),
+        };
+        if exchange.unknown && !is_error {
+            self.counters.count_junk();
+        }
         if exchange.effect == Effect::Auth
             && exchange.acceptable
             && let Answer::Challenge(challenge) = &answer

@@ -209,6 +209,7 @@ fn exchange(id: Option<QuestionId>, own: Reply, acceptable: bool) -> Exchange {
         close: None,
         settled: None,
         talked_over: false,
+        unknown: false,
     }
 }
 

@@ -32,3 +32,11 @@ pub struct Counters {
     /// Bytes came before the greeting.
     pub early_talker: bool,
 }
+
+impl Counters {
+    /// A command that moves no mail.
+    pub(super) const fn count_junk(&mut self) {
+        self.junk += 1;
+        self.junk_commands += 1;
+    }
+}

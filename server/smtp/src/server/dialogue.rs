@@ -168,6 +168,7 @@ impl Session {
             close: None,
             settled: None,
             talked_over: more_input,
+            unknown: false,
         });
         self.actions.push_back(Action::Ask(Question {
             id,

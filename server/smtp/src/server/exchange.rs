@@ -26,6 +26,8 @@ pub(super) struct Exchange {
     pub(super) settled: Option<(Reply, Option<CloseReason>)>,
     /// The client has sent more behind it before it had its reply.
     pub(super) talked_over: bool,
+    /// Its verb is nobody's.
+    pub(super) unknown: bool,
 }
 
 impl Exchange {

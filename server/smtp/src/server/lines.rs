@@ -89,6 +89,7 @@ impl Session {
                 close: None,
                 settled: Some((reply, None)),
                 talked_over: false,
+                unknown: false,
             });
             self.flush(now);
         } else {
@@ -150,7 +151,7 @@ impl Session {
 
     fn handle_line(&mut self, line: Bytes, more_input: bool, now: Instant) {
         let verb = Verb::of(&line);
-        let word = line.split(|&b| b == b' ').next().unwrap_or_default();
+        let word = Verb::word(&line);
         if HTTP_METHODS
             .iter()
             .any(|method| word.eq_ignore_ascii_case(method))
@@ -180,8 +181,7 @@ impl Session {
             || self.config.additions.verb(word).is_some()
             || (self.hello.is_some() && matches!(verb, Verb::Helo | Verb::Ehlo | Verb::Lhlo))
         {
-            self.counters.junk += 1;
-            self.counters.junk_commands += 1;
+            self.counters.count_junk();
         }
         let whole = line;
         let line = CommandLine {
@@ -252,10 +252,10 @@ impl Session {
         let id = self.next_question();
         let mut prospect = judgement.prospect;
         // What is no command or breaks the grammar has these codes, and nothing else has (RFC 5321 4.2.4).
-        let word = whole.split(|b| *b == b' ').next().unwrap_or_default();
+        let is_added = self.config.additions.verb(Verb::word(whole)).is_some();
         if let Prospect::Refuse(reply) = &prospect
             && matches!(reply.code().value(), 500 | 501 | 555)
-            && self.config.additions.verb(word).is_none()
+            && !is_added
         {
             self.counters.syntax_errors += 1;
         }
@@ -268,6 +268,7 @@ impl Session {
             close: judgement.close,
             settled: None,
             talked_over: more_input,
+            unknown: verb == Verb::Other && !is_added,
         };
         if let Prospect::Accept(Ask::Auth(step)) = &prospect {
             self.dialogue = Some(Dialogue::begin(step));

@@ -133,6 +133,7 @@ impl Session {
             close: None,
             settled: None,
             talked_over: false,
+            unknown: false,
         });
         session.actions.push_back(Action::Ask(Question {
             id,

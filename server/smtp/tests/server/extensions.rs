@@ -1,9 +1,12 @@
 //! Verbs and keywords that others add, mechanisms offered to one greeting, keywords taken out of a reply.
 
+use postern_smtp::command::Verb;
 use postern_smtp::reply::ReplyText;
-use postern_smtp::server::{AddedVerb, Additions, Auth, Config, is_own_keyword, is_own_verb};
+use postern_smtp::server::{
+    AddedVerb, Additions, Answer, Auth, Config, Question, is_own_keyword, is_own_verb,
+};
 
-use super::driver::{Play, config, play};
+use super::driver::{Play, agree, config, play, reply};
 
 fn with_verb() -> Config {
     let text = |text: &'static str| ReplyText::new(text).unwrap();
@@ -52,6 +55,33 @@ fn added_keywords_and_verbs_are_told_of() {
     let counters = play.session.counters();
     assert_eq!(counters.syntax_errors, 1, "one of them is no verb");
     assert_eq!(counters.junk_commands, 1, "the other one moves no mail");
+}
+
+/// Whoever answers a verb, it moves no mail; and a verb ends at a blank, and nowhere else.
+#[test]
+fn a_verb_that_somebody_answers_is_junk() {
+    for (line, answer, junk) in [
+        ("XTALK", "250 2.0.0 Ok", 1),
+        ("XTALK:", "250 2.0.0 Ok", 1),
+        ("XWALK", "250 2.0.0 Ok", 1),
+        ("RCPT:x", "252 2.0.0 Ok", 1),
+        ("XWALK", "451 4.0.0 Later", 1),
+        ("XWALK", "550 5.0.0 No", 0),
+    ] {
+        let respond = move |question: &Question| match &question.line {
+            Some(line) if line.verb == Verb::Other => Some(Answer::Reply(reply(answer))),
+            _ => agree(question),
+        };
+        let mut play = Play::with(with_verb(), Box::new(respond));
+        play.script("S: 220 mx.test ESMTP Postern");
+        play.send(format!("{line}\r\n").as_bytes());
+        play.script(&format!("S: {answer}"));
+        assert_eq!(
+            play.session.counters().junk_commands,
+            junk,
+            "{line} {answer}"
+        );
+    }
 }
 
 #[test]

@@ -209,3 +209,69 @@ fn what_a_sink_says_of_a_recipient_stands_in_for_domain_relay_and_list_and_for_n
         assert_eq!(judged.is_ok(), passes, "{kind:?} {routed}");
     }
 }
+
+/// The names of a domain with an alias, sub-addresses and mailboxes that exist, and of another name of it.
+#[test]
+fn what_a_sink_says_of_another_name_counts_for_whom_it_names() {
+    use RecipientKind as Kind;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let aliases = super::super::aliases::AliasFile::load(file("aliases", "sales: anna\n")).unwrap();
+    let people = RecipientFile::load(file("people", "anna\n")).unwrap();
+    std::fs::create_dir_all(folder.path().join("mail/anna/cur")).unwrap();
+    let template = folder.path().join("mail/{user}");
+    let mailboxes = Arc::new(Mailboxes::load(template, false, false));
+    let (mut domains, mut names) = (Domains::default(), KnownNames::default());
+    let aliases = Arc::new(aliases);
+    let file = Recipients::File(Arc::new(people));
+    for (domain, recipients, mailboxes) in [
+        ("listed.test", file, None),
+        ("stored.test", Recipients::Any, Some(mailboxes)),
+    ] {
+        domains.insert(domain, recipients.clone(), mailboxes.clone());
+        let own = super::super::directory::Names {
+            aliases: Some(Arc::clone(&aliases)),
+            separator: Some('+'),
+            recipients: Some(recipients),
+            mailboxes,
+            ..Default::default()
+        };
+        names.insert(domain, own);
+    }
+    domains.insert("old.test", Recipients::Any, None);
+    let own = super::super::directory::Names {
+        of: Some("stored.test".to_owned()),
+        ..Default::default()
+    };
+    names.insert("old.test", own);
+    let (mut policy, _folder) = policy();
+    policy.domains = Arc::new(domains);
+    policy.names = Arc::new(names);
+    for (path, kind, passes) in [
+        ("<sales@listed.test>", Kind::Unspecified, true),
+        ("<anna+tag@listed.test>", Kind::Unspecified, true),
+        ("<bert@listed.test>", Kind::Unspecified, false),
+        ("<bert@listed.test>", Kind::Hosted, true),
+        ("<sales@stored.test>", Kind::Unspecified, true),
+        ("<sales@stored.test>", Kind::Hosted, true),
+        ("<sales@stored.test>", Kind::Relayed, true),
+        ("<anna+tag@stored.test>", Kind::Hosted, true),
+        ("<sales@old.test>", Kind::Hosted, true),
+        ("<anna@old.test>", Kind::Hosted, true),
+        ("<bert@old.test>", Kind::Hosted, false),
+        ("<bert@stored.test>", Kind::Hosted, false),
+        ("<bert@stored.test>", Kind::Unspecified, false),
+    ] {
+        let path = ForwardPath::parse(path.as_bytes(), true).unwrap();
+        let claim = Claim {
+            kind,
+            routed: false,
+        };
+        let judged = policy.judge_claimed(&path, false, claim);
+        assert_eq!(judged.is_ok(), passes, "{path} {kind:?}");
+    }
+}

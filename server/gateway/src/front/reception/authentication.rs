@@ -229,10 +229,10 @@ impl Reception {
         let Some(own) = own else {
             return;
         };
-        // The machine lets no session authenticate twice.
-        let _first = self.vouched.set(());
         let name = std::str::from_utf8(&own.identity).ok();
         let name = name.and_then(|name| UserName::parse(name).ok());
+        // The machine lets no session authenticate twice.
+        let _first = self.vouched.set(counted_as(name.as_ref(), &own.identity));
         tracing::info!(
             session = %self.session, server = %self.server.name, client = self.client,
             user = name.as_ref().map(|user| self.show_user(user)),
@@ -282,12 +282,14 @@ impl Reception {
 
     fn count_against(
         &self,
-        count: impl Fn(&Submission, &UserName) -> Result<(), Spent>,
+        count: impl Fn(&Submission, &str) -> Result<(), Spent>,
     ) -> Result<(), Reply> {
-        let Some((submission, user)) = self.server.submission.as_ref().zip(self.user.get()) else {
+        let vouched = self.vouched.get().map(String::as_str);
+        let name = vouched.or_else(|| self.user.get().map(UserName::key));
+        let Some((submission, name)) = self.server.submission.as_ref().zip(name) else {
             return Ok(());
         };
-        count(submission, user).map_err(|spent| {
+        count(submission, name).map_err(|spent| {
             let (limit, reply) = match spent {
                 Spent::Messages => (
                     LimitName::MessagesPerHour,
@@ -369,5 +371,38 @@ impl Reception {
         self.tools
             .metrics
             .count_authentication(&self.server.name, mechanism, result);
+    }
+}
+
+/// The name under which is counted what an identity sends that a sink has named. One that can be no user's has its own, which is
+/// no user's either: none has a NUL.
+fn counted_as(name: Option<&UserName>, identity: &[u8]) -> String {
+    match name {
+        Some(name) => name.key().to_owned(),
+        None => format!("\0{}", identity.escape_ascii()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+
+    #[test]
+    fn whoever_a_sink_names_has_a_count_of_its_own() {
+        let counted = |identity: &[u8]| {
+            let name = std::str::from_utf8(identity).ok();
+            let name = name.and_then(|name| UserName::parse(name).ok());
+            counted_as(name.as_ref(), identity)
+        };
+        assert_eq!(counted(b"Anna"), UserName::parse("anna").unwrap().key());
+        let odd: [&[u8]; 4] = [b"\xff", b"\xfe", b"device\n7", b"\0anna"];
+        for (place, one) in odd.iter().enumerate() {
+            let counted_one = counted(one);
+            assert!(counted_one.starts_with('\0'), "{counted_one:?}");
+            for other in &odd[place + 1..] {
+                assert_ne!(counted_one, counted(other));
+            }
+        }
     }
 }

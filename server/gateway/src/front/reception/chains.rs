@@ -348,17 +348,23 @@ impl Matter {
     }
 
     /// A sink has failed of which nobody knows what it would have taken from the client: what follows may be the rest of a
-    /// dialogue, and is not to be read as commands.
+    /// dialogue, or belong to a verb that a sink has added, and is not to be read as commands. It may come later than the
+    /// command, too.
     fn is_in_the_dark(&self, ruling: &Ruling) -> bool {
-        let failed = |cause: &Cause| matches!(cause, Cause::Failure(..));
         let Some(command) = self.command.as_ref() else {
             return false;
         };
-        let may_follow = match command.dialogue_input {
-            Some(_) => true,
-            None => command.handling == Handling::Registered && command.command.pipelined,
-        };
-        may_follow && ruling.by.as_ref().is_some_and(|by| failed(&by.cause))
+        let failed = |cause: &Cause| matches!(cause, Cause::Failure(..));
+        let ends = ruling.by.as_ref().is_some_and(|by| failed(&by.cause));
+        match command.dialogue_input {
+            Some(_) => ends,
+            // One whose failure is passed over may be the one that has added the verb, unless another one has answered.
+            None if command.handling == Handling::Registered => {
+                let is_answered = matches!(ruling.decision, Decision::Respond(_));
+                ends || !(is_answered || ruling.failures.is_empty())
+            }
+            None => false,
+        }
     }
 
     fn reference(&self) -> &dyn Display {

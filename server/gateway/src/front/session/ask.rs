@@ -8,7 +8,7 @@ use postern_dispatch::content::BoxFuture;
 use postern_events::budget::Budget;
 use postern_events::context::{self, CommandLine};
 use postern_events::event::EventKind;
-use postern_events::inbound::{Command, Data, Helo, Mail, Rcpt};
+use postern_events::inbound::{Command, Data, Handling, Helo, Mail, Rcpt};
 use postern_message::{MessageId, RecipientId};
 use postern_smtp::server::{Ask, Prospect, Question, QuestionId};
 
@@ -106,13 +106,20 @@ pub(super) fn begin(
     let budget = Budget::starting(since, reception.server.command_budget);
     let mut chains = Chains::new(Arc::clone(reception), message, budget);
     let command = line.as_ref().map(facts::command_line).unwrap_or_default();
-    if let Some(line) = line.filter(|_| reception.scope.wants(EventKind::InboundCommand)) {
+    let handling = line
+        .as_ref()
+        .map(|line| facts::handling(line, &command.verb, reception.scope.additions()));
+    if let Some(handling) = handling.filter(|_| reception.scope.wants(EventKind::InboundCommand)) {
         chains.command(Command {
             command: command.clone(),
-            handling: facts::handling(&line, &command.verb, reception.scope.additions()),
+            handling,
             dialogue_input: None,
         });
     }
+    let unanswered = match &prospect {
+        Prospect::Refuse(reply) if handling == Some(Handling::Registered) => Some(reply.clone()),
+        _ => None,
+    };
     let (mut exchange, mut vouching, mut dialogue) = (None, None, None);
     match left {
         Some(Left::Exchange(own)) => exchange = Some(own),
@@ -162,7 +169,15 @@ pub(super) fn begin(
     };
     let reception = Arc::clone(reception);
     let done = async move {
-        let found = match (chains.run().await, step, barred) {
+        let finding = match (chains.run().await, unanswered) {
+            // A verb that a sink has added, and that none has answered: what belongs to it may follow, and is no command.
+            (Finding::Proceed, Some(reply)) => Finding::Refused(Refused {
+                disconnect: true,
+                ..Refused::by_service(reply)
+            }),
+            (finding, _) => finding,
+        };
+        let found = match (finding, step, barred) {
             (Finding::Proceed, _, Some(reply)) => {
                 Found::Finding(Finding::Refused(Refused::by_service(reply)))
             }

@@ -11,7 +11,6 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::timeout;
 
 use super::Session;
-use crate::front::VirtualServer;
 use crate::front::accept::{Arrival, From, Full, ListenerFacts, Place};
 use crate::front::admission::ClientConnections;
 use crate::front::client::Client as Who;
@@ -20,6 +19,7 @@ use crate::front::proxied::Ends;
 use crate::front::reception::Reception;
 use crate::front::wire::{HandshakeError, Wire};
 use crate::front::worker::Tools;
+use crate::front::{Standing, VirtualServer};
 use crate::metrics::labels::{Handshake, LimitName, OfServer, TlsMode, TlsResult};
 
 /// Runs a session from its connection to its end.
@@ -44,7 +44,7 @@ pub(in crate::front) async fn run(tools: Arc<Tools>, arrival: Arrival) {
         }
     };
     let proxy = peer.map(|peer| peer.ip().to_canonical());
-    let mut by_proxy = false;
+    let (mut by_proxy, mut is_proxy) = (false, false);
     let place = match from {
         From::Client(place) => place,
         From::Proxy(counted) => {
@@ -56,7 +56,7 @@ pub(in crate::front) async fn run(tools: Arc<Tools>, arrival: Arrival) {
                     by_proxy = true;
                 }
                 // It is the client itself.
-                Introduced::Proxy => {}
+                Introduced::Proxy => is_proxy = true,
                 Introduced::Nobody => return,
             }
             match Place::find(&server, counted, client) {
@@ -73,6 +73,7 @@ pub(in crate::front) async fn run(tools: Arc<Tools>, arrival: Arrival) {
         client,
         peer,
         proxy: by_proxy.then_some(proxy),
+        is_proxy,
         local,
         listener: Arc::clone(&listener.label),
         connections: place.ticket.connections(),
@@ -169,6 +170,9 @@ pub(super) struct Connection {
     pub(super) peer: Option<SocketAddr>,
     /// A proxy says so. Its own address; over a Unix socket it has none.
     pub(super) proxy: Option<Option<IpAddr>>,
+    /// The client is a proxy that names nobody. It may be a client of which the proxy knows no address: its own address gives
+    /// it no rights.
+    pub(super) is_proxy: bool,
     /// Our end of it.
     pub(super) local: ListenAddress,
     pub(super) listener: Arc<str>,
@@ -188,6 +192,7 @@ pub(super) async fn serve(
         client: who,
         peer,
         proxy,
+        is_proxy,
         local,
         listener,
         connections,
@@ -202,7 +207,11 @@ pub(super) async fn serve(
         },
         _ => (wire, None),
     };
-    let may_relay = server.policy.may_relay(client);
+    let standing = match is_proxy {
+        true => Standing::Unknown,
+        false => Standing::At(client),
+    };
+    let may_relay = server.policy.may_relay(standing.address());
     let secure = tls.is_some();
     let connection = Client {
         address: client,
@@ -242,7 +251,7 @@ pub(super) async fn serve(
     };
     let id = context.id;
     let scope = tools.dispatcher.begin_session(context);
-    let machine = server.machine(client, scope.additions());
+    let machine = server.machine(standing, scope.additions());
     tracing::debug!(session = %id, server = %server.name, ?peer, "session begins");
     let reception = Arc::new(Reception {
         session: id,

@@ -14,11 +14,9 @@ use crate::metrics::labels::LimitName;
 
 /// A command line for events.
 pub(super) fn command_line(line: &server::CommandLine) -> CommandLine {
-    let verb = line
-        .raw
-        .split(|octet| matches!(octet, b' ' | b'\t' | b':'))
-        .next()
-        .unwrap_or_default();
+    // A verb ends at a blank and nowhere else, as for the machine: what it does not take for a verb is none for sinks either.
+    let verb = line.raw.split(|octet| *octet == b' ').next();
+    let verb = verb.unwrap_or_default();
     CommandLine {
         verb: Bytes::from(verb.to_ascii_uppercase()),
         line: line.raw.clone(),
@@ -152,5 +150,42 @@ pub(super) fn disconnect_reason(reason: &CloseReason) -> DisconnectReason {
         CloseReason::TlsFailed => DisconnectReason::Tls,
         CloseReason::Shutdown => DisconnectReason::Shutdown,
         _ => DisconnectReason::Limit,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use postern_smtp::reply::ReplyText;
+    use postern_smtp::server::AddedVerb;
+
+    use super::*;
+
+    #[test]
+    fn a_verb_is_what_the_machine_takes_for_one() {
+        let additions = Additions {
+            verbs: vec![AddedVerb {
+                name: "XGREET".to_owned(),
+                help: ReplyText::lossy("greets"),
+            }],
+            ..Additions::default()
+        };
+        for (raw, verb, own) in [
+            ("xgreet you", "XGREET", Handling::Registered),
+            ("XGREET", "XGREET", Handling::Registered),
+            ("XGREET:", "XGREET:", Handling::Unknown),
+            ("XGREET\tyou", "XGREET\tYOU", Handling::Unknown),
+            ("RCPT:x", "RCPT:X", Handling::Unknown),
+            ("RCPT TO:<a@b.test>", "RCPT", Handling::Effective),
+        ] {
+            let line = server::CommandLine {
+                verb: Verb::of(raw.as_bytes()),
+                raw: Bytes::from(raw),
+                pipelined: false,
+                pipelined_wrongly: false,
+            };
+            let told = command_line(&line);
+            assert_eq!(told.verb, verb, "{raw}");
+            assert_eq!(handling(&line, &told.verb, &additions), own, "{raw}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What a session holds in memory, and what it does when there is no more for it.
 
 use postern_smtp::reply::Reply;
-use postern_smtp::server::{Ask, Prospect, Question};
+use postern_smtp::server::{Ask, Expects, Prospect, Question};
 
 use super::Session;
 use super::phase::Phase;
@@ -32,6 +32,8 @@ pub(super) struct Holding {
     envelope: u64,
     /// Header section and content of the message.
     content: u64,
+    /// What a dialogue waits for, or has got and is being asked about.
+    awaited: u64,
     /// It has been told of, once.
     told: bool,
 }
@@ -42,6 +44,7 @@ impl Holding {
             reservation,
             envelope: 0,
             content: 0,
+            awaited: 0,
             told: false,
         }
     }
@@ -60,9 +63,11 @@ impl Session {
     /// Octets that it holds now.
     fn holds(&self) -> u64 {
         let tls = if self.machine.is_tls() { TLS } else { 0 };
-        let buffers = self.input.len() + self.outgoing.octets();
+        // What a dialogue waits for comes in there first.
+        let input = (self.input.len() as u64).max(self.holding.awaited);
+        let buffers = input + self.outgoing.octets() as u64;
         let questions = QUESTION * self.asked.len() as u64;
-        SESSION + tls + buffers as u64 + questions + self.holding.envelope + self.holding.content
+        SESSION + tls + buffers + questions + self.holding.envelope + self.holding.content
     }
 
     /// Reserves what it holds and `more`.
@@ -115,6 +120,26 @@ impl Session {
             .map_err(|_| replies::no_memory())?;
         self.holding.envelope += entry;
         Ok(entry)
+    }
+
+    /// Sets memory aside for what a dialogue waits for, until the next step of it.
+    ///
+    /// # Errors
+    /// The reply that ends the session: what the client sends is no command.
+    pub(super) fn reserve_for_dialogue(&mut self, expects: Expects) -> Result<(), Reply> {
+        self.holding.awaited = match expects {
+            Expects::Line(_) => 0,
+            Expects::Octets(octets) => octets as u64,
+        };
+        self.reserve(0).map_err(|_| {
+            self.holding.awaited = 0;
+            replies::no_memory()
+        })
+    }
+
+    /// The dialogue is over.
+    pub(super) fn end_dialogue(&mut self) {
+        self.holding.awaited = 0;
     }
 
     /// What was set aside for a command is not needed: it was refused.

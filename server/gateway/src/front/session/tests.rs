@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use postern_events::context::SessionContext;
 use postern_message::Origin;
+use postern_smtp::server::Expects;
 use postern_spool::Stage;
 
 use self::harness::{Client, Setting};
+use crate::front::Standing;
 
 const GREETING: &str = "220 mx.example.test ";
 
@@ -408,4 +410,83 @@ fn what_the_disk_takes_is_no_silence_of_the_client() {
         client.expect("QUIT", "221 2.0.0").await;
         client.end().await;
     });
+}
+
+/// What belongs to a sink's verb is no command, also where it comes when the verb has its reply.
+#[tokio::test]
+async fn what_follows_a_verb_that_nobody_has_answered_is_no_command() {
+    let unasked = "rule = \"MAIL FROM=*\"";
+    for (keys, code) in [
+        ("", "451"),
+        ("on_failure = \"continue\"", "500 5.5.1"),
+        (unasked, "500 5.5.1"),
+    ] {
+        for together in [true, false] {
+            let setting = Setting::with_verb(&format!(
+                "[[sink]]\nname = \"talker\"\nendpoint = \"http://127.0.0.1:9\"\n\
+                 [[binding]]\nname = \"talker\"\nsink = \"talker\"\nevents = [\"inbound.command\"]\n\
+                 may = [\"respond\", \"ehlo\"]\ntimeout = \"200ms\"\n{keys}"
+            ));
+            let mut client = setting.connect().await;
+            let payload = "MAIL FROM:<evil@example.org>\r\n";
+            let line = "XPUT 4096\r\n";
+            if together {
+                client.send(format!("{line}{payload}").as_bytes()).await;
+            } else {
+                client.send(line.as_bytes()).await;
+            }
+            let reply = client.reply().await;
+            assert!(reply.starts_with(code), "{keys}: {reply}");
+            if !together {
+                client.send(payload.as_bytes()).await;
+            }
+            assert_eq!(client.rest().await, "", "{keys} {together}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_names_nobody_has_no_rights_by_its_address() {
+    let setting =
+        Setting::new("relay_from = [\"192.0.2.0/24\"]\npriority_from = [\"192.0.2.0/24\"]");
+    let mut client = setting.connect().await;
+    client.expect("EHLO c", "250-").await;
+    client.expect("MAIL FROM:<> MT-PRIORITY=4", "250").await;
+    // There is no way out, but leave.
+    client.expect("RCPT TO:<a@other.test>", "550 5.4.4").await;
+    let mut proxy = setting.connect_proxy();
+    assert!(proxy.reply().await.starts_with(GREETING));
+    proxy.expect("EHLO c", "250-").await;
+    proxy.expect("MAIL FROM:<> MT-PRIORITY=4", "555").await;
+    proxy.expect("MAIL FROM:<>", "250").await;
+    proxy.expect("RCPT TO:<a@other.test>", "550 5.7.1").await;
+    proxy.expect("RCPT TO:<a@example.test>", "250").await;
+}
+
+#[test]
+fn only_who_is_known_to_be_here_is_local() {
+    let at = |address: &str| Standing::At(Some(address.parse().unwrap()));
+    assert!(at("127.0.0.1").is_local() && at("::ffff:127.0.0.1").is_local());
+    assert!(Standing::At(None).is_local());
+    assert!(!at("192.0.2.7").is_local() && !Standing::Unknown.is_local());
+}
+
+#[tokio::test]
+async fn what_a_dialogue_waits_for_is_set_aside_until_it_is_answered() {
+    let setting = Setting::new("");
+    let (mut session, memory) = setting.idle_session(256 << 10);
+    session
+        .reserve_for_dialogue(Expects::Octets(100_000))
+        .unwrap();
+    assert!(memory.used() > 100_000, "{}", memory.used());
+    // The client sends it, and it is being asked about.
+    session.follow_memory();
+    assert!(memory.used() > 100_000, "{}", memory.used());
+    session.end_dialogue();
+    session.follow_memory();
+    assert!(memory.used() < 50_000, "{}", memory.used());
+    let refused = session.reserve_for_dialogue(Expects::Octets(512 << 10));
+    assert_eq!(refused.unwrap_err().code().value(), 452);
+    session.reserve_for_dialogue(Expects::Line(0)).unwrap();
+    assert!(memory.used() < 50_000, "{}", memory.used());
 }

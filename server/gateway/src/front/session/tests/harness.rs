@@ -1,9 +1,10 @@
-//! A session over a pipe, with a real spool and a dispatcher without bindings.
+//! A session over a pipe, with a real spool, and a dispatcher whose sinks do not answer.
 
+use std::collections::HashMap;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
@@ -13,8 +14,10 @@ use postern_config::settings::server::ListenAddress;
 use postern_dispatch::dispatcher::Dispatcher;
 use postern_dispatch::observer::Deaf;
 use postern_dispatch::settings::Settings as DispatchSettings;
-use postern_events::plan::Plan;
+use postern_events::context::SessionContext;
+use postern_events::plan::{Pin as Accepted, PinnedVerb};
 use postern_message::Segment;
+use postern_smtp::server::Additions;
 use postern_spool::{Embedded, Store, StoredMessage};
 use postern_transport::Schedule;
 use rustls::pki_types::ServerName;
@@ -25,10 +28,13 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::super::Session;
 use super::super::begin::{Connection, serve};
 use crate::front::admission::ClientConnections;
+use crate::front::memory::Memory;
+use crate::front::reception::Reception;
 use crate::front::wire::Wire;
-use crate::front::{Front, Onward, Tools, VirtualServer};
+use crate::front::{Front, Onward, Standing, Tools, VirtualServer};
 use crate::metrics::Metrics;
 use crate::observe::addresses::AddressLog;
 use crate::runtime::shutdown::Shutdown;
@@ -68,8 +74,25 @@ impl Setting {
         Self::new("tls = { cert = \"cert.pem\", key = \"key.pem\" }")
     }
 
+    /// With the sinks and bindings in `keys`, of which `talker` adds the verb XPUT. Nothing listens for a sink.
+    pub(super) fn with_verb(keys: &str) -> Self {
+        let pin = Accepted {
+            verbs: vec![PinnedVerb {
+                name: "XPUT".to_owned(),
+                help: String::new(),
+            }],
+            ..Accepted::default()
+        };
+        let pins = [("talker".to_owned(), pin)].into();
+        Self::build(keys, 0, &pins)
+    }
+
     /// With so much space that must be free.
     pub(super) fn with_spool(keys: &str, min_free: u64) -> Self {
+        Self::build(keys, min_free, &HashMap::new())
+    }
+
+    fn build(keys: &str, min_free: u64, pins: &HashMap<String, Accepted>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(vec!["mx.example.test".to_owned()]).unwrap();
         let write =
@@ -94,7 +117,8 @@ impl Setting {
             memory: 0,
         };
         let spool: Arc<dyn Store> = Arc::new(Embedded::open(&options, SystemTime::now()).unwrap());
-        let plan = Arc::new(ArcSwap::from_pointee(Plan::empty()));
+        let plan = crate::plan::of(&effective, pins).unwrap();
+        let plan = Arc::new(ArcSwap::from_pointee(plan));
         let onward = Arc::new(Kept::default());
         let metrics = Metrics::new();
         let shutdown = Shutdown::new();
@@ -129,17 +153,28 @@ impl Setting {
     /// A client that has read nothing yet.
     pub(super) fn connect_silent(&self) -> Client<DuplexStream> {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
-        self.client(ours, theirs)
+        self.client(ours, theirs, false)
+    }
+
+    /// A proxy that names nobody.
+    pub(super) fn connect_proxy(&self) -> Client<DuplexStream> {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        self.client(ours, theirs, true)
     }
 
     /// A client that has sent something before its session began.
     pub(super) async fn connect_early(&self, said: &[u8]) -> Client<DuplexStream> {
         let (mut ours, theirs) = tokio::io::duplex(64 * 1024);
         ours.write_all(said).await.unwrap();
-        self.client(ours, theirs)
+        self.client(ours, theirs, false)
     }
 
-    fn client(&self, ours: DuplexStream, theirs: DuplexStream) -> Client<DuplexStream> {
+    fn client(
+        &self,
+        ours: DuplexStream,
+        theirs: DuplexStream,
+        is_proxy: bool,
+    ) -> Client<DuplexStream> {
         let writes = Arc::new(AtomicUsize::new(0));
         let connection = Connection {
             wire: Wire::over(Counted {
@@ -149,6 +184,7 @@ impl Setting {
             client: std::net::IpAddr::from([192, 0, 2, 7]).into(),
             peer: Some("192.0.2.7:40000".parse().unwrap()),
             proxy: None,
+            is_proxy,
             local: ListenAddress::Tcp("192.0.2.1:25".parse().unwrap()),
             listener: "192.0.2.1:25".into(),
             connections: ClientConnections::default(),
@@ -170,6 +206,36 @@ impl Setting {
             writes,
             session,
         }
+    }
+
+    /// A session that nobody runs, over nothing, and the memory that it shares with nobody.
+    pub(super) fn idle_session(&self, memory: u64) -> (Session, Arc<Memory>) {
+        let memory = Arc::new(Memory::new(2 * memory, memory));
+        let (tools, server) = (Arc::clone(&self.tools), Arc::clone(&self.server));
+        let context = SessionContext::new(
+            Arc::clone(&server.name),
+            Arc::clone(&server.hostname),
+            postern_events::context::Client::default(),
+            SystemTime::now(),
+        );
+        let who = crate::front::client::Client::User(None);
+        let reserved = memory.reserve(who, 0).unwrap();
+        let machine = server.machine(Standing::Unknown, &Additions::default());
+        let reception = Reception {
+            session: context.id,
+            client: String::new(),
+            who,
+            scope: tools.dispatcher.begin_session(context),
+            server,
+            tools,
+            user: OnceLock::new(),
+            vouched: OnceLock::new(),
+            implicit_tls: None,
+            connections: ClientConnections::default(),
+        };
+        let wire = Wire::over(tokio::io::empty());
+        let session = Session::new(Arc::new(reception), machine, wire, false, reserved);
+        (session, memory)
     }
 
     /// What was handed on.
