@@ -1,6 +1,6 @@
 //! What the transport core asks of the dispatcher. A seam, so that the core is tested without sinks.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use postern_dispatch::content::Content;
 use postern_dispatch::dispatcher::{Dispatcher, SharedPlan};
@@ -14,7 +14,7 @@ use postern_events::context::{DestinationContext, Fit, MessageContext, Remote};
 use postern_events::delivery::{Link, Result as DeliveryResult};
 use postern_events::event::EventKind;
 use postern_events::outbound;
-use postern_events::plan::BodyDepth;
+use postern_events::plan::{BodyDepth, Plan};
 use postern_events::question::{Event as _, Question};
 use postern_events::ruling::Ruling;
 use postern_events::transport::{
@@ -85,6 +85,11 @@ pub trait Judge: Send + Sync {
 
     /// Tells that a destination went down or came back, as mail of a virtual server has it. Never waits.
     fn link(&self, _server: &str, _link: Link) {}
+
+    /// The plan by whose bindings destinations are asked about: what others said of them holds no more.
+    fn plan(&self) -> Weak<Plan> {
+        Weak::new()
+    }
 
     /// Asks about `transport.route` of a destination.
     fn route(
@@ -278,6 +283,10 @@ impl Judge for Sinks {
 
     fn link(&self, server: &str, link: Link) {
         self.dispatcher.tell_delivery(server, link);
+    }
+
+    fn plan(&self) -> Weak<Plan> {
+        Arc::downgrade(&self.plan.load())
     }
 
     fn route(

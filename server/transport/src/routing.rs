@@ -1,10 +1,10 @@
-//! Routes and addresses that sinks give. A destination is asked about once; the answer holds for its lifetime and serves all
-//! messages that go there.
+//! Routes and addresses that sinks give. A destination is asked about once; the answer holds for its lifetime, as long as the
+//! bindings are those that gave it, and serves all messages that go there.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
@@ -13,6 +13,7 @@ use postern_delivery::{Attempted, Destination, Fate, Hop, HopAddress, Host, Host
 use postern_events::budget::Budget;
 use postern_events::context::DestinationContext;
 use postern_events::event::EventKind;
+use postern_events::plan::Plan;
 use postern_events::ruling::{Cause, Decision, Ruling};
 use postern_events::transport::{Resolve, ResolveAnswer, Route, RouteAnswer};
 use postern_message::{Message, Recipient};
@@ -70,8 +71,23 @@ struct Entry<T> {
     state: tokio::sync::Mutex<State<T>>,
 }
 
+/// What sinks said of something.
+struct Answer<T> {
+    what: T,
+    until: Instant,
+    /// The plan whose bindings said so.
+    by: Weak<Plan>,
+}
+
+impl<T> Answer<T> {
+    /// It may still be used, under this plan.
+    fn holds(&self, plan: &Weak<Plan>) -> bool {
+        self.until > Instant::now() && self.by.ptr_eq(plan)
+    }
+}
+
 struct State<T> {
-    answer: Option<(T, Instant)>,
+    answer: Option<Answer<T>>,
     /// Failed attempts in a row to reach where it led, and the last word.
     failures: u32,
     last: Option<Reply>,
@@ -106,7 +122,7 @@ impl<T> Kept<T> {
             entries.retain(|_, entry| {
                 entry.state.try_lock().map_or(
                     true,
-                    |state| matches!(&state.answer, Some((_, until)) if *until > now),
+                    |state| matches!(&state.answer, Some(answer) if answer.until > now),
                 )
             });
         }
@@ -331,9 +347,10 @@ async fn routed(
     let _waits = Waits::of(&entry.waiting);
     let mut state = entry.state.lock().await;
     let now = Instant::now();
+    let plan = context.judge.plan();
     let known = state.answer.as_ref();
-    if let Some((way, _)) = known.filter(|(_, until)| *until > now) {
-        return way.clone();
+    if let Some(known) = known.filter(|known| known.holds(&plan)) {
+        return known.what.clone();
     }
     let mut destination = DestinationContext::new(Arc::from(server), domain);
     destination.failures = state.failures;
@@ -345,7 +362,11 @@ async fn routed(
     let budget = Budget::starting(now.into_std(), context.core.settings.submit_budget);
     let ruling = context.judge.route(destination, event, &budget).await;
     let (way, lifetime) = ruled(context, domain, configured, &ruling);
-    state.answer = Some((way.clone(), Instant::now() + lifetime));
+    state.answer = Some(Answer {
+        what: way.clone(),
+        until: Instant::now() + lifetime,
+        by: plan,
+    });
     way
 }
 
@@ -485,16 +506,21 @@ async fn found(context: &Context, server: &str, name: &str, mail_exchangers: boo
     let entry = context.core.routing.addresses.entry(&key);
     let mut state = entry.state.lock().await;
     let now = Instant::now();
+    let plan = context.judge.plan();
     let known = state.answer.as_ref();
-    if let Some((found, _)) = known.filter(|(_, until)| *until > now) {
-        return found.clone();
+    if let Some(known) = known.filter(|known| known.holds(&plan)) {
+        return known.what.clone();
     }
     let destination = DestinationContext::new(Arc::from(server), name);
     let event = Resolve { mail_exchangers };
     let budget = Budget::starting(now.into_std(), context.core.settings.submit_budget);
     let ruling = context.judge.resolve(destination, event, &budget).await;
     let (found, lifetime) = named(context, name, &ruling);
-    state.answer = Some((found.clone(), Instant::now() + lifetime));
+    state.answer = Some(Answer {
+        what: found.clone(),
+        until: Instant::now() + lifetime,
+        by: plan,
+    });
     found
 }
 
@@ -574,7 +600,7 @@ impl Routing {
             let Ok(mut state) = entry.state.try_lock() else {
                 continue;
             };
-            let leads_there = |(way, _): &(Way, Instant)| way.leads_to(&named);
+            let leads_there = |answer: &Answer<Way>| answer.what.leads_to(&named);
             if state.answer.as_ref().is_some_and(leads_there) {
                 state.answer = None;
                 state.failures = state.failures.saturating_add(1);
@@ -597,7 +623,9 @@ impl Routing {
                 continue;
             };
             match &state.answer {
-                Some((way, _)) if way.leads_to(&named) => (state.failures, state.last) = (0, None),
+                Some(answer) if answer.what.leads_to(&named) => {
+                    (state.failures, state.last) = (0, None);
+                }
                 _ if state.failures > 0 => self.failing.store(true, Ordering::Relaxed),
                 _ => {}
             }

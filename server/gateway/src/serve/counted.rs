@@ -1,6 +1,6 @@
 //! Seams between the parts, where what passes is counted and told.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use postern_delivery::BoxFuture;
 use postern_dispatch::content::Content;
@@ -8,6 +8,7 @@ use postern_events::budget::Budget;
 use postern_events::context::{DestinationContext, Remote};
 use postern_events::delivery::{Link, Result as DeliveryResult};
 use postern_events::event::EventKind;
+use postern_events::plan::Plan;
 use postern_events::ruling::Ruling;
 use postern_events::transport::{Resolve, ResolveAnswer, Route, RouteAnswer};
 use postern_message::{Message, Origin, RecipientState};
@@ -85,6 +86,10 @@ impl Judge for CountedJudge {
 
     fn link(&self, server: &str, link: Link) {
         self.sinks.link(server, link);
+    }
+
+    fn plan(&self) -> Weak<Plan> {
+        self.sinks.plan()
     }
 
     fn route(

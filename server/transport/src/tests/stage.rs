@@ -1,8 +1,8 @@
 //! What the tests play on.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use postern_events::chain::Start;
 use postern_events::context::DestinationContext;
 use postern_events::delivery;
 use postern_events::event::EventKind;
+use postern_events::plan::Plan;
 use postern_events::ruling::Ruling;
 use postern_events::transport::{Resolve, ResolveAnswer};
 use postern_message::{Message, MessageId};
@@ -216,7 +217,7 @@ impl Store for Steady {
 type Answer = Box<dyn Fn(&Message, &Asked) -> MessageRuling + Send + Sync>;
 
 /// The hosts of a name, if somebody knows.
-pub(super) type Resolves = Box<dyn Fn(&str) -> Option<ResolveAnswer> + Send + Sync>;
+type Resolves = Box<dyn Fn(&str) -> Option<ResolveAnswer> + Send + Sync>;
 
 /// A question that was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -238,7 +239,9 @@ pub(super) struct Script {
     /// The events of stages that somebody listens to. To all others somebody does.
     listens: Vec<EventKind>,
     /// Answers `transport.resolve`; without it nobody has one.
-    pub(super) resolves: Option<Resolves>,
+    resolves: Option<Resolves>,
+    /// Whose bindings it answers for.
+    pub(super) plan: Mutex<Option<Arc<Plan>>>,
     /// Names that were asked about.
     pub(super) names: Mutex<Vec<String>>,
     /// Hears of sinks that are back, each of which has one binding of the same name.
@@ -272,6 +275,17 @@ impl Script {
         }
     }
 
+    /// This is known of names.
+    pub(super) fn resolving(
+        self,
+        resolves: impl Fn(&str) -> Option<ResolveAnswer> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            resolves: Some(Box::new(resolves)),
+            ..self
+        }
+    }
+
     /// A sink can be asked again.
     pub(super) fn is_back(&self, sink: &str) {
         self.back.0.send(sink.into()).unwrap();
@@ -298,6 +312,11 @@ impl Judge for Shared {
     fn listens(&self, _server: &str, event: EventKind) -> bool {
         let on_the_way = postern_spool::Point::of_event(event.name()).is_some();
         self.0.answer.is_some() && (!on_the_way || self.0.listens.contains(&event))
+    }
+
+    fn plan(&self) -> Weak<Plan> {
+        let plan = self.0.plan.lock();
+        plan.as_ref().map_or_else(Weak::new, Arc::downgrade)
     }
 
     fn resolve(
