@@ -41,6 +41,8 @@ pub(crate) struct Job {
     progress: Mutex<Progress>,
     /// The stage that it stays at, where that changes with its results.
     stays: Option<Stage>,
+    /// It is put off before any of its next hops had a turn.
+    before_delivery: bool,
     /// The key that is used up by its results.
     key: Option<UsedKey>,
     /// It is at a stage that it leaves only when a person acts, and is never due.
@@ -101,6 +103,7 @@ impl Job {
                 parked: Vec::new(),
             }),
             stays: None,
+            before_delivery: false,
             key: None,
             kept: stored.stage.is_kept(),
             withheld: stored.stage.is_withheld(),
@@ -111,6 +114,12 @@ impl Job {
     /// It is not delivered but stays at this stage, which is recorded with what became of it.
     pub(crate) fn staying_at(mut self, stage: Option<Stage>) -> Self {
         self.stays = stage;
+        self
+    }
+
+    /// It comes to its results at a stage before delivery: no next hop has had its turn.
+    pub(crate) fn before_delivery(mut self) -> Self {
+        self.before_delivery = true;
         self
     }
 
@@ -236,7 +245,10 @@ impl Job {
             if let Some(state) = states.get_mut(index) {
                 let recipient = self.message.recipients.get(index);
                 let schedule = core.settings.schedule_of(&self.message, recipient);
-                let hops = recipient.map_or(0, |one| self.message.handling.hops(one.id).len());
+                let hops = match recipient {
+                    Some(one) if !self.before_delivery => self.message.handling.hops(one.id).len(),
+                    _ => 0,
+                };
                 *state = settle(&self.message, state, outcome, &schedule, hops, now);
                 changes.push((index, state.clone()));
             }

@@ -323,7 +323,9 @@ async fn defer_all(
         *now = waits_for.map(str::to_owned);
     }
     let stays = (begun.unrecorded || stage != begun.stored.stage).then_some(stage);
-    let job = Job::new(begun, 1, core.now()).staying_at(stays);
+    let job = Job::new(begun, 1, core.now())
+        .staying_at(stays)
+        .before_delivery();
     let recipients = job.message.recipients.iter().enumerate();
     let outcomes = recipients
         .filter(|(_, recipient)| !recipient.state.is_done())

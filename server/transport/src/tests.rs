@@ -10,4 +10,5 @@ mod queued;
 mod reports;
 mod resolved;
 mod stage;
+mod turns;
 mod walk;

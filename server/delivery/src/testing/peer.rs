@@ -50,6 +50,8 @@ pub(crate) struct Inner {
     taken: Vec<Taken>,
     connections: usize,
     down: bool,
+    /// Connections that were refused.
+    refused: usize,
     /// Hosts that accept a connection and say nothing.
     silent: HashSet<String>,
     /// How long it takes over a message, and over each command.
@@ -81,6 +83,11 @@ impl Peer {
     /// Refuses connections, or takes them again.
     pub fn goes_down(&self, down: bool) {
         self.inner.lock().down = down;
+    }
+
+    /// Connections that were refused so far.
+    pub fn refused(&self) -> usize {
+        self.inner.lock().refused
     }
 
     /// Accepts connections to this host and says nothing.
@@ -365,7 +372,9 @@ impl Connector for Peer {
     fn connect<'a>(&'a self, hop: &'a Hop) -> BoxFuture<'a, Result<Connected, ConnectError>> {
         Box::pin(async move {
             let address = hop.to_string();
-            if self.inner.lock().down {
+            let down = self.inner.lock().down;
+            if down {
+                self.inner.lock().refused += 1;
                 let source = std::io::ErrorKind::ConnectionRefused.into();
                 return Err(ConnectError::Refused { address, source });
             }
