@@ -43,7 +43,7 @@ pub(crate) struct Job {
     stays: Option<Stage>,
     /// It is put off before any of its next hops had a turn.
     before_delivery: bool,
-    /// The key that is used up by its results.
+    /// The key that is used up by its results, unless they are taken back.
     key: Option<UsedKey>,
     /// It is at a stage that it leaves only when a person acts, and is never due.
     kept: bool,
@@ -271,6 +271,7 @@ impl Job {
         progress: &Progress,
         now: SystemTime,
     ) -> Recorded {
+        let mut undone = false;
         let report = match notification::make(
             core,
             &self.message,
@@ -284,7 +285,7 @@ impl Job {
             Ok(report) => report,
             Err(error) => {
                 tracing::error!(id = %self.message.id, %error, "report cannot be made, tried again later");
-                put_off_failures(&mut changes, states, &progress.states, now);
+                undone = put_off_failures(&mut changes, states, &progress.states, now);
                 None
             }
         };
@@ -314,6 +315,7 @@ impl Job {
                     progress.earlier_stage,
                     waits.clone(),
                     &reports,
+                    self.key.as_ref().filter(|_| !undone),
                     now,
                 )
             })
@@ -383,12 +385,13 @@ impl Job {
         earlier_stage: bool,
         waits: Option<DestinationChange>,
         reports: &[&notification::Made],
+        key: Option<&UsedKey>,
         now: SystemTime,
     ) -> Batch {
         let id = self.message.id;
         let mut batch = Batch {
             insert: reports.iter().map(|report| report.new_message()).collect(),
-            keys: self.key.iter().cloned().collect(),
+            keys: key.into_iter().cloned().collect(),
             ..Batch::default()
         };
         let due = next_due(states.iter(), now);
@@ -479,13 +482,14 @@ fn waits_for(
     })
 }
 
-/// Takes back that recipients failed, since nobody could be told.
+/// Takes back that recipients failed, since nobody could be told. Returns whether any had.
 fn put_off_failures(
     changes: &mut [(usize, RecipientState)],
     states: &mut [RecipientState],
     before: &[RecipientState],
     now: SystemTime,
-) {
+) -> bool {
+    let mut any = false;
     for (index, state) in changes {
         let failed = matches!(
             state,
@@ -502,6 +506,8 @@ fn put_off_failures(
             if let Some(slot) = states.get_mut(*index) {
                 *slot = state.clone();
             }
+            any = true;
         }
     }
+    any
 }

@@ -1,6 +1,7 @@
 //! The transport core with a real spool, peers in memory, and time that is set by the test runtime.
 #![allow(clippy::unwrap_used)]
 
+mod acted;
 mod crowded;
 mod judged;
 mod kept;
