@@ -15,7 +15,7 @@ pub(crate) enum Outcome {
     Tried(Attempted),
     /// A verdict dropped it.
     Discarded(Status),
-    /// It was not tried, and is to be tried then.
+    /// It was not tried, and is to be tried then, unless it has come to its end.
     Waits {
         /// When.
         until: SystemTime,
@@ -39,10 +39,13 @@ pub(crate) fn settle(
     };
     match outcome {
         Outcome::Discarded(status) => RecipientState::Discarded(status),
-        Outcome::Waits { until, status } => RecipientState::Pending {
-            attempts: *attempts,
-            due: Some(until),
-            last: Some(status),
+        Outcome::Waits { until, status } => match schedule.ends_at(message.received_at) {
+            Some(end) if now >= end => RecipientState::Expired(status),
+            end => RecipientState::Pending {
+                attempts: *attempts,
+                due: Some(end.map_or(until, |end| until.min(end))),
+                last: Some(status),
+            },
         },
         Outcome::Tried(Attempted { fate, status }) => match fate {
             Fate::Delivered => RecipientState::Delivered(status),
@@ -97,4 +100,37 @@ pub(crate) fn wants_warning(recipient: &postern_message::Recipient) -> bool {
 /// Whether a failure of this recipient is to be reported (RFC 3461 4.1: by default it is).
 pub(crate) fn wants_report(recipient: &postern_message::Recipient) -> bool {
     recipient.notify.is_none_or(|notify| notify.failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use postern_delivery::testing;
+
+    use super::*;
+
+    #[test]
+    fn what_waits_for_its_route_comes_to_its_end_as_all_does() {
+        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000);
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let content = bytes::Bytes::from_static(b"A: b\r\n\r\n");
+        let message = testing::message(&content, &["a@x.test"], start);
+        let schedule = Schedule::new(Vec::new(), Duration::from_secs(100));
+        let before = RecipientState::Pending {
+            attempts: 0,
+            due: None,
+            last: None,
+        };
+        let waits = |until: SystemTime, now: SystemTime| {
+            let text = "closed".to_owned();
+            let status = Attempted::own(Fate::Deferred, 4, 0, text, now).status;
+            let outcome = Outcome::Waits { until, status };
+            settle(&message, &before, outcome, &schedule, 0, now)
+        };
+        assert_eq!(waits(after(50), start).due(), Some(after(50)));
+        assert_eq!(waits(after(1 << 40), start).due(), Some(after(100)));
+        let over = waits(after(1 << 40), after(100));
+        assert!(matches!(over, RecipientState::Expired(_)), "{over:?}");
+    }
 }
