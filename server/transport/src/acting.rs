@@ -579,7 +579,11 @@ impl Intent {
 
     async fn link(&self, name: String) -> Result<Link, Outcome> {
         let core = &self.core;
-        let backlogs = core.store.backlogs(BACKLOGS).await.map_err(failed)?;
+        // What waits is counted for all virtual servers together.
+        let backlogs = match self.binding.servers.is_empty() {
+            true => core.store.backlogs(BACKLOGS).await.map_err(failed)?,
+            false => Vec::new(),
+        };
         let waits = backlogs
             .into_iter()
             .find(|own| own.destination.eq_ignore_ascii_case(&name));

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_dispatch::actor::{Act, Actor as _};
-use postern_events::action::{Action, Deed, QueueChange, Status};
+use postern_dispatch::actor::{Act, Actor as _, Found};
+use postern_events::action::{Action, Deed, LookUp};
 use postern_events::plan::{BindingSpec, Plan, PlanSpec, ServerSpec, SinkSpec};
 use postern_spool::Stage;
 
@@ -13,16 +13,10 @@ use super::stage::{Play, Script};
 use crate::Agent;
 use postern_delivery::testing::peer::Peer;
 
-#[tokio::test(start_paused = true)]
-async fn an_action_that_could_not_be_done_leaves_its_key() {
-    let peer = Peer::with(&[]);
-    let play = Play::new(&peer, Script::default());
-    let later = Duration::from_secs(3600);
-    let message = play
-        .accept_due(later, Stage::Deliver, &["a@example.test"], |_| {})
-        .await;
+/// A plan of one binding that may do this: for one virtual server, or for all.
+fn plan(may: &str, server: &str, one: bool) -> Arc<Plan> {
     let spec = PlanSpec {
-        servers: vec![ServerSpec::new(message.server.clone())],
+        servers: vec![ServerSpec::new(server)],
         sinks: vec![SinkSpec {
             name: "sandbox".to_owned(),
             endpoints: vec!["unix:/s".to_owned()],
@@ -30,29 +24,40 @@ async fn an_action_that_could_not_be_done_leaves_its_key() {
         }],
         bindings: vec![BindingSpec {
             events: Some(vec!["inbound.connect".to_owned()]),
-            may: Some(vec!["act:queue".to_owned()]),
+            may: Some(vec![may.to_owned()]),
+            servers: one.then(|| server.to_owned()).into_iter().collect(),
             ..BindingSpec::new("b", "sandbox")
         }],
     };
-    let plan = Arc::new(Plan::build(spec, &HashMap::new()).unwrap());
-    let expire = || Act {
-        action: Action {
-            key: "k".to_owned(),
-            reason: String::new(),
-            deed: Deed::Change {
-                messages: vec![message.id],
-                recipients: Vec::new(),
-                change: QueueChange::Expire(None),
-            },
-        },
-        binding: Arc::clone(&plan.bindings()[0]),
-        plan: Arc::clone(&plan),
-    };
+    Arc::new(Plan::build(spec, &HashMap::new()).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_at_a_destination_is_shown_to_who_serves_all_virtual_servers() {
+    let peer = Peer::with(&[]);
+    peer.goes_down(true);
+    let play = Play::new(&peer, Script::default());
+    let message = play
+        .accept_at(Stage::Deliver, &["a@example.test"], |_| {})
+        .await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
     let agent = Agent::new(&play.handle);
-    // Its sender cannot be told.
-    play.damage_contents();
-    for _ in 0..2 {
-        let outcome = agent.act(expire()).await.outcome;
-        assert_eq!(outcome.status, Status::Failed, "{}", outcome.detail);
+    for (one, queued) in [(false, 1), (true, 0)] {
+        let plan = plan("act:look", &message.server, one);
+        let act = Act {
+            action: Action {
+                key: String::new(),
+                reason: String::new(),
+                deed: Deed::LookUp(LookUp::Destination("smtp://one.test:25".to_owned())),
+            },
+            binding: Arc::clone(&plan.bindings()[0]),
+            plan,
+        };
+        let found = agent.act(act).await.found;
+        let Some(Found::Link(link)) = found else {
+            panic!("no link");
+        };
+        assert_eq!(link.queued, queued);
+        assert_eq!(link.reason.is_empty(), one);
     }
 }
