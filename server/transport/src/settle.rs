@@ -114,7 +114,8 @@ mod tests {
     fn what_waits_for_its_route_comes_to_its_end_as_all_does() {
         let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000);
         let after = |seconds| start + Duration::from_secs(seconds);
-        let message = testing::message(b"A: b\r\n\r\n", &["a@x.test"], start);
+        let content = bytes::Bytes::from_static(b"A: b\r\n\r\n");
+        let message = testing::message(&content, &["a@x.test"], start);
         let schedule = Schedule::new(Vec::new(), Duration::from_secs(100));
         let before = RecipientState::Pending {
             attempts: 0,

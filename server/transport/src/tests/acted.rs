@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern_dispatch::actor::{Act, Actor as _, Found};
-use postern_events::action::{Action, Deed, LookUp, QueueChange, Status};
+use postern_events::action::{Action, Deed, LookUp};
 use postern_events::plan::{BindingSpec, Plan, PlanSpec, ServerSpec, SinkSpec};
 use postern_spool::Stage;
 
@@ -30,37 +30,6 @@ fn plan(may: &str, server: &str, one: bool) -> Arc<Plan> {
         }],
     };
     Arc::new(Plan::build(spec, &HashMap::new()).unwrap())
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_action_that_could_not_be_done_leaves_its_key() {
-    let peer = Peer::with(&[]);
-    let play = Play::new(&peer, Script::default());
-    let later = Duration::from_secs(3600);
-    let message = play
-        .accept_due(later, Stage::Deliver, &["a@example.test"], |_| {})
-        .await;
-    let plan = plan("act:queue", &message.server, false);
-    let expire = || Act {
-        action: Action {
-            key: "k".to_owned(),
-            reason: String::new(),
-            deed: Deed::Change {
-                messages: vec![message.id],
-                recipients: Vec::new(),
-                change: QueueChange::Expire(None),
-            },
-        },
-        binding: Arc::clone(&plan.bindings()[0]),
-        plan: Arc::clone(&plan),
-    };
-    let agent = Agent::new(&play.handle);
-    // Its sender cannot be told.
-    play.damage_contents();
-    for _ in 0..2 {
-        let outcome = agent.act(expire()).await.outcome;
-        assert_eq!(outcome.status, Status::Failed, "{}", outcome.detail);
-    }
 }
 
 #[tokio::test(start_paused = true)]

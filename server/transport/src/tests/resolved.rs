@@ -24,11 +24,7 @@ async fn a_next_hop_without_a_host_is_asked_about_again_and_fails_nobody() {
             lifetime: Some(DAY),
         })
     };
-    let script = Script {
-        resolves: Some(Box::new(no_hosts)),
-        ..Script::new(proceeds)
-    };
-    let play = Play::new(&peer, script);
+    let play = Play::new(&peer, Script::new(proceeds).resolving(no_hosts));
     play.accept(&["a@example.test"]).await;
     let took = play.until_empty().await;
     assert!((270..335).contains(&took.as_secs()), "{took:?}");
@@ -49,11 +45,7 @@ async fn an_answer_holds_as_long_as_the_bindings_are_those_that_gave_it() {
             lifetime: Some(DAY),
         })
     };
-    let script = Script {
-        resolves: Some(Box::new(hosts)),
-        ..Script::new(proceeds)
-    };
-    let play = Play::new(&peer, script);
+    let play = Play::new(&peer, Script::new(proceeds).resolving(hosts));
     for (changes, asked) in [(true, 1), (false, 1), (true, 2)] {
         if changes {
             *play.judge.plan.lock() = Some(Arc::new(Plan::empty()));

@@ -217,7 +217,7 @@ impl Store for Steady {
 type Answer = Box<dyn Fn(&Message, &Asked) -> MessageRuling + Send + Sync>;
 
 /// The hosts of a name, if somebody knows.
-pub(super) type Resolves = Box<dyn Fn(&str) -> Option<ResolveAnswer> + Send + Sync>;
+type Resolves = Box<dyn Fn(&str) -> Option<ResolveAnswer> + Send + Sync>;
 
 /// A question that was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -239,7 +239,7 @@ pub(super) struct Script {
     /// The events of stages that somebody listens to. To all others somebody does.
     listens: Vec<EventKind>,
     /// Answers `transport.resolve`; without it nobody has one.
-    pub(super) resolves: Option<Resolves>,
+    resolves: Option<Resolves>,
     /// Whose bindings it answers for.
     pub(super) plan: Mutex<Option<Arc<Plan>>>,
     /// Names that were asked about.
@@ -271,6 +271,17 @@ impl Script {
     pub(super) fn at(self, listens: &[EventKind]) -> Self {
         Self {
             listens: listens.to_vec(),
+            ..self
+        }
+    }
+
+    /// This is known of names.
+    pub(super) fn resolving(
+        self,
+        resolves: impl Fn(&str) -> Option<ResolveAnswer> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            resolves: Some(Box::new(resolves)),
             ..self
         }
     }
