@@ -511,15 +511,15 @@ fn nothing_in_a_dialogue_is_taken_for_a_command() {
     client.expect_closed();
     // One that is gone, with octets behind the verb.
     let mut client = Client::ready(gateway.smtp());
+    let mut patient = Client::ready(gateway.smtp());
     drop(sink);
     client.send("XTALK now\r\nMAIL FROM:<a@example.org>\r\n");
     assert_eq!(client.reply().code, 451);
     client.expect_closed();
     // The same, with the octets only when the verb has its reply.
-    let mut client = Client::ready(gateway.smtp());
-    client.expect("XTALK now", 451);
-    client.send("MAIL FROM:<a@example.org>\r\n");
-    client.expect_closed();
+    patient.expect("XTALK now", 451);
+    patient.send("MAIL FROM:<a@example.org>\r\n");
+    patient.expect_closed();
     gateway.wait_for_log("dialogue", LIMIT);
 }
 
