@@ -9,7 +9,7 @@ use tracing::info;
 use crate::line::line;
 use crate::settings::{Moment, Part, Place, Settings};
 
-/// What it hears of beside the messages that it stamps: every event that gateways of this version publish.
+/// What it hears of beside the messages that it stamps: what happens to them on their way in, and what becomes of them.
 const HEARD: [EventKind; 13] = [
     EventKind::InboundConnect,
     EventKind::InboundHelo,
